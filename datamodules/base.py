@@ -1,0 +1,443 @@
+"""What every kind of data has in common: three sources, three splits, loaders, and a state that a checkpoint keeps."""
+
+import codecs
+import os
+import sys
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datamodules.catalogue import EMBEDDED, PUBLISHED
+from datamodules.download import DataError, download, find_folder, unpack
+from datamodules.sampling import Batches, Splits, cut, fold_of
+
+DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
+
+
+class Examples(Protocol):
+    """A split: indexed by a tensor of positions, it answers with a whole batch."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor) -> Any: ...
+
+
+class Rows(Dataset[Any]):
+    """Examples held as tensors: a batch is one indexing operation.
+
+    Args:
+        inputs: (N, …)
+        targets: (N, …), or None where only predictions are wanted; then a batch is the inputs alone.
+        index: the rows that make this split; all of them by default.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor | None = None, index: Tensor | None = None) -> None:
+        self.inputs = inputs
+        self.targets = targets
+        self.index = torch.arange(len(inputs)) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        rows = self.index[index]
+        return self.inputs[rows] if self.targets is None else (self.inputs[rows], self.targets[rows])
+
+
+@dataclass
+class Source:
+    """What a data set turned out to be when it was read.
+
+    Args:
+        size: number of examples.
+        labels: class index of each, where there are classes; splits are stratified by it.
+        official: the splits that the data set itself defines, any of train, val and test.
+        names: of the examples, for messages; their numbers by default.
+    """
+
+    size: int
+    labels: Tensor | None = None
+    official: dict[str, Tensor] = field(default_factory=dict)
+
+
+class DataModule(LightningDataModule):
+    """Data with three disjoint, repeatable splits.
+
+    A subclass reads (`read`), learns from the training split (`fit`) and hands out a split's examples (`examples`).
+    What it tells the model stands in `provides`; what it learned, and a checkpoint keeps, in `learned`.
+
+    Args:
+        dataset: name of a known data set, or the path of your own files.
+        root: folder where published data sets are kept; searched, and only written into to download.
+            By default `data/` beside the project.
+        batch_size: examples in a training step; None for the whole training split.
+        num_workers: processes that load batches; 0 where the data is in memory.
+        val_fraction: share of the examples cut off for validation where the data set defines none.
+        test_fraction: share of the examples cut off for testing where the data set defines none.
+        num_folds: cut the examples into this many folds instead, one of which is tested.
+        fold: which fold is tested, from 0.
+        split_seed: of the cut; the same for every run, whatever --seed_everything is.
+
+    Raises:
+        ValueError: a number is out of its range, or two options contradict each other.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = ()
+    learned: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        dataset: str,
+        root: str | None = None,
+        batch_size: int | None = 64,
+        num_workers: int = 0,
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.2,
+        num_folds: int | None = None,
+        fold: int | None = None,
+        split_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"--data.batch_size: expected at least 1, got {batch_size}")
+        if num_workers < 0:
+            raise ValueError(f"--data.num_workers: expected at least 0, got {num_workers}")
+        for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+            if not 0 < fraction < 1:
+                raise ValueError(f"--data.{name}: expected a share between 0 and 1, got {fraction}")
+        if val_fraction + test_fraction >= 1:
+            raise ValueError(
+                f"--data.val_fraction {val_fraction} and --data.test_fraction {test_fraction} leave nothing to train on"
+            )
+        if (num_folds is None) != (fold is None):
+            raise ValueError("--data.num_folds and --data.fold belong together: give both or neither")
+        if num_folds is not None and fold is not None:
+            if num_folds < 2:
+                raise ValueError(f"--data.num_folds: expected at least 2, got {num_folds}")
+            if not 0 <= fold < num_folds:
+                raise ValueError(
+                    f"--data.fold {fold} and --data.num_folds {num_folds} contradict each other: "
+                    f"folds count from 0 to {num_folds - 1}"
+                )
+        self.dataset = dataset
+        self.root = Path(root).expanduser() if root else DATA_FOLDER
+        if root and not self.root.is_dir():
+            raise DataError(
+                f"--data.root {root}: there is no such folder; name the one that holds your data sets, "
+                f"or make it to have them downloaded into it"
+            )
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.num_folds = num_folds
+        self.fold = fold
+        self.split_seed = split_seed
+        self.splits: Splits | None = None
+        self.restored = False
+        self.predicted: Examples | None = None
+        self.predicted_names: list[str] = []
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def read(self) -> Source:
+        """Read the data set that `self.dataset` names."""
+
+    @abstractmethod
+    def fit(self, train: Tensor) -> None:
+        """Learn what has to be learned (scaling, codes, class names) from the training examples alone."""
+
+    @abstractmethod
+    def examples(self, index: Tensor) -> Examples:
+        """The examples at these indices, ready for the model."""
+
+    @abstractmethod
+    def read_input(self, path: Path) -> tuple[Examples, list[str]]:
+        """Inputs without targets from the user's files, and a name for each, in the order of the input."""
+
+    @property
+    def kind(self) -> str:
+        """This class's path, under which the catalogue lists its data sets."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the data set comes with the project or its dependencies."""
+        return self.dataset in EMBEDDED.get(self.kind, ())
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the data set is one that is downloaded."""
+        return self.dataset in PUBLISHED.get(self.kind, {})
+
+    def folder_of(self, required: Sequence[str], name: str | None = None) -> Path:
+        """The folder that holds a published data set: found under `root`, or else downloaded.
+
+        Args:
+            required: files that tell it from other folders; each may also stand there unpacked from its `.gz`.
+            name: what the folder is called in the publisher's archive, if not like the data set.
+        """
+        names = [self.dataset, name or self.dataset]
+        found = find_folder(self.root, names, required)
+        if found:
+            return found
+        folder = (self.root if os.access(self.root, os.W_OK) or not self.root.exists() else DATA_FOLDER) / self.dataset
+        for remote in PUBLISHED[self.kind][self.dataset]:
+            file = download(remote, folder)
+            if file.name.endswith((".zip", ".tar.gz")):
+                unpack(file, folder / "raw")
+        found = find_folder(folder, [*names, "raw"], required)
+        if not found:
+            raise DataError(f"{folder}: the download holds no {required[0]}")
+        return found
+
+    @property
+    def path(self) -> Path:
+        """The user's own file or folder.
+
+        Raises:
+            DataError: it is neither there nor the name of a data set.
+        """
+        path = Path(self.dataset).expanduser()
+        if not path.exists():
+            raise DataError(f"--data {self.dataset}: neither a data set known to {type(self).__name__} nor a path")
+        return path
+
+    def prepare_data(self) -> None:
+        """Download what is missing, so that later calls only read."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read, split, and learn from the training split; once, whatever the stage."""
+        if self.splits is not None or (stage == "predict" and self.predicted is not None):
+            return
+        source = self.read()
+        if source.size == 0:
+            raise DataError(f"{self.dataset}: no examples in it")
+        splits = self.split(source)
+        self.check(source, splits)
+        if not self.restored:
+            self.fit(splits.train)
+        if self.batch_size is not None and self.batch_size > len(splits.train):
+            raise DataError(
+                f"--data.batch_size {self.batch_size}: the training split has only {len(splits.train)} examples"
+            )
+        self.splits = splits
+
+    def setup_test(self) -> None:
+        """Read data that a trained model is to be tested on: its own test split, or else all of it.
+
+        What was learned from the training data has to be restored before.
+        """
+        assert self.restored, "load_state_dict() comes first"
+        source = self.read()
+        if source.size == 0:
+            raise DataError(f"{self.dataset}: no examples in it")
+        none = torch.empty(0, dtype=torch.long)
+        everything = torch.cat([none, *source.official.values()]) if source.official else torch.arange(source.size)
+        self.splits = Splits(none, none, source.official.get("test", everything))
+
+    def split(self, source: Source) -> Splits:
+        """The official splits, and what they lack cut off the training examples."""
+        official = source.official
+        if official and "train" not in official:
+            raise DataError(f"{self.dataset}: has a split for {' and '.join(official)}, but none for train")
+        rest = official.get("train", torch.arange(source.size))
+        test = official.get("test")
+        val = official.get("val")
+        if self.num_folds is not None and self.fold is not None:
+            if test is not None:
+                raise DataError(
+                    f"--data.num_folds {self.num_folds}: {self.dataset} has a test split of its own, "
+                    f"which is never cut anew; leave out --data.num_folds and --data.fold"
+                )
+            rest, test = fold_of(rest, self.num_folds, self.fold, source.labels, self.split_seed)
+        elif test is None:
+            rest, test = cut(rest, self.test_fraction, source.labels, self.split_seed)
+        if val is None:
+            share = self.val_fraction * (source.size - len(official.get("test", ()))) / max(len(rest), 1)
+            rest, val = cut(rest, min(share, 0.999), source.labels, self.split_seed + 1)
+        return Splits(rest, val, test)
+
+    def check(self, source: Source, splits: Splits) -> None:
+        """Refuse splits that cannot be trained on or judged by."""
+        for name, index in splits._asdict().items():
+            if len(index) == 0:
+                raise DataError(f"{self.dataset}: the {name} split is empty ({source.size} examples in all)")
+
+    def note(self, text: str) -> None:
+        """Tell the user of something odd in the data that is no reason to stop."""
+        self.notes.append(text)
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"note: {text}", file=sys.stderr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned from the training split, as plain types and tensors."""
+        return {name: getattr(self, name) for name in self.learned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what an earlier run learned, instead of learning it anew."""
+        for name in self.learned:
+            setattr(self, name, state_dict[name])
+        self.restored = True
+
+    def set_input(self, path: Path) -> None:
+        """Make the user's files what `predict` runs over.
+
+        Raises:
+            DataError: the path does not exist or holds nothing.
+        """
+        if not path.exists():
+            raise DataError(f"--input {path}: there is no such file or folder")
+        self.predicted, self.predicted_names = self.read_input(path)
+        if len(self.predicted) == 0:
+            raise DataError(f"--input {path}: holds no examples")
+
+    def _loader(self, examples: Examples, training: bool = False) -> DataLoader[Any]:
+        size = len(examples)
+        batches = Batches(
+            size,
+            batch_size=min(self.batch_size or size, size),
+            shuffle=training,
+            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            drop_last=training,
+            position=self._position if training and self.trainer is not None else None,
+            lengths=None if examples is self.predicted else getattr(examples, "lengths", None),
+        )
+        return DataLoader(
+            examples,  # type: ignore[arg-type]
+            batch_size=None,
+            sampler=batches,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _position(self) -> int:
+        """Number of training batches that the run has begun; it stands in every checkpoint."""
+        assert self.trainer is not None
+        return int(self.trainer.fit_loop.epoch_loop.batch_progress.total.ready)
+
+    def _split(self, name: str) -> Examples:
+        assert self.splits is not None, "setup() comes first"
+        return self.examples(getattr(self.splits, name))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of the training split, in another order each epoch."""
+        return self._loader(self._split("train"), training=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches of the validation split."""
+        return self._loader(self._split("val"))
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of the test split."""
+        return self._loader(self._split("test"))
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Batches of the user's input, in its order."""
+        assert self.predicted is not None, "set_input() comes first"
+        return self._loader(self.predicted)
+
+
+def decoded(content: bytes, encoding: str, path: Path) -> str:
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        DataError: it is not text in that encoding; the message has the byte.
+    """
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: byte {error.start} (0x{content[error.start]:02x}) is not {encoding} text; "
+            f"give its encoding as --data.encoding, such as gb18030 or latin-1"
+        ) from None
+
+
+def known_encoding(name: str) -> str:
+    """The name, if Python knows an encoding called so.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise ValueError(f"--data.encoding {name}: no such encoding; utf-8, gb18030 and latin-1 are common") from None
+    return name
+
+
+class LabelledData(DataModule):
+    """Data whose examples each belong to one of several classes.
+
+    Provides the number of classes, their names and how often each stands in the training split.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = ("num_classes", "class_names", "class_counts")
+    learned: ClassVar[tuple[str, ...]] = ("class_names", "class_counts")
+    class_names: list[str]
+    class_counts: list[int]
+
+    @property
+    def known_classes(self) -> list[str] | None:
+        """The class names of the run that this datamodule was restored from."""
+        return self.class_names if self.restored else None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def check(self, source: Source, splits: Splits) -> None:
+        """Refuse, besides, a single class and a class that the training split lacks."""
+        super().check(source, splits)
+        if source.labels is None:
+            raise DataError(f"{self.dataset}: has no labels")
+        if self.num_classes < 2:
+            raise DataError(f"{self.dataset}: all examples are of one class, {self.class_names[0]}; expected two")
+        counts = {
+            name: torch.bincount(source.labels[index], minlength=self.num_classes).tolist()
+            for name, index in splits._asdict().items()
+        }
+        for number, name in enumerate(self.class_names):
+            if counts["train"][number] == 0:
+                elsewhere = ", ".join(f"{counts[split][number]} in {split}" for split in ("val", "test"))
+                raise DataError(f"{self.dataset}: the training split lacks class {name} ({elsewhere})")
+        if not self.restored:
+            self.class_counts = counts["train"]
+
+
+def class_codes(values: Sequence[str], known: Sequence[str] | None, where: str) -> tuple[list[str], Tensor]:
+    """The class names, numbers in numerical order, and each example's index among them.
+
+    Args:
+        values: the label of each example.
+        known: the class names of an earlier run, to keep to.
+        where: what the labels were read from, for the message.
+
+    Raises:
+        DataError: a label is none of the known class names.
+    """
+    names = list(known) if known is not None else sorted(set(values), key=_numerical_order)
+    code = {name: number for number, name in enumerate(names)}
+    for number, value in enumerate(values):
+        if value not in code:
+            raise DataError(
+                f"{where}: example {number + 1} has label {value}, which is none of the model's classes: "
+                + ", ".join(names[:20])
+            )
+    return names, torch.tensor([code[value] for value in values], dtype=torch.long)
+
+
+def _numerical_order(value: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(value), value
+    except ValueError:
+        return 1, 0.0, value

@@ -1,0 +1,459 @@
+"""Images: held as bytes in memory, normalised and augmented as whole batches on the device."""
+
+import csv
+import gzip
+import io
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.augmentation import cut_and_turned, jittered
+from datamodules.base import LabelledData, Rows, Source, class_codes, decoded, known_encoding
+from datamodules.download import DataError
+from datamodules.sampling import generator
+
+IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+MNIST_LIKE = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+FASHION_CLASSES = [
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+]  # fmt: skip
+
+
+def read_idx(path: Path) -> Tensor:
+    """Read a file in MNIST's IDX format, also packed as `.gz`, as a uint8 tensor.
+
+    Raises:
+        DataError: its header and its length do not agree.
+    """
+    packed = path.with_name(path.name + ".gz")
+    try:
+        content = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    dimensions = content[3] if len(content) > 3 else 0
+    if content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * dimensions:
+        raise DataError(f"{path}: not an IDX file of bytes")
+    shape = struct.unpack_from(f">{dimensions}I", content, 4)
+    if len(content) - 4 - 4 * dimensions != int(np.prod(shape)):
+        raise DataError(f"{path}: truncated: its header says {' x '.join(map(str, shape))} bytes")
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    return torch.from_numpy(values.copy())
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file.
+
+    Raises:
+        DataError: the file is no image, or a damaged one, as may be found while it is used.
+    """
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: not a whole image ({error})") from None
+
+
+def decode(path: Path, channels: int, size: int | None) -> Tensor:
+    """Decode an image file to (channels, height, width) uint8.
+
+    Args:
+        path: the file.
+        channels: 1 for grey, 3 for colour.
+        size: scale the shorter side to this many pixels and cut out the middle square; None to leave it.
+
+    Raises:
+        DataError: the file is no image, or a damaged one.
+    """
+    mode = "RGB" if channels == 3 else "L"
+    with opened(path) as image:
+        if size is not None:
+            image.draft(mode, (size, size))  # a JPEG decodes faster at half its size
+        if image.mode.startswith("I"):  # 16 bits, of which PIL would take what exceeds 255 for white
+            image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+        image = image.convert(mode)
+        if size is not None and image.size != (size, size):
+            scale = size / min(image.size)
+            width, height = (max(size, round(side * scale)) for side in image.size)
+            left, top = (width - size) // 2, (height - size) // 2
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+            image = image.crop((left, top, left + size, top + size))
+        pixels = np.asarray(image)
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels).copy()).permute(2, 0, 1)
+
+
+class ImageFiles(Dataset[Any]):
+    """Image files decoded as they are asked for: memory does not grow with their number.
+
+    Args:
+        paths: N files.
+        channels: 1 or 3.
+        height: in pixels.
+        width: in pixels.
+        size: as for `decode`.
+        targets: (N,), or None.
+    """
+
+    def __init__(
+        self, paths: list[Path], channels: int, height: int, width: int, size: int | None, targets: Tensor | None = None
+    ) -> None:
+        self.paths = paths
+        self.shape = (channels, height, width)
+        self.size = size
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        images = torch.stack([self.decoded(int(number)) for number in index])
+        return images if self.targets is None else (images, self.targets[index])
+
+    def decoded(self, number: int) -> Tensor:
+        """One image.
+
+        Raises:
+            DataError: it has another shape than the first.
+        """
+        image = decode(self.paths[number], self.shape[0], self.size)
+        if image.shape != self.shape:
+            raise DataError(
+                f"{self.paths[number]}: {image.shape[2]} x {image.shape[1]} pixels, expected "
+                f"{self.shape[2]} x {self.shape[1]} like the others; --data.image_size scales them all"
+            )
+        return image
+
+    def in_memory(self) -> Tensor:
+        """All images, (N, C, H, W); decoded by several threads, since the decoders let go of the interpreter."""
+        with ThreadPoolExecutor() as pool:
+            images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
+            for number, image in enumerate(pool.map(self.decoded, range(len(self)))):
+                images[number] = image
+        return images
+
+
+class Images(LabelledData):
+    """Images that each belong to a class.
+
+    A batch is `(images, target)`: (B, C, H, W) uint8 from the loader, normalised float32 on the device, and (B,).
+    Provides in_channels, image_size, num_classes, class_names and class_counts.
+
+    Your own files are a folder of class folders, with or without train, val and test folders around them; or a CSV
+    file with a path and a label a line, relative to its own folder, and perhaps a third column with the split.
+
+    Args:
+        dataset: a known data set, or the path of a folder or a CSV file.
+        image_size: scale images to squares with this many pixels a side; by default they must be of one size.
+        channels: 1 for grey, 3 for colour; as in the first image by default.
+        flip: mirror training images left to right, each with even chance.
+        shift: move training images by up to this many pixels each way.
+        crop: train on random parts of images, at least this share of the area, scaled up to the whole.
+        rotate: turn training images by up to this many degrees each way.
+        jitter: change the brightness, contrast and saturation of training images by up to this share.
+        encoding: of a CSV file.
+        kwargs: as for DataModule.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = ("in_channels", "image_size", *LabelledData.provides)
+    learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "mean", "std", "shape")
+
+    def __init__(
+        self,
+        dataset: str = "digits",
+        image_size: int | None = None,
+        channels: int | None = None,
+        flip: bool = False,
+        shift: int = 0,
+        crop: float = 1.0,
+        rotate: float = 0.0,
+        jitter: float = 0.0,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dataset=dataset, **kwargs)
+        if image_size is not None and image_size < 1:
+            raise ValueError(f"--data.image_size: expected at least 1, got {image_size}")
+        if channels not in (None, 1, 3):
+            raise ValueError(f"--data.channels: expected 1 (grey) or 3 (colour), got {channels}")
+        if shift < 0:
+            raise ValueError(f"--data.shift: expected at least 0 pixels, got {shift}")
+        if not 0 < crop <= 1:
+            raise ValueError(f"--data.crop: expected a share of the area above 0 and up to 1, got {crop}")
+        if not 0 <= rotate <= 180:
+            raise ValueError(f"--data.rotate: expected 0 to 180 degrees, got {rotate}")
+        if not 0 <= jitter <= 1:
+            raise ValueError(f"--data.jitter: expected a share from 0 to 1, got {jitter}")
+        self.size = image_size
+        self.channels = channels
+        self.flip = flip
+        self.shift = shift
+        self.crop = crop
+        self.rotate = rotate
+        self.jitter = jitter
+        self.encoding = known_encoding(encoding)
+        self.shape: list[int] = []
+        self.mean: list[float] = []
+        self.std: list[float] = []
+        self.images: Tensor | None = None
+        self.files: list[Path] = []
+        self.labels: Tensor
+
+    @property
+    def in_channels(self) -> int:
+        """C"""
+        return self.shape[0]
+
+    @property
+    def image_size(self) -> int:
+        """H; the longer side where images are not square."""
+        return max(self.shape[1:])
+
+    @property
+    def _side(self) -> int | None:
+        """Images are scaled to squares with this side; None to leave them as they are."""
+        if self.restored and self.shape[1] == self.shape[2]:
+            return self.shape[1]
+        return self.size
+
+    def read(self) -> Source:
+        """Read images and labels; files only as far as they fit memory."""
+        official: dict[str, Tensor] = {}
+        if self.is_embedded:
+            labels = self._read_digits()
+        elif self.dataset == "CIFAR10":
+            labels, official = self._read_cifar10()
+        elif self.is_published:
+            labels, official = self._read_mnist_like()
+        else:
+            labels, official = self._read_files()
+        if self.images is not None:
+            self._fit_shape()
+        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
+        return Source(len(labels), self.labels, official)
+
+    def _read_digits(self) -> list[str]:
+        from sklearn.datasets import load_digits  # a second to import, and needed by nobody who brings files
+
+        bunch = load_digits()
+        self.images = torch.from_numpy((bunch.images * 255 / 16).round().astype(np.uint8))[:, None]
+        return [str(label) for label in bunch.target]
+
+    def _read_mnist_like(self) -> tuple[list[str], dict[str, Tensor]]:
+        folder = self.folder_of([f"{name}.gz" for pair in MNIST_LIKE.values() for name in pair])
+        images, labels, official, start = [], [], {}, 0
+        for split, (image_file, label_file) in MNIST_LIKE.items():
+            images.append(read_idx(folder / image_file))
+            labels.append(read_idx(folder / label_file))
+            if len(images[-1]) != len(labels[-1]):
+                raise DataError(f"{folder}: {len(images[-1])} {split} images, but {len(labels[-1])} labels")
+            official[split] = torch.arange(start, start + len(labels[-1]))
+            start += len(labels[-1])
+        self.images = torch.cat(images)[:, None]
+        names = FASHION_CLASSES if self.dataset == "FashionMNIST" else [str(digit) for digit in range(10)]
+        return _named(torch.cat(labels).tolist(), names, folder), official
+
+    def _read_cifar10(self) -> tuple[list[str], dict[str, Tensor]]:
+        files = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
+        folder = self.folder_of(files, "cifar-10-batches-bin")
+        parts = [np.fromfile(folder / file, np.uint8) for file in files]
+        for file, part in zip(files, parts, strict=True):
+            if len(part) % 3073:
+                raise DataError(f"{folder / file}: truncated: {len(part)} bytes are not a multiple of 3073")
+        records = np.concatenate(parts).reshape(-1, 3073)  # a label, then 32 x 32 pixels in red, green and blue
+        self.images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy())
+        number, tested = len(records), len(parts[-1]) // 3073
+        official = {"train": torch.arange(number - tested), "test": torch.arange(number - tested, number)}
+        return _named(records[:, 0].tolist(), CIFAR10_CLASSES, folder), official
+
+    def _read_files(self) -> tuple[list[str], dict[str, Tensor]]:
+        path = self.path
+        listed = self._listed_in(path) if path.is_file() else self._found_in(path)
+        self.files = [file for file, _, _ in listed]
+        if not listed:
+            raise DataError(f"{path}: no images in it; expected a folder of class folders ({', '.join(IMAGE_FILES)})")
+        official = {
+            split: torch.tensor([number for number, (_, _, of) in enumerate(listed) if of == split])
+            for split in dict.fromkeys(SPLIT_NAMES.values())
+            if any(of == split for _, _, of in listed)
+        }
+        if official and sum(map(len, official.values())) < len(listed):
+            stray = next(file for file, _, of in listed if not of)
+            raise DataError(f"{path}: some images belong to a split, but {stray} to none")
+        self._examine(self.files[0])
+        if len(self.files) * math.prod(self.shape) <= IN_MEMORY:
+            self.images = self._on_disk(self.files).in_memory()
+        return [label for _, label, _ in listed], official
+
+    def _examine(self, file: Path) -> None:
+        """Take the shape of all images from the first."""
+        if self.restored:
+            return
+        if self.channels is None:
+            with opened(file) as image:
+                self.channels = 1 if image.mode.startswith(("1", "L", "I", "F")) else 3
+        self.shape = list(decode(file, self.channels, self.size).shape)
+
+    def _on_disk(self, files: list[Path], targets: Tensor | None = None) -> ImageFiles:
+        channels, height, width = self.shape
+        return ImageFiles(files, channels, height, width, self._side, targets)
+
+    def _found_in(self, folder: Path) -> list[tuple[Path, str, str]]:
+        """(file, label, split) for each image of a folder of class folders."""
+        children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
+        splits = {child.name.lower(): child for child in children}
+        if "train" in splits:
+            return [
+                (file, label, SPLIT_NAMES[name])
+                for name, child in splits.items()
+                if name in SPLIT_NAMES
+                for file, label, _ in self._found_in(child)
+            ]
+        return [
+            (file, child.name, "")
+            for child in children
+            for file in sorted(child.rglob("*"))
+            if file.suffix.lower() in IMAGE_FILES
+        ]
+
+    def _listed_in(self, path: Path) -> list[tuple[Path, str, str]]:
+        """(file, label, split) for each line of a CSV file."""
+        text = decoded(path.read_bytes(), self.encoding, path)
+        listed: list[tuple[Path, str, str]] = []
+        reader = csv.reader(io.StringIO(text, newline=""))
+        for row in reader:
+            where = f"{path}:{reader.line_num}"
+            if not row:
+                continue
+            file = path.parent / row[0]
+            if reader.line_num == 1 and not file.is_file() and not row[0].lower().endswith(IMAGE_FILES):
+                continue  # a header
+            if len(row) not in (2, 3):
+                raise DataError(f"{where}: expected a path, a label and perhaps a split, found {', '.join(row)}")
+            label, split = row[1].strip(), row[2].strip() if len(row) == 3 else ""
+            if not file.is_file():
+                raise DataError(f"{where}: there is no file {file}")
+            if split and split.lower() not in SPLIT_NAMES:
+                raise DataError(f"{where}: the split is {split}, expected one of {', '.join(SPLIT_NAMES)}")
+            listed.append((file, label, SPLIT_NAMES.get(split.lower(), "")))
+        return listed
+
+    def _fit_shape(self) -> None:
+        """Bring images that are in memory to the wanted size and number of channels."""
+        assert self.images is not None
+        if self.channels is not None and self.channels != self.images.shape[1]:
+            if self.channels == 3:
+                self.images = self.images.expand(-1, 3, -1, -1)
+            else:
+                weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # ITU-R 601, what PIL takes for grey
+                self.images = (self.images * weights).sum(1, keepdim=True).round().to(torch.uint8)
+        size = self._side
+        if size is not None and tuple(self.images.shape[2:]) != (size, size):
+            parts = [
+                torch.nn.functional.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
+                .round()
+                .clamp(0, 255)
+                .to(torch.uint8)
+                for part in self.images.split(1024)
+            ]
+            self.images = torch.cat(parts)
+        shape = list(self.images.shape[1:])
+        if self.restored and shape != self.shape:
+            raise DataError(
+                f"{self.dataset}: its images are {shape} (channels, height, width), expected {self.shape}, "
+                f"which the model was trained on"
+            )
+        self.shape = shape
+
+    def fit(self, train: Tensor) -> None:
+        """Learn the mean and spread of each channel."""
+        if len(train) > 10_000:  # enough to know a mean to a thousandth
+            train = train[torch.randperm(len(train), generator=generator(0))[:10_000]]
+        total = torch.zeros(3, self.in_channels, dtype=torch.float64)
+        examples = self.examples(train)
+        for part in torch.arange(len(train)).split(256):
+            pixels = examples[part][0].double() / 255
+            count = torch.full((self.in_channels,), pixels[:, 0].numel())
+            total += torch.stack([count, pixels.sum((0, 2, 3)), pixels.square().sum((0, 2, 3))])
+        count, first, second = total
+        mean = first / count
+        self.mean = mean.tolist()
+        self.std = (second / count - mean.square()).clamp(min=1e-8).sqrt().tolist()
+
+    def examples(self, index: Tensor) -> Rows | ImageFiles:
+        """Images in memory, or read as they are needed."""
+        if self.images is not None:
+            return Rows(self.images, self.labels, index)
+        return self._on_disk([self.files[number] for number in index.tolist()], self.labels[index])
+
+    def read_input(self, path: Path) -> tuple[Rows | ImageFiles, list[str]]:
+        """An image file, or all images of a folder in the order of their paths."""
+        files = (
+            [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_FILES)
+        )
+        images = self._on_disk(files)
+        fits = len(files) * math.prod(self.shape) <= IN_MEMORY
+        return Rows(images.in_memory()) if fits else images, [str(file) for file in files]
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Normalise, and augment in training; on the device, a whole batch at once."""
+        images, target = batch if isinstance(batch, tuple | list) else (batch, None)
+        if self.trainer is not None and self.trainer.training:
+            images = self.augment(images)
+        images = self.normalise(images)
+        return images if target is None else (images, target)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 to float32 of mean 0 and spread 1 in each channel, in the memory order that convolutions like."""
+        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1) * 255
+        scale = 1 / (torch.tensor(self.std, device=images.device).view(-1, 1, 1) * 255)
+        return ((images.float() - mean) * scale).contiguous(memory_format=torch.channels_last)
+
+    def augment(self, images: Tensor) -> Tensor:
+        """Mirror, move, cut, turn and recolour, each image by chance."""
+        if self.flip:
+            mirrored = torch.rand(len(images), device=images.device) < 0.5
+            images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
+        if self.shift:
+            images = _shifted(images, self.shift)
+        if self.crop < 1 or self.rotate:
+            images = cut_and_turned(images, self.crop, self.rotate)
+        if self.jitter:
+            images = jittered(images, self.jitter)
+        return images
+
+
+def _named(codes: list[int], names: list[str], folder: Path) -> list[str]:
+    """The class of each code, which is its position among the names."""
+    for number, code in enumerate(codes):
+        if code >= len(names):
+            raise DataError(f"{folder}: example {number + 1} has label {code}; labels go from 0 to {len(names) - 1}")
+    return [names[code] for code in codes]
+
+
+def _shifted(images: Tensor, most: int) -> Tensor:
+    """Each image moved by its own number of pixels, up to `most` each way; what comes in is black."""
+    count, channels, height, width = images.shape
+    padded = torch.nn.functional.pad(images, (most, most, most, most))
+    down, right = torch.randint(0, 2 * most + 1, (2, count, 1), device=images.device)
+    rows = (torch.arange(height, device=images.device) + down)[:, None, :, None]  # (B, 1, H, 1)
+    columns = (torch.arange(width, device=images.device) + right)[:, None, None, :]  # (B, 1, 1, W)
+    example = torch.arange(count, device=images.device).view(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=images.device).view(1, -1, 1, 1)
+    return padded[example, channel, rows, columns]

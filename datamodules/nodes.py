@@ -1,0 +1,354 @@
+"""One graph whose nodes are to be classified."""
+
+import copyreg
+import pickle
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.base import LabelledData, Source, class_codes, known_encoding
+from datamodules.download import DataError
+from datamodules.sampling import cut
+from datamodules.tabular import Column, read_table, strings
+
+PLANETOID_PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
+
+
+class Graph(NamedTuple):
+    """A whole graph, and the nodes of it that are asked for.
+
+    Args:
+        x: (N, F) features, dense or sparse CSR.
+        edge_index: (2, E), from the first row's nodes to the second's; both directions, no loops.
+        adjacency: (N, N) sparse CSR, D^-1/2 (A + I) D^-1/2, where D are the row sums of A + I.
+        nodes: (B,) indices.
+    """
+
+    x: Tensor
+    edge_index: Tensor
+    adjacency: Tensor
+    nodes: Tensor
+
+
+def csr(matrix: Any) -> Tensor:
+    """A scipy matrix as a sparse CSR tensor."""
+    matrix = sp.csr_matrix(matrix, dtype=np.float32)
+    matrix.sum_duplicates()
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(matrix.indptr.astype(np.int64)),
+        torch.from_numpy(matrix.indices.astype(np.int64)),
+        torch.from_numpy(matrix.data),
+        size=matrix.shape,
+        check_invariants=False,  # scipy has seen to them
+    )
+
+
+def undirected(pairs: np.ndarray[Any, Any], size: int) -> Any:
+    """The symmetric 0/1 adjacency matrix of (E, 2) pairs, without loops."""
+    ones = np.ones(len(pairs), np.float32)
+    matrix = sp.csr_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(size, size))
+    matrix = ((matrix + matrix.T) > 0).astype(np.float32)
+    matrix.setdiag(0)
+    matrix.eliminate_zeros()
+    return matrix.tocsr()
+
+
+def normalised(adjacency: Any) -> Any:
+    """D^-1/2 (A + I) D^-1/2 of a scipy matrix A."""
+    looped = adjacency + sp.identity(adjacency.shape[0], dtype=np.float32)
+    scale = sp.diags(1 / np.sqrt(np.asarray(looped.sum(1)).ravel()))
+    return (scale @ looped @ scale).tocsr()
+
+
+class PlanetoidUnpickler(pickle.Unpickler):
+    """Unpickles Planetoid's files, and nothing that is not an array, a matrix or a container."""
+
+    ADMITTED: ClassVar[dict[tuple[str, str], Any]] = {
+        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("scipy.sparse.csr", "csr_matrix"): sp.csr_matrix,
+        ("collections", "defaultdict"): defaultdict,
+        ("__builtin__", "list"): list,
+        ("__builtin__", "object"): object,
+        ("copy_reg", "_reconstructor"): copyreg._reconstructor,  # type: ignore[attr-defined]
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The class of that name, if it is admitted."""
+        if (module, name) not in self.ADMITTED:
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a Planetoid file")
+        return self.ADMITTED[module, name]
+
+
+def read_planetoid_part(path: Path) -> Any:
+    """One of Planetoid's files.
+
+    Raises:
+        DataError: it is damaged, or holds something that has no place there; nothing of it has run then.
+    """
+    try:
+        if path.name.endswith("test.index"):
+            return np.loadtxt(path, dtype=np.int64)
+        with path.open("rb") as file:
+            return PlanetoidUnpickler(file, encoding="latin1").load()
+    except Exception as error:  # pickle raises whatever the bytes lead it into
+        raise DataError(f"{path}: not a Planetoid file ({error})") from None
+
+
+class Network(NamedTuple):
+    """A graph as it was read.
+
+    Args:
+        adjacency: scipy (N, N), symmetric, of ones and zeros.
+        words: scipy (N, F), features as they are; None where there are none, or a table holds them.
+        table: a row a node; None where there is none.
+    """
+
+    adjacency: Any
+    words: Any = None
+    table: Any = None
+
+
+class NodeExamples(Dataset[Any]):
+    """Some nodes of a graph; a batch is the whole graph, the nodes asked for, and their labels.
+
+    Args:
+        graph: the graph.
+        index: (M,) the nodes that make this split.
+        labels: (N,) of all nodes; None where only predictions are wanted.
+    """
+
+    def __init__(self, graph: Graph, index: Tensor, labels: Tensor | None = None) -> None:
+        self.graph = graph
+        self.index = index
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        nodes = self.index[index]
+        graph = self.graph._replace(nodes=nodes)
+        return graph if self.labels is None else (graph, self.labels[nodes])
+
+
+class Nodes(LabelledData):
+    """The nodes of one graph, each of a class; few are labelled, all are seen.
+
+    A batch is `(Graph, target)`; see Graph. Provides num_features, num_classes, class_names and class_counts.
+
+    Your own files are a folder with `nodes.csv` (a column `id`, a column with the class, which may be empty, any
+    columns of features, and perhaps a column `split` of train, val and test) and `edges.csv` (two columns of ids).
+
+    Args:
+        dataset: a known data set, or the path of a folder.
+        target: name of the column of nodes.csv that holds the class.
+        encoding: of the CSV files.
+        batch_size: labelled nodes in a step; None for all of them. Every step sees the whole graph.
+        kwargs: as for DataModule.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = ("num_features", *LabelledData.provides)
+    learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "columns", "num_nodes", "num_words")
+
+    def __init__(
+        self,
+        dataset: str = "karate",
+        target: str = "label",
+        encoding: str = "utf-8",
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dataset=dataset, batch_size=batch_size, **kwargs)
+        self.target = target
+        self.encoding = known_encoding(encoding)
+        self.columns: list[dict[str, Any]] = []
+        self.num_nodes = 0
+        self.num_words = 0  # features that are read as they are, not from a table
+        self.labels: Tensor
+        self.network: Network
+        self.graph: Graph | None = None
+
+    @property
+    def num_features(self) -> int:
+        """F"""
+        if self.columns:
+            return sum(len(Column(state).features) for state in self.columns)
+        return self.num_words or self.num_nodes
+
+    def read(self) -> Source:
+        """Read nodes, edges and classes."""
+        if self.is_embedded:
+            source = self._read_karate()
+        elif self.is_published:
+            source = self._read_planetoid()
+        else:
+            source = self._read_files()
+        if not self.restored:
+            self.num_nodes = self.network.adjacency.shape[0]
+            self.num_words = 0 if self.network.words is None else self.network.words.shape[1]
+        return source
+
+    def _read_karate(self) -> Source:
+        from torch_geometric.datasets import KarateClub  # seconds to import, and needed by nobody who brings files
+
+        data = KarateClub()[0]
+        size = int(data.num_nodes)
+        labels = [str(label) for label in data.y.tolist()]
+        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
+        self.network = Network(undirected(data.edge_index.T.numpy(), size))
+        test, val = cut((~data.train_mask).nonzero().flatten(), 1 / 3, self.labels, self.split_seed)
+        official = {"train": data.train_mask.nonzero().flatten(), "val": val, "test": test}
+        return Source(size, self.labels, official)
+
+    def _read_planetoid(self) -> Source:
+        prefix = f"ind.{self.dataset.lower()}."
+        folder = self.folder_of([prefix + part for part in PLANETOID_PARTS])
+        part = {name: read_planetoid_part(folder / (prefix + name)) for name in PLANETOID_PARTS}
+        tested = part["test.index"]
+        size = max(int(tested.max()) + 1, len(part["graph"]))
+        known = part["allx"].shape[0]
+        # CiteSeer's test indices have gaps: isolated nodes without features or a class.
+        features = sp.lil_matrix((size, part["allx"].shape[1]), dtype=np.float32)
+        features[:known] = part["allx"]
+        features[tested] = part["tx"]
+        onehot = np.zeros((size, part["ally"].shape[1]), np.int64)
+        onehot[:known] = part["ally"]
+        onehot[tested] = part["ty"]
+        sums = np.asarray(features.sum(1)).ravel()
+        scale = np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
+        words = (sp.diags(scale) @ features.tocsr()).tocsr()  # those of each node sum to one
+        pairs = np.array([(node, other) for node, others in part["graph"].items() for other in others], np.int64)
+        self._check_edges(pairs, size, str(folder / f"{prefix}graph"))
+        self.network = Network(undirected(pairs, size), words)
+        labels = [str(label) for label in onehot.argmax(1)]
+        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
+        train = part["y"].shape[0]
+        official = {
+            "train": torch.arange(train),
+            "val": torch.arange(train, train + 500),
+            "test": torch.from_numpy(np.sort(tested)),
+        }
+        return Source(size, self.labels, official)
+
+    def _check_edges(self, pairs: np.ndarray[Any, Any], size: int, where: str) -> None:
+        wrong = ((pairs < 0) | (pairs >= size)).any(1)
+        if wrong.any():
+            number = int(wrong.argmax())
+            first, second = pairs[number]
+            raise DataError(f"{where}: edge {number + 1} joins {first} and {second}, but nodes go from 0 to {size - 1}")
+
+    def _read_files(self) -> Source:
+        folder = self.path
+        self.network, table = self._read_network(folder)
+        if self.target not in table.column_names:
+            raise DataError(
+                f"{folder / 'nodes.csv'}: no column {self.target} with the classes (--data.target names another); "
+                f"it has {', '.join(table.column_names)}"
+            )
+        texts = strings(table[self.target])
+        labelled = torch.tensor([number for number, text in enumerate(texts) if text is not None], dtype=torch.long)
+        if len(labelled) == 0:
+            raise DataError(f"{folder / 'nodes.csv'}: no node has a class in column {self.target}")
+        names = [str(texts[number]) for number in labelled.tolist()]
+        self.class_names, codes = class_codes(names, self.known_classes, str(folder / "nodes.csv"))
+        self.labels = torch.zeros(len(texts), dtype=torch.long)
+        self.labels[labelled] = codes
+        official = {"train": labelled}
+        if "split" in table.column_names:
+            chosen = strings(table["split"])
+            for number, split in enumerate(chosen):
+                if split not in (None, "train", "val", "test"):
+                    raise DataError(
+                        f"{folder / 'nodes.csv'}: row {number + 1}: column split has {split}, "
+                        f"expected train, val or test"
+                    )
+            official = {
+                split: torch.tensor([n for n in labelled.tolist() if chosen[n] == split], dtype=torch.long)
+                for split in ("train", "val", "test")
+                if split in chosen
+            }
+        return Source(sum(map(len, official.values())), self.labels, official)
+
+    def _read_network(self, folder: Path) -> tuple[Network, pa.Table]:
+        """Read nodes.csv and edges.csv."""
+        for file in ("nodes.csv", "edges.csv"):
+            if not (folder / file).is_file():
+                raise DataError(f"{folder}: expected nodes.csv and edges.csv in the folder, found no {file}")
+        table = read_table(folder / "nodes.csv", self.encoding, header=True)
+        if "id" not in table.column_names:
+            raise DataError(f"{folder / 'nodes.csv'}: no column id; it has {', '.join(table.column_names)}")
+        number_of: dict[str | None, int] = {}
+        for number, name in enumerate(strings(table["id"])):
+            if name in number_of:
+                raise DataError(f"{folder / 'nodes.csv'}: two nodes have the id {name}")
+            number_of[name] = number
+        edges = read_table(folder / "edges.csv", self.encoding, header=None)
+        if all(name in number_of for name in edges.column_names[:2]):
+            edges = read_table(folder / "edges.csv", self.encoding, header=False)  # they are nodes, not a header
+        if edges.num_columns < 2:
+            raise DataError(f"{folder / 'edges.csv'}: expected two columns of node ids, found {edges.num_columns}")
+        pairs = np.empty((len(edges), 2), np.int64)
+        for side in (0, 1):
+            for line, name in enumerate(strings(edges.column(side))):
+                if name not in number_of:
+                    raise DataError(
+                        f"{folder / 'edges.csv'}: edge {line + 1} joins node {name}, which nodes.csv does not have"
+                    )
+                pairs[line, side] = number_of[name]
+        return Network(undirected(pairs, len(table)), table=table), table
+
+    def fit(self, train: Tensor) -> None:
+        """Learn the scaling and the categories of the columns of features."""
+        table = self.network.table
+        if table is not None:
+            given = [name for name in table.column_names if name not in ("id", "split", self.target)]
+            columns = (Column.fitted(name, table[name], train) for name in given)
+            self.columns = [column.state for column in columns if column is not None]
+        self.examples(train)  # an infinity anywhere is refused now, not when training begins
+
+    def _graph(self, network: Network, where: str) -> Graph:
+        """The graph as tensors; without any features each node is told apart by its number."""
+        size = network.adjacency.shape[0]
+        if self.columns:
+            names = [] if network.table is None else network.table.column_names
+            for state in self.columns:
+                if state["name"] not in names:
+                    raise DataError(f"{where}: no column {state['name']}; it has {', '.join(names) or 'none'}")
+            x = torch.cat([Column(state).encode(network.table[state["name"]], where) for state in self.columns], dim=1)
+        elif self.num_words:
+            found = 0 if network.words is None else network.words.shape[1]
+            if found != self.num_words:
+                raise DataError(
+                    f"{where}: its nodes have {found} words as features, expected {self.num_words}, "
+                    f"which the model was trained on"
+                )
+            x = csr(network.words)
+        elif size == self.num_nodes:
+            x = csr(sp.identity(size, dtype=np.float32))
+        else:
+            raise DataError(
+                f"{where}: has {size} nodes, expected {self.num_nodes}: the model knows nodes by their number alone"
+            )
+        pairs = torch.from_numpy(np.stack(network.adjacency.nonzero()).astype(np.int64))
+        return Graph(x, pairs, csr(normalised(network.adjacency)), torch.arange(size))
+
+    def examples(self, index: Tensor) -> NodeExamples:
+        """Nodes of the graph."""
+        if self.graph is None:
+            self.graph = self._graph(self.network, self.dataset)
+        return NodeExamples(self.graph, index, self.labels)
+
+    def read_input(self, path: Path) -> tuple[NodeExamples, list[str]]:
+        """All nodes of a folder with nodes.csv, which needs no column of classes, and edges.csv."""
+        network, table = self._read_network(path)
+        graph = self._graph(network, str(path))
+        return NodeExamples(graph, graph.nodes), [str(name) for name in strings(table["id"])]

@@ -1,0 +1,24 @@
+"""What all tests share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scripts.cli  # noqa: F401 (before torch, for the sake of its threads)
+
+
+def _listing(folder: Path) -> list[tuple[Path, int]]:
+    return sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Iterator[Path]:
+    """The folder of published data sets, in which nothing may be written; without it the test is skipped."""
+    folder = Path(os.environ.get("SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no published data at {folder}: set $SHARED_DATA")
+    before = _listing(folder)
+    yield folder
+    assert _listing(folder) == before, "a test wrote into the folder of published data"

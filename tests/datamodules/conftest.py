@@ -1,0 +1,42 @@
+"""What the datamodules' tests share."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """The tensors are tiny: threads would only wait for each other where several processes share the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder whose path has spaces and letters beyond ASCII."""
+    folder = tmp_path / "my data 数据"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def refused() -> Refused:
+    """`with refused(*parts):` passes if a ValueError is raised whose message has all the parts."""
+
+    @contextmanager
+    def check(*parts: object) -> Iterator[None]:
+        with pytest.raises(ValueError, match=re.escape(str(parts[0]))) as caught:
+            yield
+        for part in parts:
+            assert str(part) in str(caught.value)
+
+    return check

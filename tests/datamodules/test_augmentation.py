@@ -1,0 +1,84 @@
+import math
+
+import pytest
+import torch
+
+from datamodules import augmentation
+from datamodules.augmentation import cut_and_turned, jittered
+from datamodules.images import Images
+
+
+def ramp(count: int, height: int, width: int) -> torch.Tensor:
+    """Images whose first channel is each pixel's x and whose second its y, from the middle, in pixels."""
+    x = torch.arange(width).float() - (width - 1) / 2
+    y = torch.arange(height).float() - (height - 1) / 2
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)]).expand(count, -1, -1, -1)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float])
+def test_the_whole_image_unturned_is_the_image(dtype):
+    images = torch.randint(0, 256, (4, 3, 9, 7)).to(dtype)
+    torch.testing.assert_close(cut_and_turned(images, crop=1.0, rotate=0.0), images.float(), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 60), (40, 80)])
+def test_a_part_has_its_share_of_the_area_and_lies_within_the_image(height, width):
+    torch.manual_seed(0)
+    found = cut_and_turned(ramp(300, height, width), crop=0.25, rotate=0.0)[:, :, 2:-2, 2:-2]  # edges touch the black
+    step_x = (found[:, 0, :, -1] - found[:, 0, :, 0]).mean(1) / (width - 5)  # pixels of the image in one of the part
+    step_y = (found[:, 1, -1] - found[:, 1, 0]).mean(1) / (height - 5)
+    area = step_x * step_y
+    assert 0.22 < area.min() < 0.3
+    assert area.max() <= 1.001
+    stretch = step_x / step_y
+    assert 0.7 < stretch.min() < 0.85
+    assert 1.2 < stretch.max() < 1.4
+    middle = found[:, :, found.shape[2] // 2, found.shape[3] // 2].abs().amax(0)
+    assert 0.2 * width < middle[0] < width / 2
+    assert 0.2 * height < middle[1] < height / 2
+    corner = found[:, 0, 0, 0] - 2 * step_x
+    assert corner.min() > -width / 2 - 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(41, 41), (31, 61)])
+def test_turning_keeps_distances_and_the_middle(height, width):
+    torch.manual_seed(0)
+    found = cut_and_turned(ramp(200, height, width), crop=1.0, rotate=30.0)
+    row, column = height // 2, width // 2
+    torch.testing.assert_close(found[:, :, row, column], torch.zeros(200, 2), atol=1e-4, rtol=0)
+    right = found[:, :, row, column + 5]  # five pixels right of the middle
+    torch.testing.assert_close(right.norm(dim=1), torch.full((200,), 5.0), atol=1e-3, rtol=0)
+    below = found[:, :, row + 5, column]
+    torch.testing.assert_close((right * below).sum(1), torch.zeros(200), atol=1e-3, rtol=0)
+    degrees = torch.atan2(right[:, 1], right[:, 0]) * 180 / math.pi
+    assert -30.01 < degrees.min() < -25
+    assert 25 < degrees.max() < 30.01
+
+
+def test_recoloured_images_keep_to_their_range_and_differ_by_no_more_than_was_allowed():
+    torch.manual_seed(0)
+    grey = torch.full((300, 3, 4, 4), 100, dtype=torch.uint8)  # contrast and saturation change nothing here
+    found = jittered(grey, 0.3)
+    assert torch.equal(found, found[:, :1, :1, :1].expand_as(found))
+    assert 69.9 < found.min() < 75
+    assert 125 < found.max() < 130.1
+    colour = jittered(torch.randint(0, 256, (50, 3, 4, 4)), 1.0)
+    assert (colour.min(), colour.max()) == (0, 255)
+
+
+def test_contrast_and_saturation_keep_the_mean(monkeypatch):
+    images = torch.rand(1, 3, 5, 5) * 50 + 100
+    monkeypatch.setattr(augmentation.torch, "rand", lambda *_, **__: torch.tensor([0.5, 0.9, 0.1]).view(3, 1, 1, 1, 1))
+    found = jittered(images, 0.5)  # brightness 1, contrast 1.4, saturation 0.6
+    torch.testing.assert_close(found.mean(), images.mean())
+    torch.testing.assert_close(found.mean(1).std(), 1.4 * images.mean(1).std())
+    torch.testing.assert_close(found.std(1).mean(), 0.6 * 1.4 * images.std(1).mean())
+
+
+@pytest.mark.parametrize("options", [{"crop": 0.5}, {"rotate": 20.0}, {"jitter": 0.3}])
+def test_images_of_a_batch_are_changed_each_in_its_own_way(options):
+    torch.manual_seed(0)
+    image = torch.randint(0, 256, (1, 3, 12, 12), dtype=torch.uint8)
+    found = Images("digits", **options).augment(image.expand(6, -1, -1, -1))
+    assert found.shape == (6, 3, 12, 12)
+    assert len({one.numpy().tobytes() for one in found}) == 6

@@ -1,0 +1,362 @@
+import gzip
+import hashlib
+import io
+import socket
+import stat
+import tarfile
+import threading
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datamodules import base, catalogue
+from datamodules.catalogue import Remote
+from datamodules.download import DataError, download, find_folder, unpack
+from datamodules.graphs import GraphClasses
+
+CONTENT = b"0123456789" * 5000
+
+
+@dataclass
+class Site:
+    """A web site on this machine.
+
+    Args:
+        address: `http://127.0.0.1:PORT/`
+        answers: what is done at each path.
+        requests: the paths that were asked for.
+    """
+
+    address: str
+    answers: dict[str, Callable[[BaseHTTPRequestHandler], None]]
+    requests: list[str] = field(default_factory=list)
+
+
+def sends(content: bytes, announced: int | None = None, seconds: float = 0) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(seconds)
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content) if announced is None else announced))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def breaks_off_in_a_chunk(handler: BaseHTTPRequestHandler) -> None:
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"ff\r\nonly this")
+    handler.close_connection = True
+
+
+def leads_to(address: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", address)
+        handler.end_headers()
+
+    return answer
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.requests.append(self.path)
+            answer = served.answers.get(self.path)
+            if answer is None:
+                self.send_error(404)
+            else:
+                answer(self)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        served = Site(f"http://127.0.0.1:{server.server_port}/", {})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield served
+        server.shutdown()
+        thread.join()
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.suffix != ".lock")
+
+
+@pytest.mark.parametrize(
+    "checksum",
+    [None, f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", f"md5:{hashlib.md5(CONTENT).hexdigest()}"],
+)
+def test_a_file_arrives_whole_under_its_name(site: Site, place: Path, checksum: str | None) -> None:
+    site.answers["/a/file.bin"] = sends(CONTENT)
+    file = download(Remote(site.address + "a/file.bin", checksum), place / "new")
+    assert file == place / "new" / "file.bin"
+    assert file.read_bytes() == CONTENT
+    assert left_in(place / "new") == ["file.bin"]
+
+
+def test_a_file_that_is_there_is_not_asked_for_again(site: Site, tmp_path: Path) -> None:
+    site.answers["/file.bin"] = sends(CONTENT)
+    remote = Remote(site.address + "file.bin")
+    download(remote, tmp_path)
+    download(remote, tmp_path)
+    assert site.requests == ["/file.bin"]
+
+
+def test_another_content_than_published_is_refused_and_nothing_left(site: Site, tmp_path: Path, refused: Any) -> None:
+    site.answers["/file.bin"] = sends(CONTENT[:-1] + b"X")
+    expected = hashlib.sha256(CONTENT).hexdigest()
+    found = hashlib.sha256(CONTENT[:-1] + b"X").hexdigest()
+    with refused(site.address + "file.bin", expected, found, "run again"):
+        download(Remote(site.address + "file.bin", f"sha256:{expected}"), tmp_path)
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("answer", [sends(CONTENT[:100], announced=50_000), breaks_off_in_a_chunk, None])
+def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(
+    answer: Callable[[BaseHTTPRequestHandler], None] | None, site: Site, tmp_path: Path, refused: Any
+) -> None:
+    if answer:
+        site.answers["/file.bin"] = answer
+    with refused(f"cannot download {site.address}file.bin", tmp_path, "--data.root"):
+        download(Remote(site.address + "file.bin"), tmp_path)
+    assert left_in(tmp_path) == []
+
+
+def test_an_address_that_cannot_be_reached_is_named_with_the_folder(tmp_path: Path, refused: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with refused(f"cannot download http://127.0.0.1:{port}/file.bin", tmp_path, "--data.root"):
+        download(Remote(f"http://127.0.0.1:{port}/file.bin"), tmp_path)
+    assert left_in(tmp_path) == []
+
+
+def test_an_unencrypted_address_is_refused_without_a_request(
+    tmp_path: Path, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*args: object, **options: object) -> None:
+        raise AssertionError("a request was made")
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", opened)
+    with refused("http://example.com/file.bin", "only https"):
+        download(Remote("http://example.com/file.bin"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_redirection_is_followed_but_not_to_an_unencrypted_address(
+    site: Site, tmp_path: Path, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.answers |= {
+        "/old": leads_to(site.address + "new"),
+        "/new": sends(CONTENT),
+        "/out": leads_to("http://other.invalid/"),
+    }
+    assert download(Remote(site.address + "old"), tmp_path).read_bytes() == CONTENT
+    with refused("http://other.invalid/", "only https"):
+        download(Remote(site.address + "out"), tmp_path)
+    assert left_in(tmp_path) == ["old"]
+
+
+def test_two_that_download_at_once_make_one_request(site: Site, tmp_path: Path) -> None:
+    site.answers["/file.bin"] = sends(CONTENT, seconds=0.2)
+    start = threading.Barrier(2)
+    found: list[bytes] = []
+
+    def bring() -> None:
+        start.wait()
+        found.append(download(Remote(site.address + "file.bin"), tmp_path).read_bytes())
+
+    threads = [threading.Thread(target=bring) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [CONTENT, CONTENT]
+    assert site.requests == ["/file.bin"]
+
+
+def zipped(names: dict[str, bytes], link: str | None = None) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in names.items():
+            archive.writestr(name, content)
+        if link:
+            member = zipfile.ZipInfo("link")
+            member.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(member, link)
+    return packed.getvalue()
+
+
+def tarred(names: dict[str, bytes], link: str | None = None, kind: bytes = tarfile.SYMTYPE) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in names.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        if link:
+            member = tarfile.TarInfo("link")
+            member.type, member.linkname = kind, link
+            archive.addfile(member)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("packed", [zipped, tarred])
+def test_an_archive_is_unpacked_once(packed: Callable[..., bytes], place: Path) -> None:
+    (place / "archive").write_bytes(packed({"a/one.txt": b"1", "a/b/二.txt": b"2"}))
+    unpack(place / "archive", place / "out")
+    assert (place / "out" / "a" / "one.txt").read_bytes() == b"1"
+    assert (place / "out" / "a" / "b" / "二.txt").read_bytes() == b"2"
+    (place / "archive").unlink()
+    unpack(place / "archive", place / "out")
+    assert left_in(place) == ["a", "b", "one.txt", "out", "二.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "member"),
+    [
+        (zipped({"fine.txt": b"1", "../out.txt": b"2"}), "../out.txt"),
+        (zipped({"a/../../out.txt": b"2"}), "a/../../out.txt"),
+        (zipped({"/tmp/out.txt": b"2"}), "/tmp/out.txt"),
+        (zipped({"..\\out.txt": b"2"}), "out.txt"),
+        (zipped({"fine.txt": b"1"}, link="../secret"), "link"),
+        (tarred({"fine.txt": b"1", "../out.txt": b"2"}), "../out.txt"),
+        (tarred({"/tmp/out.txt": b"2"}), "/tmp/out.txt"),
+        (tarred({"fine.txt": b"1"}, link="../secret"), "link"),
+        (tarred({"fine.txt": b"1"}, link="fine.txt", kind=tarfile.LNKTYPE), "link"),
+    ],
+)
+def test_an_archive_that_reaches_outside_is_refused_and_nothing_unpacked(
+    content: bytes, member: str, tmp_path: Path, refused: Any
+) -> None:
+    archive = tmp_path / "in" / "archive"
+    archive.parent.mkdir()
+    archive.write_bytes(content)
+    with refused(f"{archive}: refused", member):
+        unpack(archive, tmp_path / "in" / "out")
+    assert left_in(tmp_path) == ["archive", "in"]
+
+
+NOISE = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(200)).encode()
+
+
+@pytest.mark.parametrize("whole", [zipped({"a.txt": NOISE}), tarred({"a.txt": NOISE})])
+@pytest.mark.parametrize("damage", ["cut", "changed early", "changed late", "empty", "not an archive"])
+def test_a_damaged_archive_is_named_and_nothing_unpacked(
+    whole: bytes, damage: str, tmp_path: Path, refused: Any
+) -> None:
+    middle = len(whole) // 2
+    content = {
+        "cut": whole[:middle],
+        "changed early": whole[:36] + b"\xff" * 40 + whole[76:],
+        "changed late": whole[:middle] + b"\xff" * 40 + whole[middle + 40 :],
+        "empty": b"",
+        "not an archive": b"<html>not found</html>",
+    }[damage]
+    archive = tmp_path / "archive"
+    archive.write_bytes(content)
+    with refused(f"{archive}: a damaged archive", "run again"):
+        unpack(archive, tmp_path / "out")
+    assert left_in(tmp_path) == ["archive"]
+
+
+@pytest.mark.parametrize("where", ["", "Cora", "cora/raw", "planetoid/CORA", "graph/planetoid/cora/raw"])
+@pytest.mark.parametrize("written", ["a.gz", "a"])
+def test_a_data_set_is_found_whatever_collection_it_stands_in(where: str, written: str, tmp_path: Path) -> None:
+    (tmp_path / where).mkdir(parents=True, exist_ok=True)
+    (tmp_path / where / written).touch()
+    (tmp_path / where / "b").touch()
+    assert find_folder(tmp_path, ["Cora"], ["a.gz", "b"]) == tmp_path / where
+    assert find_folder(tmp_path, ["Cora"], ["a.gz", "b", "c"]) is None
+
+
+RINGS = {
+    "MUTAG/MUTAG_A.txt": b"".join(b"%d, %d\n%d, %d\n" % (n, n + 1, n + 1, n) for n in range(1, 40, 2)),
+    "MUTAG/MUTAG_graph_indicator.txt": b"".join(b"%d\n%d\n" % (n, n) for n in range(1, 21)),
+    "MUTAG/MUTAG_graph_labels.txt": b"1\n-1\n" * 10,
+}
+
+
+@pytest.fixture
+def publisher(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A site from which MUTAG comes."""
+    site.answers["/MUTAG.zip"] = sends(zipped(RINGS))
+    published = {"datamodules.graphs.GraphClasses": {"MUTAG": (Remote(site.address + "MUTAG.zip"),)}}
+    monkeypatch.setattr(base, "PUBLISHED", published)
+    return site
+
+
+def read(root: Path) -> int:
+    return GraphClasses("MUTAG", root=str(root), batch_size=1).read().size
+
+
+def test_a_published_data_set_is_downloaded_into_the_root_once(publisher: Site, place: Path) -> None:
+    assert [read(place), read(place)] == [20, 20]
+    assert publisher.requests == ["/MUTAG.zip"]
+    assert [child.name for child in place.iterdir()] == ["MUTAG"]
+
+
+def test_what_was_downloaded_is_found_again_where_nothing_can_be_written(
+    publisher: Site, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(place)
+    monkeypatch.setattr(base.os, "access", lambda *args: False)
+    monkeypatch.setattr(base, "DATA_FOLDER", tmp_path / "elsewhere")
+    assert read(place) == 20
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_root_that_cannot_be_written_is_left_alone(
+    publisher: Site, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base.os, "access", lambda *args: False)
+    monkeypatch.setattr(base, "DATA_FOLDER", tmp_path / "elsewhere")
+    assert read(place) == 20
+    assert list(place.iterdir()) == []
+    assert (tmp_path / "elsewhere" / "MUTAG" / "MUTAG.zip").is_file()
+
+
+def test_an_archive_that_someone_put_into_the_folder_needs_no_network(publisher: Site, place: Path) -> None:
+    (place / "MUTAG").mkdir()
+    (place / "MUTAG" / "MUTAG.zip").write_bytes(zipped(RINGS))
+    assert read(place) == 20
+    assert publisher.requests == []
+
+
+def test_a_download_of_something_else_is_refused(publisher: Site, place: Path, refused: Any) -> None:
+    publisher.answers["/MUTAG.zip"] = sends(zipped({"readme.txt": b"moved"}))
+    with refused(place / "MUTAG", "holds no MUTAG_A.txt"):
+        read(place)
+
+
+def test_every_published_file_comes_over_an_encrypted_connection() -> None:
+    remotes = [remote for kind in catalogue.PUBLISHED.values() for files in kind.values() for remote in files]
+    assert len(remotes) > 80
+    assert all(remote.url.startswith("https://") and remote.name for remote in remotes)
+
+
+def test_a_packed_file_of_bytes_may_be_damaged(tmp_path: Path) -> None:
+    from datamodules.images import read_idx
+
+    packed = gzip.compress(b"\0\0\x08\x01\0\0\0\x04abcd")
+    (tmp_path / "whole.gz").write_bytes(packed)
+    assert bytes(read_idx(tmp_path / "whole").tolist()) == b"abcd"
+    for damaged in (packed[:-9], packed[:12] + b"\xff\xff\xff" + packed[15:], b"", gzip.compress(b"\0\0\x08\x03\0")):
+        (tmp_path / "bad.gz").write_bytes(damaged)
+        with pytest.raises(DataError, match="bad"):
+            read_idx(tmp_path / "bad")

@@ -1,0 +1,102 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules.sampling import Batches, cut, fold_of, generator
+
+LABELS = torch.tensor([0] * 50 + [1] * 31 + [2] * 7 + [3] * 2)
+INDEX = torch.arange(100, 190)  # not the positions themselves: labels belong to the data set, a cut may begin anywhere
+ALL_LABELS = torch.cat([torch.full((100,), 9), LABELS])
+
+
+def orders(size: int = 10, epochs: int = 3, **options: int) -> list[list[int]]:
+    batches = Batches(size, batch_size=3, shuffle=True, **options)
+    return [torch.cat(list(batches)).tolist() for _ in range(epochs)]
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.2, 1 / 3, 0.5, 0.9])
+@pytest.mark.parametrize("labels", [None, ALL_LABELS])
+def test_a_cut_is_disjoint_whole_and_of_the_size_asked_for(fraction: float, labels: torch.Tensor | None) -> None:
+    rest, share = cut(INDEX, fraction, labels, seed=0)
+    assert torch.equal(torch.cat([rest, share]).sort().values, INDEX)
+    assert len(share) == int(len(INDEX) * fraction + 1e-9)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.2, 1 / 3, 0.5, 0.9])
+def test_a_cut_takes_its_share_of_every_class_to_within_one_example(fraction: float) -> None:
+    _, share = cut(INDEX, fraction, ALL_LABELS, seed=0)
+    taken = torch.bincount(ALL_LABELS[share], minlength=4)[:4]
+    assert ((taken - torch.bincount(LABELS) * fraction).abs() < 1).all()
+
+
+def test_a_cut_is_the_same_whatever_the_global_seeds_and_leaves_them_alone() -> None:
+    cuts = []
+    for seed in (0, 1):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        cuts.append(cut(INDEX, 0.2, ALL_LABELS, seed=5)[1])
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*cuts)
+    assert not torch.equal(cut(INDEX, 0.2, ALL_LABELS, seed=6)[1], cuts[0])
+
+
+@pytest.mark.parametrize("num_folds", [2, 3, 7])
+def test_folds_cover_everything_once_and_share_out_every_class(num_folds: int) -> None:
+    folds = [fold_of(INDEX, num_folds, fold, ALL_LABELS, seed=0) for fold in range(num_folds)]
+    assert torch.equal(torch.cat([share for _, share in folds]).sort().values, INDEX)
+    for rest, share in folds:
+        assert torch.equal(torch.cat([rest, share]).sort().values, INDEX)
+    counts = torch.stack([torch.bincount(ALL_LABELS[share], minlength=4)[:4] for _, share in folds])
+    assert (counts.max(0).values - counts.min(0).values <= 1).all()
+
+
+def test_near_seeds_have_nothing_in_common() -> None:
+    seeds = [(seed, epoch) for seed in range(20) for epoch in range(20)]
+    drawn = torch.stack([torch.rand(50, generator=generator(*seed)) for seed in seeds])
+    correlation = torch.corrcoef(drawn).fill_diagonal_(0)
+    assert correlation.abs().max() < 0.75  # 80,000 pairs of 50 independent numbers: 5.3 standard deviations
+
+
+def test_each_epoch_and_each_seed_has_an_order_of_its_own_that_holds_everything_once() -> None:
+    found = [tuple(order) for seed in range(5) for order in orders(size=30, seed=seed, epochs=5)]
+    assert len(set(found)) == 25
+    assert all(sorted(order) == list(range(30)) for order in found)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    torch.manual_seed(1)
+    first = orders(seed=3)
+    torch.manual_seed(2)
+    assert orders(seed=3) == first
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_batches_go_on_where_the_position_says(drop_last: bool) -> None:
+    options = {"size": 10, "batch_size": 3, "shuffle": True, "seed": 1, "drop_last": drop_last}
+    whole = Batches(**options)
+    per_epoch = len(whole)
+    epochs = [[batch.tolist() for batch in whole] for _ in range(3)]
+    for begun in range(3 * per_epoch):
+        resumed = Batches(**options, position=lambda begun=begun: begun)
+        epoch, done = divmod(begun, per_epoch)
+        assert [batch.tolist() for batch in resumed] == epochs[epoch][done:]
+
+
+@pytest.mark.parametrize(
+    ("size", "drop_last", "sizes"),
+    [(10, False, [4, 4, 2]), (10, True, [4, 4]), (8, True, [4, 4]), (3, True, [3]), (3, False, [3])],
+)
+def test_only_an_incomplete_last_batch_is_dropped_and_never_the_only_one(
+    size: int, drop_last: bool, sizes: list[int]
+) -> None:
+    batches = Batches(size, batch_size=4, shuffle=True, drop_last=drop_last)
+    assert [len(batch) for batch in batches] == sizes
+    assert len(batches) == len(sizes)
+
+
+def test_without_shuffling_the_order_is_kept() -> None:
+    assert torch.equal(torch.cat(list(Batches(10, batch_size=3))), torch.arange(10))

@@ -1,0 +1,459 @@
+import gzip
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+import torch
+from torch import Tensor
+
+from datamodules.tabular import TabularClassification, TabularRegression
+
+NAMES = ["height", "colour", "weight", "label"]
+Row = list[Any]
+
+
+def rows(number: int = 40) -> list[Row]:
+    """Numbers, categories, numbers of which one in eight is missing, and one of two classes."""
+    draw = random.Random(0)
+    return [
+        [
+            round(draw.gauss(170, 10), 3),
+            draw.choice(["red", "green", "蓝"]),
+            None if row % 8 == 3 else draw.randint(1, 100),
+            "是" if row % 2 else "否",
+        ]
+        for row in range(number)
+    ]
+
+
+def text(table: list[Row], names: list[str] | None = NAMES, delimiter: str = ",") -> str:
+    lines = ([names] if names else []) + [["" if cell is None else str(cell) for cell in row] for row in table]
+    return "".join(delimiter.join(line) + "\n" for line in lines)
+
+
+def write(file: Path, table: list[Row], names: list[str] | None = NAMES) -> Path:
+    file.write_text(text(table, names), encoding="utf-8")
+    return file
+
+
+def ready(path: Path, kind: type[TabularClassification] = TabularClassification, **options: Any) -> Any:
+    data = kind(str(path), **{"batch_size": 1, **options})
+    data.setup()
+    return data
+
+
+def everything(data: Any) -> tuple[Tensor, Tensor]:
+    batch: tuple[Tensor, Tensor] = data.examples(torch.arange(len(data.table)))[torch.arange(len(data.table))]
+    return batch
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> TabularClassification:
+    """The rows as plain CSV."""
+    return ready(write(tmp_path / "reference.csv", rows()))
+
+
+def column(table: list[Row], number: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([np.nan if row[number] is None else row[number] for row in table])
+
+
+def test_numbers_are_scaled_missing_ones_marked_and_categories_one_hot(reference: TabularClassification) -> None:
+    x, y = everything(reference)
+    train = reference.splits.train.numpy()
+    height, weight = column(rows(), 0), column(rows(), 2)
+    missing = np.isnan(weight)
+    scaled = (weight - np.nanmean(weight[train])) / np.nanstd(weight[train])
+    colours = [row[1] for row in rows()]
+    expected = np.stack(
+        [
+            (height - height[train].mean()) / height[train].std(),
+            *([colour == name for colour in colours] for name in ("green", "red", "蓝")),
+            np.where(missing, 0, scaled),
+            missing,
+        ],
+        axis=1,
+    )
+    assert missing[train].any()
+    assert reference.feature_names == ["height", "colour=green", "colour=red", "colour=蓝", "weight", "weight missing"]
+    assert reference.num_features == 6
+    torch.testing.assert_close(x, torch.from_numpy(expected.astype(np.float32)))
+    assert [reference.class_names[code] for code in y.tolist()] == [row[3] for row in rows()]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("semicolons.csv", text(rows(), delimiter=";").encode(), {}),
+        ("tabs.tsv", text(rows(), delimiter="\t").encode(), {}),
+        ("bars.txt", text(rows(), delimiter="|").encode(), {}),
+        ("packed.csv.gz", gzip.compress(text(rows()).encode()), {}),
+        ("中文.csv", text(rows()).encode("gb18030"), {"encoding": "gb18030"}),
+        ("windows.csv", b"\xef\xbb\xbf" + text(rows()).replace("\n", "\r\n").encode(), {"ignore": []}),
+        ("utf 16.csv", text(rows()).encode("utf-16"), {"encoding": "utf-16"}),
+        ("quoted.csv", text(rows()).replace("red", '"red"').replace("green", " 'green'").encode(), {}),
+        ("no end.csv", text(rows()).strip("\n").encode(), {}),
+        ("signs.csv", text(rows()).replace(",,", ",NA,").encode(), {}),
+    ],
+)
+def test_a_file_is_read_alike_in_every_format(
+    name: str, content: bytes, options: dict[str, Any], place: Path, reference: TabularClassification
+) -> None:
+    (place / name).write_bytes(content)
+    data = ready(place / name, **options)
+    assert data.state_dict() == reference.state_dict()
+    assert all(map(torch.equal, everything(data), everything(reference)))
+
+
+def test_a_parquet_file_is_read_alike(place: Path, reference: TabularClassification) -> None:
+    table = pa.table({name: [row[number] for row in rows()] for number, name in enumerate(NAMES)})
+    pa.parquet.write_table(table, place / "table.parquet")
+    data = ready(place / "table.parquet")
+    assert data.state_dict() == reference.state_dict()
+    assert all(map(torch.equal, everything(data), everything(reference)))
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.tsv", "table.csv.gz"])
+def test_a_file_without_a_header_has_numbered_columns(name: str, place: Path, reference: TabularClassification) -> None:
+    content = text(rows(), names=None, delimiter="\t" if "tsv" in name else ",").encode()
+    (place / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    data = ready(place / name)
+    assert [state["name"] for state in data.columns] == ["0", "1", "2"]
+    assert data.target_name == "3"
+    assert all(map(torch.equal, everything(data), everything(reference)))
+
+
+def test_whether_there_is_a_header_can_be_said(place: Path) -> None:
+    table = [[2019 + row % 3, row, row % 2] for row in range(20)]
+    file = write(place / "years.csv", table, names=["2019", "2020", "2021"])
+    sizes = [len(ready(file, TabularRegression, header=header).table) for header in (True, False, None)]
+    assert sizes == [20, 21, 21]
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [("colour", "colour"), (1, "colour"), ("1", "colour"), (-1, "label"), (-3, "colour")]
+)
+def test_the_target_is_chosen_by_name_or_position(target: str | int, name: str, place: Path) -> None:
+    data = ready(write(place / "table.csv", rows()), target=target)
+    assert data.target_name == name
+    assert name not in [state["name"] for state in data.columns]
+    assert set(data.class_names) == {row[NAMES.index(name)] for row in rows()}
+
+
+def test_columns_are_ignored_by_name_or_position(place: Path) -> None:
+    data = ready(write(place / "table.csv", rows()), ignore=["height", 1])
+    assert [state["name"] for state in data.columns] == ["weight"]
+
+
+def test_columns_in_which_nearly_every_row_differs_or_none_has_a_value_are_left_out(place: Path) -> None:
+    table = [[f"name {row}", None, row, row % 2] for row in range(100)]
+    assert ready(write(place / "t.csv", table, ["name", "empty", "x", "y"])).feature_names == ["x"]
+
+
+def test_dates_times_and_great_numbers_are_numbers(place: Path) -> None:
+    table = [
+        [
+            f"20{row + 10}-03-01",
+            f"2020-03-01 10:00:{row + 10}.5",
+            f"12:{row + 10}:00",
+            1234567890123456780 + row,
+            row % 2,
+        ]
+        for row in range(40)
+    ]
+    data = ready(write(place / "t.csv", table, ["date", "moment", "time", "id", "label"]))
+    assert data.feature_names == ["date", "moment", "time", "id"]
+    x, _ = everything(data)
+    assert x.isfinite().all()
+    assert (x[1:, :3] > x[:-1, :3]).all()
+
+
+@pytest.mark.parametrize(("kind", "target"), [(TabularClassification, -1), (TabularRegression, "height")])
+def test_nothing_is_learned_from_rows_outside_the_training_split(
+    kind: type[TabularClassification], target: str | int, place: Path
+) -> None:
+    table = rows()
+    before = ready(write(place / "before.csv", table), kind, target=target)
+    for row in torch.cat([before.splits.val, before.splits.test]).tolist():
+        table[row][:3] = [table[row][0] + 1000, "purple", -5000]
+    after = ready(write(place / "after.csv", table), kind, target=target)
+    assert after.state_dict() == before.state_dict()
+    table[before.splits.train[0]][0] += 1000
+    assert ready(write(place / "other.csv", table), kind, target=target).state_dict() != before.state_dict()
+
+
+def test_a_category_never_seen_in_training_is_all_zeros(place: Path) -> None:
+    table = rows()
+    row = int(ready(write(place / "t.csv", table)).splits.test[0])
+    table[row][1] = "purple"
+    data = ready(write(place / "t.csv", table))
+    assert everything(data)[0][row, 1:4].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_folder_with_a_file_a_split_keeps_them(form: str, place: Path, reference: TabularClassification) -> None:
+    parts = {"train": rows()[:25], "val": rows()[25:30], "test": rows()[30:]}
+    for name, part in parts.items():
+        file = write(place / f"{name}.csv", part)
+        if form == "parquet":
+            pa.parquet.write_table(pa.csv.read_csv(file), place / f"{name}.parquet")
+            file.unlink()
+    data = ready(place)
+    assert [split.tolist() for split in data.splits] == [[*range(25)], [*range(25, 30)], [*range(30, 40)]]
+    assert data.columns[0]["mean"] == pytest.approx(column(rows()[:25], 0).mean())
+    assert everything(data)[1].tolist() == everything(reference)[1].tolist()
+
+
+def test_a_folder_without_validation_has_it_cut_off_training(place: Path) -> None:
+    write(place / "train.csv", rows()[:30])
+    write(place / "test.csv", rows()[30:])
+    data = ready(place, val_fraction=0.2)
+    assert data.splits.test.tolist() == [*range(30, 40)]
+    assert len(data.splits.val) == 6
+
+
+def test_text_that_happens_to_be_numbers_in_another_split_stays_text(place: Path) -> None:
+    write(place / "train.csv", [["A5" if row % 3 else "7", row % 2] for row in range(30)], ["ticket", "label"])
+    write(place / "test.csv", [["7", row % 2] for row in range(4)], ["ticket", "label"])
+    data = ready(place)
+    assert everything(data)[0][-4:].tolist() == [[1, 0]] * 4
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("target", [0, 1, -1])
+@pytest.mark.parametrize("ignore", [[], [3], [1]])
+def test_input_may_lack_the_target_and_keeps_its_order(
+    header: bool, target: int, ignore: list[str | int], place: Path
+) -> None:
+    table = [[row % 2, (row // 2) % 2, row, row % 5, row // 20] for row in range(40)]
+    names = [*"abcde"] if header else None
+    data = ready(write(place / "table.csv", table, names), target=target, ignore=ignore)
+    expected, _ = everything(data)
+    place_of = target % 5
+    table.reverse()
+    whole = write(place / "whole.csv", table, names)
+    inputs = [row[:place_of] + row[place_of + 1 :] for row in table]
+    lacking = write(place / "lacking.csv", inputs, names and names[:place_of] + names[place_of + 1 :])
+    for file in (whole, lacking):
+        found, rows_named = data.read_input(file)
+        assert torch.equal(found[torch.arange(40)], expected.flip(0))
+        assert rows_named == [str(row + 1) for row in range(40)]
+
+
+def test_input_may_have_its_columns_in_another_order(place: Path) -> None:
+    data = ready(write(place / "table.csv", rows()))
+    turned = write(place / "turned.csv", [row[::-1] for row in rows()], NAMES[::-1])
+    assert torch.equal(data.read_input(turned)[0][torch.arange(40)], everything(data)[0])
+
+
+def test_the_mean_and_spread_of_a_numeric_target_are_those_of_the_training_split(place: Path) -> None:
+    data = ready(write(place / "table.csv", rows()), TabularRegression, target="height")
+    train = column(rows(), 0)[data.splits.train.numpy()]
+    assert data.target_mean == pytest.approx(train.mean(), rel=1e-6)
+    assert data.target_std == pytest.approx(train.std(), rel=1e-4)
+    assert "height" not in data.feature_names
+
+
+def test_numbers_in_quotes_are_classes_and_numbers(place: Path) -> None:
+    file = write(place / "table.csv", [[row, f"'{row % 2}'"] for row in range(20)], names=None)
+    assert ready(file).class_names == ["0", "1"]
+    assert everything(ready(file, TabularRegression))[1].tolist() == [row % 2 for row in range(20)]
+
+
+def test_a_byte_that_is_not_text_is_named_with_the_option_that_helps(place: Path, refused: Any) -> None:
+    content = text(rows()).encode("gb18030")
+    with pytest.raises(UnicodeDecodeError) as error:
+        content.decode()
+    (place / "table.csv").write_bytes(content)
+    byte = error.value.start
+    with refused(place / "table.csv", f"byte {byte} (0x{content[byte]:02x})", "utf-8", "--data.encoding"):
+        ready(place / "table.csv")
+
+
+def test_an_encoding_that_does_not_exist_is_refused(place: Path, refused: Any) -> None:
+    with refused("--data.encoding gb18031"):
+        TabularClassification("iris", encoding="gb18031")
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (b"", ["the file is empty"]),
+        (b" \n\n", ["the file is empty"]),
+        (b"a,b,c\n", ["no rows"]),
+        (b"a,b\n1,2\n3,4,5\n6,7\n", [":3:", "expected 2 fields", "found 3"]),
+        (b"a,b\n1,2\n3\n", [":3:", "expected 2 fields", "found 1"]),
+        (b'a,b\n"1\n2",x\n3\n', [":4:", "found 1"]),
+        (b"a,a\n1,2\n", [":1:", "two columns are called a"]),
+        (b"x,y\n" + b"1,no\n" * 20, ["one class, no"]),
+        (b"x,y\n" + b"1,no\n2,yes\n" * 9 + b"3,\n4,\n", ["row 19", "target y is missing", "2 of 20"]),
+        (b"y\n" + b"no\nyes\n" * 9, ["no column to predict y from"]),
+        (b"x,y\n" + b"1,no\n2,yes\n" * 9 + b"inf,yes\n", ["row 19", "column x", "inf is not a finite number"]),
+        (b"x,y\n-inf,no\n" + b"1,no\n2,yes\n" * 9, ["row 1,", "column x", "-inf is not a finite number"]),
+        (b"x,y\n" + b"".join(b"1,%d.5\n" % n for n in range(50)), ["target y", "50 values", "linear_regression"]),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(content: bytes, parts: list[str], place: Path, refused: Any) -> None:
+    (place / "table.csv").write_bytes(content)
+    with refused(place / "table.csv", *parts):
+        ready(place / "table.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("cut.csv.gz", gzip.compress(text(rows(500)).encode())[:500], ["cannot be read"]),
+        ("false.csv.gz", b"not packed at all", ["cannot be read"]),
+        ("false.parquet", b"not Parquet", ["cannot be read"]),
+        ("empty.parquet", b"", ["cannot be read"]),
+    ],
+)
+def test_a_damaged_file_is_named(name: str, content: bytes, parts: list[str], place: Path, refused: Any) -> None:
+    (place / name).write_bytes(content)
+    with refused(place / name, *parts):
+        ready(place / name)
+
+
+def test_a_column_of_lists_is_refused(place: Path, refused: Any) -> None:
+    pa.parquet.write_table(pa.table({"a": [[1], [2]], "b": [0, 1]}), place / "table.parquet")
+    with refused(place / "table.parquet", "column a", "list", "expected numbers or text"):
+        ready(place / "table.parquet")
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"target": "labl"}, ["--data.target labl", *NAMES]),
+        ({"target": 4}, ["--data.target 4", *NAMES]),
+        ({"target": -5}, ["--data.target -5", *NAMES]),
+        ({"ignore": ["size"]}, ["--data.ignore size", *NAMES]),
+        ({"ignore": [0, 1, 2]}, ["no column to predict label from"]),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(
+    options: dict[str, Any], parts: list[str], place: Path, refused: Any
+) -> None:
+    with refused(*parts):
+        ready(write(place / "table.csv", rows()), **options)
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        (["1", "2", "three", "4"] * 5, ["row 3", "target y is three", "expected a number", "--model mlp"]),
+        (["1", "2", "inf", "4"] * 5, ["row 3", "target y is inf"]),
+        (["1", "2", "", "4"] * 5, ["row 3", "target y is missing", "5 of 20"]),
+        (["2"] * 20, ["target y is always 2"]),
+    ],
+)
+def test_a_target_that_is_no_number_is_refused(values: list[str], parts: list[str], place: Path, refused: Any) -> None:
+    file = write(place / "table.csv", [[number, value] for number, value in enumerate(values)], ["x", "y"])
+    with refused(file, *parts):
+        ready(file, TabularRegression)
+
+
+@pytest.mark.parametrize(
+    ("names", "table", "parts"),
+    [
+        ([*NAMES[:3], "class"], rows()[:5], ["its columns are height, colour, weight, class", "weight, label"]),
+        (NAMES, [["tall", "red", 3, "是"]], ["column height holds text", "numbers"]),
+    ],
+)
+def test_split_files_that_do_not_agree_are_refused(
+    names: list[str], table: list[Row], parts: list[str], place: Path, refused: Any
+) -> None:
+    write(place / "train.csv", rows())
+    write(place / "test.csv", table, names)
+    with refused(place / "test.csv", *parts):
+        ready(place)
+
+
+def test_a_class_that_the_training_file_lacks_is_refused(place: Path, refused: Any) -> None:
+    write(place / "train.csv", rows())
+    write(place / "test.csv", [[1, "red", 2, "也许"], *rows(10)])
+    with refused(place, "training split lacks class 也许", "1 in test"):
+        ready(place)
+
+
+def test_a_folder_without_a_training_file_is_refused(place: Path, refused: Any) -> None:
+    with refused(place, "expected train.csv"):
+        ready(place)
+
+
+def restored(data: TabularClassification, path: Path) -> TabularClassification:
+    other = TabularClassification(str(path), batch_size=1)
+    other.load_state_dict(data.state_dict())
+    return other
+
+
+def test_a_label_that_a_restored_model_does_not_know_is_refused(reference: Any, place: Path, refused: Any) -> None:
+    table = rows()
+    table[4][3] = "perhaps"
+    file = write(place / "new.csv", table)
+    with refused(file, "example 5 has label perhaps", "否, 是"):
+        restored(reference, file).setup_test()
+
+
+@pytest.mark.parametrize(
+    ("names", "change", "parts"),
+    [
+        (["tallness", *NAMES[1:]], {}, ["no column height", "tallness, colour, weight, label"]),
+        (NAMES, {0: "tall"}, ["column height held numbers in training"]),
+        (NAMES, {0: "inf"}, ["row 7", "column height", "inf"]),
+    ],
+)
+def test_input_that_does_not_fit_the_model_is_refused(
+    names: list[str], change: dict[int, str], parts: list[str], reference: Any, place: Path, refused: Any
+) -> None:
+    table = rows()
+    for number, value in change.items():
+        table[6][number] = value
+    file = write(place / "new.csv", table, names)
+    with refused(file, *parts):
+        reference.read_input(file)
+    with refused(file, *parts):
+        other = restored(reference, file)
+        other.setup_test()
+        next(iter(other.test_dataloader()))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("file", "options", "counts"),
+    [
+        ("titanic/titanic.csv", {"target": "Survived"}, {"0": 549, "1": 342}),
+        ("mammography/mammography.csv", {}, {"-1": 10_923, "1": 260}),
+        ("iris/iris.csv", {}, {"Iris-setosa": 50, "Iris-versicolor": 50, "Iris-virginica": 50}),
+    ],
+)
+def test_published_tables_are_read(
+    file: str, options: dict[str, Any], counts: dict[str, int], shared_data: Path
+) -> None:
+    data = ready(shared_data / "tabular" / file, **options)
+    x, y = everything(data)
+    assert dict(zip(data.class_names, torch.bincount(y).tolist(), strict=True)) == counts
+    assert x.isfinite().all()
+
+
+@pytest.mark.real_data
+def test_the_titanic_is_read_as_a_person_would(shared_data: Path) -> None:
+    data = ready(shared_data / "tabular" / "titanic" / "titanic.csv", target="Survived")
+    assert {state["name"] for state in data.columns if state["kind"] == "number"} >= {"Age", "Fare", "Pclass", "SibSp"}
+    assert {"Sex=female", "Embarked=S", "Age missing"} <= set(data.feature_names)
+    assert not any(name.startswith(("Name", "Ticket")) for name in data.feature_names)
+
+
+@pytest.mark.real_data
+def test_housing_is_regression(shared_data: Path) -> None:
+    file = shared_data / "tabular" / "california_housing" / "housing.csv"
+    data = ready(file, TabularRegression, target="median_house_value")
+    x, y = everything(data)
+    assert len(y) == 20_640
+    assert "total_bedrooms missing" in data.feature_names
+    assert sum(name.startswith("ocean_proximity=") for name in data.feature_names) >= 4
+    assert x.isfinite().all()
+    assert x[data.splits.train].mean(0)[0].abs() < 1e-4
