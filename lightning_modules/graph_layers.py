@@ -1,0 +1,90 @@
+"""Blocks that the models of graphs share; apart from layers.py, since torch_geometric takes seconds to import."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import softmax
+
+
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Dropout; of a sparse CSR matrix, on the stored values alone, which is the same and takes 1 % of the time."""
+    if x.layout != torch.sparse_csr:
+        return torch.dropout(x, p, training)
+    if not training or p == 0:
+        return x
+    values = torch.dropout(x.values(), p, training)
+    return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
+
+
+class GraphAttention(MessagePassing):
+    """One layer in which each node takes a weighted mean of its neighbours and itself, once per head.
+
+    `h'_i = Σ_j α_ij W h_j`, `α_ij = softmax_j LeakyReLU(a · W h_i + b · W h_j + c · U e_ij)`; an edge's features
+    e_ij, if there are any, only take part in the weights.
+
+    Args:
+        in_features: F
+        out_features: D, of each head.
+        num_heads: H
+        num_edge_features: E
+        dropout: share of the attention weights silenced in training.
+        average: give the mean of the heads, not all of them side by side.
+
+    Shapes:
+        x (N, F) dense or sparse, edge_index (2, M), edge_attr (M, E), output (N, H · D), or (N, D) of averaged heads
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        num_heads: int,
+        num_edge_features: int = 0,
+        dropout: float = 0.0,
+        average: bool = False,
+    ) -> None:
+        super().__init__(aggr="sum", node_dim=0)
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.average = average
+        self.project = nn.Linear(in_features, num_heads * out_features, bias=False)
+        self.of_target = nn.Parameter(torch.empty(num_heads, out_features))
+        self.of_source = nn.Parameter(torch.empty(num_heads, out_features))
+        self.of_edge = nn.Linear(num_edge_features, num_heads, bias=False) if num_edge_features else None
+        self.bias = nn.Parameter(torch.zeros(out_features if average else num_heads * out_features))
+        for weight in (self.project.weight, self.of_target, self.of_source):
+            nn.init.xavier_uniform_(weight)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
+        """Attend; a loop is added to every node first."""
+        size = x.shape[0]
+        if edge_attr is None:
+            edge_attr = self.bias.new_empty(edge_index.shape[1], 0)
+        edge_index, edge_attr = with_loops(edge_index, edge_attr, size)
+        h = (x @ self.project.weight.T).view(size, self.num_heads, -1)  # (N, F) → (N, H · D) → (N, H, D)
+        weight = self.attention(h, edge_index, edge_attr)  # (M + N, H)
+        weight = F.dropout(weight, self.dropout, self.training)
+        heard = self.propagate(edge_index, h=h, weight=weight.unsqueeze(-1))  # (N, H, D)
+        return (heard.mean(1) if self.average else heard.flatten(1)) + self.bias
+
+    def attention(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        """The weight of each edge for each head, (M, H); those of a node's incoming edges sum to one."""
+        source, target = edge_index
+        of_source, of_target = (h * self.of_source).sum(-1), (h * self.of_target).sum(-1)  # (N, H) each
+        # index_select, since indexing's gradient is summed in an order that differs from run to run
+        score = of_source.index_select(0, source) + of_target.index_select(0, target)  # (M, H)
+        if self.of_edge is not None:
+            score = score + self.of_edge(edge_attr)
+        return softmax(F.leaky_relu(score.float(), 0.2), target, num_nodes=len(h)).to(h.dtype)
+
+    def message(self, h_j: Tensor, weight: Tensor) -> Tensor:
+        """What a node hears from a neighbour, (M, H, D)."""
+        return weight * h_j
+
+
+def with_loops(edge_index: Tensor, edge_attr: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+    """The edges and a loop at every node, whose features are zeros."""
+    loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
+    zeros = edge_attr.new_zeros(num_nodes, edge_attr.shape[1])
+    return torch.cat([edge_index, loops], dim=1), torch.cat([edge_attr, zeros])

@@ -1,0 +1,143 @@
+"""Classification: each example belongs to one of several classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import MetricCollection
+from torchmetrics.classification import (
+    BinaryAUROC,
+    BinaryAveragePrecision,
+    MulticlassAccuracy,
+    MulticlassF1Score,
+)
+
+from lightning_modules.tasks import pictures
+from lightning_modules.tasks.task import Board, Step, Task
+
+
+class _OfPositives(BinaryAveragePrecision):
+    """Average precision of the last of two classes, from (B, 2) logits."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        super().update(preds[:, 1] - preds[:, 0], target)
+
+
+class _Auroc(BinaryAUROC):
+    """Area under the ROC curve of the last of two classes, from (B, 2) logits."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        super().update(preds[:, 1] - preds[:, 0], target)
+
+
+class Classifier(Task):
+    """Cross-entropy over classes; a batch is `(inputs, target)`, and `forward(inputs)` gives (B, num_classes) logits.
+
+    Metrics: accuracy; f1, the mean of the classes' F1; balanced_accuracy, the mean of their recalls; with two
+    classes also average_precision and auroc of the last one. The baseline always gives the classes their shares of
+    the training split.
+
+    Args:
+        num_classes: C
+        class_names: of the classes, for predictions and pictures; their numbers by default.
+        class_counts: training examples of each class, for the baseline.
+        kwargs: as for Task.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        class_counts: Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.num_classes = num_classes
+        super().__init__(**kwargs)
+        self.class_names = list(class_names or map(str, range(num_classes)))
+        self.class_counts = class_counts
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy, macro F1, balanced accuracy; for two classes also average precision and AUROC."""
+        classes = self.num_classes
+        metrics = MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(classes, average="micro"),
+                "f1": MulticlassF1Score(classes, average="macro"),
+                "balanced_accuracy": MulticlassAccuracy(classes, average="macro"),
+            }
+        )
+        if classes == 2:
+            metrics.add_metrics({"average_precision": _OfPositives(), "auroc": _Auroc()})
+        return metrics
+
+    def step(self, batch: Any) -> Step:
+        """Cross-entropy of one batch."""
+        inputs, target = batch
+        logits = self(inputs)
+        return Step(F.cross_entropy(logits, target), logits, target)
+
+    def baseline(self, batch: Any) -> Tensor | None:
+        """The classes' shares of the training split, whatever the input: the majority class wins."""
+        _, target = batch
+        if self.class_counts is None:
+            return None
+        shares = torch.tensor(self.class_counts, dtype=torch.float, device=self.device)
+        return (shares / shares.sum()).log().expand(len(target), -1)
+
+    def on_test_epoch_start(self) -> None:
+        """Count, besides, which class was taken for which."""
+        super().on_test_epoch_start()
+        self.confusion = torch.zeros(self.num_classes, self.num_classes, dtype=torch.long, device=self.device)
+
+    def test_judged(self, step: Step) -> None:
+        """Count the batch."""
+        pairs = step.target * self.num_classes + step.prediction.argmax(-1)
+        self.confusion += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.confusion)
+
+    def show(self, batch: Any, board: Board) -> None:
+        """The images of the batch that were judged worst, with their classes; inputs of other kinds are left out."""
+        inputs, target = batch
+        if isinstance(inputs, Tensor) and inputs.dim() == 4:
+            order, texts = pictures.worst(self(inputs), target, self.class_names)
+            board.image("worst mistakes", pictures.grid(inputs.cpu()[order]))
+            board.text("worst mistakes", pictures.table(texts))
+
+    def show_results(self, board: Board) -> None:
+        """The confusion matrix, with each class's precision and recall."""
+        if self.num_classes <= 50:
+            board.text("confusion", confusion_table(self.confusion, self.class_names))
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
+        """Each example's class and the probability of every class."""
+        return self.rows(self(batch))
+
+    def rows(self, logits: Tensor) -> list[dict[str, Any]]:
+        """Each example's class and the probability of every class, from (B, C) logits."""
+        probabilities = logits.float().softmax(dim=-1).cpu()
+        return [
+            {
+                "prediction": self.class_names[int(row.argmax())],
+                "probabilities": dict(zip(self.class_names, row.tolist(), strict=True)),
+            }
+            for row in probabilities
+        ]
+
+
+def confusion_table(confusion: Tensor, names: Sequence[str]) -> str:
+    """A confusion matrix as a Markdown table: a row for each true class, a column for each predicted one.
+
+    Args:
+        confusion: (C, C) counts.
+        names: of the classes.
+    """
+    right = confusion.diagonal()
+    recall = right / confusion.sum(1).clamp(min=1)
+    precision = right / confusion.sum(0).clamp(min=1)
+    cells = [name.replace("|", "\\|") for name in names]
+    lines = [f"| true \\ predicted | {' | '.join(cells)} | recall |", "| --- |" + " ---: |" * (len(cells) + 1)]
+    for name, row, share in zip(cells, confusion.tolist(), recall.tolist(), strict=True):
+        lines.append(f"| {name} | {' | '.join(map(str, row))} | {share:.3f} |")
+    lines.append(f"| precision | {' | '.join(f'{share:.3f}' for share in precision.tolist())} | |")
+    return "\n".join(lines)

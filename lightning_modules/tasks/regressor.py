@@ -1,0 +1,52 @@
+"""Regression: a number for each example."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, R2Score
+
+from lightning_modules.tasks.task import Step, Task
+
+
+class Regressor(Task):
+    """Squared error; a batch is `(inputs, target)`, and `forward(inputs)` gives (B,) in units of the target's spread.
+
+    The loss is the mean squared error of the standardised target; the metrics mae, rmse and r2, and the predictions,
+    are in the data's own units. The baseline always predicts the training split's mean.
+
+    Args:
+        target_mean: of the training split, in the data's units.
+        target_std: its standard deviation.
+        kwargs: as for Task.
+    """
+
+    default_monitor = "val/rmse"
+    lower_is_better = frozenset({"loss", "mae", "rmse"})
+
+    def __init__(self, target_mean: float = 0.0, target_std: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_mean = target_mean
+        self.target_std = target_std
+
+    def metrics(self) -> MetricCollection:
+        """Mean absolute error, root mean squared error, and the share of variance explained."""
+        return MetricCollection({"mae": MeanAbsoluteError(), "rmse": MeanSquaredError(squared=False), "r2": R2Score()})
+
+    def step(self, batch: Any) -> Step:
+        """Squared error of one batch."""
+        inputs, target = batch
+        output = self(inputs)
+        loss = F.mse_loss(output, (target - self.target_mean) / self.target_std)
+        return Step(loss, output.float() * self.target_std + self.target_mean, target)
+
+    def baseline(self, batch: Any) -> Tensor | None:
+        """The training split's mean."""
+        _, target = batch
+        return torch.full_like(target, self.target_mean)
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
+        """Each example's predicted number."""
+        values = self(batch).float() * self.target_std + self.target_mean
+        return [{"prediction": value} for value in values.cpu().tolist()]

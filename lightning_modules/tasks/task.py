@@ -1,0 +1,175 @@
+"""How any kind of problem is trained and judged. Holds no network."""
+
+import math
+from abc import abstractmethod
+from typing import Any, NamedTuple, Protocol
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric, MetricCollection
+
+from lightning_modules.schedules import Schedule, schedule_factor
+
+
+class Step(NamedTuple):
+    """What one batch came to.
+
+    Args:
+        loss: scalar, to be minimised.
+        prediction: (B, …), as the task's metrics take it.
+        target: (B, …)
+    """
+
+    loss: Tensor
+    prediction: Tensor
+    target: Tensor
+
+
+class Board(Protocol):
+    """Where a task shows pictures and texts."""
+
+    def text(self, name: str, markdown: str) -> None:
+        """Show a text."""
+
+    def image(self, name: str, image: Tensor) -> None:
+        """Show a picture, (C, H, W), from 0 to 1."""
+
+    def figure(self, name: str, figure: Any) -> None:
+        """Show a matplotlib figure."""
+
+
+class Task(LightningModule):
+    """Training, validation, test and prediction for one kind of problem.
+
+    Logs `train/loss`, and `loss` and each metric under `val/` and `test/`. Beside the test metrics it computes those
+    of a trivial baseline on the same batches.
+
+    Args:
+        optimizer: built on the parameters; every recipe names one.
+        schedule: how the learning rate changes over the run.
+        warmup: share of the run over which the rate first rises from near 0.
+        monitor: the metric whose best value decides which checkpoint is best, such as val/loss.
+    """
+
+    default_monitor = "val/loss"
+    lower_is_better: frozenset[str] = frozenset({"loss"})
+
+    def __init__(
+        self,
+        optimizer: OptimizerCallable | None = None,
+        schedule: Schedule = "constant",
+        warmup: float = 0.0,
+        monitor: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["optimizer"], logger=False)
+        self.optimizer = optimizer
+        self.schedule: Schedule = schedule
+        self.warmup = warmup
+        self.monitor = monitor or self.default_monitor
+        schedule_factor(schedule, 1, warmup)  # a warm-up out of range is refused here, not at the first step
+        self.mean_loss = MeanMetric()
+        self.val_metrics = self.metrics().clone(prefix="val/")
+        known = self.monitors()
+        if self.monitor not in known:
+            raise ValueError(f"--model.monitor {self.monitor}: expected one of {', '.join(known)}")
+
+    @property
+    def mode(self) -> str:
+        """Whether a `min` or a `max` of the monitored metric is best."""
+        return "min" if self.monitor.split("/")[-1] in self.lower_is_better else "max"
+
+    def monitors(self) -> list[str]:
+        """The names that `monitor` accepts."""
+        return ["val/loss", *(str(name) for name in self.val_metrics), "train/loss"]
+
+    @abstractmethod
+    def metrics(self) -> MetricCollection:
+        """The metrics of this kind of problem, named without a split."""
+
+    @abstractmethod
+    def step(self, batch: Any) -> Step:
+        """Loss, prediction and target of one batch."""
+
+    @abstractmethod
+    def baseline(self, batch: Any) -> Tensor | None:
+        """What someone would predict who knows no more than the training split's targets; None if that is unknown."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One step; Lightning minimises what it returns."""
+        loss, _, target = self.step(batch)
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (self.global_step + 1) % every == 0:  # logging costs a millisecond
+            self.log("train/loss", loss, batch_size=len(target))
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Judge one batch of the validation split."""
+        loss, prediction, target = self.step(batch)
+        self.mean_loss.update(loss, len(target))
+        self.val_metrics.update(prediction, target)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's metrics."""
+        if not self.trainer.sanity_checking:  # a batch or two before training, too few to judge by
+            self.log_dict({"val/loss": self.mean_loss.compute(), **self.val_metrics.compute()})
+        self.mean_loss.reset()
+        self.val_metrics.reset()
+
+    def on_test_epoch_start(self) -> None:
+        """Make the test's own metrics; in training they would only be carried along."""
+        self.test_metrics = self.metrics().clone(prefix="test/").to(self.device)
+        self.baseline_metrics = self.metrics().clone(prefix="baseline/").to(self.device)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Judge one batch of the test split, and the baseline on it."""
+        step = self.step(batch)
+        loss, prediction, target = step
+        self.mean_loss.update(loss, len(target))
+        self.test_metrics.update(prediction, target)
+        self.test_judged(step)
+        baseline = self.baseline(batch)
+        if baseline is not None:
+            self.baseline_metrics.update(baseline, target)
+
+    def test_judged(self, step: Step) -> None:
+        """Take note of a test batch, for what is shown at the end."""
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics, and the baseline's."""
+        self.log_dict({"test/loss": self.mean_loss.compute(), **self.test_metrics.compute()})
+        self.mean_loss.reset()
+        if any(metric.update_called for metric in self.baseline_metrics.values()):
+            self.log_dict(self.baseline_metrics.compute())
+
+    @abstractmethod
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
+        """One plain dictionary an example, ready to be written as a row."""
+
+    def show(self, batch: Any, board: Board) -> None:
+        """Show what the model makes of a batch, in the terms of the task."""
+
+    def show_results(self, board: Board) -> None:
+        """Show what the whole test split came to."""
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer, and its schedule over all of the run's optimizer steps."""
+        return self.optimizer_of(self)
+
+    def optimizer_of(self, part: nn.Module) -> Any:
+        """An optimizer of a part's weights, and its schedule over all of the run's optimizer steps."""
+        if self.optimizer is None:
+            raise ValueError("no optimizer: pass one, such as optimizer=torch.optim.Adam, or use a recipe")
+        optimizer = self.optimizer(part.parameters())
+        if self.schedule == "constant" and not self.warmup:
+            return optimizer
+        total = self.trainer.estimated_stepping_batches
+        if not math.isfinite(total):
+            raise ValueError(
+                f"--model.schedule {self.schedule} needs to know the run's length; give --trainer.max_epochs"
+            )
+        factor = schedule_factor(self.schedule, int(total), self.warmup)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
