@@ -1,0 +1,97 @@
+"""A run's metrics as a CSV file."""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from callbacks.whole_file import whole_file
+
+
+class MetricsFile(Logger):
+    """Writes `metrics.csv`: a row a step at which anything was logged, a column a metric, and `step` and `epoch`.
+
+    The file is brought up to date at most once a second, and at the end of the run.
+
+    Args:
+        folder: where it goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.path = folder / "metrics.csv"
+        self.columns = ["epoch", "step"]
+        self.rows: list[dict[str, Any]] = []  # not yet in the file, but for the last, which may still grow
+        self.rewrite = True
+        self._saved_at = 0.0
+
+    @property
+    def name(self) -> str:
+        """The run's model."""
+        return self.path.parent.parent.name
+
+    @property
+    def version(self) -> str:
+        """The run's folder."""
+        return self.path.parent.name
+
+    @property
+    def log_dir(self) -> str:
+        """The run's folder, whole."""
+        return str(self.path.parent)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: they stand in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add metrics to the step's row."""
+        row: dict[str, Any] = {"step": step, **{name: float(value) for name, value in metrics.items()}}
+        if "epoch" in row:
+            row["epoch"] = int(row["epoch"])
+        if self.rows and self.rows[-1]["step"] == step:
+            self.rows[-1].update(row)
+        else:
+            self.rows.append(row)
+        new = [name for name in row if name not in self.columns]
+        if new:
+            self.columns += sorted(new)
+            self.rewrite = True
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Bring the file up to date, if it is time."""
+        if self.rows and time.monotonic() - self._saved_at >= 1:
+            self._write(self.rows[:-1])
+            self.rows = self.rows[-1:]
+            self._saved_at = time.monotonic()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what is left."""
+        if self.rows:
+            self._write(self.rows)
+            self.rows = []
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        if self.rewrite:
+            old = []
+            if self.path.exists():
+                with self.path.open(newline="", encoding="utf-8") as file:
+                    old = list(csv.DictReader(file))
+            text = io.StringIO()
+            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows([*old, *rows])
+            with whole_file(self.path) as whole:
+                whole.write(text.getvalue().encode())
+            self.rewrite = False
+        else:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self.columns, lineterminator="\n").writerows(rows)

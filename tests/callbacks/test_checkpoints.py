@@ -1,0 +1,92 @@
+import os
+import stat
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader
+
+from callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from lightning_modules.mlp import MLP
+
+
+def run(folder: Path, scores: list[float], mode: str = "max", **options) -> tuple[Trainer, Checkpoints]:
+    """Train an epoch a score; the score is what validation comes to."""
+    torch.manual_seed(0)
+    model = MLP(4, 2, optimizer=partial(torch.optim.SGD, lr=0.1))
+    model.on_validation_epoch_end = lambda: model.log("val/score", scores[model.current_epoch])
+    keeper = Checkpoints(folder, "val/score", mode, seconds=0)
+    batches = DataLoader([(torch.randn(8, 4), torch.randint(0, 2, (8,)))], batch_size=None)
+    trainer = Trainer(
+        max_epochs=len(scores),
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        callbacks=[keeper],
+        plugins=[AtomicCheckpointIO(**options)],
+    )
+    trainer.fit(model, batches, batches)
+    return trainer, keeper
+
+
+def epoch_of(path: Path) -> int:
+    return torch.load(path, weights_only=True)["epoch"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+@pytest.mark.parametrize(
+    ("mode", "scores", "best"),
+    [("max", [1, 3, 2, 3], 1), ("min", [3, 1, 2, 1], 1), ("max", [float("nan"), 2, 1], 1), ("max", [1, 2, 3], 2)],
+)
+def test_best_is_the_first_best_and_last_is_the_last(tmp_path, mode, scores, best, seconds):
+    _, keeper = run(tmp_path, scores, mode, seconds=seconds)
+    assert epoch_of(tmp_path / "best.ckpt") == best
+    assert epoch_of(tmp_path / "last.ckpt") == len(scores)  # all of them done
+    assert keeper.best_score == scores[best]
+    assert sorted(os.listdir(tmp_path)) == ["best.ckpt", "last.ckpt"]
+
+
+def test_a_checkpoint_that_waited_has_the_weights_of_its_own_moment(tmp_path):
+    run(tmp_path / "now", [1, 3, 2, 1], seconds=0.0)
+    run(tmp_path / "later", [1, 3, 2, 1], seconds=3600.0)
+    now, later = (torch.load(tmp_path / kind / "best.ckpt", weights_only=True) for kind in ("now", "later"))
+    for name, weight in now["state_dict"].items():
+        torch.testing.assert_close(later["state_dict"][name], weight, rtol=0, atol=0)
+
+
+def test_what_waits_is_written_when_the_run_breaks(tmp_path):
+    class BreaksOff(list):
+        """Two scores for five epochs."""
+
+        def __len__(self) -> int:
+            return 5
+
+    with pytest.raises(IndexError):
+        run(tmp_path, BreaksOff([1.0, 2.0]), seconds=3600.0)
+    assert epoch_of(tmp_path / "best.ckpt") == 1
+
+
+def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "best.ckpt"
+    io = AtomicCheckpointIO(seconds=0)
+    io.save_checkpoint({"value": 1}, path)
+
+    def broken(content, file):
+        file.write(b"half of i")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(OSError, match="No space left"):
+        io.save_checkpoint({"value": 2}, path)
+    assert torch.load(path, weights_only=True) == {"value": 1}
+    assert os.listdir(tmp_path) == ["best.ckpt"]
+
+
+def test_a_checkpoint_may_be_read_by_others(tmp_path):
+    AtomicCheckpointIO().save_checkpoint({}, tmp_path / "x.ckpt")
+    assert stat.S_IMODE((tmp_path / "x.ckpt").stat().st_mode) == 0o644
