@@ -1,0 +1,140 @@
+"""What the Trainer, with full logging and checkpointing, costs over a plain loop of the same network."""
+
+import copy
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch import LightningModule, Trainer
+
+from callbacks.description import Description
+from callbacks.throughput import Throughput
+from datamodules.base import DataModule
+from scripts.cli.build import build, build_trainer, quiet
+from scripts.cli.errors import one_line_errors
+from scripts.cli.options import parse, resolved
+from scripts.cli.recipes import Request
+
+ROUNDS = 3
+STEPS = 200  # training steps in a round, in whole epochs or a part of one
+
+
+def benchmark(request: Request, began: float, debug: bool) -> None:
+    """Time both in turn, on the same batches, and print them side by side.
+
+    Args:
+        request: what to train.
+        began: `time.perf_counter()` when the process began.
+        debug: let errors through.
+    """
+    quiet()
+    with one_line_errors(debug, (ValueError, OSError)):
+        parser, config = parse(request)
+        run = build(request, parser, config)
+    per_epoch = len(run.data.train_dataloader())
+    epochs = max(1, STEPS // per_epoch)
+    config.trainer.max_epochs = epochs
+    config.trainer.limit_train_batches = min(per_epoch, STEPS)
+    config.trainer.limit_val_batches = min(len(run.data.val_dataloader()), STEPS // 5)
+    config.trainer.num_sanity_val_steps = 0
+    steps = epochs * min(per_epoch, STEPS)
+
+    plain_seconds, trainer_seconds = [], []
+    for number in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            trainer, model = new_trainer(request, config, parser.instantiate(config), run.model, run.data, Path(folder))
+            if number == 0:
+                first = time.perf_counter()
+                plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs=1, most=2)  # a first step warms up
+                start_up = first - began
+            plain_seconds.append(plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs, STEPS))
+            trainer.fit(model, run.data)
+        throughput = next(c for c in trainer.callbacks if isinstance(c, Throughput))  # type: ignore[attr-defined]
+        trainer_seconds.append(throughput.train_seconds)
+    examples = throughput.examples
+    plain, ours = statistics.median(plain_seconds), statistics.median(trainer_seconds)
+    ratios = [b / a for a, b in zip(plain_seconds, trainer_seconds, strict=True)]
+    device = trainer.strategy.root_device
+    print(
+        f"{request.name} on {run.data.dataset}, {device}, precision {trainer.precision}, "
+        f"{torch.get_num_threads()} threads"
+    )
+    print(f"{ROUNDS} rounds of {steps} steps in {epochs} epochs, validation included; medians\n")
+    print(f"{'':20}  {'plain loop':>12}  {'Trainer':>12}  {'ratio':>6}")
+    print(
+        f"{'ms a step':20}  {plain / steps * 1e3:12.2f}  {ours / steps * 1e3:12.2f}  {statistics.median(ratios):6.3f}"
+    )
+    print(f"{'examples a second':20}  {examples / plain:12,.0f}  {examples / ours:12,.0f}")
+    print(f"\nstart-up {start_up:.1f} s, peak memory {peak_memory(device)}")
+
+
+def new_trainer(
+    request: Request, config: Namespace, ready: Namespace, model: LightningModule, data: DataModule, folder: Path
+) -> tuple[Trainer, LightningModule]:
+    """A trainer with everything that `fit.py` has but the progress bar, and a copy of the fresh model."""
+    ready.trainer.enable_progress_bar = False
+    trainer = build_trainer(config, ready, model, data, folder / request.name / "version_0")
+    content = resolved(request, config)
+    trainer.callbacks.insert(0, Description(content, str(model.monitor), str(model.mode)))  # type: ignore[attr-defined]
+    return trainer, copy.deepcopy(model)
+
+
+def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most: int) -> float:
+    """Train and validate as a hand-written script would: the same metrics, no logs, no checkpoints.
+
+    Returns:
+        Seconds taken.
+    """
+    device = trainer.strategy.root_device
+    model.to(device)
+    optimizer = model.optimizer(model.parameters())
+    data.trainer = None
+    train, val = data.train_dataloader(), data.val_dataloader()
+
+    def prepared(batch: Any) -> Any:
+        batch = data.transfer_batch_to_device(batch, device, 0)
+        return data.on_after_batch_transfer(batch, 0)
+
+    def precision() -> AbstractContextManager[Any]:
+        return torch.autocast(device.type, torch.bfloat16) if "bf16" in str(trainer.precision) else nullcontext()
+
+    def closure(batch: Any) -> torch.Tensor:
+        optimizer.zero_grad()
+        with precision():
+            loss = model.step(batch).loss
+        loss.backward()
+        return loss
+
+    began = time.perf_counter()
+    for _ in range(epochs):
+        model.train()
+        for batch in islice(train, most):
+            batch = prepared(batch)
+            optimizer.step(lambda batch=batch: closure(batch))
+        model.eval()
+        with torch.no_grad(), precision():
+            for batch in islice(val, max(most // 5, 1)):
+                model.validation_step(prepared(batch), 0)
+            [float(value) for value in (model.mean_loss.compute(), *model.val_metrics.compute().values())]
+            model.mean_loss.reset()
+            model.val_metrics.reset()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def peak_memory(device: torch.device) -> str:
+    """The most that the process, and the GPU if there is one, ever held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    text = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6:,.0f} MB"
+    if device.type == "cuda":
+        text += f", of the GPU's {torch.cuda.max_memory_allocated() / 1e6:,.0f} MB"
+    return text

@@ -1,0 +1,146 @@
+"""From a resolved command line to the objects of a run: data, model, trainer."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.loggers import Logger
+
+from callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from callbacks.dashboard import Dashboard
+from callbacks.metrics_file import MetricsFile
+from callbacks.progress import Progress
+from callbacks.showcase import Showcase
+from callbacks.throughput import Throughput
+from datamodules.base import DataModule
+from scripts.cli.allocator import keep_memory
+from scripts.cli.options import Parser, class_at, linked
+from scripts.cli.recipes import Config, Request
+
+
+@dataclass
+class Built:
+    """A run's data and model.
+
+    Args:
+        data: set up, so that its sizes are known.
+        model: of those sizes.
+    """
+
+    data: DataModule
+    model: LightningModule
+
+
+def quiet() -> None:
+    """Keep off the screen what libraries say of themselves and what a user can do nothing about."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # hardware lists, advertisements, "reached max_epochs"
+    for message in (
+        "The '.*_dataloader' does not have many workers",  # the data is in memory: workers would slow it down
+        "The `.*_dataloader` does not have many workers",
+        "The number of training batches .* is smaller than the logging interval",  # points are counted over the run
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 says it to torch 2.15
+        "`torch.jit.script.*` is deprecated",  # torch_geometric 2.8, the same
+        "Sparse CSR tensor support is in beta state",  # its results are tested against the dense formula
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def build_data(data_class: str, arguments: Config) -> DataModule:
+    """The datamodule, not yet set up.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+    data = class_at(data_class)(**arguments)
+    assert isinstance(data, DataModule)
+    return data
+
+
+def build_model(model_class: str, arguments: Config, data: DataModule) -> LightningModule:
+    """The model, with the sizes that the data states."""
+    kind = class_at(model_class)
+    sizes = {name: getattr(data, name) for name in linked(kind, type(data))}
+    model = kind(**arguments, **sizes)
+    assert isinstance(model, LightningModule)
+    return model
+
+
+def build(request: Request, parser: Parser, config: Namespace) -> Built:
+    """Data, read and split, and a model of its sizes, with fresh weights.
+
+    Raises:
+        ValueError: the data or an option is not what it has to be.
+    """
+    keep_memory()
+    seed_everything(config.seed_everything, workers=True, verbose=False)
+    ready = parser.instantiate(config)
+    data = build_data(request.data, dict(ready.data))
+    data.prepare_data()
+    data.setup("fit")
+    return Built(data, build_model(request.model, dict(ready.model), data))
+
+
+def pick_precision(wanted: str, accelerator: str) -> str:
+    """What `auto` means here: bf16 where the hardware multiplies it natively, 32 bits elsewhere."""
+    if wanted != "auto":
+        return wanted
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "32"
+    if accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
+        cpu = torch.backends.cpu.get_cpu_capability()
+        flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+        if cpu.startswith("AVX512") and ("amx_bf16" in flags or "avx512_bf16" in flags):
+            return "bf16-mixed"
+    return "32"
+
+
+def build_trainer(
+    config: Namespace, ready: Namespace, model: LightningModule, data: DataModule, folder: Path
+) -> Trainer:
+    """The trainer of a run that writes into `folder`.
+
+    Raises:
+        ValueError: a trainer's option is out of its range, or asks for a device that is not there.
+    """
+    options: dict[str, Any] = dict(ready.trainer)
+    options["precision"] = pick_precision(options["precision"], str(options["accelerator"]))
+    if options["log_every_n_steps"] is None:
+        steps = len(data.train_dataloader())
+        run = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
+        options["log_every_n_steps"] = max(1, min(50, run // 50))  # fifty points make a curve
+    callbacks: list[Callback] = list(_listed(options.pop("callbacks")))
+    callbacks += [
+        Checkpoints(folder / "checkpoints", str(model.monitor), str(model.mode)),
+        Showcase(),
+        Throughput(),
+    ]
+    if options.pop("enable_progress_bar") is not False:
+        callbacks.append(Progress())
+    try:
+        return Trainer(
+            **options,
+            default_root_dir=folder,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            logger=loggers(folder),
+            callbacks=callbacks,
+            plugins=[AtomicCheckpointIO()],
+            use_distributed_sampler=False,
+        )
+    except Exception as error:  # Lightning raises its own kinds for a device that is not there, a bad share, ...
+        raise ValueError(f"--trainer: {error}") from error
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
+
+
+def loggers(folder: Path) -> list[Logger]:
+    """TensorBoard events and a CSV file in the run's folder."""
+    return [Dashboard(folder.parent.parent, name=folder.parent.name, version=folder.name), MetricsFile(folder)]

@@ -1,0 +1,44 @@
+"""One line for what the user can mend; a traceback for what only we can."""
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from datamodules.errors import DataError
+
+
+class UsageError(ValueError):
+    """Something the user typed or supplied is wrong; the message says what was found and what would be right."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that is spelt most like `word`, if any is close."""
+    spelt = {name.lower(): name for name in known}
+    match = difflib.get_close_matches(word.lower(), spelt, n=1, cutoff=0.5)
+    return spelt[match[0]] if match else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean NAME?`, or nothing where no known name is close."""
+    name = nearest(word, known)
+    return f"; did you mean {name}?" if name else ""
+
+
+@contextmanager
+def one_line_errors(debug: bool, kinds: tuple[type[Exception], ...] = (UsageError, DataError)) -> Iterator[None]:
+    """Print the given kinds of error as one line and exit with status 2; with `debug`, let them through.
+
+    Pass `(ValueError, OSError)` around code that reads what the user supplied, and keep to the default around code in
+    which another ValueError would be our own fault.
+    """
+    try:
+        yield
+    except kinds as error:
+        if debug:
+            raise
+        message = " ".join(str(error).split())
+        if isinstance(error, OSError) and error.filename:
+            message = f"{error.filename}: {error.strerror}"
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2) from None

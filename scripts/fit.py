@@ -1,0 +1,30 @@
+"""Train a model on its data, test the best checkpoint, and log it all under lightning_logs/.
+
+python scripts/fit.py --list                          every model, what it expects and how long it takes
+python scripts/fit.py --model gat                     train it on the data that comes with it
+python scripts/fit.py --model gat --data MUTAG        on published data, or on a path with your own
+python scripts/fit.py --model gat --help              all of its options
+python scripts/fit.py --model gat --model.num_heads 4 --data.batch_size 32 --trainer.max_epochs 10
+python scripts/fit.py --config lightning_logs/gat/version_0/config.yaml      repeat a run
+"""
+
+import sys
+
+from scripts.cli.errors import one_line_errors
+from scripts.cli.recipes import answer_quickly, resolve
+
+
+def main(words: list[str]) -> None:
+    """Run the command line."""
+    debug = "--debug" in words
+    with one_line_errors(debug):
+        if answer_quickly(words, __file__):
+            return
+        request = resolve(words)
+    from scripts.cli.training import fit  # imports torch and Lightning: five seconds that an error need not wait for
+
+    fit(request, debug)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,34 @@
+"""Predict with a trained model, from its checkpoint alone; rows come in the order of the input.
+
+python scripts/predict.py --checkpoint lightning_logs/cnn/version_0 --input photos/ --output predictions.csv
+python scripts/predict.py --checkpoint best.ckpt --input rows.csv --output predictions.jsonl
+python scripts/predict.py --checkpoint best.ckpt --input rows.csv             prints CSV
+python scripts/predict.py --checkpoint lightning_logs/gan/version_0 --input seeds.txt --output drawn.csv
+                                                 draws an image for each number in the file, into the folder drawn/
+"""
+
+import sys
+
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.recipes import Line, answer_help
+
+
+def main(words: list[str]) -> None:
+    """Run the command line."""
+    debug = "--debug" in words
+    with one_line_errors(debug):
+        if answer_help(words, __file__):
+            return
+        line = Line(words)
+        checkpoint, source, output = line.value("--checkpoint"), line.value("--input"), line.value("--output")
+        if checkpoint is None:
+            raise UsageError("which model? Give --checkpoint, a checkpoint or the folder of a run")
+        if source is None:
+            raise UsageError("predict what? Give --input, a file or a folder")
+    from scripts.cli.trained import predict  # imports torch and Lightning
+
+    predict(checkpoint, source, output, line.words, debug)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,30 @@
+"""Test a trained model, from its checkpoint alone.
+
+python scripts/test.py --checkpoint lightning_logs/gat/version_0      a run's best checkpoint on its own test split
+python scripts/test.py --checkpoint best.ckpt --data my_folder        other data: its test split, or all of it
+python scripts/test.py --checkpoint best.ckpt --data.root /data       with other options
+"""
+
+import sys
+
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.recipes import Line, answer_help
+
+
+def main(words: list[str]) -> None:
+    """Run the command line."""
+    debug = "--debug" in words
+    with one_line_errors(debug):
+        if answer_help(words, __file__):
+            return
+        line = Line(words)
+        checkpoint, dataset = line.value("--checkpoint"), line.value("--data")
+        if checkpoint is None:
+            raise UsageError("which model? Give --checkpoint, a checkpoint or the folder of a run")
+    from scripts.cli.trained import test  # imports torch and Lightning
+
+    test(checkpoint, dataset, line.words, debug)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

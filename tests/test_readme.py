@@ -1,0 +1,128 @@
+"""Every command of the README runs as it stands, from the checkout's root, but for fewer epochs."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts import benchmark, fit, predict
+from scripts import test as testing
+from scripts.cli import runs
+from scripts.cli.recipes import ROOT
+
+READMES = sorted(ROOT.glob("README*.md"))
+MAINS = {"fit.py": fit.main, "test.py": testing.main, "predict.py": predict.main, "benchmark.py": benchmark.main}
+INPUTS = Path(__file__).parent / "inputs"
+
+
+def commands(readme: Path) -> list[str]:
+    """The lines of its shell blocks."""
+    blocks = re.findall(r"```bash\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def scripts_of(readme: Path) -> list[str]:
+    return [line for line in commands(readme) if line.startswith("python scripts/")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, request) -> Path:
+    """A folder with the files that the commands speak of."""
+    place = tmp_path_factory.mktemp("readme")
+    random = np.random.default_rng(0)
+    for number in range(60):
+        kind = ("cat", "dog", "鸟")[number % 3]
+        size = (40, 30 + number % 5, 3)
+        (place / "photos" / kind).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, size, np.uint8)).save(place / "photos" / kind / f"{number}.png")
+    files = sorted(place.glob("photos/*/*.png"))
+    (place / "photos.csv").write_text(
+        "".join(f"{file.relative_to(place)},{file.parent.name}\n" for file in files), encoding="utf-8"
+    )
+    lines = [f"{random.normal():.2f},{number % 7},{'ab'[number % 2]}" for number in range(100)]
+    (place / "rows.csv").write_text("size,count,kind\n" + "\n".join(lines) + "\n")
+    folder = place / "molecules"
+    folder.mkdir()
+    for file in (INPUTS / "gat").iterdir():
+        text = file.read_text()
+        if file.name.endswith("_A.txt"):
+            last = max(int(cell) for line in text.splitlines() for cell in line.split(","))
+            shifted = [
+                ", ".join(str(int(cell) + copy * last) for cell in line.split(","))
+                for copy in range(10)
+                for line in text.splitlines()
+            ]
+            text = "\n".join(shifted)
+        elif file.name.endswith("_indicator.txt"):
+            text = "\n".join(str(int(line) + 4 * copy) for copy in range(10) for line in text.splitlines())
+        else:
+            text = text * 10
+        (folder / file.name).write_text(text)
+    (folder / "rings_graph_labels.txt").write_text("1\n2\n" * 20)
+    shutil.copytree(INPUTS / "gcn", place / "friends")
+    members = (place / "friends" / "nodes.csv").read_text().splitlines()[1:]
+    (place / "friends" / "nodes.csv").write_text(
+        "id,label\n" + "".join(f"{member},{'xy'[number % 2]}\n" for number, member in enumerate(members))
+    )
+    return place
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
+def test_the_set_up_lines_stand_as_promised(readme):
+    lines = commands(readme)
+    assert "pip install -e . && python scripts/fit.py --model gat" in lines
+    assert 'pip install -e ".[dev]" && pytest' in lines
+
+
+@pytest.mark.parametrize("line", sorted({line for readme in READMES for line in scripts_of(readme)}))
+def test_the_command_runs(line, place, monkeypatch, request, capsys):
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(runs, "LOGS", place / "lightning_logs")
+    monkeypatch.setattr("scripts.cli.training.LOGS", place / "lightning_logs")
+    _, script, *words = shlex.split(line)
+    script = script.removeprefix("scripts/")
+    published = re.search(r"--data (MNIST|Cora|MUTAG|PROTEINS)\b", line)
+    if published:
+        words += ["--data.root", str(request.getfixturevalue("shared_data"))]
+    for name in re.findall(r"lightning_logs/(\w+)/version_0", line):  # a run that the command takes up
+        if not (place / "lightning_logs" / name / "version_0" / "results.json").exists():
+            own = {"cnn": ["--data", "photos", "--data.image_size", "32"], "mlp": ["--data", "rows.csv"]}[name]
+            fit.main(["--model", name, *own, "--data.batch_size", "16", "--trainer.max_epochs", "1"])
+    if script == "fit.py" and ({"--model", "--config"} & set(words)) and "--help" not in words:
+        words += ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3", "--data.batch_size"]
+        words += ["null" if "gcn" in words or "linear_regression" in words else "16"]
+    if script == "benchmark.py":
+        monkeypatch.setattr("scripts.cli.benchmark.STEPS", 4)
+    try:
+        MAINS[script](words)
+    except SystemExit as stop:
+        assert stop.code == 0  # noqa: PT017 (--help leaves in this way)
+    assert capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_tensorboard_serves_the_runs(place):
+    fit.main(["--model", "linear_regression", "--logs", str(place / "lightning_logs")])
+    command = [Path(sys.executable).with_name("tensorboard"), "--logdir", place / "lightning_logs", "--port", "16006"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(60):
+                try:
+                    with urllib.request.urlopen("http://127.0.0.1:16006/data/runs", timeout=2) as answer:
+                        served = answer.read().decode()
+                except OSError:
+                    served = ""
+                if "linear_regression" in served:
+                    break
+                time.sleep(0.5)
+        finally:
+            server.terminate()
+    assert "linear_regression/version_0" in served

@@ -1,0 +1,202 @@
+"""What every recipe promises. A new recipe is tested without being listed anywhere."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader
+
+from scripts.cli import trained as cli
+from scripts.cli.build import Built, build, quiet
+from scripts.cli.options import class_at, parse
+from scripts.cli.recipes import read_recipe, recipe_names, resolve
+from scripts.cli.training import fit
+
+EXAMPLE_INPUTS = Path(__file__).parent / "inputs"  # what a user might want predictions for, one a recipe
+
+
+def built(name: str, *words: str) -> Built:
+    quiet()
+    request = resolve(["--model", name, *words])
+    return build(request, *parse(request))
+
+
+def example_input(name: str) -> Path:
+    return next(path for path in EXAMPLE_INPUTS.iterdir() if path.stem == name)
+
+
+def lower_is_better(name: str, metric: str) -> bool:
+    """Whether a `min` of the metric, named with or without its split, is best for the recipe's model."""
+    kind = class_at(read_recipe(name)["model"]["class_path"])
+    return metric.split("/")[-1] in kind.lower_is_better
+
+
+@pytest.fixture(scope="session", params=recipe_names())
+def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
+    """A run of the recipe as it stands: its name, results and folder."""
+    logs = tmp_path_factory.mktemp("logs")
+    results = fit(resolve(["--model", request.param, "--logs", str(logs)]), debug=True)
+    assert results is not None
+    return request.param, results, logs / request.param / "version_0"
+
+
+def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(trained):
+    name, results, _ = trained
+    expected = dict(read_recipe(name)["about"]["data"][results["data"]])
+    del expected["seconds"]
+    expected.pop("with", None)
+    assert expected
+    for metric, score in expected.items():
+        sign = -1 if lower_is_better(name, metric) else 1
+        assert sign * results["test"][metric] >= sign * score
+        assert sign * results["test"][metric] > sign * results["baseline"][metric]
+
+
+def test_the_folder_holds_what_is_promised(trained):
+    name, results, folder = trained
+    assert json.loads((folder / "results.json").read_text()) == results
+    assert list(results) == [
+        "model", "data", "seed", "test", "baseline", "monitor", "best", "train_seconds", "examples_per_second",
+        "best_checkpoint",
+    ]  # fmt: skip
+    assert results["model"] == name
+    assert Path(results["best_checkpoint"]) == folder / "checkpoints" / "best.ckpt"
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row for row in rows if row["train/loss"]]
+    best = (min if lower_is_better(name, results["monitor"]) else max)(
+        float(row[results["monitor"]]) for row in rows if row[results["monitor"]]
+    )
+    assert results["best"] == pytest.approx(best)
+    for metric, value in results["test"].items():
+        assert float(rows[-1][f"test/{metric}"]) == pytest.approx(value)
+
+
+def test_tensorboard_has_the_settings_and_the_best_metric(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, results, folder = trained
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    monitor = results["monitor"]
+    assert {"train/loss", "val/loss", f"best/{monitor}"} <= set(events.Tags()["scalars"])
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    assert events.Scalars(f"best/{monitor}")[-1].value == pytest.approx(results["best"], rel=1e-6)
+
+
+def test_the_checkpoint_alone_tests_and_repeats_the_score(trained, capsys):
+    _, results, folder = trained
+    assert cli.test(str(folder), None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
+    assert "baseline" in capsys.readouterr().out
+
+
+def test_a_checkpoint_holds_plain_types_and_describes_itself(trained):
+    _, _, folder = trained
+    checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["config"] == yaml.safe_load((folder / "config.yaml").read_text())
+
+
+def test_predicts_the_same_before_and_after_it_is_saved(trained):
+    name, _, folder = trained
+    first = cli.load(str(folder), None, [])
+    path = folder / "checkpoints" / "again.ckpt"
+    checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["state_dict"] = first.model.state_dict()
+    torch.save(checkpoint, path)
+    second = cli.load(str(path), None, [])
+    path.unlink()
+    data = first.data
+    data.set_input(example_input(name))
+    inputs = data.on_after_batch_transfer(next(iter(data.predict_dataloader())), 0)
+    with torch.no_grad():
+        assert first.model.eval().predict_step(inputs) == second.model.eval().predict_step(inputs)
+
+
+def test_predicts_for_files_in_their_order(trained, tmp_path):
+    name, _, folder = trained
+    source = example_input(name)
+    outputs = [tmp_path / "rows.csv", tmp_path / "rows.jsonl"]
+    for output in outputs:
+        cli.predict(str(folder), str(source), str(output), [], debug=True)
+    with outputs[0].open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    rows = [json.loads(line) for line in outputs[1].read_text(encoding="utf-8").splitlines()]
+    assert [row["input"] for row in rows] == [row["input"] for row in table]
+    assert len(rows) >= 2
+    for row, cells in zip(rows, table, strict=True):
+        assert str(row["prediction"]) == cells["prediction"]
+        if "probabilities" in row:
+            assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+            assert float(cells[f"p_{row['prediction']}"]) == pytest.approx(max(row["probabilities"].values()))
+
+
+def test_repeated_from_its_configuration_a_run_gives_the_same_result(trained, tmp_path):
+    _, results, folder = trained
+    again = fit(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)]), debug=True)
+    assert again is not None
+    for key in ("model", "data", "seed", "test", "baseline", "monitor", "best"):
+        assert again[key] == results[key]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_learns_one_batch_by_heart(name):
+    run = built(name)
+    batch = run.data.on_after_batch_transfer(next(iter(run.data.train_dataloader())), 0)
+    model = run.model
+    if not model.automatic_optimization:
+        pytest.skip("two networks against each other have no loss that falls: see their model's own tests")
+    model.schedule = "constant"
+    with torch.no_grad():
+        before = float(model.eval().step(batch).loss)
+    model.train()
+    trainer = Trainer(
+        max_steps=100,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, DataLoader([batch] * 100, batch_size=None), DataLoader([batch], batch_size=None))
+    with torch.no_grad():
+        after = float(model.eval().step(batch).loss)
+    assert after < 0.5 * before
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_batch_does_not_leak(name):
+    """The loss of one example depends on no other example of its batch."""
+    run = built(name)
+    model = run.model.eval()
+    if not model.automatic_optimization:
+        pytest.skip("takes noise, not the data's inputs: see the model's own tests")
+    inputs, _ = run.data.on_after_batch_transfer(next(iter(run.data.val_dataloader())), 0)
+    if not isinstance(inputs, torch.Tensor):
+        pytest.skip("graphs are compared one by one in their models' own tests")
+    with torch.no_grad():
+        together = model(inputs)
+        alone = torch.cat([model(inputs[number : number + 1]) for number in range(3)])
+    torch.testing.assert_close(together[:3], alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_holds_only_what_differs_from_the_defaults(name):
+    recipe = read_recipe(name)
+    assert set(recipe) <= {"about", "model", "data", "trainer", "seed_everything"}
+    about = recipe["about"]
+    assert {"task", "summary", "paper", "data"} <= set(about)
+    assert re.search(r"https://|\d{4}", about["paper"])
+    bare = resolve(["--model", name])
+    bare.defaults = {}
+    _, defaults = parse(bare)
+    for section in ("model", "data"):
+        for key, value in recipe[section]["init_args"].items():
+            if key != "dataset":  # said even where it is the default: --list reads it
+                assert defaults[section][key] != value, f"{section}.{key}: {value} is the default already"
