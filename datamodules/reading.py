@@ -1,0 +1,398 @@
+"""Questions about texts: tokens of both side by side, in windows where a text is long."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from datamodules.base import DataModule, Source, known_encoding
+from datamodules.download import DataError
+from datamodules.graphs import ranges
+from datamodules.questions import Book, Question, generated_facts, read_squad
+from datamodules.sampling import Splits
+from datamodules.tagging import split_files
+from datamodules.tokens import Ragged, Text, from_text, new_tokenizer, padding_of, pretrained_tokenizer
+
+UNKNOWN_PLACE = -100  # the target of a question whose answer's place is not known
+FILES = {
+    "SQuAD": {"train": "train-v1.1.json", "test": "dev-v1.1.json"},  # the publisher keeps the test splits
+    "SQuAD2": {"train": "train-v2.0.json", "test": "dev-v2.0.json"},
+    "CMRC2018": {"train": "cmrc2018_dev.json", "test": "cmrc2018_trial.json"},
+    "XQuAD-en": {"": "xquad.en.json"},
+    "XQuAD-zh": {"": "xquad.zh.json"},
+}
+FOLDERS = {"CMRC2018": "zh_cmrc2018", "XQuAD-en": "xquad", "XQuAD-zh": "xquad", "SQuAD": "squad", "SQuAD2": "squad"}
+
+
+class Passages(NamedTuple):
+    """B questions with their contexts, in P windows.
+
+    Args:
+        ids: (P, T) a question and a window of its context, framed as the tokenizer does.
+        lengths: (P,) tokens in each.
+        context_start: (P,) where the context's part begins.
+        owner: (P,) the question of each window.
+        first: (B, N) where each token of the context stands in the flattened ids: in the window that shows most
+            of what is around it.
+        num_tokens: (B,) tokens of each context.
+        offsets: (B, N, 2) start and end of each token in its context.
+        contexts: the B contexts.
+        questions: the B questions.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    context_start: Tensor
+    owner: Tensor
+    first: Tensor
+    num_tokens: Tensor
+    offsets: Tensor
+    contexts: list[str]
+    questions: list[str]
+
+    @property
+    def mask(self) -> Tensor:
+        """(P, T), true where there is a token."""
+        return Text(self.ids, self.lengths).mask
+
+    @property
+    def segments(self) -> Tensor:
+        """(P, T), 1 in the context's part and 0 elsewhere."""
+        places = torch.arange(self.ids.shape[1], device=self.ids.device)
+        return ((places >= self.context_start[:, None]) & self.mask).long()
+
+    @property
+    def token_mask(self) -> Tensor:
+        """(B, N), true where there is a token of the context."""
+        return torch.arange(self.first.shape[1], device=self.first.device) < self.num_tokens[:, None]
+
+
+class Answers(NamedTuple):
+    """What is right.
+
+    Args:
+        spans: (B, 2) first and last token of the answer; -1 where there is none, -100 where its place is not known.
+        texts: every right answer to each question; none where the context holds no answer.
+    """
+
+    spans: Tensor
+    texts: list[list[str]]
+
+
+class Frame:
+    """How a tokenizer puts two texts side by side.
+
+    Args:
+        tokenizer: of the model.
+
+    Raises:
+        DataError: it does not frame pairs, so that there is no token to say "no answer" with.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        pair = tokenizer.encode("a", "a")
+        marks = pair.special_tokens_mask
+        if not marks or not marks[0]:
+            raise DataError("--data.tokenizer: puts no token such as [CLS] before a pair of texts; use wordpiece")
+        plain = [place for place, mark in enumerate(marks) if not mark]
+        middle = [place for place in range(plain[0], plain[-1]) if marks[place]]
+        self.before = pair.ids[: plain[0]]
+        self.between = [pair.ids[place] for place in middle]
+        self.after = pair.ids[plain[-1] + 1 :]
+        self.size = len(self.before) + len(self.between) + len(self.after)
+
+
+def windows(size: int, room: int, stride: int) -> list[tuple[int, int]]:
+    """Start and end of windows that cover so many tokens.
+
+    Args:
+        size: tokens to cover.
+        room: tokens in the longest window.
+        stride: by how many a window is moved on.
+    """
+    starts = [0]
+    while starts[-1] + room < size:
+        starts.append(starts[-1] + min(stride, room))
+    return [(start, min(start + room, size)) for start in starts]
+
+
+def best_windows(spans: Sequence[tuple[int, int]], size: int) -> list[int]:
+    """For each token the window in which the nearer of the two edges is farthest, the first of several.
+
+    Args:
+        spans: start and end of each window.
+        size: number of tokens.
+    """
+    places = np.arange(size)
+    starts, ends = np.array(spans).T[:, :, None]
+    around = np.minimum(places - starts, ends - 1 - places)  # (windows, tokens), below 0 outside
+    return around.argmax(axis=0).tolist()
+
+
+def token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
+    """First and last token of the characters from start to end; None where no token holds any of them."""
+    inside = [number for number, (first, last) in enumerate(offsets) if first < end and last > start]
+    return (inside[0], inside[-1]) if inside else None
+
+
+class ReadingExamples(Dataset[Any]):
+    """Questions with their contexts' windows end to end.
+
+    Args:
+        book: contexts and questions.
+        index: the questions that make this split.
+        tokenizer: of the model.
+        max_length: tokens in the longest window with its question.
+        stride: tokens by which a window is moved on.
+        answered: whether batches have targets.
+    """
+
+    def __init__(
+        self, book: Book, index: Tensor, tokenizer: Tokenizer, max_length: int, stride: int, answered: bool
+    ) -> None:
+        self.questions = [book.questions[number] for number in index.tolist()]
+        self.contexts = book.contexts
+        self.padding = padding_of(tokenizer)
+        self.answered = answered
+        frame = Frame(tokenizer)
+        used = sorted({question.context for question in self.questions})
+        texts = [book.contexts[number] for number in used]
+        encoded = dict(zip(used, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True))
+        asked = tokenizer.encode_batch([question.text for question in self.questions], add_special_tokens=False)
+        pieces, starts, counts, first, spans = [], [], [], [], []
+        for question, words in zip(self.questions, asked, strict=True):
+            context = encoded[question.context]
+            head = [*frame.before, *words.ids[: max_length // 2 - frame.size], *frame.between]
+            cut = windows(len(context.ids), max_length - len(head) - len(frame.after), stride)
+            pieces += [head + context.ids[start:end] + frame.after for start, end in cut]
+            starts += [len(head)] * len(cut)
+            counts.append(len(cut))
+            first += [
+                (window, len(head) + place - cut[window][0])
+                for place, window in enumerate(best_windows(cut, len(context.ids)))
+            ]
+            spans.append(_target(question, context.offsets))
+        self.tokens = Ragged(pieces)
+        self.context_start = torch.tensor(starts, dtype=torch.long)
+        self.num_windows = torch.tensor(counts, dtype=torch.long)
+        self.num_tokens = torch.tensor([len(encoded[question.context].ids) for question in self.questions]).long()
+        self.first = torch.tensor(first, dtype=torch.int32).view(-1, 2)
+        self.offsets = torch.tensor([place for number in used for place in encoded[number].offsets]).int().view(-1, 2)
+        sizes = torch.tensor([len(encoded[number].ids) for number in used], dtype=torch.long)
+        before = dict(zip(used, (sizes.cumsum(0) - sizes).tolist(), strict=True))
+        self.first_offset = torch.tensor([before[question.context] for question in self.questions]).long()
+        self.spans = torch.tensor(spans, dtype=torch.long).view(-1, 2)
+        self.first_window = self.num_windows.cumsum(0) - self.num_windows
+        self.first_token = self.num_tokens.cumsum(0) - self.num_tokens
+        sums = F.pad(self.tokens.lengths.cumsum(0), (1, 0))
+        self.lengths = sums[self.first_window + self.num_windows] - sums[self.first_window]  # of all its windows
+
+    def __len__(self) -> int:
+        return len(self.questions)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        counts, sizes = self.num_windows[index], self.num_tokens[index]
+        chosen = ranges(self.first_window[index], counts)
+        text = self.tokens.padded(chosen, self.padding)
+        places = torch.arange(max(int(sizes.max()), 1))
+        missing = places >= sizes[:, None]  # (B, N)
+        rows = (self.first_token[index][:, None] + places).clamp(max=max(len(self.first) - 1, 0))
+        first = self.first[rows].long()  # (B, N, 2), window and place in it
+        window = first[..., 0] + (counts.cumsum(0) - counts)[:, None]
+        offset_rows = (self.first_offset[index][:, None] + places).clamp(max=max(len(self.offsets) - 1, 0))
+        questions = [self.questions[number] for number in index.tolist()]
+        batch = Passages(
+            ids=text.ids,
+            lengths=text.lengths,
+            context_start=self.context_start[chosen],
+            owner=torch.repeat_interleave(torch.arange(len(index)), counts),
+            first=(window * text.ids.shape[1] + first[..., 1]).masked_fill(missing, 0),
+            num_tokens=sizes,
+            offsets=self.offsets[offset_rows].long().masked_fill(missing[..., None], 0),
+            contexts=[self.contexts[question.context] for question in questions],
+            questions=[question.text for question in questions],
+        )
+        if not self.answered:
+            return batch
+        return batch, Answers(self.spans[index], [question.answers for question in questions])
+
+
+def _target(question: Question, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    if question.start is None or question.end is None:
+        return (UNKNOWN_PLACE, UNKNOWN_PLACE) if question.answers else (-1, -1)
+    return token_span(offsets, question.start, question.end) or (UNKNOWN_PLACE, UNKNOWN_PLACE)
+
+
+class Reading(DataModule):
+    """Questions whose answers are parts of a text, or that the text does not answer.
+
+    A batch is `(Passages, Answers)`. All windows of a question's context are in its batch. Questions about the same
+    context stand in the same split. A training question whose answer is nowhere in its context is left out, and
+    counted; in the other splits it stays.
+
+    Your own files are SQuAD's JSON: one file, or a folder with train, val (or dev) and test.
+
+    Args:
+        dataset: a known data set, or the path of a file or folder.
+        num_contexts: how many passages `facts` has.
+        tokenizer: `wordpiece`, learned on the training split; or a pretrained model's name or folder.
+        vocab_size: most tokens that are learned.
+        max_length: tokens in the longest window, its question included, which takes at most half of it.
+        stride: tokens by which a window is moved on.
+        encoding: of the files.
+        kwargs: as for DataModule.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = ("num_tokens", "padding", "max_length", "unanswerable")
+    learned: ClassVar[tuple[str, ...]] = ("tokenizer_json", "unanswerable")
+
+    def __init__(
+        self,
+        dataset: str = "facts",
+        num_contexts: int = 1000,
+        tokenizer: str = "wordpiece",
+        vocab_size: int = 8000,
+        max_length: int = 384,
+        stride: int = 128,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dataset=dataset, **kwargs)
+        for option, value, least in (
+            ("num_contexts", num_contexts, 10),
+            ("vocab_size", vocab_size, 10),
+            ("max_length", max_length, 16),
+            ("stride", stride, 1),
+        ):
+            if value < least:
+                raise ValueError(f"--data.{option}: expected at least {least}, got {value}")
+        if tokenizer == "words":
+            raise ValueError("--data.tokenizer words: frames no pairs of texts; use wordpiece, or a pretrained model's")
+        self.num_contexts = num_contexts
+        self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
+        self.max_length = max_length
+        self.stride = stride
+        self.encoding = known_encoding(encoding)
+        self.tokenizer_json = ""
+        self.unanswerable = False
+        self.book = Book()
+        self.official_contexts: dict[str, Tensor] = {}
+        self.ready_tokenizer: Tokenizer | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Size of the tokenizer's vocabulary."""
+        return self._tokenizer().get_vocab_size()
+
+    @property
+    def padding(self) -> int:
+        """Number of the padding token."""
+        return padding_of(self._tokenizer())
+
+    def _tokenizer(self) -> Tokenizer:
+        if self.ready_tokenizer is None:
+            self.ready_tokenizer = from_text(self.tokenizer_json)
+        return self.ready_tokenizer
+
+    def prepare_data(self) -> None:
+        """Download what is missing."""
+        if self.is_published:
+            self.folder_of(list(FILES[self.dataset].values()), FOLDERS[self.dataset])
+
+    def read(self) -> Source:
+        """Read contexts and questions of all splits."""
+        if self.is_embedded:
+            self.book, places = generated_facts(self.num_contexts, seed=0)
+            self.official_contexts = {split: torch.tensor(numbers) for split, numbers in places.items()}
+        else:
+            self._read_files()
+        context = torch.tensor([question.context for question in self.book.questions], dtype=torch.long)
+        official = {
+            split: torch.isin(context, chosen).nonzero()[:, 0] for split, chosen in self.official_contexts.items()
+        }
+        return Source(len(self.book.questions), None, official)
+
+    def _read_files(self) -> None:
+        if self.is_published:
+            folder = self.folder_of(list(FILES[self.dataset].values()), FOLDERS[self.dataset])
+            files = {split: folder / name for split, name in FILES[self.dataset].items()}
+        elif self.path.is_dir():
+            files = split_files(self.path, [".json"])
+        else:
+            files = {"": self.path}
+        self.book, self.official_contexts = Book(), {}
+        for split, file in files.items():
+            part = read_squad(file, self.encoding)
+            start = len(self.book.contexts)
+            for question in part.questions:
+                question.context += start
+            self.book.contexts += part.contexts
+            self.book.questions += part.questions
+            self.book.repaired += part.repaired
+            self.book.lost += part.lost
+            if split:
+                self.official_contexts[split] = torch.arange(start, len(self.book.contexts))
+        if self.book.repaired:
+            self.note(
+                f"{self.dataset}: {self.book.repaired} answers stand elsewhere than their answer_start says; put right"
+            )
+        if self.book.lost:
+            self.note(f"{self.dataset}: {self.book.lost} answers stand nowhere in their context")
+
+    def split(self, source: Source) -> Splits:
+        """Cut by contexts; from training leave out what it cannot learn from."""
+        contexts = super().split(Source(len(self.book.contexts), None, self.official_contexts))
+        of = torch.tensor([question.context for question in self.book.questions], dtype=torch.long)
+        train, val, test = (torch.isin(of, chosen).nonzero()[:, 0] for chosen in contexts)
+        usable = torch.tensor([self.book.questions[number].can_train for number in train.tolist()], dtype=torch.bool)
+        if len(usable) and not usable.all():
+            self.note(
+                f"{self.dataset}: {int((~usable).sum())} training questions are left out, their answers not found"
+            )
+        return Splits(train[usable], val, test)
+
+    def check(self, source: Source, splits: Splits) -> None:
+        """Refuse, besides, a training split without answers; take note of contexts that stand in two splits."""
+        super().check(source, splits)
+        if not any(self.book.questions[number].answers for number in splits.train.tolist()):
+            raise DataError(f"{self.dataset}: no question of the training split has an answer")
+        texts = [
+            {self.book.contexts[self.book.questions[number].context] for number in index.tolist()} for index in splits
+        ]
+        for name, part in zip(("val", "test"), texts[1:], strict=True):
+            if twice := len(part & texts[0]):
+                self.note(f"{self.dataset}: {twice} contexts of the {name} split are in the training split, too")
+
+    def fit(self, train: Tensor) -> None:
+        """Learn the tokenizer, and whether there are questions without an answer."""
+        questions = [self.book.questions[number] for number in train.tolist()]
+        self.unanswerable = any(not question.answers for question in questions)
+        if self.tokenizer == "wordpiece":
+            contexts = sorted({question.context for question in questions})
+            texts = [self.book.contexts[number] for number in contexts] + [question.text for question in questions]
+            self.tokenizer_json = new_tokenizer("wordpiece", texts, self.vocab_size).to_str()
+        else:
+            self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
+        Frame(self._tokenizer())
+
+    def _examples(self, book: Book, index: Tensor, answered: bool) -> ReadingExamples:
+        return ReadingExamples(book, index, self._tokenizer(), self.max_length, self.stride, answered)
+
+    def examples(self, index: Tensor) -> ReadingExamples:
+        """Questions with their answers."""
+        return self._examples(self.book, index, answered=True)
+
+    def read_input(self, path: Path) -> tuple[ReadingExamples, list[str]]:
+        """The questions of a file in SQuAD's JSON, which needs no answers."""
+        if path.is_dir():
+            raise DataError(f"{path}: expected a file in SQuAD's JSON, found a folder")
+        book = read_squad(path, self.encoding, answered=False)
+        names = [question.name or str(number + 1) for number, question in enumerate(book.questions)]
+        return self._examples(book, torch.arange(len(book.questions)), answered=False), names

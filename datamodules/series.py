@@ -1,0 +1,249 @@
+"""Time series: one array, cut in time, whose windows are views of it."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.base import DataModule, Source, known_encoding
+from datamodules.download import DataError
+from datamodules.sampling import Splits
+from datamodules.tabular import column_called, is_numeric, numbers, read_table
+
+SUNSPOTS = Path(__file__).parent / "sunspots.csv"  # Zurich, a mean a month from 1749 to 1983
+PERIODS = {"sunspots": 132, "ETTh1": 24, "ETTh2": 24, "ETTm1": 96, "ETTm2": 96}  # eleven years of months; a day
+MONTH = {"ETTh1": 30 * 24, "ETTh2": 30 * 24, "ETTm1": 30 * 96, "ETTm2": 30 * 96}  # rows
+ETT_MONTHS = {"train": 12, "val": 4, "test": 4}  # as Zhou et al. 2021 cut them; what is left at the end is not used
+
+
+class Windows(Dataset[Any]):
+    """Stretches of a series: a batch is one indexing operation on a view of it.
+
+    Args:
+        series: (N, 1 + C), the target in its own units, and the channels as the model reads them.
+        window: W, rows that the model sees.
+        horizon: H, rows after them whose target is to be forecast; 0 where only predictions are wanted, and then a
+            batch is the inputs alone.
+        starts: (M,) the rows at which the windows of this split begin.
+
+    Shapes:
+        inputs (B, W, C), target (B, H)
+    """
+
+    def __init__(self, series: Tensor, window: int, horizon: int, starts: Tensor) -> None:
+        self.stretches = series.unfold(0, window + horizon, 1)  # (N - W - H + 1, 1 + C, W + H), without a copy
+        self.window = window
+        self.starts = starts
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        stretches = self.stretches[self.starts[index]]  # (B, 1 + C, W + H)
+        inputs = stretches[:, 1:, : self.window].transpose(1, 2).contiguous()  # (B, W, C)
+        target = stretches[:, 0, self.window :].contiguous()
+        return (inputs, target) if target.shape[1] else inputs
+
+
+class Series(DataModule):
+    """A series of which the next values of one column are to be forecast, cut in time and not at random.
+
+    A batch is `(inputs, target)`: (B, window, num_features) float32, the target's past first and then the covariates',
+    all scaled by the training part's mean and spread; and (B, horizon), the target's next values in its own units.
+    A window of the validation or test part may look back into the part before it, never forward. Provides
+    num_features, horizon, season, target_mean and target_std.
+
+    Your own file is a CSV or Parquet file with a row a time step, the oldest first and none left out. For predictions
+    give one with at least `window` rows; the `horizon` values after its last row are forecast.
+
+    Args:
+        dataset: a known data set, or the path of a CSV or Parquet file.
+        target: name or position (from 0; negative from the end) of the column to forecast.
+        covariates: names or positions of further columns whose past the model sees.
+        window: time steps that the model sees.
+        horizon: time steps that it forecasts.
+        season: time steps after which the series about repeats itself, for the seasonal baseline; that of the known
+            data sets by default, and none of your own.
+        header: whether a CSV file's first row names the columns; found out by default.
+        encoding: of a CSV file.
+        kwargs: as for DataModule.
+
+    Raises:
+        ValueError: a number is out of its range, or folds are asked for.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = ("num_features", "horizon", "season", "target_mean", "target_std")
+    learned: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season")
+
+    def __init__(
+        self,
+        dataset: str = "sunspots",
+        target: str | int = -1,
+        covariates: list[str | int] | None = None,
+        window: int = 96,
+        horizon: int = 24,
+        season: int | None = None,
+        header: bool | None = None,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dataset=dataset, **kwargs)
+        for name, number in (("window", window), ("horizon", horizon)):
+            if number < 1:
+                raise ValueError(f"--data.{name}: expected at least 1 time step, got {number}")
+        if season is not None and not 1 <= season <= window:
+            raise ValueError(f"--data.season {season}: expected 1 to {window}, the time steps of --data.window")
+        if self.num_folds is not None:
+            raise ValueError("--data.num_folds: a series is cut in time; folds would train on the future")
+        self.target = target
+        self.covariates = covariates or []
+        self.window = window
+        self.horizon = horizon
+        self.season = season
+        self.header = header
+        self.encoding = known_encoding(encoding)
+        self.columns: list[str] = []
+        self.means: list[float] = []
+        self.stds: list[float] = []
+        self.values: Tensor
+
+    @property
+    def num_features(self) -> int:
+        """C, the target and the covariates."""
+        return len(self.columns)
+
+    @property
+    def target_mean(self) -> float:
+        """Of the training part, in the target's units."""
+        return self.means[0]
+
+    @property
+    def target_std(self) -> float:
+        """Of the training part, in the target's units."""
+        return self.stds[0]
+
+    def read(self) -> Source:
+        """Read the columns; an example is a window with the values to forecast after it."""
+        table = read_table(self._file(), self.encoding, self.header)
+        if not self.restored:
+            wanted = [column_called(self.target, table, "--data.target", self.dataset)]
+            wanted += [column_called(name, table, "--data.covariates", self.dataset) for name in self.covariates]
+            self.columns = list(dict.fromkeys(wanted))
+        self.values = self._columns_of(table, self.dataset)
+        size = len(self.values) - self.window - self.horizon + 1
+        if size < 1:
+            raise self._too_short(self.dataset, len(self.values), self.window + self.horizon)
+        official = {}
+        if self.dataset in MONTH:
+            ends = np.cumsum([MONTH[self.dataset] * months for months in ETT_MONTHS.values()]).tolist()
+            if len(self.values) < ends[-1]:
+                raise DataError(f"{self.dataset}: has {len(self.values)} rows, expected at least {ends[-1]}")
+            official = self._starts(ends)._asdict()
+        return Source(size, official=official)
+
+    def _file(self) -> Path:
+        if self.is_embedded:
+            return SUNSPOTS
+        if self.is_published:
+            name = f"{self.dataset}.csv"
+            return self.folder_of([name], "timeseries") / name
+        if self.path.is_dir():
+            raise DataError(f"{self.dataset}: is a folder; expected a CSV or Parquet file with a row a time step")
+        return self.path
+
+    def _columns_of(self, table: pa.Table, where: str) -> Tensor:
+        """The values of the target and the covariates, (N, C), as float64."""
+        if len(table) == 0:
+            raise DataError(f"{where}: a header and no rows")
+        for name in table.column_names:
+            if pa.types.is_temporal(table[name].type):
+                back = np.diff(numbers(table[name])) < 0
+                if back.any():
+                    row = int(back.argmax()) + 2
+                    raise DataError(f"{where}: row {row}: its {name} is before that of row {row - 1}; sort the rows")
+                break
+        columns = []
+        for name in self.columns:
+            if name not in table.column_names:
+                raise DataError(f"{where}: no column {name}; it has {', '.join(table.column_names)}")
+            if not is_numeric(table[name]):
+                raise DataError(f"{where}: column {name} holds {table[name].type}, expected numbers")
+            values = numbers(table[name])
+            if not np.isfinite(values).all():
+                row = int((~np.isfinite(values)).argmax())
+                found = "missing" if np.isnan(values[row]) else f"{values[row]}, not a finite number"
+                raise DataError(f"{where}: row {row + 1}, column {name}: the value is {found}")
+            columns.append(values)
+        return torch.from_numpy(np.stack(columns, axis=1))
+
+    def _too_short(self, where: str, found: int, expected: int) -> DataError:
+        return DataError(
+            f"{where}: has {found} rows, expected at least {expected}: --data.window {self.window} "
+            f"and --data.horizon {self.horizon}"
+        )
+
+    def _starts(self, ends: list[int]) -> Splits:
+        """Where the windows begin whose targets lie wholly in the part that ends at each of these rows."""
+        train, val, test = ends
+        first = [0, train - self.window, val - self.window]
+        return Splits(
+            *(
+                torch.arange(max(begin, 0), max(end - self.window - self.horizon + 1, begin, 0))
+                for begin, end in zip(first, (train, val, test), strict=True)
+            )
+        )
+
+    def split(self, source: Source) -> Splits:
+        """The official parts, or the last rows for testing and those before them for validation."""
+        if source.official:
+            return Splits(**source.official)
+        size = len(self.values)
+        test, val = round(size * self.test_fraction), round(size * self.val_fraction)
+        return self._starts([size - test - val, size - test, size])
+
+    def check(self, source: Source, splits: Splits) -> None:
+        """Refuse a part without a single window."""
+        for name, starts in splits._asdict().items():
+            if len(starts) == 0:
+                raise DataError(
+                    f"{self.dataset}: its {len(self.values)} rows are too few: the {name} part holds no window "
+                    f"with --data.window {self.window} and --data.horizon {self.horizon}"
+                )
+
+    def fit(self, train: Tensor) -> None:
+        """Learn each column's mean and spread from the rows of the training part."""
+        rows = self.values[: int(train.max()) + self.window + self.horizon]
+        self.means = rows.mean(0).tolist()
+        self.stds = rows.std(0, correction=0).tolist()
+        if self.stds[0] == 0:
+            raise DataError(
+                f"{self.dataset}: column {self.columns[0]} is always {self.means[0]:g} in the training part"
+            )
+        self.stds = [std or 1.0 for std in self.stds]
+        period = PERIODS.get(self.dataset)
+        if self.season is None and period is not None and period <= self.window:
+            self.season = period
+
+    def _series(self, values: Tensor) -> Tensor:
+        """(N, 1 + C): the target as it is, and all columns scaled."""
+        scaled = (values - torch.tensor(self.means, dtype=torch.float64)) / torch.tensor(self.stds, dtype=torch.float64)
+        return torch.cat([values[:, :1], scaled], dim=1).float()
+
+    def examples(self, index: Tensor) -> Windows:
+        """Windows with the values after them."""
+        return Windows(self._series(self.values), self.window, self.horizon, index)
+
+    def read_input(self, path: Path) -> tuple[Windows, list[str]]:
+        """The last window of a file; its forecast is a row for each time step ahead."""
+        if path.is_dir():
+            raise DataError(f"--input {path}: is a folder; expected a CSV or Parquet file")
+        values = self._columns_of(read_table(path, self.encoding, self.header), str(path))
+        if len(values) < self.window:
+            raise DataError(f"{path}: has {len(values)} rows, expected at least --data.window {self.window}")
+        last = torch.tensor([len(values) - self.window])
+        names = [f"{len(values) + step}" for step in range(1, self.horizon + 1)]
+        return Windows(self._series(values), self.window, 0, last), names

@@ -1,0 +1,392 @@
+"""Sentences with named entities: cut into words that carry tags, and words into tokens."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from tokenizers import Tokenizer, pre_tokenizers
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from datamodules.base import DataModule, Source, known_encoding
+from datamodules.download import DataError
+from datamodules.entities import COLUMN_SUFFIXES, Sentence, Unit, cut_words, generated_names, read_sentences, usual_unit
+from datamodules.graphs import ranges
+from datamodules.sampling import Splits
+from datamodules.tokens import Ragged, Text, from_text, new_tokenizer, padding_of, pretrained_tokenizer
+
+IGNORED = -100  # the target where there is no word
+SUFFIXES = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".jsonl", ".json")
+SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
+FILES = {
+    "WNUT17": {"train": "wnut17train.conll", "val": "emerging.dev.conll", "test": "emerging.test.annotated"},
+    "CLUENER2020": {"train": "train.json", "test": "test.json"},
+    "Resume": {"train": "train.char.bmes", "val": "dev.char.bmes", "test": "test.char.bmes"},
+}
+FOLDERS = {"WNUT17": "en_wnut17", "CLUENER2020": "zh_cluener2020", "Resume": "zh_resume"}
+SENTENCE_ENDS = "。！？；!?;."
+
+
+class Sentences(NamedTuple):
+    """B sentences as P pieces, of which a long sentence takes several.
+
+    Args:
+        ids: (P, T) token numbers of the pieces.
+        lengths: (P,) tokens in each.
+        first: (B, W) where each word's first token stands in the flattened ids.
+        num_words: (B,)
+        offsets: (B, W, 2) start and end of each word in its sentence.
+        texts: the B sentences.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    first: Tensor
+    num_words: Tensor
+    offsets: Tensor
+    texts: list[str]
+
+    @property
+    def mask(self) -> Tensor:
+        """(P, T), true where there is a token."""
+        return Text(self.ids, self.lengths).mask
+
+    @property
+    def word_mask(self) -> Tensor:
+        """(B, W), true where there is a word."""
+        return torch.arange(self.first.shape[1], device=self.first.device) < self.num_words[:, None]
+
+
+class Encoder:
+    """Cuts words into tokens, and what is too long into pieces.
+
+    Args:
+        tokenizer: of the model.
+        max_length: tokens in the longest piece, those that frame it included.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
+                add_prefix_space=True
+            )  # as before any word but the first
+        frame = tokenizer.encode("a")
+        special = frame.special_tokens_mask
+        inside = special.index(0) if 0 in special else len(special)
+        self.before = frame.ids[:inside]
+        self.after = [token for token, mark in zip(frame.ids[inside:], special[inside:], strict=True) if mark]
+        self.room = max_length - len(self.before) - len(self.after)
+        unknown = tokenizer.token_to_id("[UNK]")
+        self.unknown = padding_of(tokenizer) if unknown is None else unknown
+        self.known: dict[str, list[int]] = {}
+
+    def learn(self, words: set[str]) -> None:
+        """Look up words, each once."""
+        new = sorted(words - self.known.keys())
+        for word, encoding in zip(new, self.tokenizer.encode_batch(new, add_special_tokens=False), strict=True):
+            self.known[word] = (encoding.ids or [self.unknown])[: self.room]
+
+    def pieces(self, words: Sequence[str]) -> tuple[list[list[int]], list[tuple[int, int]]]:
+        """The tokens of each piece, and for each word the piece and the place in it of its first token.
+
+        A piece that is full ends after the last sentence in its second half, or else after the last word.
+        """
+        cuts, used, last_end = [0], 0, 0
+        costs = [len(self.known[word]) for word in words]
+        for number, cost in enumerate(costs):
+            if used + cost > self.room:
+                begin = cuts[-1]
+                at = last_end if last_end > begin and sum(costs[begin:last_end]) * 2 > self.room else number
+                cuts.append(at)
+                used = sum(costs[at:number])
+            used += cost
+            if words[number][-1] in SENTENCE_ENDS:
+                last_end = number + 1
+        pieces, first = [], []
+        for piece, (start, end) in enumerate(zip(cuts, [*cuts[1:], len(words)], strict=True)):
+            tokens = list(self.before)
+            for word in words[start:end]:
+                first.append((piece, len(tokens)))
+                tokens += self.known[word]
+            pieces.append(tokens + self.after)
+        return pieces, first
+
+
+class TaggedExamples(Dataset[Any]):
+    """Sentences, their pieces end to end and their words end to end.
+
+    Args:
+        sentences: with words.
+        encoder: of their words.
+        codes: of the tags; None where only predictions are wanted.
+        padding: number of the padding token.
+    """
+
+    def __init__(
+        self, sentences: Sequence[Sentence], encoder: Encoder, codes: dict[str, int] | None, padding: int
+    ) -> None:
+        self.texts = [sentence.text for sentence in sentences]
+        self.padding = padding
+        cut = [[sentence.text[start:end] for start, end in sentence.words] for sentence in sentences]
+        encoder.learn({word for words in cut for word in words})
+        encoded = [encoder.pieces(words) for words in cut]
+        self.tokens = Ragged([piece for pieces, _ in encoded for piece in pieces])
+        self.num_pieces = torch.tensor([len(pieces) for pieces, _ in encoded], dtype=torch.long)
+        self.num_words = torch.tensor([len(words) for words in cut], dtype=torch.long)
+        self.first = torch.tensor([place for _, first in encoded for place in first], dtype=torch.long).view(-1, 2)
+        self.offsets = torch.tensor([word for sentence in sentences for word in sentence.words]).long().view(-1, 2)
+        self.tags = None
+        if codes is not None:
+            self.tags = torch.tensor([codes[tag] for sentence in sentences for tag in tags_of(sentence)[0]]).long()
+        self.first_piece = self.num_pieces.cumsum(0) - self.num_pieces
+        self.first_word = self.num_words.cumsum(0) - self.num_words
+        before = F.pad(self.tokens.lengths.cumsum(0), (1, 0))
+        self.lengths = before[self.first_piece + self.num_pieces] - before[self.first_piece]  # all tokens of each
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        num_pieces, num_words = self.num_pieces[index], self.num_words[index]
+        text = self.tokens.padded(ranges(self.first_piece[index], num_pieces), self.padding)
+        places = torch.arange(max(int(num_words.max()), 1))
+        missing = places >= num_words[:, None]  # (B, W)
+        rows = (self.first_word[index][:, None] + places).clamp(max=max(len(self.first) - 1, 0))
+        if len(self.first) == 0:  # nothing but empty sentences
+            first, offsets = torch.zeros(*missing.shape, 2, dtype=torch.long), torch.zeros(*missing.shape, 2).long()
+        else:
+            first, offsets = self.first[rows], self.offsets[rows]  # (B, W, 2)
+        piece = first[..., 0] + (num_pieces.cumsum(0) - num_pieces)[:, None]
+        flat = (piece * text.ids.shape[1] + first[..., 1]).masked_fill(missing, 0)
+        batch = Sentences(
+            ids=text.ids,
+            lengths=text.lengths,
+            first=flat,
+            num_words=num_words,
+            offsets=offsets.masked_fill(missing[..., None], 0),
+            texts=[self.texts[number] for number in index.tolist()],
+        )
+        return batch if self.tags is None else (batch, self.tags[rows].masked_fill(missing, IGNORED))
+
+
+def tags_of(sentence: Sentence) -> tuple[list[str], int]:
+    """The BIO tags of a sentence's words, and how many entities begin or end within a word.
+
+    Such an entity is taken to be all of that word.
+    """
+    tags = ["O"] * len(sentence.words)
+    uneven, number = 0, 0
+    for entity in sentence.entities:
+        while number < len(tags) and sentence.words[number][1] <= entity.start:
+            number += 1
+        begin = number
+        while number < len(tags) and sentence.words[number][0] < entity.end:
+            tags[number] = f"{'B' if number == begin else 'I'}-{entity.type}"
+            number += 1
+        whole = number > begin and (sentence.words[begin][0], sentence.words[number - 1][1]) == entity[:2]
+        uneven += not whole
+    return tags, uneven
+
+
+class Tagging(DataModule):
+    """Sentences in which names are to be found.
+
+    A batch is `(Sentences, target)`: the target is (B, W), the number of each word's tag in `tag_names`, -100 where
+    there is no word. A word's label stands at its first token; a sentence longer than `max_length` is cut into
+    pieces, and its words are judged as one sentence all the same.
+
+    Your own files are columns (a word and its tag on each line, an empty line after each sentence; BIO, BIOES, BMES
+    or BILOU) or JSON lines (`{"text": …, "entities": [{"start": …, "end": …, "type": …}]}`): one file, or a folder
+    with train, val (or dev) and test.
+
+    Args:
+        dataset: a known data set, or the path of a file or folder.
+        num_sentences: how many sentences `names` has.
+        tokenizer: `wordpiece` or `words`, learned on the training split; or a pretrained model's name or folder.
+        vocab_size: most tokens that are learned.
+        max_length: tokens in the longest piece of a sentence.
+        encoding: of the files.
+        kwargs: as for DataModule.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = ("num_tokens", "padding", "max_length", "tag_names", "known_entities")
+    learned: ClassVar[tuple[str, ...]] = ("tokenizer_json", "entity_types", "known_entities", "unit")
+
+    def __init__(
+        self,
+        dataset: str = "names",
+        num_sentences: int = 3000,
+        tokenizer: str = "wordpiece",
+        vocab_size: int = 8000,
+        max_length: int = 128,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dataset=dataset, **kwargs)
+        for option, value, least in (
+            ("num_sentences", num_sentences, 10),
+            ("vocab_size", vocab_size, 10),
+            ("max_length", max_length, 8),
+        ):
+            if value < least:
+                raise ValueError(f"--data.{option}: expected at least {least}, got {value}")
+        self.num_sentences = num_sentences
+        self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
+        self.max_length = max_length
+        self.encoding = known_encoding(encoding)
+        self.tokenizer_json = ""
+        self.entity_types: list[str] = []
+        self.known_entities: dict[str, str] = {}
+        self.unit: Unit = "word"
+        self.sentences: list[Sentence] = []
+        self.encoder: Encoder | None = None
+
+    @property
+    def tag_names(self) -> list[str]:
+        """O, and a B and an I for each type of entity."""
+        return ["O", *(f"{letter}-{kind}" for kind in self.entity_types for letter in "BI")]
+
+    @property
+    def num_tokens(self) -> int:
+        """Size of the tokenizer's vocabulary."""
+        return self._encoder().tokenizer.get_vocab_size()
+
+    @property
+    def padding(self) -> int:
+        """Number of the padding token."""
+        return padding_of(self._encoder().tokenizer)
+
+    def _encoder(self) -> Encoder:
+        if self.encoder is None:
+            self.encoder = Encoder(from_text(self.tokenizer_json), self.max_length)
+        return self.encoder
+
+    def prepare_data(self) -> None:
+        """Download what is missing."""
+        if self.is_published:
+            self.folder_of(list(FILES[self.dataset].values()), FOLDERS[self.dataset])
+
+    def read(self) -> Source:
+        """Read the sentences of all splits."""
+        if self.is_embedded:
+            self.sentences, places = generated_names(self.num_sentences, seed=0)
+            official = {split: torch.tensor(numbers) for split, numbers in places.items()}
+        else:
+            official = self._read_files()
+        if not self.restored:
+            self.unit = usual_unit(self.sentences)
+        self._cut(self.sentences)
+        if not any(sentence.entities for sentence in self.sentences):
+            raise DataError(f"{self.dataset}: no entity in {len(self.sentences)} sentences; all tags are O")
+        return Source(len(self.sentences), None, official)
+
+    def _read_files(self) -> dict[str, Tensor]:
+        if self.is_published:
+            folder = self.folder_of(list(FILES[self.dataset].values()), FOLDERS[self.dataset])
+            files = {split: folder / name for split, name in FILES[self.dataset].items()}
+        elif self.path.is_dir():
+            files = split_files(self.path, SUFFIXES)
+        else:
+            files = {"": self.path}
+        self.sentences, official, overlaps = [], {}, 0
+        for split, file in files.items():
+            read, overlapping = read_sentences(file, self.encoding)
+            official[split] = torch.arange(len(self.sentences), len(self.sentences) + len(read))
+            self.sentences += read
+            overlaps += overlapping
+        if overlaps:
+            self.note(f"{self.dataset}: {overlaps} entities overlap a longer one and are left out")
+        return {} if "" in files else official
+
+    def _cut(self, sentences: Sequence[Sentence]) -> None:
+        for sentence in sentences:
+            sentence.words = sentence.words or cut_words(sentence.text, self.unit)
+
+    def check(self, source: Source, splits: Splits) -> None:
+        """Refuse, besides, a type of entity that the training split lacks; take note of what is odd."""
+        super().check(source, splits)
+        counts = {
+            split: Counter(entity.type for number in index.tolist() for entity in self.sentences[number].entities)
+            for split, index in splits._asdict().items()
+        }
+        known = set(self.entity_types) if self.restored else set(counts["train"])
+        for split in ("train", "val", "test"):
+            for kind in sorted(set(counts[split]) - known):
+                raise DataError(
+                    f"{self.dataset}: the training split lacks entities of type {kind} "
+                    f"({counts[split][kind]} in {split})"
+                )
+        uneven = sum(tags_of(sentence)[1] for sentence in self.sentences)
+        if uneven:
+            self.note(f"{self.dataset}: {uneven} entities begin or end within a word and are taken to be all of it")
+        seen = {self.sentences[number].text for number in splits.train.tolist()}
+        for split in ("val", "test"):
+            twice = sum(self.sentences[number].text in seen for number in getattr(splits, split).tolist())
+            if twice and not self.is_embedded:
+                self.note(f"{self.dataset}: {twice} sentences of the {split} split are in the training split, too")
+
+    def fit(self, train: Tensor) -> None:
+        """Learn the types, the tokenizer, and, for the baseline, which names are of which type."""
+        sentences = [self.sentences[number] for number in train.tolist()]
+        types: dict[str, Counter[str]] = {}
+        for sentence in sentences:
+            for start, end, kind in sentence.entities:
+                types.setdefault(sentence.text[start:end], Counter())[kind] += 1
+        self.entity_types = sorted({kind for counts in types.values() for kind in counts})
+        self.known_entities = {name: counts.most_common(1)[0][0] for name, counts in types.items()}
+        if self.tokenizer in ("wordpiece", "words"):
+            texts = (" ".join(sentence.text[start:end] for start, end in sentence.words) for sentence in sentences)
+            self.tokenizer_json = new_tokenizer(self.tokenizer, texts, self.vocab_size).to_str()
+        else:
+            self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
+
+    def examples(self, index: Tensor) -> TaggedExamples:
+        """Sentences with their tags."""
+        codes = {name: number for number, name in enumerate(self.tag_names)}
+        return TaggedExamples(
+            [self.sentences[number] for number in index.tolist()], self._encoder(), codes, self.padding
+        )
+
+    def setup_test(self) -> None:
+        """Refuse, besides, types of entities that the model does not know."""
+        super().setup_test()
+        for sentence in self.sentences:
+            for entity in sentence.entities:
+                if entity.type not in self.entity_types:
+                    raise DataError(
+                        f"{self.dataset}: an entity is of type {entity.type}, which is none of the model's: "
+                        + ", ".join(self.entity_types)
+                    )
+
+    def read_input(self, path: Path) -> tuple[TaggedExamples, list[str]]:
+        """Sentences of a file: plain text (one a line), JSON lines with a text, or a word on each line."""
+        if path.is_dir():
+            raise DataError(f"{path}: expected a file with a sentence on each line, found a folder")
+        sentences, _ = read_sentences(path, self.encoding, tagged=False)
+        self._cut(sentences)
+        names = [str(number + 1) for number in range(len(sentences))]
+        return TaggedExamples(sentences, self._encoder(), None, self.padding), names
+
+
+def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """The files of a folder whose names begin with train, val (valid, dev) and test.
+
+    Raises:
+        DataError: there is none for train, or two for one split.
+    """
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        stem = file.name.split(".")[0].lower()
+        for split, names in SPLIT_NAMES.items():
+            if file.name.endswith(tuple(suffixes)) and any(part in names for part in stem.replace("-", "_").split("_")):
+                if split in files:
+                    raise DataError(f"{folder}: both {files[split].name} and {file.name} seem to be the {split} split")
+                files[split] = file
+    if "train" not in files:
+        raise DataError(f"{folder}: expected train, val (or dev) and test files ({', '.join(suffixes)}) in it")
+    return files

@@ -1,0 +1,287 @@
+"""Texts that each belong to a class: reviews, questions, headlines, in Chinese as in English."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.base import LabelledData, Source, class_codes, known_encoding
+from datamodules.errors import DataError
+from datamodules.reviews import generated_reviews
+from datamodules.sampling import Splits
+from datamodules.tagging import split_files
+from datamodules.text_files import SUFFIXES, columns_of, read_lines, read_texts
+from datamodules.tokens import UNKNOWN, Ragged, from_text, new_tokenizer, padding_of, pretrained_tokenizer
+
+LEARNED_TOKENIZERS = ("words", "wordpiece")
+SENTIMENTS = {"0": "negative", "1": "positive"}
+
+
+class Published(NamedTuple):
+    """Where a published data set keeps its texts.
+
+    Args:
+        folder: what its folder is also called.
+        files: of each split; of each class, where it has no splits.
+        encoding: of the files.
+    """
+
+    folder: str
+    files: dict[str, str]
+    encoding: str = "utf-8"
+
+
+PUBLISHED_TEXTS = {
+    "SST-2": Published("en_sst2", {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}),
+    "TREC": Published("en_trec", {"train": "TREC.train", "test": "TREC.test"}, "latin-1"),
+    "MR": Published("en_mr", {"negative": "rt-polarity.neg", "positive": "rt-polarity.pos"}, "windows-1252"),
+    "ChnSentiCorp": Published("zh_chnsenticorp_htl", {"": "ChnSentiCorp_htl_all.csv"}),
+    "waimai": Published("zh_waimai_10k", {"": "waimai_10k.csv"}),
+    "THUCNews": Published("zh_thucnews_titles", {"train": "train.txt", "val": "dev.txt", "test": "test.txt"}),
+}
+
+
+class TextExamples(Dataset[Any]):
+    """Texts as token numbers; a batch is `(Text, target)`, or a Text where only predictions are wanted.
+
+    Args:
+        tokens: of all texts.
+        padding: number of the padding token.
+        labels: (N,) of all texts, or None.
+        index: the texts that make this split; all of them by default.
+    """
+
+    def __init__(self, tokens: Ragged, padding: int, labels: Tensor | None = None, index: Tensor | None = None) -> None:
+        self.tokens = tokens
+        self.padding = padding
+        self.labels = labels
+        self.index = torch.arange(len(tokens)) if index is None else index
+        self.lengths = tokens.lengths[self.index]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        rows = self.index[index]
+        text = self.tokens.padded(rows, self.padding)
+        return text if self.labels is None else (text, self.labels[rows])
+
+
+class TextClassification(LabelledData):
+    """Texts, each of a class.
+
+    A batch is `(Text, target)`: token numbers with their lengths, and (B,) classes. Texts are cut into tokens once;
+    those of like length share a batch. Provides num_tokens (V), padding, max_length and token_names, besides the
+    classes.
+
+    Your own files are CSV, TSV or JSON lines with a column of texts and one of labels: one file, or a folder with
+    train, val (or dev) and test.
+
+    Args:
+        dataset: a known data set, or the path of a file or folder.
+        num_reviews: how many texts `reviews` has.
+        text: name or position (from 0) of the column of texts; found out by default.
+        target: name or position of the column of labels; found out by default.
+        header: whether the first row of a CSV or TSV file names the columns; found out by default.
+        encoding: of the files.
+        tokenizer: `words` (Chinese: characters) or `wordpiece`, learned on the training split; or the name or folder
+            of a pretrained model, to use its own.
+        vocab_size: most tokens that are learned.
+        max_length: tokens that are read of a text; what follows them is cut off.
+        kwargs: as for DataModule.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = (
+        "num_tokens",
+        "padding",
+        "max_length",
+        "token_names",
+        *LabelledData.provides,
+    )
+    learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "tokenizer_json", "text_name")
+
+    def __init__(
+        self,
+        dataset: str = "reviews",
+        num_reviews: int = 4000,
+        text: str | int | None = None,
+        target: str | int | None = None,
+        header: bool | None = None,
+        encoding: str = "utf-8",
+        tokenizer: str = "words",
+        vocab_size: int = 20_000,
+        max_length: int = 256,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dataset=dataset, **kwargs)
+        for option, value, least in (
+            ("num_reviews", num_reviews, 20),
+            ("vocab_size", vocab_size, 10),
+            ("max_length", max_length, 4),
+        ):
+            if value < least:
+                raise ValueError(f"--data.{option}: expected at least {least}, got {value}")
+        self.num_reviews = num_reviews
+        self.text = text
+        self.target = target
+        self.header = header
+        self.encoding = known_encoding(encoding)
+        self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
+        self.max_length = max_length
+        self.tokenizer_json = ""
+        self.text_name = ""
+        self.texts: list[str] = []
+        self.labels: Tensor
+        self.tokens: Ragged | None = None
+        self.built: Tokenizer | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """V"""
+        return self._tokenizer().get_vocab_size()
+
+    @property
+    def padding(self) -> int:
+        """Number of the padding token."""
+        return padding_of(self._tokenizer())
+
+    @property
+    def token_names(self) -> list[str]:
+        """What each token is, as a person would read it."""
+        tokenizer = self._tokenizer()
+        return [tokenizer.id_to_token(number) or "" for number in range(self.num_tokens)]
+
+    def _tokenizer(self) -> Tokenizer:
+        if self.built is None:
+            self.built = from_text(self.tokenizer_json)
+            self.built.enable_truncation(self.max_length)
+        return self.built
+
+    def prepare_data(self) -> None:
+        """Download what is missing."""
+        if self.is_published:
+            self._published_folder()
+
+    def _published_folder(self) -> Path:
+        published = PUBLISHED_TEXTS[self.dataset]
+        further = ["class.txt"] if self.dataset == "THUCNews" else []
+        return self.folder_of([*published.files.values(), *further], published.folder)
+
+    def read(self) -> Source:
+        """Read the texts and labels of all splits."""
+        official: dict[str, Tensor] = {}
+        if self.is_embedded:
+            self.texts, labels = generated_reviews(self.num_reviews, seed=0)
+        else:
+            parts = self._read_published() if self.is_published else self._read_files()
+            self.texts, labels = [], []
+            for split, (texts, names) in parts.items():
+                official[split] = torch.arange(len(labels), len(labels) + len(names))
+                self.texts += texts
+                labels += names
+            if not {*official} <= {"train", "val", "test"}:
+                official = {}  # the parts are not splits
+        self.tokens = None
+        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
+        if len(self.class_names) > 20 and 2 * len(self.class_names) > len(labels):
+            raise DataError(
+                f"{self.dataset}: {len(self.class_names)} different labels in {len(labels)} examples, such as "
+                f"{labels[0][:40]}; a classifier needs classes (--data.target chooses another column)"
+            )
+        return Source(len(labels), self.labels, official)
+
+    def _read_published(self) -> dict[str, tuple[list[str], list[str]]]:
+        folder = self._published_folder()
+        _, files, encoding = PUBLISHED_TEXTS[self.dataset]
+        if self.dataset == "MR":
+            read = {kind: read_lines(folder / file, encoding) for kind, file in files.items()}
+            return {kind: (texts, [kind] * len(texts)) for kind, texts in read.items()}
+        if self.dataset == "TREC":
+            rows = {split: read_lines(folder / file, encoding) for split, file in files.items()}
+            return {
+                split: ([line.split(" ", 1)[1] for line in lines], [line.split(":", 1)[0] for line in lines])
+                for split, lines in rows.items()
+            }
+        names = SENTIMENTS
+        if self.dataset == "THUCNews":
+            names = {str(number): name for number, name in enumerate(read_lines(folder / "class.txt", encoding))}
+        parts = {}
+        for split, file in files.items():
+            table = read_texts(folder / file, encoding)
+            text, target = columns_of(table, None, None)
+            parts[split] = (table.column(text), [names[cell] for cell in table.column(target)])
+        return parts
+
+    def _read_files(self) -> dict[str, tuple[list[str], list[str]]]:
+        files = split_files(self.path, SUFFIXES) if self.path.is_dir() else {"": self.path}
+        parts = {}
+        for split, file in files.items():
+            table = read_texts(file, self.encoding, self.header)
+            text, target = columns_of(table, self.text, self.target)
+            if not self.restored:
+                self.text_name = text
+            labels = [label.strip() for label in table.column(target)]
+            if "" in labels:
+                where = f"{file}:{table.lines[labels.index('')]}"
+                missing = f"in {labels.count('')} of {len(labels)} rows"
+                raise DataError(f"{where}: the label is missing (column {target}, {missing})")
+            parts[split] = (table.column(text), labels)
+        return parts
+
+    def check(self, source: Source, splits: Splits) -> None:
+        """Take note, besides, of empty texts and of texts that stand in two splits."""
+        super().check(source, splits)
+        if self.is_embedded:
+            return
+        empty = sum(not text.strip() for text in self.texts)
+        if empty:
+            self.note(f"{self.dataset}: {empty} of {len(self.texts)} texts are empty")
+        seen = {self.texts[number] for number in splits.train.tolist()}
+        for split in ("val", "test"):
+            twice = sum(self.texts[number] in seen for number in getattr(splits, split).tolist())
+            if twice:
+                self.note(f"{self.dataset}: {twice} texts of the {split} split are in the training split, too")
+
+    def fit(self, train: Tensor) -> None:
+        """Learn the tokenizer, if it is not a pretrained model's."""
+        if self.tokenizer in LEARNED_TOKENIZERS:
+            texts = [self.texts[number] for number in train.tolist()]
+            self.tokenizer_json = new_tokenizer(self.tokenizer, texts, self.vocab_size).to_str()
+        else:
+            self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
+        self.built = None
+
+    def encoded(self, texts: Sequence[str]) -> Ragged:
+        """Token numbers of texts; a text without any token becomes one unknown token."""
+        tokenizer = self._tokenizer()
+        unknown = tokenizer.token_to_id(UNKNOWN)
+        instead = [self.padding if unknown is None else unknown]
+        return Ragged([encoding.ids or instead for encoding in tokenizer.encode_batch_fast(list(texts))])
+
+    def examples(self, index: Tensor) -> TextExamples:
+        """Texts with their classes."""
+        if self.tokens is None:
+            self.tokens = self.encoded(self.texts)
+        return TextExamples(self.tokens, self.padding, self.labels, index)
+
+    def read_input(self, path: Path) -> tuple[TextExamples, list[str]]:
+        """Texts of a file: of its column of texts, or of its lines if it is plain text; each is its own name."""
+        name = path.name.removesuffix(".gz")
+        plain = read_lines(path, self.encoding) if not name.endswith((".csv", ".tsv", ".jsonl", ".json")) else []
+        if plain and not all("\t" in line for line in plain):
+            texts = plain
+        else:
+            table = read_texts(path, self.encoding, self.header)
+            chosen = self.text if self.text is not None else self.text_name
+            if len(table.names) == 1:
+                texts = table.column(table.names[0])
+            elif str(chosen) in table.names or self.text is not None:
+                texts = table.column(table.called(chosen, "--data.text"))
+            else:
+                texts = table.column(columns_of(table, None, None)[0])
+        return TextExamples(self.encoded(texts), self.padding), texts

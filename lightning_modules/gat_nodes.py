@@ -1,0 +1,57 @@
+"""Graph attention network for the nodes of one graph."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from datamodules.nodes import Graph
+from lightning_modules.graph_layers import GraphAttention, dropout
+from lightning_modules.tasks.classifier import Classifier
+
+
+class NodeGAT(Classifier):
+    """Layers of graph attention with dropout between them; the last one's heads are averaged.
+
+    The transductive experiment of Veličković et al. 2018, https://arxiv.org/abs/1710.10903.
+
+    Args:
+        num_features: F
+        num_classes: C
+        hidden_size: features of each head.
+        num_heads: attention heads in each layer but the last.
+        num_output_heads: attention heads in the last layer.
+        num_layers: number of attention layers.
+        dropout: share of each layer's inputs, and of its attention weights, silenced in training.
+        kwargs: as for Classifier and Task.
+
+    Shapes:
+        input a Graph with B nodes asked for, output (B, C)
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_classes: int,
+        hidden_size: int = 8,
+        num_heads: int = 8,
+        num_output_heads: int = 1,
+        num_layers: int = 2,
+        dropout: float = 0.6,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes=num_classes, **kwargs)
+        sizes = [num_features, *[hidden_size * num_heads] * (num_layers - 1)]
+        self.layers = nn.ModuleList(
+            GraphAttention(size, hidden_size, num_heads, dropout=dropout) for size in sizes[:-1]
+        )
+        self.layers.append(GraphAttention(sizes[-1], num_classes, num_output_heads, dropout=dropout, average=True))
+        self.dropout = dropout
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Logits of the nodes asked for."""
+        h = graph.x
+        for layer in self.layers[:-1]:
+            h = F.elu(layer(dropout(h, self.dropout, self.training), graph.edge_index))  # (N, H · D)
+        h = self.layers[-1](dropout(h, self.dropout, self.training), graph.edge_index)  # (N, C)
+        return h.index_select(0, graph.nodes)  # (B, C)

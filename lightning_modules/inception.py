@@ -1,0 +1,122 @@
+"""Inception networks."""
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision import models
+from torchvision.models import inception as v3
+
+from lightning_modules.tasks.classifier import Classifier
+from lightning_modules.tasks.task import Step
+from lightning_modules.vision import fitting_stride, for_channels, load_pretrained
+
+Architecture = Literal["googlenet", "inception_v3"]
+STRIDES = {"googlenet": (2, 4, 8, 16, 32), "inception_v3": (32,)}
+AUX_WEIGHTS = {"googlenet": 0.3, "inception_v3": 0.4}  # as the papers have them
+LEAST_SIZE = {"googlenet": 1, "inception_v3": 75}  # its convolutions without padding leave one pixel of these
+
+
+class AnySizeAux(v3.InceptionAux):
+    """Inception v3's auxiliary classifier, also on feature maps below the 17 pixels a side that it was made for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits; (B, 768, H, W) → (B, K)."""
+        if min(x.shape[2:]) >= 17:
+            return super().forward(x)
+        x = self.conv1(self.conv0(F.adaptive_avg_pool2d(x, 5)))  # (B, 768, 1, 1)
+        return self.fc(x.flatten(1))
+
+
+V3_BLOCKS = [v3.BasicConv2d, v3.InceptionA, v3.InceptionB, v3.InceptionC, v3.InceptionD, v3.InceptionE, AnySizeAux]
+
+
+class Inception(Classifier):
+    """torchvision's GoogLeNet or Inception v3; in training also the classifiers on their middle layers are taught.
+
+    GoogLeNet: Szegedy et al. 2015, https://arxiv.org/abs/1409.4842, with batch normalisation. Inception v3: Szegedy
+    et al. 2016, https://arxiv.org/abs/1512.00567. The loss is `CE(logits) + w Σ CE(auxiliary logits)`.
+
+    Small images: GoogLeNet's first convolution and poolings leave the size as it is. Inception v3, whose convolutions
+    have no padding, takes no image below 75 pixels: smaller ones are scaled up to that, and its auxiliary classifier,
+    made for 299 pixels, pools whatever there is to 5 × 5.
+
+    Args:
+        in_channels: C, 1 or 3.
+        image_size: H, the longer side.
+        num_classes: K
+        architecture: which of the two.
+        stride: how many times the last feature map is smaller than the image: 32 is torchvision's network, the only
+            one for Inception v3; by default the most that leaves four pixels a side.
+        aux_weight: w; by default 0.3 in GoogLeNet, 0.4 in Inception v3.
+        dropout: share of features silenced before the classes in training.
+        pretrained: weights to start from: a name of torchvision's, such as IMAGENET1K_V1, or a file with a
+            state_dict. The classes start fresh unless there are as many.
+        kwargs: as for Classifier and Task.
+
+    Shapes:
+        input (B, C, H, W), output (B, K)
+
+    Raises:
+        ValueError: the stride is none of these, or the weights are not this network's.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: int,
+        num_classes: int,
+        architecture: Architecture = "googlenet",
+        stride: int | None = None,
+        aux_weight: float | None = None,
+        dropout: float = 0.2,
+        pretrained: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes=num_classes, **kwargs)
+        stride = fitting_stride(image_size, STRIDES[architecture], stride)
+        self.least_size = LEAST_SIZE[architecture]
+        self.aux_weight = AUX_WEIGHTS[architecture] if aux_weight is None else aux_weight
+        # torch's own initial weights: with batch normalisation as good as torchvision's, which take seconds to draw
+        options: dict[str, Any] = {"init_weights": False, "dropout": dropout}
+        if architecture == "inception_v3":
+            options["inception_blocks"] = V3_BLOCKS
+        self.network = models.get_model(architecture, num_classes=num_classes, **options)
+        if pretrained is not None:
+            load_pretrained(self.network, architecture, pretrained, ["fc.", "aux1.", "aux2.", "AuxLogits."])
+        if architecture == "googlenet":
+            halvings = ["conv1", "maxpool1", "maxpool2", "maxpool3", "maxpool4"]
+            for name in halvings[: len(halvings) - (stride.bit_length() - 1)]:
+                if name == "conv1":
+                    self.network.conv1.conv.stride = (1, 1)
+                else:
+                    setattr(self.network, name, nn.Identity())
+            for_channels(self.network.conv1.conv, in_channels)
+        else:
+            for_channels(self.network.Conv2d_1a_3x3.conv, in_channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits."""
+        output = self.network(self.enlarged(images))
+        return output[0] if self.training else output
+
+    def enlarged(self, images: Tensor) -> Tensor:
+        """The images, scaled up to what the network can take."""
+        side = min(images.shape[2:])
+        if side >= self.least_size:
+            return images
+        size = [max(self.least_size, round(length * self.least_size / side)) for length in images.shape[2:]]
+        return F.interpolate(images, size, mode="bilinear", align_corners=False)
+
+    def step(self, batch: Any) -> Step:
+        """Cross-entropy of one batch; in training the auxiliary classifiers' too."""
+        if not self.training:
+            return super().step(batch)
+        inputs, target = batch
+        logits, *others = self.network(self.enlarged(inputs))
+        auxiliary = sum((F.cross_entropy(other, target) for other in others), logits.new_zeros(()))
+        return Step(F.cross_entropy(logits, target) + self.aux_weight * auxiliary, logits, target)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say that the checkpoint has all weights itself."""
+        checkpoint["rebuild"] = {"pretrained": None}

@@ -1,0 +1,68 @@
+"""Residual networks."""
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torchvision import models
+
+from lightning_modules.tasks.classifier import Classifier
+from lightning_modules.vision import fitting_stride, for_channels, load_pretrained
+
+Depth = Literal[18, 34, 50, 101, 152]
+STRIDES = (8, 16, 32)
+
+
+class ResNet(Classifier):
+    """torchvision's residual network, with a stem that does not shrink small images.
+
+    He et al. 2016, https://arxiv.org/abs/1512.03385. Its stem, a 7 × 7 convolution of stride 2 and pooling, shrinks
+    an image four times before the first block. Small images get a 3 × 3 convolution without pooling instead, of
+    stride 2 or 1, as in the paper's own networks for CIFAR-10.
+
+    Args:
+        in_channels: C, 1 or 3.
+        image_size: H, the longer side.
+        num_classes: K
+        depth: layers with weights.
+        stride: how many times the last feature map is smaller than the image: 32 is torchvision's network, 16 and 8
+            have the stem for small images; by default the most that leaves four pixels a side.
+        pretrained: weights to start from: a name of torchvision's, such as IMAGENET1K_V2, or a file with a
+            state_dict. The stem for small images, and the classes unless there are as many, start fresh.
+        kwargs: as for Classifier and Task.
+
+    Shapes:
+        input (B, C, H, W), output (B, K)
+
+    Raises:
+        ValueError: the stride is none of these, or the weights are not this network's.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: int,
+        num_classes: int,
+        depth: Depth = 18,
+        stride: int | None = None,
+        pretrained: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes=num_classes, **kwargs)
+        name = f"resnet{depth}"
+        stride = fitting_stride(image_size, STRIDES, stride)
+        self.network = models.get_model(name, num_classes=num_classes)
+        if stride < 32:
+            self.network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=stride // 8, padding=1, bias=False)
+            nn.init.kaiming_normal_(self.network.conv1.weight, mode="fan_out", nonlinearity="relu")
+            self.network.maxpool = nn.Identity()
+        if pretrained is not None:
+            load_pretrained(self.network, name, pretrained, ["fc.", *["conv1."] * (stride < 32)])
+        self.network.conv1 = for_channels(self.network.conv1, in_channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits."""
+        return self.network(images)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say that the checkpoint has all weights itself."""
+        checkpoint["rebuild"] = {"pretrained": None}

@@ -1,0 +1,155 @@
+"""Recurrent encoder and decoder with attention.
+
+Shapes: B sentences, S source tokens, T tokens of the translation, D features.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from datamodules.tokens import Text
+from datamodules.translation import Pair
+from lightning_modules.layers import tie
+from lightning_modules.tasks.search import State
+from lightning_modules.tasks.translator import Translator
+
+
+class Encoder(nn.Module):
+    """A GRU that reads the sentence from both ends; padding is packed away and never read.
+
+    Args:
+        embedding: of V tokens, D features each.
+        num_layers: of the GRU.
+        dropout: share of the features between layers silenced in training.
+
+    Shapes:
+        input a Text of B sentences, output (B, S, D) with D / 2 features of either direction, (B, D) of both ends
+    """
+
+    def __init__(self, embedding: nn.Embedding, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        size = embedding.embedding_dim
+        self.embedding = embedding
+        self.dropout = nn.Dropout(dropout)
+        between = dropout if num_layers > 1 else 0.0
+        self.gru = nn.GRU(size, size // 2, num_layers, batch_first=True, dropout=between, bidirectional=True)
+
+    def forward(self, source: Text) -> tuple[Tensor, Tensor]:
+        """Every token's features, and the sentence's: each direction's last."""
+        embedded = self.dropout(self.embedding(source.ids))
+        packed = pack_padded_sequence(embedded, source.lengths.cpu(), batch_first=True, enforce_sorted=False)
+        features, last = self.gru(packed)
+        features, _ = pad_packed_sequence(features, batch_first=True, total_length=source.ids.shape[1])
+        return features, torch.cat([last[-2], last[-1]], dim=-1)
+
+
+class AdditiveAttention(nn.Module):
+    """`c = Σ_s α_s m_s`, `α = softmax_s(v · tanh(W h + U m_s))`.
+
+    Args:
+        hidden_size: D
+
+    Shapes:
+        h (B, D), keys and memory (B, S, D), mask (B, S) true where there is a token, output (B, D) and weights (B, S)
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(hidden_size, hidden_size, bias=False)  # W
+        self.key = nn.Linear(hidden_size, hidden_size)  # U, once for all steps
+        self.score = nn.Linear(hidden_size, 1, bias=False)  # v
+
+    def forward(self, h: Tensor, keys: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """A weighted mean of the memory, and the weights."""
+        score = self.score(torch.tanh(self.query(h)[:, None] + keys)).squeeze(-1)  # (B, S)
+        weights = score.float().masked_fill(~mask, -torch.inf).softmax(-1)
+        return torch.bmm(weights[:, None].to(memory.dtype), memory).squeeze(1), weights
+
+
+class Seq2Seq(Translator):
+    """A bidirectional GRU encoder, and a GRU decoder that attends to the source at each token.
+
+    Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473; scheduled sampling by Bengio et al. 2015,
+    https://arxiv.org/abs/1506.03099.
+
+    Args:
+        hidden_size: D, even.
+        num_layers: of the encoder; the decoder has one.
+        dropout: share of the features silenced in training.
+        teacher_forcing: share of the tokens before the next that are the right ones in training; the others are the
+            model's own.
+        tie_embeddings: one matrix for the translation's embedding and the output, and, if both languages share their
+            vocabulary, the source's embedding.
+        kwargs: as for Translator and Task.
+
+    Shapes:
+        input a Pair of B sentences, output (B, T - 1, V)
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 256,
+        num_layers: int = 1,
+        dropout: float = 0.2,
+        teacher_forcing: float = 1.0,
+        tie_embeddings: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if hidden_size % 2:
+            raise ValueError(
+                f"--model.hidden_size: expected an even number, half for each direction, got {hidden_size}"
+            )
+        if not 0 <= teacher_forcing <= 1:
+            raise ValueError(f"--model.teacher_forcing: expected a share from 0 to 1, got {teacher_forcing}")
+        self.teacher_forcing = teacher_forcing
+        self.encoder = Encoder(
+            nn.Embedding(self.num_source_tokens, hidden_size, padding_idx=self.source_padding), num_layers, dropout
+        )
+        self.embed_target = nn.Embedding(self.num_target_tokens, hidden_size, padding_idx=self.padding)
+        for embedding in (self.encoder.embedding, self.embed_target):
+            nn.init.normal_(embedding.weight, std=0.1)  # as an output layer, a wider one would begin too sure
+        self.bridge = nn.Linear(hidden_size, hidden_size)
+        self.attention = AdditiveAttention(hidden_size)
+        self.cell = nn.GRUCell(2 * hidden_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.readout = nn.Linear(3 * hidden_size, hidden_size)
+        self.output = nn.Linear(hidden_size, self.num_target_tokens)
+        if tie_embeddings:
+            tie(self.encoder.embedding, self.embed_target, self.output, self.one_vocabulary)
+
+    def start(self, source: Text) -> State:
+        """The decoder's first state (B, D); the source's features, keys (B, S, D) and mask (B, S)."""
+        memory, last = self.encoder(source)
+        return torch.tanh(self.bridge(last)), memory, self.attention.key(memory), source.mask
+
+    def next(self, embedded: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """One step from the newest tokens' embeddings (B, D): features of the next token and the new state, (B, D)."""
+        h, memory, keys, mask = state
+        context, _ = self.attention(h, keys, memory, mask)
+        h = self.cell(torch.cat([embedded, context], dim=-1), h)
+        return torch.tanh(self.readout(self.dropout(torch.cat([h, context, embedded], dim=-1)))), h
+
+    def forward(self, pair: Pair) -> Tensor:
+        """Logits."""
+        given = pair.target.ids[:, :-1]
+        h, *rest = self.start(pair.source)
+        features: list[Tensor] = []
+        teacher = self.teacher_forcing if self.training else 1.0
+        right = self.dropout(self.embed_target(given)).unbind(1)  # (B, D) of each of T - 1 tokens
+        for place, embedded in enumerate(right):
+            if place and teacher < 1:
+                with torch.no_grad():
+                    own = self.output(features[-1]).argmax(-1)
+                forced = torch.rand(len(own), 1, device=own.device) < teacher  # sentence by sentence
+                embedded = torch.where(forced, embedded, self.dropout(self.embed_target(own)))
+            feature, h = self.next(embedded, (h, *rest))
+            features.append(feature)
+        return self.output(self.dropout(torch.stack(features, dim=1)))  # all at once: one large product
+
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """One more token."""
+        feature, h = self.next(self.embed_target(tokens), state)
+        return self.output(feature), (h, *state[1:])

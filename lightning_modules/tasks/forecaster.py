@@ -1,0 +1,157 @@
+"""Forecasting: the next values of a series."""
+
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+
+from lightning_modules.tasks.task import Board, Step, Task
+
+
+class _Standardised(MeanSquaredError):  # noqa: N818 (an error of statistics, not an exception)
+    """Mean squared error of values divided by the target's spread.
+
+    Args:
+        std: the target's standard deviation.
+    """
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.std = std
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        super().update(preds / self.std, target / self.std)
+
+
+class Forecaster(Task):
+    """Squared error of the next values; a batch is `(inputs, target)`, and `forward(inputs)` gives (B, horizon).
+
+    The inputs are (B, W, C), scaled, the target's past in channel 0; what `forward` gives is scaled alike, and the
+    target (B, horizon) is in its own units. Metrics: mae and rmse in the target's units; mse of the scaled target, as
+    papers report it. The baseline repeats the last value. Where the series has a season, the value one season earlier
+    is judged besides, as `baseline/seasonal_mae` and so on.
+
+    Args:
+        horizon: time steps to forecast.
+        season: time steps after which the series about repeats itself, at most W; None for no seasonal baseline.
+        target_mean: of the training part, in the target's units.
+        target_std: its standard deviation.
+        kwargs: as for Task.
+    """
+
+    default_monitor = "val/mse"
+    lower_is_better = frozenset({"loss", "mae", "rmse", "mse"})
+
+    def __init__(
+        self,
+        horizon: int,
+        season: int | None = None,
+        target_mean: float = 0.0,
+        target_std: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        self.target_std = target_std  # the metrics need it
+        super().__init__(**kwargs)
+        self.horizon = horizon
+        self.season = season
+        self.target_mean = target_mean
+
+    def metrics(self) -> MetricCollection:
+        """Mean absolute and root mean squared error in the target's units, mean squared error of the scaled target."""
+        return MetricCollection(
+            {
+                "mae": MeanAbsoluteError(),
+                "rmse": MeanSquaredError(squared=False),
+                "mse": _Standardised(self.target_std),
+            }
+        )
+
+    def in_units(self, scaled: Tensor) -> Tensor:
+        """Scaled values in the target's units."""
+        return scaled.float() * self.target_std + self.target_mean
+
+    def step(self, batch: Any) -> Step:
+        """Squared error of one batch."""
+        inputs, target = batch
+        output = self(inputs).float()
+        loss = F.mse_loss(output, (target - self.target_mean) / self.target_std)
+        return Step(loss, self.in_units(output), target)
+
+    def baseline(self, batch: Any) -> Tensor:
+        """The last value of each window, at every step ahead."""
+        inputs, _ = batch
+        return self.in_units(inputs[:, -1:, 0]).repeat(1, self.horizon)
+
+    def seasonal(self, batch: Any) -> Tensor:
+        """The value one season before each step ahead; the last season again and again if that is not far enough."""
+        inputs, _ = batch
+        assert self.season is not None
+        ahead = torch.arange(self.horizon, device=inputs.device) % self.season
+        return self.in_units(inputs[:, inputs.shape[1] - self.season + ahead, 0])
+
+    def on_test_epoch_start(self) -> None:
+        """Make, besides, the seasonal baseline's metrics and the error by step ahead."""
+        super().on_test_epoch_start()
+        self.seasonal_metrics = self.metrics().clone(prefix="baseline/seasonal_").to(self.device)
+        self.error_ahead = torch.zeros(self.horizon, device=self.device)
+        self.num_tested = 0
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Judge, besides, the seasonal baseline."""
+        super().test_step(batch, batch_idx)
+        if self.season is not None:
+            self.seasonal_metrics.update(self.seasonal(batch), batch[1])
+
+    def test_judged(self, step: Step) -> None:
+        """Add up the batch's errors."""
+        self.error_ahead += (step.prediction - step.target).abs().sum(0)
+        self.num_tested += len(step.target)
+
+    def on_test_epoch_end(self) -> None:
+        """Log, besides, the seasonal baseline's metrics."""
+        super().on_test_epoch_end()
+        if self.season is not None:
+            self.log_dict(self.seasonal_metrics.compute())
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
+        """A row for each step ahead, window after window."""
+        return [{"prediction": value} for value in self.in_units(self(batch)).flatten().cpu().tolist()]
+
+    def show(self, batch: Any, board: Board) -> None:
+        """Draw some windows, what came after them and what was forecast."""
+        inputs, target = batch
+        some = torch.linspace(0, len(target) - 1, min(4, len(target)), device=target.device).round().long()
+        forecast = self.in_units(self(inputs[some])).cpu()
+        past = self.in_units(inputs[some][..., 0]).cpu()
+        board.figure("forecasts", drawn(past, target[some].cpu(), forecast))
+
+    def show_results(self, board: Board) -> None:
+        """The mean absolute error of each step ahead."""
+        lines = ["| step ahead | mean absolute error |", "| ---: | ---: |"]
+        errors = (self.error_ahead / max(self.num_tested, 1)).tolist()
+        lines += [f"| {ahead} | {error:.4g} |" for ahead, error in enumerate(errors, start=1)]
+        board.text("error by step ahead", "\n".join(lines))
+
+
+def drawn(past: Tensor, truth: Tensor, forecast: Tensor) -> Figure:
+    """A picture of windows, one below the other.
+
+    Args:
+        past: (B, W)
+        truth: (B, H)
+        forecast: (B, H)
+    """
+    figure = Figure(figsize=(8, 2 * len(past)), layout="constrained")
+    rows = figure.subplots(len(past), squeeze=False)[:, 0]
+    ahead = range(truth.shape[1])
+    for axes, before, after, guess in zip(rows, past, truth, forecast, strict=True):
+        axes.plot(range(-len(before), 0), before.numpy(), color="0.6", label="past")
+        axes.plot(ahead, after.numpy(), color="black", label="truth")
+        axes.plot(ahead, guess.float().numpy(), color="tab:red", label="forecast")
+        axes.axvline(-0.5, color="0.8", linewidth=0.8)
+    rows[0].legend(loc="upper left", fontsize="small")
+    rows[-1].set_xlabel("time steps from the forecast's start")
+    return figure

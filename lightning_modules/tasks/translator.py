@@ -1,0 +1,228 @@
+"""Translation: a sentence in one language, written token by token in another."""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from sacrebleu import BLEU, CHRF
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import Metric, MetricCollection
+
+from datamodules.tokens import BEGIN, END, PAD, UNKNOWN, Text, from_text, number_of
+from datamodules.translation import Pair, Scoring
+from lightning_modules.tasks.search import State, beam_search, greedy
+from lightning_modules.tasks.task import Board, Step, Task
+
+SHOWN = 12  # sentences on the dashboard
+
+
+class TokenAccuracy(Metric):
+    """Share of tokens that are the most probable ones, padding left out.
+
+    Args:
+        padding: number of the padding token.
+    """
+
+    right: Tensor
+    all: Tensor
+
+    def __init__(self, padding: int) -> None:
+        super().__init__()
+        self.padding = padding
+        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("all", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count a batch: (B, T, V) logits, (B, T) token numbers."""
+        counted = target != self.padding
+        self.right += ((preds.argmax(-1) == target) & counted).sum()
+        self.all += counted.sum()
+
+    def compute(self) -> Tensor:
+        """From 0 to 1."""
+        return self.right / self.all
+
+
+class TranslationScores(Metric):
+    """Scores of whole translations against one reference each, by sacreBLEU.
+
+    bleu, of the corpus (Papineni et al. 2002, https://aclanthology.org/P02-1040), and chrf, of character n-grams
+    (Popović 2015, https://aclanthology.org/W15-3049), from 0 to 100; exact_match, from 0 to 1.
+
+    Args:
+        scoring: sacreBLEU's name of the way to cut a sentence into words.
+    """
+
+    translations: list[Tensor]
+    references: list[Tensor]
+
+    def __init__(self, scoring: Scoring) -> None:
+        super().__init__()
+        self.bleu = BLEU(tokenize=scoring)
+        self.chrf = CHRF()
+        self.add_state("translations", [], dist_reduce_fx="cat")  # as bytes, which processes can hand each other
+        self.add_state("references", [], dist_reduce_fx="cat")
+
+    def update(self, preds: list[str], target: list[str]) -> None:
+        """Take note of a batch."""
+        self.translations.append(_as_bytes(preds).to(self.device))
+        self.references.append(_as_bytes(target).to(self.device))
+
+    def compute(self) -> dict[str, Tensor]:
+        """The three scores."""
+        translations, references = _as_texts(self.translations), _as_texts(self.references)
+        same = sum(ours == theirs for ours, theirs in zip(translations, references, strict=True))
+        scores = {
+            "bleu": self.bleu.corpus_score(translations, [references]).score,
+            "chrf": self.chrf.corpus_score(translations, [references]).score,
+            "exact_match": same / len(references),
+        }
+        return {name: torch.tensor(value, device=self.device) for name, value in scores.items()}
+
+
+def _as_bytes(texts: list[str]) -> Tensor:
+    lines = "".join(text.replace("\n", " ") + "\n" for text in texts)
+    return torch.frombuffer(bytearray(lines.encode()), dtype=torch.uint8)
+
+
+def _as_texts(state: list[Tensor] | Tensor) -> list[str]:
+    joined = state if isinstance(state, Tensor) else torch.cat(state)
+    return bytes(joined.cpu().numpy()).decode().split("\n")[:-1]
+
+
+class Translator(Task):
+    """Cross-entropy of each token given those before it; a batch is `(Pair, references)`.
+
+    `forward(pair)` gives (B, T, V) logits of the tokens after each token of the translation. For decoding a model
+    begins with `start(source)` and goes on with `advance(tokens, state)`. Validation judges the loss and the accuracy
+    token by token, the right ones before it given; a test decodes and scores bleu, chrf and exact_match. The baseline
+    copies the source.
+
+    Args:
+        source_tokenizer: as JSON.
+        target_tokenizer: as JSON; if it is the same, a model may share the embeddings.
+        scoring: how sacreBLEU cuts the translations into words.
+        label_smoothing: share of the probability that the training loss wants spread over all tokens
+            (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
+        beams: hypotheses kept while decoding; 1 is greedy.
+        length_penalty: how much longer hypotheses are favoured in beam search.
+        max_ratio: a translation ends at this multiple of the source's tokens, and ten more.
+        kwargs: as for Task.
+    """
+
+    def __init__(
+        self,
+        source_tokenizer: str,
+        target_tokenizer: str,
+        scoring: Scoring = "13a",
+        label_smoothing: float = 0.1,
+        beams: int = 4,
+        length_penalty: float = 0.6,
+        max_ratio: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"--model.label_smoothing: expected a share from 0 to below 1, got {label_smoothing}")
+        self.source_tokenizer = from_text(source_tokenizer)
+        self.target_tokenizer = from_text(target_tokenizer)
+        self.source_padding = number_of(self.source_tokenizer, PAD)
+        self.padding, self.begin, self.end, unknown = (
+            number_of(self.target_tokenizer, token) for token in (PAD, BEGIN, END, UNKNOWN)
+        )
+        self.never = [self.padding, self.begin, unknown]
+        super().__init__(**kwargs)
+        self.one_vocabulary = source_tokenizer == target_tokenizer
+        self.num_source_tokens = self.source_tokenizer.get_vocab_size()
+        self.num_target_tokens = self.target_tokenizer.get_vocab_size()
+        self.scoring = scoring
+        self.label_smoothing = label_smoothing
+        self.beams = beams
+        self.length_penalty = length_penalty
+        self.max_ratio = max_ratio
+
+    @abstractmethod
+    def forward(self, pair: Pair) -> Tensor:
+        """Logits (B, T - 1, V) of the translation's second to last token, each from those before it."""
+
+    @abstractmethod
+    def start(self, source: Text) -> State:
+        """What decoding begins with: tensors whose first dimension is B."""
+
+    @abstractmethod
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits (N, V) of the next token, from the newest ones (N,) and the state; and the new state."""
+
+    def metrics(self) -> MetricCollection:
+        """Accuracy of each next token."""
+        return MetricCollection({"accuracy": TokenAccuracy(self.padding)})
+
+    def step(self, batch: Any) -> Step:
+        """Cross-entropy of one batch; smoothed in training only, so that val/loss is a log-likelihood."""
+        pair, _ = batch
+        logits, wanted = self(pair), pair.target.ids[:, 1:]
+        smoothing = self.label_smoothing if self.training else 0.0
+        loss = F.cross_entropy(
+            logits.flatten(0, 1), wanted.flatten(), ignore_index=self.padding, label_smoothing=smoothing
+        )
+        return Step(loss, logits, wanted)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Judge one batch, each token of it alike."""
+        loss, logits, wanted = self.step(batch)
+        self.mean_loss.update(loss, wanted.ne(self.padding).sum())
+        self.val_metrics.update(logits, wanted)
+
+    def on_test_epoch_start(self) -> None:
+        """Make the scores of whole translations."""
+        scores = MetricCollection({"scores": TranslationScores(self.scoring)}).to(self.device)
+        self.test_metrics, self.baseline_metrics = scores.clone(prefix="test/"), scores.clone(prefix="baseline/")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Translate one batch and score it, and the source as it stands."""
+        pair, references = batch
+        loss, _, wanted = self.step(batch)
+        self.mean_loss.update(loss, wanted.ne(self.padding).sum())
+        self.test_metrics.update(self.translate(pair.source), references)
+        self.baseline_metrics.update(self.sources(pair.source), references)
+
+    def baseline(self, batch: Any) -> Tensor | None:
+        """None token by token; a test compares with the source as it stands."""
+        return None
+
+    @torch.no_grad()
+    def translate(self, source: Text) -> list[str]:
+        """The translations of a batch, found by greedy or beam search."""
+
+        def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+            logits, state = self.advance(tokens, state)
+            return logits.float().index_fill(-1, never, -torch.inf), state
+
+        never = torch.tensor(self.never, device=self.device)
+        most = (source.lengths * self.max_ratio).long() + 10
+        state = self.start(source)
+        if self.beams == 1:
+            found = greedy(advance, state, self.begin, self.end, most)
+        else:
+            found = beam_search(advance, state, self.begin, self.end, most, self.beams, self.length_penalty)
+        return self.target_tokenizer.decode_batch(found)
+
+    def sources(self, source: Text) -> list[str]:
+        """A batch's sources as text."""
+        rows = zip(source.ids.tolist(), source.lengths.tolist(), strict=True)
+        return self.source_tokenizer.decode_batch([ids[:length] for ids, length in rows])
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
+        """Each sentence's translation."""
+        source = batch.source if isinstance(batch, Pair) else batch
+        return [{"prediction": text} for text in self.translate(source)]
+
+    def show(self, batch: Any, board: Board) -> None:
+        """Some sentences with their translations and references."""
+        pair, references = batch
+        step = max(1, len(references) // SHOWN)
+        rows = torch.arange(0, len(references), step, device=pair.source.lengths.device)[:SHOWN]
+        source = Text(pair.source.ids[rows], pair.source.lengths[rows])
+        texts = zip(self.sources(source), self.translate(source), (references[row] for row in rows), strict=True)
+        lines = [f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |" for row in texts]
+        board.text("translations", "\n".join(["| source | translation | reference |", "| --- | --- | --- |", *lines]))

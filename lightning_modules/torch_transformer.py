@@ -1,0 +1,101 @@
+"""The Transformer of 2017, on torch.nn.Transformer."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from datamodules.tokens import Text
+from datamodules.translation import Pair
+from lightning_modules.layers import PositionalEmbedding, tie
+from lightning_modules.tasks.search import State
+from lightning_modules.tasks.translator import Translator
+
+
+class TorchTransformer(Translator):
+    """`torch.nn.Transformer` between embeddings and an output layer.
+
+    Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. While decoding, all tokens so far are computed anew for
+    each further one: torch's decoder keeps no keys and values.
+
+    Args:
+        hidden_size: D, a multiple of twice the heads.
+        num_layers: in the encoder, and in the decoder.
+        num_heads: attention heads in each layer.
+        feedforward_size: hidden units of each feed-forward network.
+        dropout: share of features, and of attention weights, silenced in training.
+        norm_first: normalise before each sublayer, and once at the end, instead of after each as in the paper.
+        tie_embeddings: one matrix for the translation's embedding and the output, and, if both languages share their
+            vocabulary, the source's embedding.
+        kwargs: as for Translator and Task.
+
+    Shapes:
+        input a Pair of B sentences, output (B, T - 1, V)
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 256,
+        num_layers: int = 3,
+        num_heads: int = 4,
+        feedforward_size: int = 1024,
+        dropout: float = 0.1,
+        norm_first: bool = True,
+        tie_embeddings: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if hidden_size % (2 * num_heads):
+            raise ValueError(
+                f"--model.hidden_size {hidden_size} and --model.num_heads {num_heads}: "
+                f"expected a multiple of twice the heads"
+            )
+        self.embed_source = PositionalEmbedding(self.num_source_tokens, hidden_size, self.source_padding, dropout)
+        self.embed_target = PositionalEmbedding(self.num_target_tokens, hidden_size, self.padding, dropout)
+        layer = nn.TransformerEncoderLayer(
+            hidden_size, num_heads, feedforward_size, dropout, batch_first=True, norm_first=norm_first
+        )
+        norm = nn.LayerNorm(hidden_size) if norm_first else None  # torch's own would add one to the paper's, too
+        encoder = nn.TransformerEncoder(layer, num_layers, norm, enable_nested_tensor=False)
+        self.network = nn.Transformer(
+            hidden_size,
+            num_heads,
+            num_decoder_layers=num_layers,
+            dim_feedforward=feedforward_size,
+            dropout=dropout,
+            custom_encoder=encoder,
+            batch_first=True,
+            norm_first=norm_first,
+        )
+        if not norm_first:
+            self.network.decoder.norm = None
+        self.output = nn.Linear(hidden_size, self.num_target_tokens, bias=False)
+        if tie_embeddings:
+            tie(self.embed_source.tokens, self.embed_target.tokens, self.output, self.one_vocabulary)
+
+    def encode(self, source: Text) -> tuple[Tensor, Tensor]:
+        """The source's features (B, S, D), and where there is only padding (B, S)."""
+        padding = ~source.mask
+        return self.network.encoder(self.embed_source(source.ids), src_key_padding_mask=padding), padding
+
+    def decode(self, ids: Tensor, memory: Tensor, padding: Tensor) -> Tensor:
+        """Features (B, T, D) of the translation's tokens, each from those up to it."""
+        future = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).triu(1)
+        return self.network.decoder(
+            self.embed_target(ids), memory, tgt_mask=future, memory_key_padding_mask=padding, tgt_is_causal=True
+        )
+
+    def forward(self, pair: Pair) -> Tensor:
+        """Logits."""
+        memory, padding = self.encode(pair.source)
+        return self.output(self.decode(pair.target.ids[:, :-1], memory, padding))
+
+    def start(self, source: Text) -> State:
+        """The source's features and padding, and no token yet."""
+        return *self.encode(source), source.ids[:, :0]
+
+    def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """One more token."""
+        memory, padding, ids = state
+        ids = torch.cat([ids, tokens[:, None]], dim=1)
+        return self.output(self.decode(ids, memory, padding)[:, -1]), (memory, padding, ids)

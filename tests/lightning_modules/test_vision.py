@@ -1,0 +1,197 @@
+"""What the networks of torchvision are changed in, and what they are not."""
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import nn
+from torchvision import models
+
+from lightning_modules.efficientnet import EfficientNet
+from lightning_modules.inception import Inception
+from lightning_modules.resnet import ResNet
+from lightning_modules.vision import fitting_stride, for_channels
+
+NETWORKS = {
+    "resnet18": (ResNet, {"depth": 18}),
+    "resnet50": (ResNet, {"depth": 50}),
+    "efficientnet_b0": (EfficientNet, {"architecture": "b0"}),
+    "efficientnet_v2_s": (EfficientNet, {"architecture": "v2_s"}),
+    "googlenet": (Inception, {"architecture": "googlenet"}),
+    "inception_v3": (Inception, {"architecture": "inception_v3"}),
+}
+QUICK = ["resnet18", "efficientnet_b0", "googlenet"]
+
+
+def made(name: str, size: int = 8, channels: int = 1, classes: int = 4, **options: Any) -> Any:
+    torch.manual_seed(0)
+    kind, settings = NETWORKS[name]
+    return kind(in_channels=channels, image_size=size, num_classes=classes, **settings, **options).eval()
+
+
+def theirs(name: str, classes: int = 4) -> nn.Module:
+    further = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    return models.get_model(name, num_classes=classes, **further).eval()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_is_torchvisions_own_network_where_images_are_large(name):
+    ours, reference = made(name, size=128, channels=3), theirs(name)
+    reference.load_state_dict(ours.network.state_dict())
+    images = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), reference(images), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 28)])
+def test_fits_small_images_and_gives_one_tensor(name, channels, size):
+    model = made(name, size, channels)
+    with torch.no_grad():
+        assert model(torch.randn(2, channels, size, size)).shape == (2, 4)
+        assert model(torch.randn(2, channels, size, size - 3)).shape == (2, 4)
+
+
+@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_shrinks_images_as_often_as_it_says(name, stride):
+    model = made(name, 64, stride=stride)
+    sides: list[int] = []
+    last = {"resnet18": "layer4", "efficientnet_b0": "features", "googlenet": "inception5b"}[name]
+    getattr(model.network, last).register_forward_hook(lambda *call: sides.extend(call[2].shape[2:]))
+    with torch.no_grad():
+        model(torch.randn(1, 1, 64, 64))
+    assert sides == [64 // stride] * 2
+
+
+@pytest.mark.parametrize(
+    ("size", "stride"), [(8, 2), (28, 8), (32, 8), (64, 16), (96, 16), (97, 32), (128, 32), (500, 32)]
+)
+def test_by_default_four_pixels_a_side_are_left(size, stride):
+    assert fitting_stride(size, (1, 2, 4, 8, 16, 32)) == stride
+
+
+def test_where_four_cannot_be_left_it_shrinks_least():
+    assert fitting_stride(8, (8, 16, 32)) == 8
+
+
+@pytest.mark.parametrize(("name", "known"), [("resnet18", "8, 16, 32"), ("inception_v3", "32")])
+def test_a_stride_that_it_cannot_have_is_refused(name, known):
+    with pytest.raises(ValueError, match=f"--model.stride 5: expected one of {known}"):
+        made(name, stride=5)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_grey_is_seen_as_the_same_grey_in_red_green_and_blue(name):
+    grey, colour = made(name, 32, 1), made(name, 32, 3)
+    images = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(grey(images), colour(images.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
+
+
+def test_other_channels_are_refused():
+    with pytest.raises(ValueError, match=r"in_channels: expected 1 .* got 2"):
+        for_channels(nn.Conv2d(3, 4, 3), 2)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_examples_do_not_leak_into_each_other(name):
+    model = made(name)
+    images = torch.randn(4, 1, 8, 8)
+    changed = images.clone()
+    changed[2] = 0
+    with torch.no_grad():
+        torch.testing.assert_close(model(images)[[0, 1, 3]], model(changed)[[0, 1, 3]], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "auxiliary", "weight"), [("googlenet", 2, 0.3), ("inception_v3", 1, 0.4)])
+def test_the_auxiliary_classifiers_count_in_training_only(name, auxiliary, weight):
+    model = made(name, dropout=0.0)
+    batch = torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 3])
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # googlenet's auxiliary classifiers have their own
+    model.train()
+    outputs = model.network(model.enlarged(batch[0]))
+    losses = [nn.functional.cross_entropy(output, batch[1]) for output in outputs]
+    assert len(losses) == 1 + auxiliary
+    torch.testing.assert_close(model.step(batch).loss, losses[0] + weight * sum(losses[1:]))
+    assert model(batch[0]).shape == (4, 4)
+    model.step(batch).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.network.parameters())
+    model.eval()
+    step = model.step(batch)
+    assert step.prediction.shape == (4, 4)
+    torch.testing.assert_close(step.loss, nn.functional.cross_entropy(model(batch[0]), batch[1]))
+
+
+def test_inception_v3s_auxiliary_classifier_is_torchvisions_where_images_have_their_size():
+    reference, ours = theirs("inception_v3").AuxLogits, made("inception_v3", 299, 3).network.AuxLogits
+    reference.load_state_dict(ours.state_dict())
+    features = torch.randn(1, 768, 17, 17)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(features), reference(features), rtol=0, atol=0)
+
+
+def test_inception_v3_scales_small_images_up_and_leaves_others():
+    model = made("inception_v3")
+    assert model.enlarged(torch.rand(1, 1, 8, 16)).shape[2:] == (75, 150)
+    large = torch.rand(1, 1, 80, 90)
+    assert model.enlarged(large) is large
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_starts_from_a_file_of_weights(name, tmp_path):
+    source = theirs(name, classes=7)
+    torch.save(source.state_dict(), tmp_path / "weights.pt")
+    same = made(name, 128, 3, classes=7, pretrained=str(tmp_path / "weights.pt"))
+    images = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        torch.testing.assert_close(same(images), source(images), rtol=0, atol=0)
+    other = made(name, 8, 1, classes=4, pretrained=str(tmp_path / "weights.pt"))
+    kept = {key for key, value in other.network.state_dict().items() if torch.equal(value, source.state_dict()[key])}
+    fresh = {key for key in source.state_dict() if key not in kept}
+    first = {"resnet18": "conv1.", "efficientnet_b0": "features.0.0.", "googlenet": "conv1.conv."}[name]
+    assert all(key.startswith((first, "fc.", "classifier.", "aux1.", "aux2.")) for key in fresh)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"conv1.weight": torch.zeros(1)}, r"not of resnet18: .* expected shape"),
+        (theirs("resnet50").state_dict(), r"not of resnet18: layer1.0.conv1.weight is of shape \[64, 64, 1, 1\]"),
+        ([1, 2], "expected a state_dict"),
+        (Path("code"), "not a file of weights"),  # a pickled object, which is not let in
+    ],
+)
+def test_a_file_of_other_weights_is_refused(content, message, tmp_path):
+    torch.save(content, tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=rf"--model.pretrained .*weights.pt: {message}"):
+        made("resnet18", 128, 3, pretrained=str(tmp_path / "weights.pt"))
+
+
+def test_an_unknown_name_is_refused_with_those_that_torchvision_has():
+    with pytest.raises(ValueError, match=r"IMAGENET: neither a file nor .* \(IMAGENET1K_V1, IMAGENET1K_V2"):
+        made("resnet50", pretrained="IMAGENET")
+
+
+def test_without_a_network_the_address_is_named(monkeypatch):
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        assert kwargs["weights_only"]
+        assert kwargs["check_hash"]
+        raise URLError("no route")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(ValueError, match=r"IMAGENET1K_V1: cannot be downloaded .*https://.*resnet18.*\.pth"):
+        made("resnet18", pretrained="IMAGENET1K_V1")
+
+
+def test_a_checkpoint_does_not_need_the_file_again(tmp_path):
+    model = made("resnet18")
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    assert torch.load(tmp_path / "model.ckpt", weights_only=True)["rebuild"] == {"pretrained": None}
