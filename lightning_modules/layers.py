@@ -75,7 +75,10 @@ def _fresh(
     epochs where this one reached 0.89.
     """
     local = num_layers // 2
-    sizes = {"full_attention": 10000.0, "sliding_attention": 1000.0}  # the slowest rotation, for texts of this length
+    rotations: Any = {  # the slowest rotation, for texts of this length
+        "full_attention": {"rope_theta": 10000.0, "rope_type": "default"},
+        "sliding_attention": {"rope_theta": 1000.0, "rope_type": "default"},
+    }
     config = ModernBertConfig(
         vocab_size=num_tokens,
         hidden_size=hidden_size,
@@ -84,7 +87,7 @@ def _fresh(
         intermediate_size=2 * hidden_size,  # it is gated: with as many weights as one of 3 · D
         layer_types=["sliding_attention"] * local + ["full_attention"] * (num_layers - local),
         local_attention=16,  # tokens, half of them on each side
-        rope_parameters={kind: {"rope_theta": size, "rope_type": "default"} for kind, size in sizes.items()},
+        rope_parameters=rotations,
         max_position_embeddings=max_length,
         initializer_range=0.5 * hidden_size**-0.5,
         embedding_dropout=dropout,

@@ -31,15 +31,15 @@ def test_padding_changes_nothing(text):
         torch.testing.assert_close(model(alone)[0], together[row], atol=1e-6, rtol=1e-5)
 
 
-def test_equals_transformers_after_copying_the_weights(text):
-    ours = small().eval()
-    config = BertConfig.from_dict(ours.encoder.config.to_dict() | {"num_labels": 3})
+def test_equals_transformers_own_classifier_of_the_same_weights(text, tmp_path):
+    config = BertConfig(
+        vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, num_labels=3
+    )
     theirs = BertForSequenceClassification(config).eval()
-    missing, unexpected = theirs.bert.load_state_dict(ours.encoder.state_dict(), strict=False)
-    assert all(name.startswith("pooler.") for name in missing)
-    assert not unexpected
-    theirs.bert.pooler.dense.load_state_dict(ours.head[0].state_dict())
-    theirs.classifier.load_state_dict(ours.head[3].state_dict())
+    theirs.bert.save_pretrained(tmp_path)
+    ours = small(pretrained=str(tmp_path)).eval()
+    ours.head[0].load_state_dict(theirs.bert.pooler.dense.state_dict())
+    ours.head[3].load_state_dict(theirs.classifier.state_dict())
     expected = theirs(input_ids=text.ids, attention_mask=text.mask.long()).logits
     torch.testing.assert_close(ours(text), expected, atol=1e-6, rtol=1e-5)
 
@@ -59,7 +59,7 @@ def test_a_checkpoint_builds_the_encoder_without_its_folder(text):
     torch.testing.assert_close(again(text), model(text))
 
 
-def test_a_text_longer_than_the_encoder_reads_is_refused():
+def test_a_pretrained_model_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="no model there"):
         small(pretrained="no/such model")
 
