@@ -7,9 +7,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 def batch_size_of(batch: Any) -> int:
-    """Examples in a batch: the length of its targets, the last part."""
+    """Examples in a batch: the length of its targets, the last part, or of the first of several targets."""
     target = batch[-1] if isinstance(batch, tuple | list) else batch
-    return len(target)
+    return len(target[0] if isinstance(target, tuple) else target)
 
 
 class Throughput(Callback):

@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules.base import DataModule, Source, known_encoding
+from datamodules.base import Source
 from datamodules.download import DataError
 from datamodules.graphs import ranges
 from datamodules.questions import Book, Question, generated_facts, read_squad
 from datamodules.sampling import Splits
-from datamodules.tagging import split_files
-from datamodules.tokens import Ragged, Text, from_text, new_tokenizer, padding_of, pretrained_tokenizer
+from datamodules.text_files import split_files
+from datamodules.tokenized import TokenizedData, at_least
+from datamodules.tokens import Ragged, Text, padding_of
 
 UNKNOWN_PLACE = -100  # the target of a question whose answer's place is not known
 FILES = {
@@ -229,7 +230,7 @@ def _target(question: Question, offsets: Sequence[tuple[int, int]]) -> tuple[int
     return token_span(offsets, question.start, question.end) or (UNKNOWN_PLACE, UNKNOWN_PLACE)
 
 
-class Reading(DataModule):
+class Reading(TokenizedData):
     """Questions whose answers are parts of a text, or that the text does not answer.
 
     A batch is `(Passages, Answers)`. All windows of a question's context are in its batch. Questions about the same
@@ -241,65 +242,34 @@ class Reading(DataModule):
     Args:
         dataset: a known data set, or the path of a file or folder.
         num_contexts: how many passages `facts` has.
-        tokenizer: `wordpiece`, learned on the training split; or a pretrained model's name or folder.
-        vocab_size: most tokens that are learned.
         max_length: tokens in the longest window, its question included, which takes at most half of it.
         stride: tokens by which a window is moved on.
-        encoding: of the files.
-        kwargs: as for DataModule.
+        kwargs: as for TokenizedData and DataModule.
     """
 
-    provides: ClassVar[tuple[str, ...]] = ("num_tokens", "padding", "max_length", "unanswerable")
-    learned: ClassVar[tuple[str, ...]] = ("tokenizer_json", "unanswerable")
+    provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "unanswerable")
+    learned: ClassVar[tuple[str, ...]] = (*TokenizedData.learned, "unanswerable")
+    learnable: ClassVar[tuple[str, ...]] = ("wordpiece",)
+    least_length: ClassVar[int] = 16
 
     def __init__(
         self,
         dataset: str = "facts",
         num_contexts: int = 1000,
-        tokenizer: str = "wordpiece",
-        vocab_size: int = 8000,
         max_length: int = 384,
         stride: int = 128,
-        encoding: str = "utf-8",
         **kwargs: Any,
     ) -> None:
-        super().__init__(dataset=dataset, **kwargs)
-        for option, value, least in (
-            ("num_contexts", num_contexts, 10),
-            ("vocab_size", vocab_size, 10),
-            ("max_length", max_length, 16),
-            ("stride", stride, 1),
-        ):
-            if value < least:
-                raise ValueError(f"--data.{option}: expected at least {least}, got {value}")
-        if tokenizer == "words":
+        super().__init__(dataset=dataset, max_length=max_length, **kwargs)
+        at_least("num_contexts", num_contexts, 10)
+        at_least("stride", stride, 1)
+        if self.tokenizer == "words":
             raise ValueError("--data.tokenizer words: frames no pairs of texts; use wordpiece, or a pretrained model's")
         self.num_contexts = num_contexts
-        self.tokenizer = tokenizer
-        self.vocab_size = vocab_size
-        self.max_length = max_length
         self.stride = stride
-        self.encoding = known_encoding(encoding)
-        self.tokenizer_json = ""
         self.unanswerable = False
         self.book = Book()
         self.official_contexts: dict[str, Tensor] = {}
-        self.ready_tokenizer: Tokenizer | None = None
-
-    @property
-    def num_tokens(self) -> int:
-        """Size of the tokenizer's vocabulary."""
-        return self._tokenizer().get_vocab_size()
-
-    @property
-    def padding(self) -> int:
-        """Number of the padding token."""
-        return padding_of(self._tokenizer())
-
-    def _tokenizer(self) -> Tokenizer:
-        if self.ready_tokenizer is None:
-            self.ready_tokenizer = from_text(self.tokenizer_json)
-        return self.ready_tokenizer
 
     def prepare_data(self) -> None:
         """Download what is missing."""
@@ -359,31 +329,27 @@ class Reading(DataModule):
         return Splits(train[usable], val, test)
 
     def check(self, source: Source, splits: Splits) -> None:
-        """Refuse, besides, a training split without answers; take note of contexts that stand in two splits."""
+        """Refuse, besides, a training split without answers."""
         super().check(source, splits)
         if not any(self.book.questions[number].answers for number in splits.train.tolist()):
             raise DataError(f"{self.dataset}: no question of the training split has an answer")
-        texts = [
-            {self.book.contexts[self.book.questions[number].context] for number in index.tolist()} for index in splits
-        ]
-        for name, part in zip(("val", "test"), texts[1:], strict=True):
-            if twice := len(part & texts[0]):
-                self.note(f"{self.dataset}: {twice} contexts of the {name} split are in the training split, too")
+
+    def identities(self) -> list[str]:
+        """The questions' contexts: whoever knows one from training has an easy question."""
+        return [self.book.contexts[question.context] for question in self.book.questions]
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, and whether there are questions without an answer."""
         questions = [self.book.questions[number] for number in train.tolist()]
         self.unanswerable = any(not question.answers for question in questions)
-        if self.tokenizer == "wordpiece":
-            contexts = sorted({question.context for question in questions})
-            texts = [self.book.contexts[number] for number in contexts] + [question.text for question in questions]
-            self.tokenizer_json = new_tokenizer("wordpiece", texts, self.vocab_size).to_str()
-        else:
-            self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
-        Frame(self._tokenizer())
+        contexts = sorted({question.context for question in questions})
+        self.learn_tokenizer(
+            [self.book.contexts[number] for number in contexts] + [question.text for question in questions]
+        )
+        Frame(self.built_tokenizer)
 
     def _examples(self, book: Book, index: Tensor, answered: bool) -> ReadingExamples:
-        return ReadingExamples(book, index, self._tokenizer(), self.max_length, self.stride, answered)
+        return ReadingExamples(book, index, self.built_tokenizer, self.max_length, self.stride, answered)
 
     def examples(self, index: Tensor) -> ReadingExamples:
         """Questions with their answers."""

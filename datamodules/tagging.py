@@ -11,16 +11,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules.base import DataModule, Source, known_encoding
+from datamodules.base import Source
 from datamodules.download import DataError
 from datamodules.entities import COLUMN_SUFFIXES, Sentence, Unit, cut_words, generated_names, read_sentences, usual_unit
 from datamodules.graphs import ranges
 from datamodules.sampling import Splits
-from datamodules.tokens import Ragged, Text, from_text, new_tokenizer, padding_of, pretrained_tokenizer
+from datamodules.text_files import split_files
+from datamodules.tokenized import TokenizedData, at_least
+from datamodules.tokens import Ragged, Text, padding_of
 
 IGNORED = -100  # the target where there is no word
 SUFFIXES = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".jsonl", ".json")
-SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 FILES = {
     "WNUT17": {"train": "wnut17train.conll", "val": "emerging.dev.conll", "test": "emerging.test.annotated"},
     "CLUENER2020": {"train": "train.json", "test": "test.json"},
@@ -192,7 +193,7 @@ def tags_of(sentence: Sentence) -> tuple[list[str], int]:
     return tags, uneven
 
 
-class Tagging(DataModule):
+class Tagging(TokenizedData):
     """Sentences in which names are to be found.
 
     A batch is `(Sentences, target)`: the target is (B, W), the number of each word's tag in `tag_names`, -100 where
@@ -206,40 +207,17 @@ class Tagging(DataModule):
     Args:
         dataset: a known data set, or the path of a file or folder.
         num_sentences: how many sentences `names` has.
-        tokenizer: `wordpiece` or `words`, learned on the training split; or a pretrained model's name or folder.
-        vocab_size: most tokens that are learned.
-        max_length: tokens in the longest piece of a sentence.
-        encoding: of the files.
-        kwargs: as for DataModule.
+        kwargs: as for TokenizedData, whose max_length is that of a sentence's longest piece, and DataModule.
     """
 
-    provides: ClassVar[tuple[str, ...]] = ("num_tokens", "padding", "max_length", "tag_names", "known_entities")
-    learned: ClassVar[tuple[str, ...]] = ("tokenizer_json", "entity_types", "known_entities", "unit")
+    provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "tag_names", "known_entities")
+    learned: ClassVar[tuple[str, ...]] = (*TokenizedData.learned, "entity_types", "known_entities", "unit")
+    least_length: ClassVar[int] = 8
 
-    def __init__(
-        self,
-        dataset: str = "names",
-        num_sentences: int = 3000,
-        tokenizer: str = "wordpiece",
-        vocab_size: int = 8000,
-        max_length: int = 128,
-        encoding: str = "utf-8",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, dataset: str = "names", num_sentences: int = 3000, **kwargs: Any) -> None:
         super().__init__(dataset=dataset, **kwargs)
-        for option, value, least in (
-            ("num_sentences", num_sentences, 10),
-            ("vocab_size", vocab_size, 10),
-            ("max_length", max_length, 8),
-        ):
-            if value < least:
-                raise ValueError(f"--data.{option}: expected at least {least}, got {value}")
+        at_least("num_sentences", num_sentences, 10)
         self.num_sentences = num_sentences
-        self.tokenizer = tokenizer
-        self.vocab_size = vocab_size
-        self.max_length = max_length
-        self.encoding = known_encoding(encoding)
-        self.tokenizer_json = ""
         self.entity_types: list[str] = []
         self.known_entities: dict[str, str] = {}
         self.unit: Unit = "word"
@@ -251,19 +229,9 @@ class Tagging(DataModule):
         """O, and a B and an I for each type of entity."""
         return ["O", *(f"{letter}-{kind}" for kind in self.entity_types for letter in "BI")]
 
-    @property
-    def num_tokens(self) -> int:
-        """Size of the tokenizer's vocabulary."""
-        return self._encoder().tokenizer.get_vocab_size()
-
-    @property
-    def padding(self) -> int:
-        """Number of the padding token."""
-        return padding_of(self._encoder().tokenizer)
-
     def _encoder(self) -> Encoder:
         if self.encoder is None:
-            self.encoder = Encoder(from_text(self.tokenizer_json), self.max_length)
+            self.encoder = Encoder(self.built_tokenizer, self.max_length)
         return self.encoder
 
     def prepare_data(self) -> None:
@@ -324,11 +292,10 @@ class Tagging(DataModule):
         uneven = sum(tags_of(sentence)[1] for sentence in self.sentences)
         if uneven:
             self.note(f"{self.dataset}: {uneven} entities begin or end within a word and are taken to be all of it")
-        seen = {self.sentences[number].text for number in splits.train.tolist()}
-        for split in ("val", "test"):
-            twice = sum(self.sentences[number].text in seen for number in getattr(splits, split).tolist())
-            if twice and not self.is_embedded:
-                self.note(f"{self.dataset}: {twice} sentences of the {split} split are in the training split, too")
+
+    def identities(self) -> list[str]:
+        """The sentences."""
+        return [sentence.text for sentence in self.sentences]
 
     def fit(self, train: Tensor) -> None:
         """Learn the types, the tokenizer, and, for the baseline, which names are of which type."""
@@ -339,11 +306,9 @@ class Tagging(DataModule):
                 types.setdefault(sentence.text[start:end], Counter())[kind] += 1
         self.entity_types = sorted({kind for counts in types.values() for kind in counts})
         self.known_entities = {name: counts.most_common(1)[0][0] for name, counts in types.items()}
-        if self.tokenizer in ("wordpiece", "words"):
-            texts = (" ".join(sentence.text[start:end] for start, end in sentence.words) for sentence in sentences)
-            self.tokenizer_json = new_tokenizer(self.tokenizer, texts, self.vocab_size).to_str()
-        else:
-            self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
+        self.learn_tokenizer(
+            " ".join(sentence.text[start:end] for start, end in sentence.words) for sentence in sentences
+        )
 
     def examples(self, index: Tensor) -> TaggedExamples:
         """Sentences with their tags."""
@@ -371,22 +336,3 @@ class Tagging(DataModule):
         self._cut(sentences)
         names = [str(number + 1) for number in range(len(sentences))]
         return TaggedExamples(sentences, self._encoder(), None, self.padding), names
-
-
-def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """The files of a folder whose names begin with train, val (valid, dev) and test.
-
-    Raises:
-        DataError: there is none for train, or two for one split.
-    """
-    files: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        stem = file.name.split(".")[0].lower()
-        for split, names in SPLIT_NAMES.items():
-            if file.name.endswith(tuple(suffixes)) and any(part in names for part in stem.replace("-", "_").split("_")):
-                if split in files:
-                    raise DataError(f"{folder}: both {files[split].name} and {file.name} seem to be the {split} split")
-                files[split] = file
-    if "train" not in files:
-        raise DataError(f"{folder}: expected train, val (or dev) and test files ({', '.join(suffixes)}) in it")
-    return files

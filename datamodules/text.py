@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.base import LabelledData, Source, class_codes, known_encoding
+from datamodules.base import LabelledData, Source, class_codes
 from datamodules.errors import DataError
 from datamodules.reviews import generated_reviews
-from datamodules.sampling import Splits
-from datamodules.tagging import split_files
-from datamodules.text_files import SUFFIXES, columns_of, read_lines, read_texts
-from datamodules.tokens import UNKNOWN, Ragged, from_text, new_tokenizer, padding_of, pretrained_tokenizer
+from datamodules.sampling import Splits, generator
+from datamodules.text_files import SUFFIXES, columns_of, read_lines, read_texts, split_files
+from datamodules.tf_idf import learn_tf_idf
+from datamodules.tokenized import TokenizedData, at_least
+from datamodules.tokens import UNKNOWN, Ragged
 
-LEARNED_TOKENIZERS = ("words", "wordpiece")
+MOST_FOR_TF_IDF = 20_000  # texts that the baseline learns from: enough for it, and a matter of seconds
 SENTIMENTS = {"0": "negative", "1": "positive"}
 
 
@@ -71,12 +71,12 @@ class TextExamples(Dataset[Any]):
         return text if self.labels is None else (text, self.labels[rows])
 
 
-class TextClassification(LabelledData):
+class TextClassification(LabelledData, TokenizedData):
     """Texts, each of a class.
 
     A batch is `(Text, target)`: token numbers with their lengths, and (B,) classes. Texts are cut into tokens once;
-    those of like length share a batch. Provides num_tokens (V), padding, max_length and token_names, besides the
-    classes.
+    those of like length share a batch. Provides num_tokens (V), padding, max_length, token_names and the baseline
+    tf_idf, besides the classes.
 
     Your own files are CSV, TSV or JSON lines with a column of texts and one of labels: one file, or a folder with
     train, val (or dev) and test.
@@ -87,22 +87,19 @@ class TextClassification(LabelledData):
         text: name or position (from 0) of the column of texts; found out by default.
         target: name or position of the column of labels; found out by default.
         header: whether the first row of a CSV or TSV file names the columns; found out by default.
-        encoding: of the files.
-        tokenizer: `words` (Chinese: characters) or `wordpiece`, learned on the training split; or the name or folder
-            of a pretrained model, to use its own.
+        tokenizer: as for TokenizedData.
         vocab_size: most tokens that are learned.
         max_length: tokens that are read of a text; what follows them is cut off.
-        kwargs: as for DataModule.
+        kwargs: as for TokenizedData and DataModule.
     """
 
     provides: ClassVar[tuple[str, ...]] = (
-        "num_tokens",
-        "padding",
-        "max_length",
+        *TokenizedData.provides,
         "token_names",
+        "tf_idf",
         *LabelledData.provides,
     )
-    learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "tokenizer_json", "text_name")
+    learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, *TokenizedData.learned, "text_name", "tf_idf")
 
     def __init__(
         self,
@@ -111,56 +108,27 @@ class TextClassification(LabelledData):
         text: str | int | None = None,
         target: str | int | None = None,
         header: bool | None = None,
-        encoding: str = "utf-8",
         tokenizer: str = "words",
         vocab_size: int = 20_000,
         max_length: int = 256,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dataset=dataset, **kwargs)
-        for option, value, least in (
-            ("num_reviews", num_reviews, 20),
-            ("vocab_size", vocab_size, 10),
-            ("max_length", max_length, 4),
-        ):
-            if value < least:
-                raise ValueError(f"--data.{option}: expected at least {least}, got {value}")
+        super().__init__(dataset=dataset, tokenizer=tokenizer, vocab_size=vocab_size, max_length=max_length, **kwargs)
+        at_least("num_reviews", num_reviews, 20)
         self.num_reviews = num_reviews
         self.text = text
         self.target = target
         self.header = header
-        self.encoding = known_encoding(encoding)
-        self.tokenizer = tokenizer
-        self.vocab_size = vocab_size
-        self.max_length = max_length
-        self.tokenizer_json = ""
         self.text_name = ""
         self.texts: list[str] = []
         self.labels: Tensor
         self.tokens: Ragged | None = None
-        self.built: Tokenizer | None = None
-
-    @property
-    def num_tokens(self) -> int:
-        """V"""
-        return self._tokenizer().get_vocab_size()
-
-    @property
-    def padding(self) -> int:
-        """Number of the padding token."""
-        return padding_of(self._tokenizer())
+        self.tf_idf: dict[str, Tensor] = {}
 
     @property
     def token_names(self) -> list[str]:
         """What each token is, as a person would read it."""
-        tokenizer = self._tokenizer()
-        return [tokenizer.id_to_token(number) or "" for number in range(self.num_tokens)]
-
-    def _tokenizer(self) -> Tokenizer:
-        if self.built is None:
-            self.built = from_text(self.tokenizer_json)
-            self.built.enable_truncation(self.max_length)
-        return self.built
+        return [self.built_tokenizer.id_to_token(number) or "" for number in range(self.num_tokens)]
 
     def prepare_data(self) -> None:
         """Download what is missing."""
@@ -220,9 +188,11 @@ class TextClassification(LabelledData):
     def _read_files(self) -> dict[str, tuple[list[str], list[str]]]:
         files = split_files(self.path, SUFFIXES) if self.path.is_dir() else {"": self.path}
         parts = {}
-        for split, file in files.items():
-            table = read_texts(file, self.encoding, self.header)
-            text, target = columns_of(table, self.text, self.target)
+        header, text, target = self.header, self.text, self.target
+        for split, file in sorted(files.items(), key=lambda item: item[0] != "train"):
+            table = read_texts(file, self.encoding, header)
+            text, target = columns_of(table, text, target)  # what the training file's are, the others' have to be
+            header = table.names != [str(number) for number in range(len(table.names))]
             if not self.restored:
                 self.text_name = text
             labels = [label.strip() for label in table.column(target)]
@@ -234,31 +204,28 @@ class TextClassification(LabelledData):
         return parts
 
     def check(self, source: Source, splits: Splits) -> None:
-        """Take note, besides, of empty texts and of texts that stand in two splits."""
+        """Take note, besides, of empty texts."""
         super().check(source, splits)
-        if self.is_embedded:
-            return
         empty = sum(not text.strip() for text in self.texts)
         if empty:
             self.note(f"{self.dataset}: {empty} of {len(self.texts)} texts are empty")
-        seen = {self.texts[number] for number in splits.train.tolist()}
-        for split in ("val", "test"):
-            twice = sum(self.texts[number] in seen for number in getattr(splits, split).tolist())
-            if twice:
-                self.note(f"{self.dataset}: {twice} texts of the {split} split are in the training split, too")
+
+    def identities(self) -> list[str]:
+        """The texts."""
+        return self.texts
 
     def fit(self, train: Tensor) -> None:
-        """Learn the tokenizer, if it is not a pretrained model's."""
-        if self.tokenizer in LEARNED_TOKENIZERS:
-            texts = [self.texts[number] for number in train.tolist()]
-            self.tokenizer_json = new_tokenizer(self.tokenizer, texts, self.vocab_size).to_str()
-        else:
-            self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
-        self.built = None
+        """Learn the tokenizer, if it is not a pretrained model's, and the baseline."""
+        self.learn_tokenizer([self.texts[number] for number in train.tolist()])
+        self.tokens = self.encoded(self.texts)
+        if len(train) > MOST_FOR_TF_IDF:
+            train = train[torch.randperm(len(train), generator=generator(0))[:MOST_FOR_TF_IDF]].sort().values
+        self.tf_idf = learn_tf_idf(self.tokens, self.labels, train, self.num_tokens, len(self.class_names))
 
     def encoded(self, texts: Sequence[str]) -> Ragged:
         """Token numbers of texts; a text without any token becomes one unknown token."""
-        tokenizer = self._tokenizer()
+        tokenizer = self.built_tokenizer
+        tokenizer.enable_truncation(self.max_length)
         unknown = tokenizer.token_to_id(UNKNOWN)
         instead = [self.padding if unknown is None else unknown]
         return Ragged([encoding.ids or instead for encoding in tokenizer.encode_batch_fast(list(texts))])

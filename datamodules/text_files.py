@@ -16,6 +16,7 @@ from datamodules.errors import DataError
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
 LABEL_COLUMNS = ("label", "target", "class", "category", "sentiment", "标签", "类别", "情感")
+SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 LONGEST_FIELD = 1 << 30  # characters; Python's csv stops at 131,072 by itself
 
 
@@ -239,3 +240,22 @@ def read_lines(path: Path, encoding: str) -> list[str]:
     """
     lines = (line.strip() for line in read_file(path, encoding).split("\n"))
     return [line for line in lines if line]
+
+
+def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """The files of a folder whose names begin with train, val (valid, dev) and test.
+
+    Raises:
+        DataError: there is none for train, or two for one split.
+    """
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        stem = file.name.split(".")[0].lower()
+        for split, names in SPLIT_NAMES.items():
+            if file.name.endswith(tuple(suffixes)) and any(part in names for part in stem.replace("-", "_").split("_")):
+                if split in files:
+                    raise DataError(f"{folder}: both {files[split].name} and {file.name} seem to be the {split} split")
+                files[split] = file
+    if "train" not in files:
+        raise DataError(f"{folder}: expected train, val (or dev) and test files ({', '.join(suffixes)}) in it")
+    return files

@@ -1,6 +1,6 @@
 """Recurrent network with attention over time, for texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from datamodules.tf_idf import tf_idf_logits
 from datamodules.tokens import Text
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.task import Board
@@ -106,6 +107,7 @@ class AttentionRNN(Classifier):
         num_classes: C
         padding: number of the padding token.
         token_names: of the V tokens, for the dashboard; their numbers by default.
+        tf_idf: baseline of words without order, see `datamodules.tf_idf`.
         embedding_size: E, features of each token.
         hidden_size: features of each direction's state; D is twice that.
         num_layers: number of LSTM layers.
@@ -123,6 +125,7 @@ class AttentionRNN(Classifier):
         num_classes: int,
         padding: int = 0,
         token_names: Sequence[str] | None = None,
+        tf_idf: dict[str, Tensor] | None = None,
         embedding_size: int = 128,
         hidden_size: int = 128,
         num_layers: int = 1,
@@ -132,6 +135,7 @@ class AttentionRNN(Classifier):
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
         self.token_names = list(token_names or map(str, range(num_tokens)))
+        self.tf_idf = tf_idf
         self.embedding = nn.Embedding(num_tokens, embedding_size, padding_idx=padding)
         self.lstm = BidirectionalLSTM(embedding_size, hidden_size, num_layers, dropout)
         self.attention = AttentionPooling(2 * hidden_size)
@@ -161,6 +165,11 @@ class AttentionRNN(Classifier):
                 self.rows(self.head(pooled)), tokens_of(batch, self.token_names), weights.tolist(), strict=True
             )
         ]
+
+    def baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """Besides the majority class, logistic regression on TF-IDF."""
+        tf_idf = self.tf_idf
+        return super().baselines() | ({"tf_idf_": lambda batch: tf_idf_logits(batch[0], tf_idf)} if tf_idf else {})
 
     def show(self, batch: Any, board: Board) -> None:
         """The first texts with true and predicted class, and the weight of every token of a few of them."""

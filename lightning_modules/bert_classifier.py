@@ -1,10 +1,11 @@
 """BERT that classifies texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from datamodules.tf_idf import tf_idf_logits
 from datamodules.tokens import Text
 from lightning_modules.layers import architecture_of, bert, encode
 from lightning_modules.tasks.classifier import Classifier
@@ -28,6 +29,7 @@ class BertClassifier(Classifier):
         padding: number of the padding token.
         max_length: tokens in the longest text.
         token_names: of the V tokens, for the dashboard; their numbers by default.
+        tf_idf: baseline of words without order, see `datamodules.tf_idf`.
         architecture: of the encoder, where a checkpoint brings it.
         kwargs: as for Classifier and Task.
 
@@ -50,11 +52,13 @@ class BertClassifier(Classifier):
         padding: int = 0,
         max_length: int = 256,
         token_names: Sequence[str] | None = None,
+        tf_idf: dict[str, Tensor] | None = None,
         architecture: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
         self.token_names = list(token_names or map(str, range(num_tokens)))
+        self.tf_idf = tf_idf
         self.encoder = bert(
             pretrained, num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length, architecture
         )
@@ -67,6 +71,11 @@ class BertClassifier(Classifier):
         """Logits."""
         states = encode(self.encoder, text.ids, text.mask)  # (B, T, D)
         return self.head(states[:, 0])
+
+    def baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """Besides the majority class, logistic regression on TF-IDF."""
+        tf_idf = self.tf_idf
+        return super().baselines() | ({"tf_idf_": lambda batch: tf_idf_logits(batch[0], tf_idf)} if tf_idf else {})
 
     def show(self, batch: Any, board: Board) -> None:
         """The first texts with true and predicted class."""

@@ -1,5 +1,6 @@
 """Forecasting: the next values of a series."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -80,7 +81,11 @@ class Forecaster(Task):
         loss = F.mse_loss(output, (target - self.target_mean) / self.target_std)
         return Step(loss, self.in_units(output), target)
 
-    def baseline(self, batch: Any) -> Tensor:
+    def baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """The last value; and the season before, where there are seasons."""
+        return {"": self.last_value} | ({"seasonal_": self.seasonal} if self.season is not None else {})
+
+    def last_value(self, batch: Any) -> Tensor:
         """The last value of each window, at every step ahead."""
         inputs, _ = batch
         return self.in_units(inputs[:, -1:, 0]).repeat(1, self.horizon)
@@ -93,28 +98,15 @@ class Forecaster(Task):
         return self.in_units(inputs[:, inputs.shape[1] - self.season + ahead, 0])
 
     def on_test_epoch_start(self) -> None:
-        """Make, besides, the seasonal baseline's metrics and the error by step ahead."""
+        """Add up, besides, the error by step ahead."""
         super().on_test_epoch_start()
-        self.seasonal_metrics = self.metrics().clone(prefix="baseline/seasonal_").to(self.device)
         self.error_ahead = torch.zeros(self.horizon, device=self.device)
         self.num_tested = 0
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Judge, besides, the seasonal baseline."""
-        super().test_step(batch, batch_idx)
-        if self.season is not None:
-            self.seasonal_metrics.update(self.seasonal(batch), batch[1])
 
     def test_judged(self, step: Step) -> None:
         """Add up the batch's errors."""
         self.error_ahead += (step.prediction - step.target).abs().sum(0)
         self.num_tested += len(step.target)
-
-    def on_test_epoch_end(self) -> None:
-        """Log, besides, the seasonal baseline's metrics."""
-        super().on_test_epoch_end()
-        if self.season is not None:
-            self.log_dict(self.seasonal_metrics.compute())
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """A row for each step ahead, window after window."""

@@ -270,7 +270,11 @@ class ImageGenerator(Task):
         drawn = self(self.noise(len(images)))
         return Step(self.generator_loss(drawn), self.judge(drawn), self.judge(images))
 
-    def baseline(self, batch: Any) -> Tensor | None:
+    def baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """Noise."""
+        return {"": self.seen_in_noise}
+
+    def seen_in_noise(self, batch: Any) -> Tensor:
         """What the judge sees in noise."""
         images, _ = batch
         noise = torch.randn(images.shape, generator=self.dice).to(self.device)

@@ -1,6 +1,6 @@
 """Extractive question answering: the answer is a part of the text, or the text has none."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torchmetrics import Metric, MetricCollection
 from datamodules.reading import UNKNOWN_PLACE, Passages
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence
 from lightning_modules.tasks.task import Board, Step, Task
+from lightning_modules.tasks.texts import cell
 
 SHOWN = 10  # questions on the dashboard
 AROUND = 60  # characters shown on each side of an answer
@@ -172,14 +173,17 @@ class Reader(Task):
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Judge one batch by its answers, and the sentences that share most words with the questions."""
         self.judged(batch, self.test_metrics)
+        self.baseline_metrics[""].update(self.likeliest_sentences(batch))
+
+    def baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """Whole sentences."""
+        return {"": self.likeliest_sentences}
+
+    def likeliest_sentences(self, batch: Any) -> list[Given]:
+        """The sentences that share most words with the questions, as answers."""
         passages, _ = batch
         pairs = zip(passages.questions, passages.contexts, strict=True)
-        sentences = [likeliest_sentence(question, context, is_chinese(context)) for question, context in pairs]
-        self.baseline_metrics.update(self.given(batch, sentences))
-
-    def baseline(self, batch: Any) -> Tensor | None:
-        """None token by token; a test compares with whole sentences."""
-        return None
+        return self.given(batch, [likeliest_sentence(*pair, is_chinese(pair[1])) for pair in pairs])
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """Each question's answer, its place in the context, and its probability."""
@@ -200,14 +204,9 @@ class Reader(Task):
         for row, (text, start, end) in enumerate(found[:SHOWN]):
             given = self.given(batch, [text for text, _, _ in found])[row]
             mark = "✔" if exact_match(*given) else "✘"
-            right = _escaped(answers.texts[row][0]) if answers.texts[row] else "*no answer*"
+            right = cell(answers.texts[row][0]) if answers.texts[row] else "*no answer*"
             context = passages.contexts[row]
             before, after = context[max(start - AROUND, 0) : start], context[end : end + AROUND]
-            shown = f"{_escaped(before)} **{_escaped(text)}** {_escaped(after)}" if text else "*no answer*"
-            lines.append(f"| {mark} | {_escaped(passages.questions[row])} | {right} | {shown} |")
+            shown = f"{cell(before)} **{cell(text)}** {cell(after)}" if text else "*no answer*"
+            lines.append(f"| {mark} | {cell(passages.questions[row])} | {right} | {shown} |")
         board.text("answers", "\n".join(lines))
-
-
-def _escaped(text: str) -> str:
-    """The text with what Markdown would take for markup made plain."""
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|~" else " " if sign in "\r\n" else sign for sign in text)

@@ -1,6 +1,6 @@
 """Named entity recognition: each word carries a tag, and the tags make entities."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from torchmetrics import Metric, MetricCollection
 
 from datamodules.tagging import IGNORED, Sentences
 from lightning_modules.tasks.task import Board, Step, Task
+from lightning_modules.tasks.texts import cell
 
 SHOWN = 12  # sentences on the dashboard
 COLOURS = "🟥🟦🟩🟨🟪🟧🟫⬛"
@@ -172,11 +173,14 @@ class Tagger(Task):
             F.cross_entropy(scores.flatten(0, 1).float(), target.flatten(), ignore_index=IGNORED), scores, target
         )
 
-    def baseline(self, batch: Any) -> Tensor | None:
+    def baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """The names of the training split, where they are known."""
+        return {"": self.looked_up} if self.known_entities is not None else {}
+
+    def looked_up(self, batch: Any) -> Tensor:
         """The names of the training split looked up, the longest at each word."""
         sentences, target = batch
-        if self.known_entities is None:
-            return None
+        assert self.known_entities is not None
         tags = torch.zeros(*target.shape, dtype=torch.long)
         longest = max(map(len, self.known_entities), default=0)
         code = {name: number for number, name in enumerate(self.tag_names)}
@@ -270,15 +274,10 @@ class Tagger(Task):
         """A sentence in Markdown with its entities in bold type, each after its type's colour."""
         parts, done = [], 0
         for entity in entities:
-            name = _escaped(entity["text"])
-            parts += [_escaped(text[done : entity["start"]]), f" {self.colour(entity['type'])} **{name}** "]
+            name = cell(entity["text"])
+            parts += [cell(text[done : entity["start"]]), f" {self.colour(entity['type'])} **{name}** "]
             done = entity["end"]
-        return "".join([*parts, _escaped(text[done:])]).strip()
-
-
-def _escaped(text: str) -> str:
-    """The text with what Markdown would take for markup made plain."""
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|~" else " " if sign in "\r\n" else sign for sign in text)
+        return "".join([*parts, cell(text[done:])]).strip()
 
 
 def _plain(sentences: Sentences) -> list[tuple[str, list[list[int]], int]]:

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from lightning.pytorch import LightningModule
@@ -45,7 +46,7 @@ class Task(LightningModule):
     """Training, validation, test and prediction for one kind of problem.
 
     Logs `train/loss`, and `loss` and each metric under `val/` and `test/`. Beside the test metrics it computes those
-    of a trivial baseline on the same batches.
+    of trivial baselines on the same batches, under `baseline/`.
 
     Args:
         optimizer: built on the parameters; every recipe names one.
@@ -94,9 +95,12 @@ class Task(LightningModule):
     def step(self, batch: Any) -> Step:
         """Loss, prediction and target of one batch."""
 
-    @abstractmethod
-    def baseline(self, batch: Any) -> Tensor | None:
-        """What someone would predict who knows no more than the training split's targets; None if that is unknown."""
+    def baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """What the model has to beat: functions from a batch to a prediction, by what goes before their metrics' names.
+
+        The one called "" is the answer of someone who knows no more than the training split's targets.
+        """
+        return {}
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step; Lightning minimises what it returns."""
@@ -122,28 +126,29 @@ class Task(LightningModule):
     def on_test_epoch_start(self) -> None:
         """Make the test's own metrics; in training they would only be carried along."""
         self.test_metrics = self.metrics().clone(prefix="test/").to(self.device)
-        self.baseline_metrics = self.metrics().clone(prefix="baseline/").to(self.device)
+        self.baseline_metrics = {
+            name: self.metrics().clone(prefix=f"baseline/{name}").to(self.device) for name in self.baselines()
+        }
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Judge one batch of the test split, and the baseline on it."""
+        """Judge one batch of the test split, and the baselines on it."""
         step = self.step(batch)
         loss, prediction, target = step
         self.mean_loss.update(loss, len(target))
         self.test_metrics.update(prediction, target)
         self.test_judged(step)
-        baseline = self.baseline(batch)
-        if baseline is not None:
-            self.baseline_metrics.update(baseline, target)
+        for name, baseline in self.baselines().items():
+            self.baseline_metrics[name].update(baseline(batch), target)
 
     def test_judged(self, step: Step) -> None:
         """Take note of a test batch, for what is shown at the end."""
 
     def on_test_epoch_end(self) -> None:
-        """Log the test metrics, and the baseline's."""
+        """Log the test metrics, and the baselines'."""
         self.log_dict({"test/loss": self.mean_loss.compute(), **self.test_metrics.compute()})
         self.mean_loss.reset()
-        if any(metric.update_called for metric in self.baseline_metrics.values()):
-            self.log_dict(self.baseline_metrics.compute())
+        for metrics in self.baseline_metrics.values():
+            self.log_dict(metrics.compute())
 
     @abstractmethod
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ def test_last_value_and_seasonal_baseline_are_those_reckoned_by_hand():
     model = Rising(horizon=5, season=3, target_mean=10.0, target_std=2.0)
     inputs = torch.tensor([[[0.0], [1.0], [2.0], [3.0]], [[4.0], [3.0], [2.0], [-5.0]]])
     batch = (inputs, torch.zeros(2, 5))
-    assert model.baseline(batch).tolist() == [[16.0] * 5, [0.0] * 5]
+    assert model.last_value(batch).tolist() == [[16.0] * 5, [0.0] * 5]
     assert model.seasonal(batch).tolist() == [[12, 14, 16, 12, 14], [16, 14, 0, 16, 14]]
 
 
@@ -32,7 +32,7 @@ def test_covariates_are_no_part_of_a_baseline():
     inputs = torch.randn(3, 4, 1)
     target = torch.zeros(3, 2)
     more = torch.cat([inputs, torch.randn(3, 4, 2)], dim=2)
-    assert torch.equal(model.baseline((inputs, target)), model.baseline((more, target)))
+    assert torch.equal(model.last_value((inputs, target)), model.last_value((more, target)))
     assert torch.equal(model.seasonal((inputs, target)), model.seasonal((more, target)))
 
 

@@ -1,0 +1,85 @@
+"""Data whose examples are texts, cut into tokens."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from tokenizers import Tokenizer
+
+from datamodules.base import DataModule, known_encoding
+from datamodules.tokens import from_text, new_tokenizer, padding_of, pretrained_tokenizer
+
+
+class TokenizedData(DataModule):
+    """Texts as token numbers. The tokenizer is learned on the training split, or it is a pretrained model's.
+
+    Provides num_tokens (V), padding (the number of the padding token) and max_length.
+
+    Args:
+        dataset: a known data set, or the path of your own files.
+        tokenizer: `wordpiece` or, where the data allows it, `words` (Chinese: characters), learned on the training
+            split; or a pretrained model's name or folder.
+        vocab_size: most tokens that are learned.
+        max_length: tokens that the model reads at once.
+        encoding: of the files.
+        kwargs: as for DataModule.
+    """
+
+    provides: ClassVar[tuple[str, ...]] = ("num_tokens", "padding", "max_length")
+    learned: ClassVar[tuple[str, ...]] = ("tokenizer_json",)
+    learnable: ClassVar[tuple[str, ...]] = ("words", "wordpiece")
+    least_length: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        dataset: str,
+        tokenizer: str = "wordpiece",
+        vocab_size: int = 8000,
+        max_length: int = 128,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dataset=dataset, **kwargs)
+        at_least("vocab_size", vocab_size, 10)
+        at_least("max_length", max_length, self.least_length)
+        self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
+        self.max_length = max_length
+        self.encoding = known_encoding(encoding)
+        self.tokenizer_json = ""
+        self._built: Tokenizer | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """V, the size of the vocabulary."""
+        return self.built_tokenizer.get_vocab_size()
+
+    @property
+    def padding(self) -> int:
+        """Number of the padding token."""
+        return padding_of(self.built_tokenizer)
+
+    @property
+    def built_tokenizer(self) -> Tokenizer:
+        """The tokenizer that was learned or loaded."""
+        if self._built is None:
+            self._built = from_text(self.tokenizer_json)
+        return self._built
+
+    def learn_tokenizer(self, texts: Iterable[str]) -> None:
+        """Learn the tokenizer from texts of the training split, or load a pretrained model's."""
+        if self.tokenizer in self.learnable:
+            tokenizer = new_tokenizer(self.tokenizer, texts, self.vocab_size)
+        else:
+            tokenizer = pretrained_tokenizer(self.tokenizer)
+        self.tokenizer_json = tokenizer.to_str()
+        self._built = None
+
+
+def at_least(option: str, value: int, least: int) -> None:
+    """Refuse a number of the data's options that is too small.
+
+    Raises:
+        ValueError: it is.
+    """
+    if value < least:
+        raise ValueError(f"--data.{option}: expected at least {least}, got {value}")
