@@ -222,6 +222,8 @@ class DataModule(LightningDataModule):
             raise DataError(f"{self.dataset}: no examples in it")
         splits = self.split(source)
         self.check(source, splits)
+        if not self.is_embedded:
+            self._note_twins(splits)
         if not self.restored:
             self.fit(splits.train)
         if self.batch_size is not None and self.batch_size > len(splits.train):
@@ -270,6 +272,24 @@ class DataModule(LightningDataModule):
         for name, index in splits._asdict().items():
             if len(index) == 0:
                 raise DataError(f"{self.dataset}: the {name} split is empty ({source.size} examples in all)")
+
+    def identities(self) -> Sequence[Any] | None:
+        """What each example is known by: those that are alike here are the same; None where that is not looked for."""
+        return None
+
+    def _note_twins(self, splits: Splits) -> None:
+        known = self.identities()
+        if known is None:
+            return
+        seen = {known[number] for number in splits.train.tolist()}
+        for split in ("val", "test"):
+            rows = getattr(splits, split).tolist()
+            twice = sum(known[number] in seen for number in rows)
+            if twice:
+                self.note(
+                    f"{self.dataset}: {twice} of the {len(rows)} examples of the {split} split "
+                    f"are in the training split, too"
+                )
 
     def note(self, text: str) -> None:
         """Tell the user of something odd in the data that is no reason to stop."""

@@ -310,6 +310,18 @@ class GraphClasses(LabelledData):
         self.class_names, self.labels = class_codes(labels, self.known_classes, where)
         return Source(len(self.store), self.labels)
 
+    def identities(self) -> list[Any]:
+        """Each graph's nodes and edges as they are written; graphs alike but for their nodes' order are not found."""
+        store = self.store
+        nodes, edges = store.node_start.tolist(), store.edge_start.tolist()
+        of_nodes = [part for part in (store.node_labels, store.node_attributes) if part is not None]
+        of_edges = [part for part in (store.edge_index.T, store.edge_labels, store.edge_attributes) if part is not None]
+        return [
+            tuple(part[nodes[graph] : nodes[graph + 1]].numpy().tobytes() for part in of_nodes)
+            + tuple(part[edges[graph] : edges[graph + 1]].numpy().tobytes() for part in of_edges)
+            for graph in range(len(store))
+        ]
+
     def fit(self, train: Tensor) -> None:
         """Learn which labels there are, and the attributes' scales."""
         store = self.store

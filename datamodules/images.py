@@ -2,10 +2,12 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import math
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -380,6 +382,17 @@ class Images(LabelledData):
                 f"which the model was trained on"
             )
         self.shape = shape
+
+    def identities(self) -> list[Any] | None:
+        """The content of each of your own files; those of a size of their own are not read."""
+        if not self.files:
+            return None
+        sizes = [file.stat().st_size for file in self.files]
+        common = {size for size, times in Counter(sizes).items() if times > 1}
+        return [
+            hashlib.sha256(file.read_bytes()).digest() if size in common else size
+            for file, size in zip(self.files, sizes, strict=True)
+        ]
 
     def fit(self, train: Tensor) -> None:
         """Learn the mean and spread of each channel."""

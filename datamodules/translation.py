@@ -341,15 +341,9 @@ class Translation(DataModule):
         cut = super().split(Source(len(number)))
         return Splits(*(torch.isin(group, chosen).nonzero().flatten() for chosen in cut))
 
-    def check(self, source: Source, splits: Splits) -> None:
-        """Say, besides, how many test sentences can be had by heart from the training split."""
-        super().check(source, splits)
-        known = {self.pairs[row][0] for row in splits.train.tolist()}
-        for name in ("val", "test"):
-            rows = getattr(splits, name).tolist()
-            twice = sum(self.pairs[row][0] in known for row in rows)
-            if twice:
-                self.note(f"{self.dataset}: {twice} of {len(rows)} {name} sentences are in the training split, too")
+    def identities(self) -> list[str]:
+        """The sources: the translation of one from training can be had by heart."""
+        return [source for source, _ in self.pairs]
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizers, and what kind of script the translations are in."""

@@ -68,7 +68,7 @@ def test_the_tokens_of_an_answer_are_its_characters_in_every_window(max_length: 
     assert isinstance(passages, Passages)
     assert (len(passages.ids) > len(index)) == (max_length < 384)
     assert passages.ids.shape[1] <= max_length
-    tokenizer = data._tokenizer()
+    tokenizer = data.built_tokenizer
     flat = passages.ids.flatten()
     for row, question in enumerate(data.book.questions):
         context = data.book.contexts[question.context]
@@ -90,7 +90,7 @@ def test_every_window_holds_its_question_and_a_part_of_its_own_context(place: Pa
     data = ready(write(place / "all.json", squad(varied(5))), max_length=32, stride=6)
     index = torch.tensor([4, 0, 2])
     passages, _ = data.examples(torch.arange(len(data.book.questions)))[index]
-    tokenizer = data._tokenizer()
+    tokenizer = data.built_tokenizer
     for ids, length, start, owner in zip(*map(torch.Tensor.tolist, passages[:4]), strict=True):
         question = data.book.questions[int(index[owner])]
         asked = tokenizer.encode(question.text, add_special_tokens=False).ids
@@ -155,7 +155,7 @@ def test_a_folder_with_a_file_a_split_keeps_them(place: Path) -> None:
     data = ready(place)
     assert data.splits is not None
     assert list(map(len, data.splits)) == [24, 6, 12]
-    assert any("contexts of the test split are in the training split" in note for note in data.notes)
+    assert any("examples of the test split are in the training split" in note for note in data.notes)
 
 
 def test_generated_facts_stand_where_they_are_said_to() -> None:

@@ -206,7 +206,7 @@ def test_sentences_found_in_training_and_test_are_counted(place, capsys):
     table(place / "train.tsv")
     write(place / "test.tsv", [f"{ENGLISH[0]}\t{CHINESE[0]}", "a new sentence\t新的句子"])
     ready(place)
-    assert "1 of 2 test sentences are in the training split, too" in capsys.readouterr().err
+    assert "1 of the 2 examples of the test split are in the training split, too" in capsys.readouterr().err
 
 
 def test_the_vocabulary_is_learned_from_the_training_split_only(place):
