@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from lightning_modules.tasks.classifier import Classifier
-from lightning_modules.vision import fitting_stride, for_channels, load_pretrained
+from lightning_modules.vision import crop_to_small_maps, fitting_stride, for_channels, load_pretrained
 
 Architecture = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "v2_s", "v2_m", "v2_l"]
 STRIDES = (1, 2, 4, 8, 16, 32)
@@ -53,6 +53,7 @@ class EfficientNet(Classifier):
         name = f"efficientnet_{architecture}"
         stride = fitting_stride(image_size, STRIDES, stride)
         self.network = models.get_model(name, num_classes=num_classes)
+        crop_to_small_maps(self.network)
         if dropout is not None:
             self.network.classifier[0].p = dropout
         halving = [m for m in self.network.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
