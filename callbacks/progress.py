@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 
 
 class Progress(Callback):
-    """A bar over the run's training steps, with the newest epoch's metrics beside it.
+    """A bar over the run's training steps, with the newest epoch's metrics beside it; and over test batches and others.
 
     Redrawn a few times a second at the most, whatever a step takes; on a screen that is none (a file, a cluster's
     log) it writes a plain line every half minute.
@@ -25,13 +25,13 @@ class Progress(Callback):
         self.task = TaskID(0)
         self.drawn = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the empty bar."""
+    def start(self, trainer: Trainer, total: float, stage: str) -> None:
+        """Draw an empty bar; none where there is no screen."""
         self.drawn = time.monotonic()
         if not (trainer.is_global_zero and self.console.is_terminal):
             return
         self.bar = Bar(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -40,31 +40,23 @@ class Progress(Callback):
             auto_refresh=False,
             transient=True,
         )
-        total = trainer.estimated_stepping_batches
-        self.task = self.bar.add_task("", total=total if total < float("inf") else None, epoch="1", metrics="")
+        self.task = self.bar.add_task(stage, total=total if total < float("inf") else None, metrics="")
         self.bar.start()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Redraw, if it is time."""
-        if time.monotonic() - self.drawn >= (self.EVERY if self.bar else self.EVERY_PLAIN):
-            self.draw(trainer)
+    def is_time(self, trainer: Trainer) -> bool:
+        """Whether to draw anew."""
+        return trainer.is_global_zero and time.monotonic() - self.drawn >= (
+            self.EVERY if self.bar else self.EVERY_PLAIN
+        )
 
-    def draw(self, trainer: Trainer) -> None:
-        """Show the step, the epoch and the newest metrics."""
+    def draw(self, stage: str, done: int, metrics: str = "") -> None:
+        """Show the stage, how much of it is done, and metrics."""
         self.drawn = time.monotonic()
-        if not trainer.is_global_zero:
-            return
-        epochs = f"{trainer.current_epoch + 1}" + (f"/{trainer.max_epochs}" if trainer.max_epochs else "")
-        metrics = "  ".join(f"{name} {float(value):.4g}" for name, value in trainer.callback_metrics.items())
         if self.bar:
-            self.bar.update(self.task, completed=trainer.global_step, epoch=epochs, metrics=metrics)
+            self.bar.update(self.task, completed=done, description=stage, metrics=metrics)
             self.bar.refresh()
         else:
-            self.console.print(
-                f"epoch {epochs}  step {trainer.global_step}  {metrics}", highlight=False, soft_wrap=True
-            )
+            self.console.print(f"{stage}  step {done}  {metrics}".rstrip(), highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take the bar off the screen."""
@@ -72,7 +64,58 @@ class Progress(Callback):
             self.bar.stop()
             self.bar = None
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with the training steps."""
+        self.start(trainer, trainer.estimated_stepping_batches, "epoch 1")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Redraw, if it is time."""
+        self._draw_training(trainer)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Redraw, if it is time: a validation may take longer than its epoch."""
+        if not trainer.sanity_checking:
+            self._draw_training(trainer, " (validating)")
+
+    def _draw_training(self, trainer: Trainer, stage: str = "") -> None:
+        if self.is_time(trainer):
+            epochs = f"{trainer.current_epoch + 1}" + (f"/{trainer.max_epochs}" if trainer.max_epochs else "")
+            metrics = "  ".join(f"{name} {float(value):.4g}" for name, value in trainer.callback_metrics.items())
+            self.draw(f"epoch {epochs}{stage}", trainer.global_step, metrics)
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the bar off the screen: the test follows."""
+        self.stop()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with the test batches."""
+        self.start(trainer, float(sum(trainer.num_test_batches)), "testing")
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
+    ) -> None:
+        """Redraw, if it is time."""
+        if self.is_time(trainer):
+            self.draw("testing", batch_idx + 1)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin with the batches to predict for."""
+        self.start(trainer, float(sum(trainer.num_predict_batches)), "predicting")
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
+    ) -> None:
+        """Redraw, if it is time."""
+        if self.is_time(trainer):
+            self.draw("predicting", batch_idx + 1)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the bar off the screen: the predictions follow."""
+        self.stop()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar off the screen: the results follow."""
         self.stop()
 

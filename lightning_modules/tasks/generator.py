@@ -42,7 +42,7 @@ class Judge(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """The view."""
         features = self.features(images)
-        return torch.cat([features, self.classes(features).log_softmax(-1)], dim=1).float()
+        return torch.cat([features.float(), self.classes(features).float().log_softmax(-1)], dim=1)
 
     def learn(self, batches: Iterable[Any], steps: int, lr: float = 0.003) -> None:
         """Learn the classes of real images.

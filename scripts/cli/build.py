@@ -111,7 +111,9 @@ def build_trainer(
     options: dict[str, Any] = dict(ready.trainer)
     options["precision"] = pick_precision(options["precision"], str(options["accelerator"]))
     if options["log_every_n_steps"] is None:
-        steps = len(data.train_dataloader())
+        steps, limit = len(data.train_dataloader()), options["limit_train_batches"]
+        if limit is not None:
+            steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
         run = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
         options["log_every_n_steps"] = max(1, min(50, run // 50))  # fifty points make a curve
     callbacks: list[Callback] = list(_listed(options.pop("callbacks")))

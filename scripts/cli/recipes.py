@@ -138,11 +138,9 @@ class Line:
     def __init__(self, words: list[str]) -> None:
         self.words = words
 
-    def flag(self, name: str) -> bool:
-        """Whether the flag stands there; takes it."""
-        found = name in self.words
-        self.words = [word for word in self.words if word != name]
-        return found
+    def mentions(self, name: str) -> bool:
+        """Whether a value is given to the option; leaves it."""
+        return any(word.split("=")[0] == name for word in self.words)
 
     def values(self, name: str) -> Iterator[str]:
         """Every value given to the option; takes them."""
@@ -171,8 +169,8 @@ class Line:
 def resolve(words: list[str]) -> Request:
     """Find the recipe, the data set and the configuration files that a command line names.
 
-    Settings are laid over each other in this order: the recipe, what the recipe says of this data set, each
-    `--config` file, and, later, the options.
+    Settings are laid over each other in this order: the recipe, what the recipe says of this data set, what it says
+    of pretrained weights if any are asked for, each `--config` file, and, later, the options.
 
     Raises:
         UsageError: a name is unknown, a file is missing or malformed, or two choices contradict each other.
@@ -216,6 +214,8 @@ def resolve(words: list[str]) -> Request:
     if dataset is not None:
         dataset = check_dataset(str(dataset), known_datasets(paths["data"]))
         defaults = merge(defaults, nested(about.get("data", {}).get(dataset, {}).get("with", {})))
+    if given.get("model", {}).get("pretrained") or line.mentions("--model.pretrained"):
+        defaults = merge(defaults, nested(about.get("pretrained", {})))
     config = merge(defaults, given)
     if dataset is not None:
         config = merge(config, {"data": {"dataset": dataset}})

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from callbacks.progress import Progress
 from datamodules.base import DataModule
 from datamodules.catalogue import known_datasets
 from scripts.cli.allocator import keep_memory
@@ -89,6 +90,7 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
     trainer = Trainer(
         **{name: ready.trainer[name] for name in kept},
         precision=pick_precision(ready.trainer.precision, str(ready.trainer.accelerator)),  # type: ignore[arg-type]
+        callbacks=[Progress()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -13,7 +13,7 @@ from torchvision import models
 from lightning_modules.efficientnet import EfficientNet
 from lightning_modules.inception import Inception
 from lightning_modules.resnet import ResNet
-from lightning_modules.vision import fitting_stride, for_channels
+from lightning_modules.vision import CroppedConv2d, crop_to_small_maps, fitting_stride, for_channels
 
 NETWORKS = {
     "resnet18": (ResNet, {"depth": 18}),
@@ -195,3 +195,25 @@ def test_a_checkpoint_does_not_need_the_file_again(tmp_path):
     trainer.strategy.connect(model)
     trainer.save_checkpoint(tmp_path / "model.ckpt")
     assert torch.load(tmp_path / "model.ckpt", weights_only=True)["rebuild"] == {"pretrained": None}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (2, 2), (3, 5), (9, 9)])
+@pytest.mark.parametrize(("kernel", "stride", "bias"), [(3, 1, False), (5, 1, True), (5, 2, False)])
+def test_a_cropped_convolution_gives_the_same_and_the_same_gradients(size, kernel, stride, bias):
+    whole = nn.Conv2d(4, 4, kernel, stride, kernel // 2, groups=4, bias=bias)
+    cropped = CroppedConv2d.of(whole)
+    x = torch.randn(2, 4, *size)
+    torch.testing.assert_close(cropped(x), whole(x))
+    gradients = [torch.autograd.grad(module(x).square().sum(), whole.parameters()) for module in (whole, cropped)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_depthwise_convolutions_alone_are_cropped_and_weights_keep_their_names():
+    network = models.efficientnet_b0(num_classes=3)
+    names = list(network.state_dict())
+    crop_to_small_maps(network)
+    assert list(network.state_dict()) == names
+    depthwise = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    assert len(depthwise) == 16
+    assert all(isinstance(convolution, CroppedConv2d) for convolution in depthwise)
+    assert sum(isinstance(m, CroppedConv2d) for m in network.modules()) == 16

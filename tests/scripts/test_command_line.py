@@ -99,6 +99,22 @@ def test_another_optimizer_does_not_inherit_the_recipes_settings(capsys):
     assert optimizer["init_args"]["weight_decay"] == 0
 
 
+@pytest.mark.parametrize(
+    "words", [["--model.pretrained", "folder"], ["--model.pretrained=folder"], ["--config", "mine.yaml"]]
+)
+def test_pretrained_weights_get_the_recipes_gentler_settings(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("model: {pretrained: folder}\n")
+    fit(["--model", "bert_classifier", *words, "--trainer.max_epochs", "2", "--print_config"])
+    content = yaml.safe_load(capsys.readouterr().out)
+    assert content["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.0001
+    assert content["data"]["init_args"]["tokenizer"] == "folder"
+    assert content["trainer"]["max_epochs"] == 2  # an option still has the last word
+    fit(["--model", "bert_classifier", "--print_config"])
+    content = yaml.safe_load(capsys.readouterr().out)
+    assert content["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.001
+
+
 def test_a_configuration_file_lies_between_the_recipe_and_the_options(capsys, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("model: {hidden_size: 9, dropout: 0.25}\ntrainer: {max_epochs: 3}\n")
@@ -351,7 +367,7 @@ def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path):
     table = "长度,颜色,种类\n"
     for number in range(120):
         kind = number % 2
-        table += f"{random.normal(3 * kind):.3f},{'红' if random.random() < 0.5 else '绿'},{kinds[kind]}\n"
+        table += f"{random.normal(3 * kind):.6f},{'红' if random.random() < 0.5 else '绿'},{kinds[kind]}\n"
     write(folder / "动物.csv", table)
 
     def run(script: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,63 @@
+import io
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from callbacks.progress import Progress
+from lightning_modules.mlp import MLP
+
+
+def shown(terminal: bool, every: float, epochs: int = 2) -> str:
+    """What a run of three steps an epoch, two validation and four test batches writes on the screen."""
+    progress = Progress()
+    screen = io.StringIO()
+    progress.console = Console(file=screen, force_terminal=terminal, width=150)
+    progress.EVERY = progress.EVERY_PLAIN = every  # type: ignore[misc]
+    model = MLP(4, 3, optimizer=torch.optim.SGD)
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[progress],
+    )
+
+    def batches(count: int) -> DataLoader:
+        return DataLoader([(torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1]))] * count, batch_size=None)
+
+    trainer.fit(model, batches(3), batches(2))
+    trainer.test(model, batches(4), verbose=False)
+    trainer.predict(model, DataLoader([torch.randn(5, 4)] * 2, batch_size=None))
+    return screen.getvalue()
+
+
+def test_a_file_gets_plain_lines_with_epoch_step_and_metrics():
+    lines = shown(terminal=False, every=0.0).splitlines()
+    assert lines[0].split("  ")[:2] == ["epoch 1/2", "step 1"]
+    assert lines[3].startswith("epoch 1/2 (validating)  step 3")
+    assert any(line.startswith("epoch 2/2  step 4  ") and "val/accuracy" in line for line in lines)
+    assert lines[-6:-2] == [f"testing  step {number}" for number in (1, 2, 3, 4)]
+    assert lines[-2:] == [f"predicting  step {number}" for number in (1, 2)]
+    assert len(lines) == 2 * (3 + 2) + 4 + 2
+
+
+def test_a_screen_gets_a_bar_that_leaves_nothing_behind():
+    text = shown(terminal=True, every=0.0)
+    assert "epoch 2/2" in text
+    assert "6/6" in text
+    assert "testing" in text
+    assert "4/4" in text
+    assert "predicting" in text
+    assert text.endswith("\x1b[1A\x1b[2K")  # up a line and wipe it
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_nothing_is_drawn_before_it_is_time(terminal):
+    text = shown(terminal, every=1000.0)
+    assert "step" not in text
+    assert "1/6" not in text
