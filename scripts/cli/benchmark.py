@@ -6,7 +6,9 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,18 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
+from torch import nn
 
 from callbacks.description import Description
 from callbacks.throughput import Throughput
 from datamodules.base import DataModule
+from lightning_modules.gan import GAN
 from scripts.cli.build import build, build_trainer, quiet
 from scripts.cli.errors import one_line_errors
 from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import Request
 
+Precision = Callable[[], AbstractContextManager[Any]]
 ROUNDS = 3
 STEPS = 200  # training steps in a round, in whole epochs or a part of one
 
@@ -39,6 +44,8 @@ def benchmark(request: Request, began: float, debug: bool) -> None:
     with one_line_errors(debug, (ValueError, OSError)):
         parser, config = parse(request)
         run = build(request, parser, config)
+    if isinstance(run.model, GAN):
+        run.model.judge_learned.fill_(True)  # it would learn before the first step, which is no part of a step
     per_epoch = len(run.data.train_dataloader())
     epochs = max(1, STEPS // per_epoch)
     config.trainer.max_epochs = epochs
@@ -95,7 +102,6 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most
     """
     device = trainer.strategy.root_device
     model.to(device)
-    optimizer = model.optimizer(model.parameters())
     data.trainer = None
     train, val = data.train_dataloader(), data.val_dataloader()
 
@@ -106,19 +112,12 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most
     def precision() -> AbstractContextManager[Any]:
         return torch.autocast(device.type, torch.bfloat16) if "bf16" in str(trainer.precision) else nullcontext()
 
-    def closure(batch: Any) -> torch.Tensor:
-        optimizer.zero_grad()
-        with precision():
-            loss = model.step(batch).loss
-        loss.backward()
-        return loss
-
+    learn = adversaries(model, precision) if isinstance(model, GAN) else learner(model, precision, trainer)
     began = time.perf_counter()
     for _ in range(epochs):
         model.train()
         for batch in islice(train, most):
-            batch = prepared(batch)
-            optimizer.step(lambda batch=batch: closure(batch))
+            learn(prepared(batch))
         model.eval()
         with torch.no_grad(), precision():
             for batch in islice(val, max(most // 5, 1)):
@@ -129,6 +128,47 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - began
+
+
+def learner(model: Any, precision: Precision, trainer: Trainer) -> Callable[[Any], None]:
+    """A training step of a model with one loss."""
+    optimizer = model.optimizer(model.parameters())
+
+    def closure(batch: Any) -> torch.Tensor:
+        optimizer.zero_grad()
+        with precision():
+            loss = model.step(batch).loss
+        loss.backward()
+        if trainer.gradient_clip_val:
+            nn.utils.clip_grad_norm_(model.parameters(), trainer.gradient_clip_val)
+        return loss
+
+    return lambda batch: optimizer.step(partial(closure, batch))
+
+
+def adversaries(model: GAN, precision: Precision) -> Callable[[Any], None]:
+    """A step of the discriminator and one of the generator."""
+    assert model.optimizer is not None
+    of_generator = model.optimizer(model.generator.parameters())
+    of_discriminator = model.optimizer(model.discriminator.parameters())
+
+    def learn(batch: Any) -> None:
+        images, _ = batch
+        with precision():
+            drawn = model(model.noise(len(images)))
+            loss = model.discriminator_loss(images, drawn)
+        of_discriminator.zero_grad()
+        loss.backward()
+        of_discriminator.step()
+        model.discriminator.requires_grad_(False)
+        with precision():
+            loss = model.generator_loss(drawn)
+        of_generator.zero_grad()
+        loss.backward()
+        of_generator.step()
+        model.discriminator.requires_grad_(True)
+
+    return learn
 
 
 def peak_memory(device: torch.device) -> str:
