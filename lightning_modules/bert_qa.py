@@ -4,10 +4,36 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from datamodules.reading import Passages
 from lightning_modules.layers import architecture_of, bert, encode
 from lightning_modules.tasks.reader import Reader
+
+LONGEST_RUN = 3  # tokens; longer ones count alike
+
+
+def runs_shared(passages: Passages) -> Tensor:
+    """How much of its question stands around each token of a context.
+
+    Returns:
+        (P, T), 0 in the question's part and the padding; in the context's part 1, and one more for each length from 1
+        to LONGEST_RUN of which some run of tokens through this one stands in the question, too.
+    """
+    ids, start = passages.ids, passages.context_start[:, None]
+    places = torch.arange(ids.shape[1], device=ids.device)
+    in_context = passages.segments.bool()
+    in_question = (places < start)[:, : int(start.max())]
+    same = ids[:, :, None] == ids[:, None, : in_question.shape[1]]  # (P, T, Q)
+    same &= in_context[:, :, None] & in_question[:, None]
+    _, length, asked = same.shape
+    further = F.pad(same, (0, LONGEST_RUN - 1, 0, LONGEST_RUN - 1))
+    level, run = in_context.long(), same
+    for ahead in range(LONGEST_RUN):
+        run = run & further[:, ahead : ahead + length, ahead : ahead + asked]  # where runs of this length begin
+        begins = F.pad(run.any(2), (ahead, 0))
+        level += torch.stack([begins[:, back : back + length] for back in range(ahead + 1)]).any(0)
+    return level
 
 
 class BertQA(Reader):
@@ -15,7 +41,8 @@ class BertQA(Reader):
 
     Devlin et al. 2019, sections 4.2 and 4.3, https://arxiv.org/abs/1810.04805. A long context is read in windows; each
     of its tokens is scored in the window that shows most of what is around it. "No answer" is scored at the first
-    token, [CLS], as the mean over the windows.
+    token, [CLS], as the mean over the windows. Each token's embedding says, besides, how much of the question stands
+    around it, as in Chen et al. 2017, https://arxiv.org/abs/1704.00051.
 
     Args:
         num_tokens: V
@@ -55,11 +82,15 @@ class BertQA(Reader):
         self.encoder = bert(
             pretrained, num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length, architecture
         )
-        self.head = nn.Linear(self.encoder.config.hidden_size, 2)  # type: ignore[union-attr,arg-type]
+        width: int = self.encoder.config.hidden_size  # type: ignore[union-attr,assignment]
+        self.marks = nn.Embedding(2 + LONGEST_RUN, width)
+        nn.init.zeros_(self.marks.weight)  # what a pretrained encoder reads is at first what it knows
+        self.head = nn.Linear(width, 2)
 
     def forward(self, passages: Passages) -> Tensor:
         """Scores of starts and ends, those of "no answer" first."""
-        states = encode(self.encoder, passages.ids, passages.mask, passages.segments)  # (P, T, D)
+        marks = self.marks(runs_shared(passages))
+        states = encode(self.encoder, passages.ids, passages.mask, passages.segments, marks)  # (P, T, D)
         scores = self.head(states)  # (P, T, 2)
         tokens = scores.flatten(0, 1)[passages.first]  # (B, N, 2)
         size = len(passages.num_tokens)

