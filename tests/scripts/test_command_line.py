@@ -242,6 +242,22 @@ def tu(folder: Path, **changed: str) -> None:
         write(folder / f"T_{part}.txt", text)
 
 
+def series(count: int, *last: str) -> str:
+    return "day,sold\n" + "".join(f"{day},{value}\n" for day, value in enumerate([*map(str, range(count)), *last]))
+
+
+def questions(count: int) -> str:
+    asked = {"question": "是什么？", "answers": [{"text": "值", "answer_start": 0}]}
+    return json.dumps(
+        {"data": [{"paragraphs": [{"context": f"值 {number}", "qas": [asked]} for number in range(count)]}]}
+    )
+
+
+def pairs(path: Path, content: str | bytes) -> Path:
+    write(path.with_suffix(".tsv"), content)
+    return path.with_suffix(".tsv")
+
+
 def nodes(folder: Path, edges: str = "a,b\nb,c\n", table: str = "id,label\n" + "a,x\nb,y\nc,x\nd,y\n" * 1) -> None:
     write(folder / "nodes.csv", table)
     write(folder / "edges.csv", "from,to\n" + edges)
@@ -304,11 +320,106 @@ def nodes(folder: Path, edges: str = "a,b\nb,c\n", table: str = "id,label\n" + "
             "A.txt:2: an edge joins nodes 3 and 999, but the last node is 200",
         ),
         ("gcn", lambda path: nodes(path, edges="a,b\nb,z\n"), "edge 2 joins node z, which nodes.csv does not have"),
+        # series
+        ("lstm", lambda _: None, "there is no such file or folder"),
+        ("lstm", lambda path: write(path, ""), "the file is empty"),
+        ("rnn", lambda path: write(path, "day,sold\n"), "a header and no rows"),
+        ("rnn", lambda path: write(path, "日,量\n1,2\n".encode("gb18030")), "--data.encoding"),
+        ("lstm", lambda path: write(path, series(300, "inf")), "row 301, column sold: the value is inf"),
+        ("lstm", lambda path: write(path, series(300, "nan")), "row 301, column sold: the value is missing"),
+        ("rnn", lambda path: write(path, series(9, "1,2")), ":11: expected 2 fields as in the first line, found 3"),
+        ("rnn", lambda path: write(path, series(50)), "has 50 rows, expected at least"),
+        ("lstm", lambda path: write(path, series(160)), "part holds no window"),
+        # texts with labels
+        ("attention_rnn", lambda _: None, "there is no such file or folder"),
+        ("attention_rnn", lambda path: write(path, ""), "the file is empty"),
+        ("bert_classifier", lambda path: path.mkdir(), "expected train, val (or dev) and test files"),
+        ("attention_rnn", lambda path: write(path, "很好\t好\n很差\t坏\n".encode("gb18030")), "--data.encoding"),
+        (
+            "attention_rnn",
+            lambda path: write(path, "很好\t好\n" * 9 + "一\n"),
+            ":10: expected 2 fields as in the first",
+        ),
+        ("attention_rnn", lambda path: write(path, "text\nonly\n"), "expected a column of texts and one of labels"),
+        (
+            "attention_rnn",
+            lambda path: write(path, "text\tlabel\n很好\t好\n很差\t坏\n"),
+            "split is empty (2 examples in all)",
+        ),
+        (
+            "attention_rnn",
+            lambda path: write(path, "text\tlabel\n" + "很好\t好\n" * 90),
+            "all examples are of one class, 好",
+        ),
+        (
+            "attention_rnn",
+            lambda path: (
+                write(path / "train.tsv", "text\tlabel\n" + "很好\t好\n很差\t坏\n" * 50),
+                write(path / "test.tsv", "text\tlabel\n一般\t中\n"),
+            ),
+            "the training split lacks class 中",
+        ),
+        # names
+        ("bert_ner", lambda _: None, "there is no such file or folder"),
+        ("bert_ner", lambda path: write(path, ""), "the file is empty"),
+        ("bert_ner", lambda path: path.mkdir(), "expected train, val (or dev) and test files"),
+        ("bert_ner", lambda path: write(path, "安娜 B-人\n".encode("gb18030")), "--data.encoding"),
+        ("bert_ner", lambda path: write(path, "安娜 B-人\n唱 O\n歌\n"), ":3: "),
+        ("bert_ner", lambda path: write(path, "安娜 B-人\n唱 O\n"), "split is empty (1 examples in all)"),
+        ("bert_ner", lambda path: write(path, "安娜 O\n唱 O\n\n" * 50), "no entity in 50 sentences"),
+        (
+            "bert_ner",
+            lambda path: write(path, '{"text": "安娜唱", "entities": [{"start": 0, "end": 9, "type": "人"}]}\n'),
+            ":1: the span 0-9 is not in the text, which has 3 characters",
+        ),
+        (
+            "bert_ner",
+            lambda path: (
+                write(path / "train.bio", "安娜 B-人\n唱 O\n\n" * 50),
+                write(path / "test.bio", "乌城 B-地\n大 O\n"),
+            ),
+            "the training split lacks entities of type 地 (1 in test)",
+        ),
+        # questions
+        ("bert_qa", lambda _: None, "there is no such file or folder"),
+        ("bert_qa", lambda path: write(path, ""), "the file is empty"),
+        ("bert_qa", lambda path: path.mkdir(), "expected train, val (or dev) and test files"),
+        ("bert_qa", lambda path: write(path, '{"data": [\n}'), ":2: not JSON"),
+        ("bert_qa", lambda path: write(path, '{"version": 1}'), "expected SQuAD's form"),
+        ("bert_qa", lambda path: write(path, '{"data": "是"}'.encode("gb18030")), "--data.encoding"),
+        (
+            "bert_qa",
+            lambda path: write(path, '{"data": [{"paragraphs": [{"context": "a"}]}]}'),
+            'a list "qas", found none',
+        ),
+        ("bert_qa", lambda path: write(path, questions(1)), "split is empty"),
+        # pairs of sentences
+        ("transformer", lambda _: None, "there is no such file or folder"),
+        ("seq2seq", lambda path: (path.mkdir(), path)[1], "expected train.tsv, or two parallel files"),
+        ("transformer", lambda path: pairs(path, ""), "the file is empty"),
+        (
+            "transformer",
+            lambda path: pairs(path, "a\t一\n" * 5 + "b\n"),
+            ":6: expected 2 fields as in the first line, found 1",
+        ),
+        ("transformer", lambda path: pairs(path, "a\t一\n" * 5 + "b\t\n"), ":6: one side of the pair is blank: b"),
+        ("seq2seq", lambda path: pairs(path, "a\t很好的\n".encode("gb18030")), "--data.encoding"),
+        ("torch_transformer", lambda path: pairs(path, "a\t一\n"), "split is empty (1 examples in all)"),
+        # images to draw
+        ("gan", lambda _: None, "there is no such file or folder"),
+        ("gan", lambda path: path.mkdir(), "no images in it"),
+        (
+            "gan",
+            lambda path: (images(path, (8, 8)), write(path / "class 1" / "99.png", b"\x89PNG\r\n")),
+            "99.png: not a whole",
+        ),
+        ("gan", lambda path: images(path, (9, 9), (7, 9)), "9 x 7 pixels, expected 9 x 9 like the others"),
     ],
 )
 def test_refuses_data_in_one_line(name, make, expected, capsys, tmp_path):
     path = tmp_path / "数据 with spaces"
-    make(path)
+    made = make(path)
+    path = made if isinstance(made, Path) else path
     line = refused(capsys, "--model", name, "--data", str(path), "--logs", str(tmp_path / "logs"))
     assert expected in line
     assert not (tmp_path / "logs").exists()
