@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from datamodules.tf_idf import tf_idf_logits
 from datamodules.tokens import Text
-from lightning_modules.layers import architecture_of, bert, encode
+from lightning_modules.encoders import architecture_of, bert, encode
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.task import Board
 from lightning_modules.tasks.texts import examples_table, tokens_of

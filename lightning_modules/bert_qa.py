@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.reading import Passages
-from lightning_modules.layers import architecture_of, bert, encode
+from lightning_modules.encoders import architecture_of, bert, encode
 from lightning_modules.tasks.reader import Reader
 
 LONGEST_RUN = 3  # tokens; longer ones count alike
