@@ -107,7 +107,7 @@ def _pretrained(name: str) -> nn.Module:
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # it lists the weights of heads that are not wanted here
     try:
-        return AutoModel.from_pretrained(name, dtype=torch.float32)
+        return AutoModel.from_pretrained(name, dtype=torch.float32).train()  # it comes without its dropout
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from datamodules.text import TextClassification
 from datamodules.tokens import Ragged, Text
@@ -54,6 +54,16 @@ def test_a_checkpoint_builds_the_encoder_without_its_folder(text):
     again = small(**checkpoint["rebuild"]).eval()
     again.load_state_dict(model.state_dict())
     torch.testing.assert_close(again(text), model(text))
+
+
+def test_a_pretrained_encoder_has_its_dropout_in_training(text, tmp_path):
+    BertConfig(
+        vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    ).save_pretrained(tmp_path)
+    BertModel(BertConfig.from_pretrained(tmp_path)).save_pretrained(tmp_path)
+    model = small(pretrained=str(tmp_path))
+    assert all(module.training for module in model.modules())
+    assert not torch.equal(model(text), model(text))
 
 
 def test_a_pretrained_model_that_is_not_there_is_refused():
