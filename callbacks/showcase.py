@@ -1,6 +1,7 @@
 """Puts what a model learned, in the terms of its task, into the dashboard."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -38,7 +39,9 @@ class TensorBoard(Board):
 
 
 class Showcase(Callback):
-    """Lets the task show its first validation batch now and then, and its test results at the end.
+    """Lets the task show a validation batch now and then, and a test batch and the test's results at the end.
+
+    The batch is the middle one: where texts of like length share a batch, the first ones are the shortest.
 
     Args:
         seconds: least time between two showings, so that they cost a run next to nothing.
@@ -52,8 +55,10 @@ class Showcase(Callback):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
     ) -> None:
-        """Keep the first batch, if it is time to show it."""
-        if batch_idx == 0 and not trainer.sanity_checking and time.monotonic() - self._shown_at >= self.seconds:
+        """Keep the middle batch, if it is time to show it."""
+        if trainer.sanity_checking or time.monotonic() - self._shown_at < self.seconds:
+            return
+        if batch_idx == _middle(trainer.num_val_batches):
             self._batch = batch
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -66,8 +71,8 @@ class Showcase(Callback):
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
     ) -> None:
-        """Show the first test batch."""
-        if batch_idx == 0:
+        """Show the middle test batch."""
+        if batch_idx == _middle(trainer.num_test_batches):
             self._show(trainer, pl_module, batch, "test")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -90,3 +95,7 @@ class Showcase(Callback):
             for logger in trainer.loggers
             if isinstance(logger, Dashboard)
         ]
+
+
+def _middle(num_batches: Sequence[float]) -> int:
+    return int(num_batches[0]) // 2 if num_batches[0] < float("inf") else 0
