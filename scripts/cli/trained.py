@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,11 @@ def predict(checkpoint_path: str, input_path: str, output: str | None, arguments
     with one_line_errors(debug, (OSError,)):
         write_images(rows, None if output is None else Path(output).with_suffix(""))
     if output is None:
-        write_csv(sys.stdout, rows)
+        try:
+            write_csv(sys.stdout, rows)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader, such as head, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
         with one_line_errors(debug, (OSError,)), Path(output).open("w", encoding="utf-8", newline="") as file:
             if output.endswith(".csv"):

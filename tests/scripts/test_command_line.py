@@ -504,6 +504,21 @@ def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path):
     assert lines[0] == "input,prediction,p_狗,p_猫" or lines[0] == "input,prediction,p_猫,p_狗"
 
 
+def test_a_reader_of_predictions_may_stop_early(tmp_path):
+    write(tmp_path / "a.csv", rows(60))
+    fit(["--model", "mlp", "--data", str(tmp_path / "a.csv"), "--logs", str(tmp_path), "--trainer.max_epochs", "1"])
+    write(tmp_path / "many.csv", rows(20_000))
+    command = [sys.executable, str(ROOT / "scripts" / "predict.py")]
+    command += ["--checkpoint", str(tmp_path / "mlp" / "version_0"), "--input", str(tmp_path / "many.csv")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("input,prediction,")
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
 def test_other_data_is_tested_whole(tmp_path, capsys):
     write(tmp_path / "a.csv", rows(60))
     fit(["--model", "mlp", "--data", str(tmp_path / "a.csv"), "--logs", str(tmp_path), "--trainer.max_epochs", "1"])
