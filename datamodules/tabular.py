@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -315,9 +316,9 @@ class Tabular(DataModule):
             )
         return Source(len(self.table), self.read_target(column), official)
 
+    @abstractmethod
     def read_target(self, column: pa.ChunkedArray) -> Tensor | None:
         """Take the target from its column; class indices if they are classes."""
-        raise NotImplementedError
 
     def _lacks(self, name: str, table: pa.Table, where: object) -> DataError:
         return DataError(f"{where}: no column {name}; it has {', '.join(table.column_names)}")
@@ -349,8 +350,9 @@ class Tabular(DataModule):
                 raise self._lacks(state["name"], table, where)
         return torch.cat([Column(state).encode(table[state["name"]], where) for state in self.columns], dim=1)
 
+    @abstractmethod
     def _targets(self) -> Tensor:
-        raise NotImplementedError
+        """Of all rows."""
 
     def examples(self, index: Tensor) -> Rows:
         """Rows of the encoded table."""

@@ -62,6 +62,7 @@ class BertClassifier(Classifier):
         self.encoder = bert(
             pretrained, num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length, architecture
         )
+        self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
         width: int = self.encoder.config.hidden_size  # type: ignore[union-attr,assignment]
         self.head = nn.Sequential(
             nn.Linear(width, width), nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, num_classes)
@@ -81,7 +82,3 @@ class BertClassifier(Classifier):
         """The first texts with true and predicted class."""
         text, target = batch
         board.text("texts", examples_table(tokens_of(text, self.token_names), target, self(text), self.class_names))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the encoder's architecture, so that the checkpoint needs no pretrained model beside it."""
-        checkpoint["rebuild"] = {"pretrained": None, "architecture": architecture_of(self.encoder)}

@@ -55,6 +55,7 @@ class BertNER(Tagger):
         self.encoder = bert(
             pretrained, num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length, architecture
         )
+        self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.encoder.config.hidden_size, len(tag_names))  # type: ignore[union-attr,arg-type]
 
@@ -63,7 +64,3 @@ class BertNER(Tagger):
         states = encode(self.encoder, sentences.ids, sentences.mask)  # (P, T, D)
         words = states.flatten(0, 1)[sentences.first]  # (B, W, D)
         return self.head(self.dropout(words))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the encoder's architecture, so that the checkpoint needs no pretrained model beside it."""
-        checkpoint["rebuild"] = {"pretrained": None, "architecture": architecture_of(self.encoder)}

@@ -82,6 +82,7 @@ class BertQA(Reader):
         self.encoder = bert(
             pretrained, num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length, architecture
         )
+        self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
         width: int = self.encoder.config.hidden_size  # type: ignore[union-attr,assignment]
         self.marks = nn.Embedding(2 + LONGEST_RUN, width)
         nn.init.zeros_(self.marks.weight)  # what a pretrained encoder reads is at first what it knows
@@ -97,7 +98,3 @@ class BertQA(Reader):
         sums = scores.new_zeros(size, 2).index_add(0, passages.owner, scores[:, 0])
         none = sums / torch.bincount(passages.owner, minlength=size)[:, None]  # (B, 2)
         return torch.cat([none[:, None], tokens], dim=1).transpose(1, 2)  # (B, N + 1, 2) → (B, 2, N + 1)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the encoder's architecture, so that the checkpoint needs no pretrained model beside it."""
-        checkpoint["rebuild"] = {"pretrained": None, "architecture": architecture_of(self.encoder)}

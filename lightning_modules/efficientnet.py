@@ -50,6 +50,7 @@ class EfficientNet(Classifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
+        self.rebuild = {"pretrained": None}  # a checkpoint has all weights itself
         name = f"efficientnet_{architecture}"
         stride = fitting_stride(image_size, STRIDES, stride)
         self.network = models.get_model(name, num_classes=num_classes)
@@ -66,7 +67,3 @@ class EfficientNet(Classifier):
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
         return self.network(images)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say that the checkpoint has all weights itself."""
-        checkpoint["rebuild"] = {"pretrained": None}

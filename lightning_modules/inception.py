@@ -74,6 +74,7 @@ class Inception(Classifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
+        self.rebuild = {"pretrained": None}  # a checkpoint has all weights itself
         stride = fitting_stride(image_size, STRIDES[architecture], stride)
         self.least_size = LEAST_SIZE[architecture]
         self.aux_weight = AUX_WEIGHTS[architecture] if aux_weight is None else aux_weight
@@ -116,7 +117,3 @@ class Inception(Classifier):
         logits, *others = self.network(self.enlarged(inputs))
         auxiliary = sum((F.cross_entropy(other, target) for other in others), logits.new_zeros(()))
         return Step(F.cross_entropy(logits, target) + self.aux_weight * auxiliary, logits, target)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say that the checkpoint has all weights itself."""
-        checkpoint["rebuild"] = {"pretrained": None}

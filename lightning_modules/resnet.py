@@ -48,6 +48,7 @@ class ResNet(Classifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
+        self.rebuild = {"pretrained": None}  # a checkpoint has all weights itself
         name = f"resnet{depth}"
         stride = fitting_stride(image_size, STRIDES, stride)
         self.network = models.get_model(name, num_classes=num_classes)
@@ -62,7 +63,3 @@ class ResNet(Classifier):
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
         return self.network(images)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say that the checkpoint has all weights itself."""
-        checkpoint["rebuild"] = {"pretrained": None}

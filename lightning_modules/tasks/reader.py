@@ -1,5 +1,6 @@
 """Extractive question answering: the answer is a part of the text, or the text has none."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -44,9 +45,9 @@ class AnswerScore(Metric):
         self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
 
+    @abstractmethod
     def score(self, given: Given) -> float:
         """The score of one answer."""
-        raise NotImplementedError
 
     def update(self, given: Sequence[Given]) -> None:
         """Score a batch."""

@@ -57,6 +57,7 @@ class Task(LightningModule):
 
     default_monitor = "val/loss"
     lower_is_better: frozenset[str] = frozenset({"loss"})
+    rebuild: dict[str, Any] | None = None  # arguments in place of files that need not be there when it is loaded
 
     def __init__(
         self,
@@ -159,6 +160,11 @@ class Task(LightningModule):
 
     def show_results(self, board: Board) -> None:
         """Show what the whole test split came to."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the model is to be built from again, where that is not its own arguments."""
+        if self.rebuild is not None:
+            checkpoint["rebuild"] = self.rebuild
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer, and its schedule over all of the run's optimizer steps."""
