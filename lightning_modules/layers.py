@@ -57,3 +57,21 @@ def tie(source: nn.Embedding, target: nn.Embedding, output: nn.Linear, one_vocab
     output.weight = target.weight
     if one_vocabulary:
         source.weight = target.weight
+
+
+def forecast(cells: nn.RNNBase, head: nn.Module, x: Tensor, relative: bool) -> Tensor:
+    """Read a window with recurrent layers, and forecast all steps ahead at once from their last state.
+
+    Args:
+        cells: of D features, batch first.
+        head: (B, D) → (B, H)
+        x: (B, W, C), the target's past in channel 0.
+        relative: read and forecast differences from the window's last value.
+
+    Returns:
+        (B, H)
+    """
+    last = x[:, -1:]  # (B, 1, C)
+    states, _ = cells(x - last if relative else x)  # (B, W, D)
+    ahead = head(states[:, -1])
+    return ahead + last[..., 0] if relative else ahead

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lightning_modules.layers import forecast
 from lightning_modules.tasks.forecaster import Forecaster
 
 
@@ -44,7 +45,4 @@ class LSTM(Forecaster):
 
     def forward(self, x: Tensor) -> Tensor:
         """Forecast, in units of the target's spread."""
-        last = x[:, -1:]  # (B, 1, C)
-        states, _ = self.lstm(x - last if self.relative else x)  # (B, W, D)
-        ahead = self.head(states[:, -1])  # (B, H)
-        return ahead + last[..., 0] if self.relative else ahead
+        return forecast(self.lstm, self.head, x, self.relative)
