@@ -41,10 +41,9 @@ def quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)  # hardware lists, advertisements, "reached max_epochs"
     for message in (
-        "The '.*_dataloader' does not have many workers",  # the data is in memory: workers would slow it down
-        "The `.*_dataloader` does not have many workers",
+        "The .*_dataloader. does not have many workers",  # the data is in memory: workers would slow it down
         "The number of training batches .* is smaller than the logging interval",  # points are counted over the run
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 says it to torch 2.15
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 says it to torch 2.14 and later
         "`torch.jit.script.*` is deprecated",  # torch_geometric 2.8, the same
         "Sparse CSR tensor support is in beta state",  # its results are tested against the dense formula
     ):
