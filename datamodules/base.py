@@ -1,6 +1,7 @@
 """What every kind of data has in common: three sources, three splits, loaders, and a state that a checkpoint keeps."""
 
 import codecs
+import hashlib
 import os
 import sys
 from abc import abstractmethod
@@ -11,14 +12,33 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.catalogue import EMBEDDED, PUBLISHED
 from datamodules.download import DataError, download, find_folder, unpack
-from datamodules.sampling import Batches, Splits, cut, fold_of
+from datamodules.sampling import Batches, Splits, cut, fold_of, seed_globally
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
+
+
+class Loader(DataLoader[Any]):
+    """A loader that goes on where a run was stopped: its sampler asks the trainer how far it is.
+
+    It asks when the first batch is wanted, and not when Lightning makes the iterator: then a resumed run does not know
+    yet how far it is, and processes that load ahead would begin with the wrong batch.
+    """
+
+    def __iter__(self) -> Any:
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer's progress says it all."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to take over."""
 
 
 class Examples(Protocol):
@@ -77,7 +97,7 @@ class DataModule(LightningDataModule):
         dataset: name of a known data set, or the path of your own files.
         root: folder where published data sets are kept; searched, and only written into to download.
             By default `data/` beside the project.
-        batch_size: examples in a training step; None for the whole training split.
+        batch_size: examples in a training step, of all processes together; None for the whole training split.
         num_workers: processes that load batches; 0 where the data is in memory.
         val_fraction: share of the examples cut off for validation where the data set defines none.
         test_fraction: share of the examples cut off for testing where the data set defines none.
@@ -145,6 +165,7 @@ class DataModule(LightningDataModule):
         self.predicted: Examples | None = None
         self.predicted_names: list[str] = []
         self.notes: list[str] = []
+        self._fingerprint: str | None = None
 
     @abstractmethod
     def read(self) -> Source:
@@ -277,6 +298,18 @@ class DataModule(LightningDataModule):
         """What each example is known by: those that are alike here are the same; None where that is not looked for."""
         return None
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells this data, as it is split, from other data."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256()
+            for index in self.splits or ():
+                digest.update(index.numpy().tobytes())
+            for identity in (None if self.is_embedded else self.identities()) or ():
+                digest.update(identity if isinstance(identity, bytes) else repr(identity).encode())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
     def _note_twins(self, splits: Splits) -> None:
         known = self.identities()
         if known is None:
@@ -294,7 +327,7 @@ class DataModule(LightningDataModule):
     def note(self, text: str) -> None:
         """Tell the user of something odd in the data that is no reason to stop."""
         self.notes.append(text)
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if getattr(rank_zero_only, "rank", 0) == 0:
             print(f"note: {text}", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
@@ -320,24 +353,61 @@ class DataModule(LightningDataModule):
             raise DataError(f"--input {path}: holds no examples")
 
     def _loader(self, examples: Examples, training: bool = False) -> DataLoader[Any]:
-        size = len(examples)
-        batches = Batches(
-            size,
-            batch_size=min(self.batch_size or size, size),
-            shuffle=training,
-            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
-            drop_last=training,
-            position=self._position if training and self.trainer is not None else None,
-            lengths=None if examples is self.predicted else getattr(examples, "lengths", None),
-        )
-        return DataLoader(
+        return Loader(
             examples,  # type: ignore[arg-type]
             batch_size=None,
-            sampler=batches,
+            sampler=self._batches(examples, training, self.rank),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def _batches(self, examples: Examples, training: bool, rank: int) -> Batches:
+        size = len(examples)
+        try:
+            return Batches(
+                size,
+                batch_size=min(self.batch_size or size, size),
+                shuffle=training,
+                seed=self.seed,
+                drop_last=training,
+                position=self._position if training and self.trainer is not None else None,
+                lengths=None if examples is self.predicted else getattr(examples, "lengths", None),
+                rank=rank,
+                world_size=self.world_size,
+            )
+        except ValueError as error:
+            raise DataError(f"{self.dataset}, --data.batch_size {self.batch_size}: {error}") from None
+
+    @property
+    def seed(self) -> int:
+        """The run's."""
+        return int(os.environ.get("PL_GLOBAL_SEED", 0))
+
+    @property
+    def rank(self) -> int:
+        """This process's number among those that train together."""
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes that train together."""
+        return self.trainer.world_size if self.trainer is not None else 1
+
+    def predicted_order(self) -> list[list[int]]:
+        """Which of the user's inputs each process predicts for, in its order."""
+        assert self.predicted is not None, "set_input() comes first"
+        ranks = range(self.world_size)
+        return [torch.cat(list(self._batches(self.predicted, False, rank))).tolist() for rank in ranks]
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Seed what is drawn at random in a training step by nothing but its number.
+
+        So a resumed run draws what the stopped one would have drawn. Augmentation comes right after this.
+        """
+        if self.trainer is not None and self.trainer.training:
+            seed_globally(self.seed, self._position(), self.rank)
+        return batch
 
     def _position(self) -> int:
         """Number of training batches that the run has begun; it stands in every checkpoint."""

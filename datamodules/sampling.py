@@ -1,8 +1,10 @@
-"""Which examples stand in which split, and in which batch."""
+"""Which examples stand in which split, and in which batch; and what is drawn at random in a step."""
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
@@ -16,15 +18,25 @@ class Splits(NamedTuple):
     test: Tensor
 
 
-def generator(*seed: int) -> torch.Generator:
-    """A private generator for a tuple of seeds: `(seed, epoch)`, `(seed, step, rank)`.
-
-    The global random state is neither read nor changed.
-    """
-    mixed = 0
+def mixed(*seed: int) -> int:
+    """One seed for several, such as `(seed, epoch)`: near ones land far apart."""
+    number = 0
     for part in seed:
-        mixed = (mixed * 0x9E3779B97F4A7C15 + part + 1) % 2**63  # golden-ratio hashing: near seeds land far apart
-    return torch.Generator().manual_seed(mixed)
+        number = (number * 0x9E3779B97F4A7C15 + part + 1) % 2**63  # golden-ratio hashing
+    return number
+
+
+def generator(*seed: int) -> torch.Generator:
+    """A private generator; the global random state is neither read nor changed."""
+    return torch.Generator().manual_seed(mixed(*seed))
+
+
+def seed_globally(*seed: int) -> None:
+    """Make what is drawn from here on depend on these seeds alone: dropout, noise, augmentation."""
+    number = mixed(*seed)
+    random.seed(number)
+    np.random.seed(number % 2**32)
+    torch.manual_seed(number)
 
 
 def _by_class(index: Tensor, labels: Tensor | None, seed: int) -> Tensor:
@@ -56,16 +68,22 @@ class Batches(Sampler[Tensor]):
     """Index tensors, one a batch, in an order that depends only on the seed and the epoch.
 
     The position comes from the trainer's own progress, which every checkpoint holds: so a resumed run goes on with
-    the very batch that the stopped run would have seen next.
+    the very batch that the stopped run would have seen next. Several processes share each batch: it is dealt out to
+    them example by example, so that together they see what one process would.
 
     Args:
         size: number of examples.
-        batch_size: examples in a batch.
+        batch_size: examples in a batch, of all processes together.
         shuffle: whether each epoch has an order of its own.
         seed: of the order.
         drop_last: leave out an incomplete last batch (training); never an only one.
         position: number of batches that the run has begun; by default the iterations of this object are counted.
         lengths: (size,) of each example; those of like length then share a batch, so that little of it is padding.
+        rank: this process's number.
+        world_size: number of processes.
+
+    Raises:
+        ValueError: there are fewer examples, or fewer in a batch, than processes.
     """
 
     POOL = 50  # batches whose examples are sorted together: enough to waste little, few enough to stay random
@@ -79,7 +97,14 @@ class Batches(Sampler[Tensor]):
         drop_last: bool = False,
         position: Callable[[], int] | None = None,
         lengths: Tensor | None = None,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
+        if min(size, batch_size) < world_size:
+            raise ValueError(
+                f"{min(size, batch_size)} examples in a batch cannot be shared by {world_size} processes; "
+                f"expected at least one for each"
+            )
         self.size = size
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -87,10 +112,13 @@ class Batches(Sampler[Tensor]):
         self.drop_last = drop_last and size >= batch_size
         self.position = position
         self.lengths = lengths
+        self.rank = rank
+        self.world_size = world_size
         self.epochs_begun = 0
 
     def __len__(self) -> int:
-        return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
+        whole, left = divmod(self.size, self.batch_size)
+        return whole + (left > self.rank and not self.drop_last)
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.position is None:
@@ -98,7 +126,8 @@ class Batches(Sampler[Tensor]):
             self.epochs_begun += 1
         else:
             epoch, done = divmod(self.position(), len(self))
-        yield from self._batches(epoch)[done : len(self)]
+        for batch in self._batches(epoch)[done : len(self)]:
+            yield batch[self.rank :: self.world_size]
 
     def _batches(self, epoch: int) -> Sequence[Tensor]:
         if not self.shuffle:

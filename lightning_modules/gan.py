@@ -1,5 +1,6 @@
 """Generative adversarial network."""
 
+import copy
 import itertools
 from typing import Any
 
@@ -91,7 +92,8 @@ class GAN(ImageGenerator):
     Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, with the convolutions of Radford et al. 2016 (DCGAN),
     https://arxiv.org/abs/1511.06434, as many as the size of the images asks for. The discriminator minimises
     `-log D(x) - log(1 - D(G(z)))`, the generator `-log D(G(z))`. Each has an optimizer of its own, with the same
-    settings.
+    settings. What is shown, judged and saved draws with the running mean of the generator's weights (Yazıcı et al.
+    2019, https://arxiv.org/abs/1806.04498): the game of the two goes in circles, their mean does not.
 
     Args:
         in_channels: C
@@ -101,6 +103,7 @@ class GAN(ImageGenerator):
         hidden_size: feature maps of the layers next to the image; twice as many in each further one.
         real_label: what the discriminator is to say of real images; below 1 it never gets too sure of them
             (Salimans et al. 2016, https://arxiv.org/abs/1606.03498).
+        decay: of the running mean in a step, once it has seen some; 0 for the newest weights.
         kwargs: as for ImageGenerator and Task.
 
     Shapes:
@@ -118,12 +121,15 @@ class GAN(ImageGenerator):
         latent_size: int = 64,
         hidden_size: int = 64,
         real_label: float = 0.9,
+        decay: float = 0.999,
         **kwargs: Any,
     ) -> None:
         if image_size < LEAST_SIZE:
             raise ValueError(f"--data.image_size {image_size}: expected at least {LEAST_SIZE} pixels")
         if not 0.5 < real_label <= 1:
             raise ValueError(f"--model.real_label: expected more than 0.5 and at most 1, got {real_label}")
+        if not 0 <= decay < 1:
+            raise ValueError(f"--model.decay: expected a share from 0 to below 1, got {decay}")
         super().__init__(in_channels=in_channels, image_size=image_size, num_classes=num_classes, **kwargs)
         self.automatic_optimization = False
         self.latent_size = latent_size
@@ -133,10 +139,21 @@ class GAN(ImageGenerator):
         for module in (*self.generator.modules(), *self.discriminator.modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, std=0.02)  # the paper's
+        self.decay = decay
+        self.mean_generator = copy.deepcopy(self.generator).requires_grad_(False)
 
     def forward(self, noise: Tensor) -> Tensor:
         """Images."""
-        return self.normalised(self.generator(noise))
+        return self.normalised((self.generator if self.training else self.mean_generator)(noise))
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Bring the running mean of the generator's weights, and of its statistics, up to date."""
+        decay = min(self.decay, (1 + self.global_step) / (10 + self.global_step))  # short at first
+        pairs = zip(self.mean_generator.state_dict().values(), self.generator.state_dict().values(), strict=True)
+        for mean, newest in pairs:
+            if mean.is_floating_point():
+                mean.lerp_(newest, 1 - decay)
 
     def generator_loss(self, drawn: Tensor) -> Tensor:
         """How far the discriminator is from taking drawn images for real ones."""
@@ -150,8 +167,8 @@ class GAN(ImageGenerator):
             real, torch.full_like(real, self.real_label)
         ) + F.binary_cross_entropy_with_logits(false, torch.zeros_like(false))
 
-    def training_step(self, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
-        """A step of the discriminator and one of the generator, which the trainer counts as one."""
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """A step of the discriminator and one of the generator, which the trainer counts as one; the sum of losses."""
         images, _ = batch
         generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -166,11 +183,14 @@ class GAN(ImageGenerator):
             generator.zero_grad()
             self.manual_backward(of_generator)
         generator.step()
+        self.average()
         for schedule in self.lr_schedulers() or ():  # type: ignore[union-attr]
             schedule.step()
         if logs:
             losses = {"train/loss": of_generator, "train/discriminator_loss": of_discriminator}
-            self.log_dict(losses, batch_size=len(images))
+            means = {name: self.mean_of_processes(loss) for name, loss in losses.items()}
+            self.log_dict(means, batch_size=len(images))
+        return of_discriminator.detach() + of_generator.detach()
 
     def step_uncounted(self, optimizer: LightningOptimizer) -> None:
         """A step as the trainer makes it, but without adding to its `global_step`, which counts batches."""

@@ -98,6 +98,11 @@ class Classifier(Task):
         pairs = step.target * self.num_classes + step.prediction.argmax(-1)
         self.confusion += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.confusion)
 
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics; add up the counts."""
+        super().on_test_epoch_end()
+        self.confusion = self.sum_of_processes(self.confusion)
+
     def show(self, batch: Any, board: Board) -> None:
         """The images of the batch that were judged worst, with their classes; inputs of other kinds are left out."""
         inputs, target = batch

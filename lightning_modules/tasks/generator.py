@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from datamodules.errors import DataError
+from datamodules.sampling import generator
 from lightning_modules.cnn import block
 from lightning_modules.tasks import pictures
 from lightning_modules.tasks.task import Board, Step, Task
@@ -205,7 +206,7 @@ class ImageGenerator(Task):
         self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
         self.std: Tensor
         self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
-        self.dice = torch.Generator().manual_seed(0)
+        self.judged = 0  # number of the batch that is judged
 
     @abstractmethod
     def generator_loss(self, drawn: Tensor) -> Tensor:
@@ -244,7 +245,20 @@ class ImageGenerator(Task):
         """(B, Z) standard normal; in evaluation the same in every round."""
         if self.training:
             return torch.randn(count, self.latent_size, device=self.device)
-        return torch.randn(count, self.latent_size, generator=self.dice).to(self.device)
+        return self.repeatable(0, count, (self.latent_size,))
+
+    def repeatable(self, kind: int, count: int, shape: Sequence[int]) -> Tensor:
+        """(B, …) standard normal, the same in every round and however many processes share the batch.
+
+        Args:
+            kind: of what is drawn; of another kind, it is different.
+            count: B
+            shape: of each.
+        """
+        trainer = self._trainer
+        rank, processes = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        dice = (generator(kind, self.judged, rank + number * processes) for number in range(count))
+        return torch.stack([torch.randn(*shape, generator=each) for each in dice]).to(self.device)
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """Pixels from 0 to 1 as the data gives them."""
@@ -254,15 +268,20 @@ class ImageGenerator(Task):
         """Images as uint8."""
         return ((images.float() * self.std + self.mean) * 255).round().clamp(0, 255).to(torch.uint8)
 
-    def on_validation_epoch_start(self) -> None:
-        """Begin with the same noise each time."""
-        self.dice.manual_seed(0)
-
     def on_test_epoch_start(self) -> None:
-        """The same; count, besides, the classes of drawn and of real images."""
+        """Count, besides, the classes of drawn and of real images."""
         super().on_test_epoch_start()
-        self.dice.manual_seed(0)
         self.counts = torch.zeros(2, self.num_classes, device=self.device)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Judge one batch, with its own noise."""
+        self.judged = batch_idx
+        super().validation_step(batch, batch_idx)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Judge one batch, with its own noise, and plain noise beside it."""
+        self.judged = batch_idx
+        super().test_step(batch, batch_idx)
 
     def step(self, batch: Any) -> Step:
         """What the judge sees in drawn images and in real ones, and the generator's loss."""
@@ -277,13 +296,17 @@ class ImageGenerator(Task):
     def seen_in_noise(self, batch: Any) -> Tensor:
         """What the judge sees in noise."""
         images, _ = batch
-        noise = torch.randn(images.shape, generator=self.dice).to(self.device)
-        return self.judge(noise)
+        return self.judge(self.repeatable(1, len(images), images.shape[1:]))
 
     def test_judged(self, step: Step) -> None:
         """Count the batch."""
         for counts, view in zip(self.counts, (step.prediction, step.target), strict=True):
             counts += torch.bincount(view[:, -self.num_classes :].argmax(1), minlength=self.num_classes)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics; add up the counts."""
+        super().on_test_epoch_end()
+        self.counts = self.sum_of_processes(self.counts)
 
     def show(self, batch: Any, board: Board) -> None:
         """Images drawn from noise that is always the same."""

@@ -141,7 +141,8 @@ class Reader(Task):
         if not self.unanswerable:
             target = target.masked_fill(target == 0, UNKNOWN_PLACE)
         loss = F.cross_entropy(scores.flatten(0, 1), target.flatten(), ignore_index=UNKNOWN_PLACE, reduction="sum")
-        return Step(loss / (target != UNKNOWN_PLACE).sum().clamp(min=1), scores, answers.spans)
+        count = (target != UNKNOWN_PLACE).sum()
+        return Step(loss / count.clamp(min=1), scores, answers.spans, count)
 
     def answers(self, passages: Passages, scores: Tensor) -> list[tuple[str, int, int]]:
         """Each question's answer, and where it stands in its context; empty and -1 where there is none."""
@@ -162,10 +163,10 @@ class Reader(Task):
 
     def judged(self, batch: Any, metrics: MetricCollection) -> None:
         """Answer a batch's questions and score the answers."""
-        passages, answers = batch
-        loss, scores, _ = self.step(batch)
-        self.mean_loss.update(loss, len(answers.texts))
-        metrics.update(self.given(batch, [text for text, _, _ in self.answers(passages, scores)]))
+        passages, _ = batch
+        step = self.step(batch)
+        self.mean_loss.update(step.loss, step.weight)
+        metrics.update(self.given(batch, [text for text, _, _ in self.answers(passages, step.prediction)]))
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Judge one batch by its answers."""

@@ -169,9 +169,8 @@ class Tagger(Task):
         """Cross-entropy of one batch's words."""
         sentences, target = batch
         scores = self(sentences)
-        return Step(
-            F.cross_entropy(scores.flatten(0, 1).float(), target.flatten(), ignore_index=IGNORED), scores, target
-        )
+        loss = F.cross_entropy(scores.flatten(0, 1).float(), target.flatten(), ignore_index=IGNORED)
+        return Step(loss, scores, target, target.ne(IGNORED).sum())
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The names of the training split, where they are known."""
@@ -211,6 +210,11 @@ class Tagger(Task):
         cases = ((agreement(found, wanted), found), (found.begins, found), (wanted.begins, wanted))
         for row, (chosen, spans) in enumerate(cases):
             self.counts[row] += torch.bincount(spans.types[chosen], minlength=len(self.types))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics; add up the counts."""
+        super().on_test_epoch_end()
+        self.counts = self.sum_of_processes(self.counts)
 
     def show_results(self, board: Board) -> None:
         """Precision, recall and F1 of each type."""

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -22,11 +23,20 @@ class Step(NamedTuple):
         loss: scalar, to be minimised.
         prediction: (B, …), as the task's metrics take it.
         target: (B, …)
+        num_targets: scalar, of how many the loss is the mean, where that is not B.
     """
 
     loss: Tensor
     prediction: Tensor
     target: Tensor
+    num_targets: Tensor | None = None
+
+    @property
+    def weight(self) -> Tensor:
+        """What the loss weighs among those of other batches and other processes."""
+        if self.num_targets is None:
+            return self.loss.new_tensor(len(self.target), dtype=torch.float)
+        return self.num_targets.float()
 
 
 class Board(Protocol):
@@ -105,17 +115,39 @@ class Task(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step; Lightning minimises what it returns."""
-        loss, _, target = self.step(batch)
+        step = self.step(batch)
+        loss = self.share(step)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (self.global_step + 1) % every == 0:  # logging costs a millisecond
-            self.log("train/loss", loss, batch_size=len(target))
+            self.log("train/loss", self.mean_of_processes(loss), batch_size=len(step.target))
         return loss
+
+    def share(self, step: Step) -> Tensor:
+        """The loss, weighted so that the mean over all processes is that of one process with the whole batch."""
+        if self.trainer.world_size == 1:
+            return step.loss
+        weight = step.weight
+        return step.loss * (weight / self.mean_of_processes(weight).clamp(min=1e-12))
+
+    def mean_of_processes(self, value: Tensor) -> Tensor:
+        """The mean over all processes, which all call this."""
+        if self.trainer.world_size == 1:
+            return value
+        mean: Tensor = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
+        return mean
+
+    def sum_of_processes(self, value: Tensor) -> Tensor:
+        """The sum over all processes, which all call this."""
+        if self.trainer.world_size == 1:
+            return value
+        total: Tensor = self.trainer.strategy.reduce(value, reduce_op="sum")
+        return total
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Judge one batch of the validation split."""
-        loss, prediction, target = self.step(batch)
-        self.mean_loss.update(loss, len(target))
-        self.val_metrics.update(prediction, target)
+        step = self.step(batch)
+        self.mean_loss.update(step.loss, step.weight)
+        self.val_metrics.update(step.prediction, step.target)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's metrics."""
@@ -134,12 +166,11 @@ class Task(LightningModule):
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Judge one batch of the test split, and the baselines on it."""
         step = self.step(batch)
-        loss, prediction, target = step
-        self.mean_loss.update(loss, len(target))
-        self.test_metrics.update(prediction, target)
+        self.mean_loss.update(step.loss, step.weight)
+        self.test_metrics.update(step.prediction, step.target)
         self.test_judged(step)
         for name, baseline in self.baselines().items():
-            self.baseline_metrics[name].update(baseline(batch), target)
+            self.baseline_metrics[name].update(baseline(batch), step.target)
 
     def test_judged(self, step: Step) -> None:
         """Take note of a test batch, for what is shown at the end."""

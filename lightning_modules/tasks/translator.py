@@ -165,13 +165,7 @@ class Translator(Task):
         loss = F.cross_entropy(
             logits.flatten(0, 1), wanted.flatten(), ignore_index=self.padding, label_smoothing=smoothing
         )
-        return Step(loss, logits, wanted)
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Judge one batch, each token of it alike."""
-        loss, logits, wanted = self.step(batch)
-        self.mean_loss.update(loss, wanted.ne(self.padding).sum())
-        self.val_metrics.update(logits, wanted)
+        return Step(loss, logits, wanted, wanted.ne(self.padding).sum())
 
     def on_test_epoch_start(self) -> None:
         """Make the scores of whole translations."""
@@ -181,8 +175,8 @@ class Translator(Task):
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Translate one batch and score it, and the source as it stands."""
         pair, references = batch
-        loss, _, wanted = self.step(batch)
-        self.mean_loss.update(loss, wanted.ne(self.padding).sum())
+        step = self.step(batch)
+        self.mean_loss.update(step.loss, step.weight)
         self.test_metrics.update(self.translate(pair.source), references)
         self.baseline_metrics[""].update(self.sources(pair.source), references)
 

@@ -1,0 +1,37 @@
+"""What several processes that train together agree on."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import distributed
+
+_CPU_GROUP: list[Any] = []
+
+
+def greatest(trainer: Trainer, *numbers: int) -> tuple[int, ...]:
+    """The greatest of each number over all processes, which all call this.
+
+    It goes over the network as it is: a GPU need not be waited for.
+    """
+    if trainer.world_size == 1:
+        return numbers
+    if not _CPU_GROUP:
+        _CPU_GROUP.append(distributed.new_group(backend="gloo"))
+    together = torch.tensor(numbers)
+    distributed.all_reduce(together, distributed.ReduceOp.MAX, group=_CPU_GROUP[0])
+    return tuple(together.tolist())
+
+
+class SameBuffers(Callback):
+    """Gives every process the first one's buffers before a validation: each would judge by its own batch statistics.
+
+    That is once a validation; in training no result depends on them.
+    """
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hand them out."""
+        if trainer.world_size > 1:
+            for buffer in pl_module.buffers():
+                if buffer.is_floating_point():  # others count or are constant
+                    distributed.broadcast(buffer, src=0)

@@ -1,0 +1,109 @@
+"""What a run says when it fails: its cause, once, in one of its processes."""
+
+import re
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from lightning.pytorch import Trainer
+
+from callbacks.checkpoints import NonFiniteError
+from datamodules.errors import DataError
+from scripts.cli.errors import UsageError
+
+LOST = re.compile(
+    r"[Cc]onnection (was )?(closed|reset)|Broken pipe|[Gg]loo|NCCL|Timed out waiting|Socket (closed|Timeout)|recvValue"
+)
+PATIENCE = 5.0  # seconds that a failing process has to say why, when the others notice that it is gone
+
+
+@contextmanager
+def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
+    """Turn what a user can mend into one line, and have only the process that failed say why.
+
+    The others notice, at their next exchange, that it is gone: they end without a word, unless it was killed and
+    could say nothing.
+
+    Args:
+        trainer: of the run.
+        folder: of the run, which all processes see.
+        config: the parsed options.
+    """
+    try:
+        yield
+    except (UsageError, DataError, NonFiniteError) as error:
+        if trainer.world_size == 1 or isinstance(error, NonFiniteError):  # all processes have agreed on that one
+            raise
+        fail(trainer, folder, " ".join(str(error).split()), error)
+    except torch.OutOfMemoryError as error:
+        size = config.data.batch_size
+        smaller = f"; try --data.batch_size {max(1, size // 2)}" if size else ""
+        fail(
+            trainer,
+            folder,
+            f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}",
+            error,
+        )
+    except RuntimeError as error:
+        text = str(error)
+        if "DataLoader worker" in text:
+            fail(
+                trainer,
+                folder,
+                f"a process that loads data was killed, perhaps for want of memory ({first(text)})",
+                error,
+            )
+        if trainer.world_size > 1 and LOST.search(text):
+            fall_silent(folder)
+        if trainer.world_size == 1:
+            raise
+        fail(trainer, folder, None, error)
+    except Exception as error:
+        if trainer.world_size == 1:
+            raise
+        fail(trainer, folder, None, error)
+
+
+def first(text: str) -> str:
+    """A message's first line."""
+    return text.strip().splitlines()[0]
+
+
+def fail(trainer: Trainer, folder: Path, line: str | None, error: Exception) -> NoReturn:
+    """Say why this process ends, and let the others know that it has been said.
+
+    Args:
+        trainer: of the run.
+        folder: of the run.
+        line: to print; None for the traceback.
+        error: what happened.
+    """
+    if line is None:
+        traceback.print_exception(error)
+    else:
+        print(f"error: {line}", file=sys.stderr)
+    sys.stderr.flush()
+    if trainer.world_size > 1:
+        with suppress(OSError):
+            (folder / f".failed-{trainer.global_rank}").touch()
+    raise SystemExit(1) from None
+
+
+def fall_silent(folder: Path) -> NoReturn:
+    """End because another process is gone; say so if that one has not said why."""
+    began = time.time()
+    while time.time() - began < PATIENCE:
+        if any(file.stat().st_mtime > began - 60 for file in folder.glob(".failed-*")):
+            raise SystemExit(1) from None
+        time.sleep(0.1)
+    with suppress(OSError):
+        (folder / ".failed-lost").touch(exist_ok=False)  # the first to notice says it
+        print(
+            "error: another process of this run was lost: killed, or its machine is gone", file=sys.stderr, flush=True
+        )
+    raise SystemExit(1) from None

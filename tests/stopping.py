@@ -1,0 +1,130 @@
+"""Runs a recipe to its end at once, and in pieces: what the exactness tests compare."""
+
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from callbacks.checkpoint_file import read_checkpoint
+from callbacks.checkpoints import Checkpoints
+from scripts.cli.recipes import resolve
+from scripts.cli.training import fit
+
+SHORT = [
+    "--trainer.max_epochs",
+    "2",
+    "--trainer.limit_train_batches",
+    "4",
+    "--trainer.limit_val_batches",
+    "2",
+    "--trainer.limit_test_batches",
+    "2",
+    "--trainer.check_val_every_n_epoch",
+    "1",
+    "--trainer.log_every_n_steps",
+    "1",
+    "--trainer.num_sanity_val_steps",
+    "1",
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.precision",
+    "32",
+    "--trainer.accelerator",
+    "cpu",
+]
+FURTHER = {
+    "gan": ["--model.judge_steps", "5", "--model.hidden_size", "8"],
+    "bert_qa": ["--data.batch_size", "4"],
+    "bert_ner": ["--data.batch_size", "8"],
+    "bert_classifier": ["--data.batch_size", "8"],
+    "resnet": ["--data.batch_size", "8"],
+    "inception": ["--data.batch_size", "8"],
+    "efficientnet": ["--data.batch_size", "8"],
+    "linear_regression": ["--data.batch_size", "32"],
+    "capsnet": ["--data.batch_size", "8"],
+    "gcn": ["--data.batch_size", "1"],  # the club has four labelled nodes
+    "gat_nodes": ["--data.batch_size", "1"],
+}
+
+
+@contextmanager
+def signalled(step: int | None, number: int = signal.SIGTERM, rank: int = 0) -> Any:
+    """Within this, a run is sent a real signal when so many steps are done."""
+    original = Checkpoints.on_train_batch_start
+
+    def signalling(self: Checkpoints, trainer: Any, *args: Any) -> None:
+        if trainer.global_step == step and trainer.global_rank == rank:
+            os.kill(os.getpid(), number)
+        original(self, trainer, *args)
+
+    Checkpoints.on_train_batch_start = signalling  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Checkpoints.on_train_batch_start = original  # type: ignore[method-assign]
+
+
+def train(words: list[str], stop: int | None = None, **options: Any) -> int:
+    """Run a command line in this process, stopped after so many steps; its exit status."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    try:
+        with signalled(stop, **options):
+            fit(resolve(words))
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def in_pieces(name: str, folder: Path, stops: list[int], further: list[str]) -> tuple[Path, Path]:
+    """The folders of two runs of a recipe: one that nobody stopped, and one stopped after each number of steps."""
+    words = ["--model", name, *SHORT, *FURTHER.get(name, []), *further]
+    assert train([*words, "--logs", str(folder / "whole")]) == 0
+    pieces = folder / "pieces" / name / "version_0"
+    first = [*words, "--logs", str(folder / "pieces")]
+    for number, stop in enumerate(stops):
+        status = train(["--resume", str(pieces)] if number else first, stop)
+        assert status == 128 + signal.SIGTERM, status
+        assert read_checkpoint(pieces / "checkpoints" / "last.ckpt")["global_step"] == stop
+    assert train(["--resume", str(pieces)]) == 0
+    return folder / "whole" / name / "version_0", pieces
+
+
+def unlike(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two checkpoints differ, in any bit."""
+    if type(one) is not type(other):
+        return [where]
+    if isinstance(one, Tensor):
+        same = one.dtype == other.dtype and torch.equal(one, other)
+        return [] if same or (one.is_floating_point() and torch.allclose(one, other, 0, 0, equal_nan=True)) else [where]
+    if isinstance(one, dict):
+        if one.keys() != other.keys():
+            return [f"{where}: {sorted(map(str, one.keys() ^ other.keys()))}"]
+        return [found for key in one for found in unlike(one[key], other[key], f"{where}/{key}")]
+    if isinstance(one, list | tuple):
+        if len(one) != len(other):
+            return [where]
+        return [
+            found
+            for place, pair in enumerate(zip(one, other, strict=True))
+            for found in unlike(*pair, f"{where}/{place}")
+        ]
+    return [] if one == other or (one != one and other != other) else [f"{where}: {one} {other}"]
+
+
+def compare(whole: Path, pieces: Path) -> list[str]:
+    """Where two runs differ in weights, optimizers, progress or logs; times are left out."""
+    found = []
+    for file in ("last.ckpt", "best.ckpt"):
+        one, other = (read_checkpoint(run / "checkpoints" / file) for run in (whole, pieces))
+        for checkpoint in (one, other):
+            del checkpoint["callbacks"]["Throughput"]
+        found += unlike(one, other, file)
+    logs = [(run / "metrics.csv").read_bytes() for run in (whole, pieces)]
+    return found + ([] if logs[0] == logs[1] else ["metrics.csv"])

@@ -1,0 +1,49 @@
+"""A run that is stopped and goes on ends as if nobody had stopped it, to the last bit."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.cli.recipes import ROOT, recipe_names
+from tests.stopping import compare, in_pieces
+
+MIDDLE, END = 2, 4  # of an epoch of four steps
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_model_goes_on_exactly(name: str, tmp_path: Path) -> None:
+    whole, pieces = in_pieces(name, tmp_path, [MIDDLE, END], [])
+    assert compare(whole, pieces) == []
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        ["--data.num_workers", "2", "--data.shift", "2", "--data.flip", "true", "--model.dropout", "0.5"],
+        ["--trainer.accumulate_grad_batches", "2"],
+        ["--trainer.val_check_interval", "2"],
+    ],
+)
+def test_goes_on_exactly_with(further: list[str], tmp_path: Path) -> None:
+    whole, pieces = (
+        in_pieces("cnn", tmp_path, [MIDDLE, END], further)
+        if "accumulate" not in further[0]
+        else in_pieces("cnn", tmp_path, [1, 2], further)
+    )
+    assert compare(whole, pieces) == []
+
+
+@pytest.mark.long
+def test_every_model_goes_on_exactly_on_two_processes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = [str(ROOT / "tests" / "two_processes.py"), str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command + script, capture_output=True, text=True, timeout=1800, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found == {name: [] for name in recipe_names()}
