@@ -1,93 +1,154 @@
-"""The best and the last checkpoint of a run, written whole or not at all."""
+"""The best and the last checkpoint of a run, each taken where a run can go on exactly."""
 
+import math
 import os
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from callbacks.whole_file import whole_file
+from callbacks.checkpoint_file import AtomicCheckpointIO
+from callbacks.processes import greatest
+from callbacks.signals import Signals, Stopped
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, syncs it, and then gives it its name.
+class NonFiniteError(ValueError):
+    """The loss was no longer a number."""
 
-    Lightning stages it in $TMPDIR and moves it, which on another file system is a copy that can be cut short.
-    A file is not written again within `seconds`: an epoch may take milliseconds. Until then the newest content
-    waits in memory; `flush` writes it.
+
+class SaveEvery(NamedTuple):
+    """When the last checkpoint is saved, besides the end of the run.
 
     Args:
-        seconds: least time between two writes of one file.
+        steps: as many training steps after the last save.
+        seconds: as long after the last save.
+        epoch_seconds: as long after the last save, at an epoch's end.
     """
 
-    def __init__(self, seconds: float = 5.0) -> None:
-        super().__init__()
-        self.seconds = seconds
-        self.written_at: dict[str, float] = {}
-        self.waiting: dict[str, dict[str, Any]] = {}
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write the checkpoint, or keep a copy of it if the file was written a moment ago."""
-        name = os.fspath(path)
-        if time.monotonic() - self.written_at.get(name, float("-inf")) < self.seconds:
-            self.waiting[name] = _copied(checkpoint)
-        else:
-            self.write(checkpoint, name)
-
-    def write(self, checkpoint: dict[str, Any], name: str) -> None:
-        """Write the file now."""
-        self.waiting.pop(name, None)
-        with whole_file(Path(name)) as file:
-            torch.save(checkpoint, file)
-        self.written_at[name] = time.monotonic()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        for name, checkpoint in list(self.waiting.items()):
-            self.write(checkpoint, name)
-
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read a checkpoint; only plain types and tensors are let in."""
-        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+    steps: int | None = None
+    seconds: float = 600.0
+    epoch_seconds: float = 30.0
 
 
-def _copied(value: Any) -> Any:
-    """The checkpoint with tensors of its own, which training no longer changes."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, dict):
-        return type(value)((key, _copied(item)) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return type(value)(_copied(item) for item in value)
-    return value
+@contextmanager
+def between_steps(trainer: Trainer) -> Iterator[None]:
+    """What Lightning's loops say between two steps, while the second has its batch but has not begun.
+
+    A run that goes on from there has done with all of the first: with its logs, its validation, its epoch's end.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    progress = loop.batch_progress
+    last, stepped = progress.is_last_batch, loop._batches_that_stepped
+    for count in (progress.total, progress.current):
+        count.ready -= 1
+    progress.is_last_batch = False
+    # Where a validation would be due, Lightning takes it for the interrupted one, leaves it out, and counts a step.
+    loop._batches_that_stepped -= loop._should_check_val_fx(None)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        progress.is_last_batch, loop._batches_that_stepped = last, stepped
+        for count in (progress.total, progress.current):
+            count.ready += 1
+
+
+@contextmanager
+def before_validation(trainer: Trainer) -> Iterator[None]:
+    """What the loops would say if a validation that has begun were yet to begin."""
+    progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+    counts = [vars(count) for count in (progress.total, progress.current)]
+    before = [dict(count) for count in counts]
+    for count in counts:
+        count.update(ready=1, started=1, processed=0, completed=0)  # which is how Lightning knows it
+    try:
+        yield
+    finally:
+        for count, values in zip(counts, before, strict=True):
+            count.update(values)
 
 
 class Checkpoints(Checkpoint):
-    """Keeps `best.ckpt`, of the best value of the monitored metric so far, and `last.ckpt`, of the newest epoch.
+    """Keeps `best.ckpt`, of the best value of the monitored metric so far, `last.ckpt`, and the one before the last.
 
-    Of equally good values the first is kept.
+    Both are written between two steps, when all that belongs to the first has been done and logged; so is a signal
+    obeyed. Of equally good values the first is kept. Weights are never saved after a loss that is no number.
 
     Args:
         folder: where they go.
         monitor: name of the metric.
         mode: `min` or `max`.
-        seconds: least time between two saves of the last; it is always saved at the end.
+        every: when the last is saved.
+        signals: that ask the run to end.
     """
 
-    def __init__(self, folder: Path, monitor: str, mode: str, seconds: float = 30.0) -> None:
+    def __init__(
+        self, folder: Path, monitor: str, mode: str, every: SaveEvery | None = None, signals: Signals | None = None
+    ) -> None:
         self.best_path = folder / "best.ckpt"
         self.last_path = folder / "last.ckpt"
+        self.previous_path = folder / "previous.ckpt"
         self.monitor = monitor
         self.mode = mode
-        self.seconds = seconds
+        self.every = every or SaveEvery()
+        self.signals = signals or Signals()
         self.best_score: float | None = None
         self.best_step: int | None = None
+        self._best_waits = False  # to be saved between two steps
+        self._epoch_ended = False
+        self._gradients_wait = False  # are being accumulated, and no checkpoint would hold them
+        self._loss: Tensor | None = None  # of the newest step
         self._saved_at = time.monotonic()
+        self._saved_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks."""
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Between two steps: stop at a loss that is no number, save what has to be saved, obey a signal."""
+        if self._gradients_wait:
+            return
+        due = trainer.is_global_zero and self._is_due(trainer)
+        bad = self._bad_step(trainer, look=due or self._best_waits)
+        signal, save, bad = greatest(trainer, self.signals.number, int(due), bad)
+        self._refuse(trainer, bad)
+        if not (signal or save or self._best_waits):
+            return
+        with between_steps(trainer):
+            self._save_best(trainer)
+            if signal or save:
+                self._save_last(trainer)
+        if signal:
+            raise Stopped(signal, trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take note of the loss."""
+        self._loss = outputs["loss"]
+        self._gradients_wait = trainer.fit_loop._should_accumulate()
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Obey a signal in a long validation; it begins anew when the run goes on.
+
+        Several processes, which may have different numbers of batches, wait for its end.
+        """
+        if (
+            self.signals.number
+            and trainer.world_size == 1
+            and trainer.state.fn == "fit"
+            and not trainer.sanity_checking
+        ):
+            self._refuse(trainer, self._bad_step(trainer, look=True))
+            with before_validation(trainer):
+                self._save_last(trainer)
+            raise Stopped(self.signals.number, trainer.global_step)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judge a validation metric."""
@@ -95,19 +156,54 @@ class Checkpoints(Checkpoint):
             self._judge(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge a training metric; save the last, if it is time."""
+        """Judge a training metric."""
+        self._epoch_ended = True
         if self.monitor.startswith("train/"):
             self._judge(trainer)
-        if time.monotonic() - self._saved_at >= self.seconds:
-            self._save_last(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the final state, and what waits to be written."""
+        (bad,) = greatest(trainer, self._bad_step(trainer, look=True))
+        self._refuse(trainer, bad)
+        self._save_best(trainer)
         self._save_last(trainer)
+
+    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Obey a signal: all has been saved."""
+        if self.signals.number and trainer.world_size == 1:
+            raise Stopped(self.signals.number, trainer.global_step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Write what waits: the best checkpoint is not lost with the run."""
         self._flush(trainer)
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        if self.every.steps is not None and trainer.global_step - self._saved_step >= self.every.steps:
+            return True
+        passed = time.monotonic() - self._saved_at
+        ended, self._epoch_ended = self._epoch_ended, False
+        return passed >= self.every.seconds or (ended and passed >= self.every.epoch_seconds)
+
+    def _bad_step(self, trainer: Trainer, look: bool) -> int:
+        """The number of the newest step, from 1, if its loss was no number; else 0.
+
+        A GPU would have to be waited for, so there only some are looked at, and each before a save.
+        """
+        if self._loss is None:
+            return 0
+        often = self._loss.device.type == "cpu" or trainer.global_step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        if not (often or look) or math.isfinite(float(self._loss)):
+            return 0
+        return trainer.global_step
+
+    def _refuse(self, trainer: Trainer, bad: int) -> None:
+        if bad:
+            kept = next((path for path in (self.last_path, self.best_path) if path.exists()), None)
+            saved = f"the last finite checkpoint is {kept}" if kept else "no checkpoint had been saved before it"
+            raise NonFiniteError(
+                f"the loss was not a finite number at step {bad}; {saved}; "
+                f"try a lower --model.optimizer.lr or --trainer.gradient_clip_val 1"
+            )
 
     def _judge(self, trainer: Trainer) -> None:
         value = trainer.callback_metrics.get(self.monitor)
@@ -118,14 +214,22 @@ class Checkpoints(Checkpoint):
             return
         if self.best_score is None or (score < self.best_score if self.mode == "min" else score > self.best_score):
             self.best_score, self.best_step = score, trainer.global_step
+            self._best_waits = True
+
+    def _save_best(self, trainer: Trainer) -> None:
+        if self._best_waits:
+            self._best_waits = False
             trainer.save_checkpoint(self.best_path)
 
     def _save_last(self, trainer: Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
+        self._flush(trainer)  # the best, which the last says there is
+        if trainer.is_global_zero and self.last_path.exists():
+            keep(self.last_path, self.previous_path)
         trainer.save_checkpoint(self.last_path)
         self._flush(trainer)
-        self._saved_at = time.monotonic()
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def _flush(self, trainer: Trainer) -> None:
         io = trainer.strategy.checkpoint_io
@@ -139,3 +243,14 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what was best."""
         self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
+
+
+def keep(path: Path, name: Path) -> None:
+    """Give a file a second name, which replaces an older file of that name; at no moment is either missing."""
+    temporary = name.with_name(f".{name.name}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without links
+        shutil.copy2(path, temporary)
+    temporary.replace(name)

@@ -18,6 +18,11 @@ class Dashboard(TensorBoardLogger):
         super().__init__(save_dir, default_hp_metric=False, **kwargs)
         self._flushed_at = 0.0
 
+    def go_back(self, step: int) -> None:
+        """Have TensorBoard forget what was logged from this step on: a resumed run logs it again."""
+        self._kwargs["purge_step"] = step
+        self._experiment = None  # the next event opens a file that says so
+
     @rank_zero_only
     def log_settings(self, settings: dict[str, Any], metrics: list[str]) -> None:
         """Enter the run into TensorBoard's table of runs.

@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.dashboard import Dashboard
+from callbacks.metrics_file import MetricsFile
 from lightning_modules.tasks.task import Task
 
 
@@ -26,8 +27,32 @@ class Description(Callback):
         self.best: float | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the configuration."""
+        """Add the configuration, what a resumed run must not change, and how far the logs are."""
         checkpoint["config"] = self.config
+        checkpoint["world_size"] = trainer.world_size
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        checkpoint["fingerprint"] = data.fingerprint
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                checkpoint["metrics_file"] = logger.state
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Cut off what was logged after the checkpoint was written: it will be logged again."""
+        if trainer.state.fn != "fit":
+            return
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                logger.go_back(checkpoint["metrics_file"])
+            if isinstance(logger, Dashboard):
+                logger.go_back(checkpoint["global_step"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from it."""
+        self.best = state_dict["best"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Enter the run into TensorBoard's table, with its best value and, in the end, its test metrics."""
@@ -48,7 +73,7 @@ class Description(Callback):
         self.best = score
         for logger in trainer.loggers:
             if isinstance(logger, Dashboard):
-                logger.log_metrics({f"best/{self.monitor}": score}, trainer.global_step)
+                logger.log_metrics({f"best/{self.monitor}": score}, trainer.global_step - 1)  # as Lightning counts
 
 
 def settings(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -26,6 +26,7 @@ class MetricsFile(Logger):
         self.path = folder / "metrics.csv"
         self.columns = ["epoch", "step"]
         self.rows: list[dict[str, Any]] = []  # not yet in the file, but for the last, which may still grow
+        self.written = 0  # rows in the file
         self.rewrite = True
         self._saved_at = 0.0
 
@@ -62,6 +63,34 @@ class MetricsFile(Logger):
             self.columns += sorted(new)
             self.rewrite = True
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """How far the file is, for `go_back`."""
+        return {"rows": self.written + len(self.rows), "columns": list(self.columns)}
+
+    @rank_zero_only
+    def go_back(self, state: dict[str, Any]) -> None:
+        """Make the file what it was: a resumed run goes on from there.
+
+        Raises:
+            ValueError: it has fewer rows than it had.
+        """
+        rows: list[dict[str, Any]] = []
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))[: state["rows"]]
+        if len(rows) < state["rows"]:
+            raise ValueError(
+                f"{self.path}: has {len(rows)} rows, but had {state['rows']} when the checkpoint was saved"
+            )
+        self.columns = list(state["columns"])
+        self.path.unlink(missing_ok=True)
+        self.rewrite, self.written, self.rows = True, 0, []
+        self._write([{name: row[name] for name in self.columns} for row in rows[:-1]])
+        for row in rows[-1:]:  # may still grow
+            given = {name: row[name] for name in self.columns if row[name] != ""}
+            self.rows = [given | {"step": int(row["step"])}]
+
     @rank_zero_only
     def save(self) -> None:
         """Bring the file up to date, if it is time."""
@@ -80,6 +109,7 @@ class MetricsFile(Logger):
     def _write(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
             return
+        self.written += len(rows)
         if self.rewrite:
             old = []
             if self.path.exists():

@@ -91,7 +91,7 @@ class Showcase(Callback):
         if not trainer.is_global_zero:
             return []
         return [
-            TensorBoard(logger, trainer.global_step, split)
+            TensorBoard(logger, max(trainer.global_step - 1, 0), split)  # the newest step, as Lightning counts
             for logger in trainer.loggers
             if isinstance(logger, Dashboard)
         ]

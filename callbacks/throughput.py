@@ -22,6 +22,7 @@ class Throughput(Callback):
         self.examples = 0
         self.batch_seconds = 0.0
         self.train_seconds = 0.0
+        self._before = 0.0  # this run was resumed
         self._began = 0.0
         self._resumed = 0.0
 
@@ -31,8 +32,8 @@ class Throughput(Callback):
         return self.examples / self.batch_seconds if self.batch_seconds else 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
-        self._began = time.perf_counter()
+        """Start the clocks; a run that goes on in an epoch's middle does not begin that epoch again."""
+        self._began = self._resumed = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the batches' clock."""
@@ -43,7 +44,7 @@ class Throughput(Callback):
     ) -> None:
         """Count a batch, loading included."""
         now = time.perf_counter()
-        self.examples += batch_size_of(batch)
+        self.examples += batch_size_of(batch) * trainer.world_size
         self.batch_seconds += now - self._resumed
         self._resumed = now
 
@@ -53,4 +54,16 @@ class Throughput(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
-        self.train_seconds = time.perf_counter() - self._began
+        self.train_seconds = self._so_far()
+
+    def _so_far(self) -> float:
+        return self._before + (time.perf_counter() - self._began if self._began else 0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has been counted."""
+        return {"examples": self.examples, "batch_seconds": self.batch_seconds, "train_seconds": self._so_far()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.examples, self.batch_seconds = state_dict["examples"], state_dict["batch_seconds"]
+        self.train_seconds = self._before = state_dict["train_seconds"]

@@ -18,11 +18,10 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
-from callbacks.description import Description
 from callbacks.throughput import Throughput
 from datamodules.base import DataModule
 from lightning_modules.gan import GAN
-from scripts.cli.build import build, build_trainer, quiet
+from scripts.cli.build import build, build_trainer, quiet, settle
 from scripts.cli.errors import one_line_errors
 from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import Request
@@ -88,9 +87,8 @@ def new_trainer(
 ) -> tuple[Trainer, LightningModule]:
     """A trainer with everything that `fit.py` has but the progress bar, and a copy of the fresh model."""
     ready.trainer.enable_progress_bar = False
-    trainer = build_trainer(config, ready, model, data, folder / request.name / "version_0")
-    content = resolved(request, config)
-    trainer.callbacks.insert(0, Description(content, str(model.monitor), str(model.mode)))  # type: ignore[attr-defined]
+    trainer = build_trainer(config, ready, model, data)
+    settle(trainer, config, resolved(request, config), model, folder / request.name / "version_0")
     return trainer, copy.deepcopy(model)
 
 
@@ -166,6 +164,7 @@ def adversaries(model: GAN, precision: Precision) -> Callable[[Any], None]:
         of_generator.zero_grad()
         loss.backward()
         of_generator.step()
+        model.average()
         model.discriminator.requires_grad_(True)
 
     return learn

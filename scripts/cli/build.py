@@ -11,15 +11,21 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import Logger
 
-from callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from callbacks.checkpoint_file import AtomicCheckpointIO
+from callbacks.checkpoints import Checkpoints
 from callbacks.dashboard import Dashboard
+from callbacks.description import Description
 from callbacks.metrics_file import MetricsFile
+from callbacks.processes import SameBuffers
 from callbacks.progress import Progress
 from callbacks.showcase import Showcase
+from callbacks.signals import Signals
 from callbacks.throughput import Throughput
+from callbacks.watchdog import Watchdog
 from datamodules.base import DataModule
 from scripts.cli.allocator import keep_memory
-from scripts.cli.options import Parser, class_at, linked
+from scripts.cli.launch import environment_plugins, pick_strategy
+from scripts.cli.options import Parser, class_at, linked, save_every
 from scripts.cli.recipes import Config, Request
 
 
@@ -45,6 +51,8 @@ def quiet() -> None:
         "The number of training batches .* is smaller than the logging interval",  # points are counted over the run
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 says it to torch 2.14 and later
         "`torch.jit.script.*` is deprecated",  # torch_geometric 2.8, the same
+        r"It is recommended to use `self.log\(.*sync_dist=True\)`",  # what is logged has been brought together
+        "The `srun` command is available",  # scripts/submit.py is the way there
         "Sparse CSR tensor support is in beta state",  # its results are tested against the dense formula
     ):
         warnings.filterwarnings("ignore", message=message)
@@ -99,43 +107,74 @@ def pick_precision(wanted: str, accelerator: str) -> str:
     return "32"
 
 
-def build_trainer(
-    config: Namespace, ready: Namespace, model: LightningModule, data: DataModule, folder: Path
-) -> Trainer:
-    """The trainer of a run that writes into `folder`.
+def build_trainer(config: Namespace, ready: Namespace, model: LightningModule, data: DataModule) -> Trainer:
+    """The trainer of a run that has no folder yet: see `settle`.
 
     Raises:
         ValueError: a trainer's option is out of its range, or asks for a device that is not there.
     """
     options: dict[str, Any] = dict(ready.trainer)
     options["precision"] = pick_precision(options["precision"], str(options["accelerator"]))
+    options["strategy"] = pick_strategy(options, model, 60 * config.timeout)
     if options["log_every_n_steps"] is None:
         steps, limit = len(data.train_dataloader()), options["limit_train_batches"]
         if limit is not None:
             steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
         run = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
         options["log_every_n_steps"] = max(1, min(50, run // 50))  # fifty points make a curve
-    callbacks: list[Callback] = list(_listed(options.pop("callbacks")))
-    callbacks += [
-        Checkpoints(folder / "checkpoints", str(model.monitor), str(model.mode)),
-        Showcase(),
-        Throughput(),
-    ]
+    callbacks: list[Callback] = [*_listed(options.pop("callbacks")), Showcase(), Throughput(), SameBuffers()]
     if options.pop("enable_progress_bar") is not False:
         callbacks.append(Progress())
+    callbacks.append(Watchdog(60 * config.timeout))
     try:
         return Trainer(
             **options,
-            default_root_dir=folder,
             enable_model_summary=False,
             enable_progress_bar=False,
-            logger=loggers(folder),
+            enable_checkpointing=False,
+            logger=False,
             callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
+            plugins=[AtomicCheckpointIO(), *environment_plugins()],
             use_distributed_sampler=False,
         )
     except Exception as error:  # Lightning raises its own kinds for a device that is not there, a bad share, ...
         raise ValueError(f"--trainer: {error}") from error
+
+
+def settle(trainer: Trainer, config: Namespace, content: Config, model: LightningModule, folder: Path) -> Checkpoints:
+    """Give a run its folder: what writes there, and what saves there when a signal asks the run to end.
+
+    Args:
+        trainer: of the run.
+        config: the parsed options.
+        content: the resolved configuration.
+        model: of the run.
+        folder: where everything goes.
+    """
+    monitor, mode = str(model.monitor), str(model.mode)
+    signals = Signals()
+    checkpoints = Checkpoints(folder / "checkpoints", monitor, mode, save_every(config.save_every), signals)
+    trainer._default_root_dir = str(folder)  # type: ignore[attr-defined]  # where Lightning looks for SLURM's files
+    trainer.loggers = loggers(folder)
+    trainer.callbacks[:0] = [Description(content, monitor, mode)]  # type: ignore[attr-defined]
+    trainer.callbacks += [checkpoints, Minded(signals)]  # type: ignore[attr-defined]
+    return checkpoints
+
+
+class Minded(Callback):
+    """Minds signals from the first moment of a run to its last, which Lightning would do otherwise.
+
+    Args:
+        signals: to mind.
+    """
+
+    def __init__(self, signals: Signals) -> None:
+        self.signals = signals
+
+    def _mind(self, *args: Any, **kwargs: Any) -> None:
+        self.signals.install()
+
+    setup = on_sanity_check_start = on_train_start = on_test_start = _mind
 
 
 def _listed(value: Any) -> list[Any]:

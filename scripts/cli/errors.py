@@ -1,6 +1,7 @@
 """One line for what the user can mend; a traceback for what only we can."""
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,5 +41,13 @@ def one_line_errors(debug: bool, kinds: tuple[type[Exception], ...] = (UsageErro
         message = " ".join(str(error).split())
         if isinstance(error, OSError) and error.filename:
             message = f"{error.filename}: {error.strerror}"
-        print(f"error: {message}", file=sys.stderr)
+        if first_here():
+            print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:  # before a run minds its signals, or the second time
+        raise SystemExit(130) from None
+
+
+def first_here() -> bool:
+    """Whether this is the first process on this machine: the others of a job would only repeat it."""
+    return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0))) == 0

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any, Literal, NoReturn
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
-from jsonargparse.typing import NonNegativeInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
+from callbacks.checkpoints import SaveEvery
 from scripts.cli.errors import UsageError, did_you_mean
+from scripts.cli.launch import settle_devices
 from scripts.cli.recipes import Config, Line, Request
 
 Precision = Literal["auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64"]
@@ -115,6 +117,16 @@ def build_parser(request: Request) -> Parser:
     )
     parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="seed of weights, order and noise")
     parser.add_argument("--logs", type=str | None, default=None, help="folder of all runs; lightning_logs by default")
+    parser.add_argument(
+        "--save_every",
+        type=str,
+        default="10 minutes",
+        help="save the last checkpoint so often, in minutes or steps, besides the ends of epochs and of the run",
+    )
+    parser.add_argument(
+        "--timeout", type=PositiveFloat, default=30.0, help="minutes without a batch after which a run that hangs ends"
+    )
+    parser.add_argument("--inexact", action="store_true", help="resume though data or settings are not what they were")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")
     parser.add_class_arguments(model, "model", skip=set(linked(model, data)), instantiate=False)
@@ -145,6 +157,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     if config.model.get("pretrained") and "tokenizer" in config.data:
         config.data.tokenizer = config.model.pretrained  # a pretrained model reads no other tokens than its own
     check_ranges(config, parser)
+    settle_devices(config, Line(list(request.arguments)).mentions)
     return parser, config
 
 
@@ -188,6 +201,7 @@ def check_keys(config: Config, parser: Parser) -> None:
 
 def check_ranges(config: Namespace, parser: Parser) -> None:
     """Refuse numbers that no run can have, which the libraries would take silently or fail on late."""
+    save_every(config.save_every)
     for option, value in config.model.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"--model.{option}: expected a finite number, got {value}")
@@ -211,6 +225,19 @@ def check_ranges(config: Namespace, parser: Parser) -> None:
     least, most = config.trainer.get("min_steps"), config.trainer.get("max_steps")
     if least is not None and most not in (None, -1) and least > most:
         raise UsageError(f"--trainer.min_steps {least} and --trainer.max_steps {most} contradict each other")
+
+
+def save_every(text: str) -> SaveEvery:
+    """What `--save_every` says, such as `500 steps`, `10 minutes` or `0.5 minutes`.
+
+    Raises:
+        UsageError: it says something else.
+    """
+    found = re.fullmatch(r"(\d+|\d*\.\d+) ?(steps?|minutes?)", text.strip())
+    number = float(found[1]) if found else 0.0
+    if not found or number == 0 or (found[2].startswith("step") and number % 1):
+        raise UsageError(f"--save_every {text}: expected a number of steps or minutes, such as `500 steps`")
+    return SaveEvery(steps=int(number)) if found[2].startswith("step") else SaveEvery(seconds=60 * number)
 
 
 def plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ import yaml
 
 from datamodules.catalogue import known_datasets
 from scripts.cli.errors import UsageError, did_you_mean
+from scripts.cli.resume import find_run
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "scripts" / "recipes"
@@ -30,6 +31,7 @@ class Request:
         defaults: `{"model": {...}, "data": {...}, "trainer": {...}, ...}`, the recipe and the files over it.
         arguments: the rest of the command line, for the parser of these two classes.
         about: the recipe's own section.
+        resume: the folder of a run to go on with.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Request:
     defaults: Config
     arguments: list[str] = field(default_factory=list)
     about: Config = field(default_factory=dict)
+    resume: Path | None = None
 
 
 def recipe_names() -> list[str]:
@@ -178,6 +181,14 @@ def resolve(words: list[str]) -> Request:
     line = Line(list(words))
     name = line.value("--model")
     files = [Path(value) for value in line.values("--config")]
+    resumed = line.value("--resume")
+    resume = find_run(resumed) if resumed is not None else None
+    if resume is not None and files:
+        raise UsageError(
+            f"--resume {resumed} and --config {files[0]} contradict each other: a run has its own settings"
+        )
+    if resume is not None:
+        files = [resume / "config.yaml"]
     chosen = line.value("--data")
     spelt_out = line.value("--data.dataset")
     if chosen and spelt_out and chosen != spelt_out:
@@ -191,7 +202,8 @@ def resolve(words: list[str]) -> Request:
         paths |= file_paths
         file_name = (plain.pop("about", None) or {}).get("name")
         if name is not None and file_name not in (None, name):
-            raise UsageError(f"--model {name} and --config {file} (of model {file_name}) contradict each other")
+            option, where = ("--config", file) if resume is None else ("--resume", resume)
+            raise UsageError(f"--model {name} and {option} {where} (of model {file_name}) contradict each other")
         name = name or file_name
         given = merge(given, plain)
     if name is None:
@@ -219,7 +231,7 @@ def resolve(words: list[str]) -> Request:
     config = merge(defaults, given)
     if dataset is not None:
         config = merge(config, {"data": {"dataset": dataset}})
-    return Request(name, paths["model"], paths["data"], config, line.words, about)
+    return Request(name, paths["model"], paths["data"], config, line.words, about, resume)
 
 
 def check_dataset(dataset: str, known: list[str]) -> str:
@@ -281,6 +293,6 @@ def answer_quickly(words: list[str], script: str) -> bool:
     if "--list" in words:
         show_list()
         return True
-    if any(word.split("=")[0] in ("--model", "--config") for word in words):
+    if any(word.split("=")[0] in ("--model", "--config", "--resume") for word in words):
         return False
     return answer_help(words, script)

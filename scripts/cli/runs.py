@@ -1,9 +1,13 @@
-"""A run's folder: claimed for itself, found again, and the results it holds."""
+"""A run's folder: claimed for itself, found again, and the checkpoints and results it holds."""
 
+import fcntl
 import json
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
+from callbacks.checkpoint_file import CheckpointError, read_checkpoint
 from callbacks.whole_file import whole_file
 from scripts.cli.errors import UsageError
 from scripts.cli.recipes import ROOT
@@ -53,6 +57,90 @@ def _finite(value: Any) -> Any:
     return value
 
 
+class Found(NamedTuple):
+    """A run that can go on.
+
+    Args:
+        folder: of the run.
+        checkpoint: its newest valid one; None where nothing has been saved.
+    """
+
+    folder: Path
+    checkpoint: Path | None
+
+
+_LOCKS: list[IO[str]] = []  # held until the run ends, in whatever way
+
+
+def lock(folder: Path, job: str | None) -> None:
+    """Be the only process group that writes into a run's folder, until `release` or this process's end.
+
+    Args:
+        folder: of the run.
+        job: what its job is called, for `folder_of_job`; None outside one.
+
+    Raises:
+        UsageError: another run is at work there.
+    """
+    file = (folder / ".lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        holder = file.read().partition("\n")[0]
+        raise UsageError(f"{folder}: another run is at work there (process {holder})") from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n{job or ''}\n")
+    file.flush()
+    _LOCKS.append(file)
+
+
+def release() -> None:
+    """Let others go on with this process's runs."""
+    while _LOCKS:
+        _LOCKS.pop().close()
+
+
+def folder_of_job(logs: Path, name: str, job: str) -> Path | None:
+    """The folder that an earlier start of the same job has claimed."""
+    for folder in sorted((logs / name).glob("version_*")):
+        file = folder / ".lock"
+        if file.is_file() and file.read_text().splitlines()[1:2] == [job]:
+            return folder
+    return None
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run that is whole; says so if that is not the last one.
+
+    Unfinished files of an earlier end are removed.
+    """
+    checkpoints = folder / "checkpoints"
+    for unfinished in checkpoints.glob(".*"):
+        unfinished.unlink()
+    files = sorted(checkpoints.glob("*.ckpt"), key=lambda file: (-file.stat().st_mtime_ns, file.name != "last.ckpt"))
+    for file in files:
+        try:
+            read_checkpoint(file)
+        except CheckpointError as error:
+            print(f"note: {file}: {error}; looking for an older one", file=sys.stderr)
+        else:
+            return file
+    return None
+
+
+def go_on(folder: Path, job: str | None) -> Found:
+    """Lock a run's folder and find its newest valid checkpoint.
+
+    Raises:
+        UsageError: another run is at work there, or it has finished.
+    """
+    lock(folder, job)
+    if (folder / "results.json").exists():
+        raise UsageError(f"{folder}: this run has finished; scripts/test.py tests it, a new run trains anew")
+    return Found(folder, newest_checkpoint(folder))
+
+
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint that a path means: itself, or the best one of a run's folder.
 
@@ -64,8 +152,20 @@ def find_checkpoint(path: Path) -> Path:
     if not path.exists():
         raise UsageError(f"--checkpoint {path}: there is no such file or run")
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    best = sorted(folder.glob("best*.ckpt"))
-    last = sorted(folder.glob("last*.ckpt"))
-    if not best and not last:
-        raise UsageError(f"--checkpoint {path}: no checkpoint in it")
-    return (best or last)[0]
+    for name in ("best", "last", "previous"):
+        if found := sorted(folder.glob(f"{name}*.ckpt")):
+            return found[0]
+    raise UsageError(f"--checkpoint {path}: no checkpoint in it")
+
+
+def other_checkpoint(damaged: Path) -> str:
+    """What to say of a damaged checkpoint's run: its newest valid one, if there is any."""
+    for file in sorted(damaged.parent.glob("*.ckpt"), key=lambda file: -file.stat().st_mtime_ns):
+        if file == damaged:
+            continue
+        try:
+            read_checkpoint(file)
+        except CheckpointError:
+            continue
+        return f"; the newest valid one beside it is {file.name}"
+    return ""

@@ -3,23 +3,26 @@
 import csv
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch import distributed
 
+from callbacks.checkpoint_file import CheckpointError, read_checkpoint
 from callbacks.progress import Progress
 from datamodules.base import DataModule
 from datamodules.catalogue import known_datasets
 from scripts.cli.allocator import keep_memory
 from scripts.cli.build import build_data, build_model, pick_precision, quiet
 from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.launch import environment_plugins, pick_strategy, wait_for_others
 from scripts.cli.options import parse
 from scripts.cli.recipes import Config, Request, check_dataset, merge, sections
-from scripts.cli.runs import find_checkpoint
+from scripts.cli.runs import find_checkpoint, other_checkpoint
 from scripts.cli.training import shown, table
 
 
@@ -38,21 +41,18 @@ class Trained:
     trainer: Trainer
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of this project; nothing in it is executed.
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint that scripts/fit.py has written.
 
     Raises:
         UsageError: it is not one.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # torch raises whatever the bytes lead it into
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"--checkpoint {path}: not a checkpoint ({reason})") from None
-    if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= set(checkpoint):
-        raise UsageError(f"--checkpoint {path}: holds weights, but not the configuration that scripts/fit.py saves")
+        checkpoint = read_checkpoint(path)
+    except CheckpointError as error:
+        raise UsageError(f"--checkpoint {path}: {error}{other_checkpoint(path)}") from None
+    if "config" not in checkpoint:
+        raise UsageError(f"--checkpoint {path}: holds no configuration, which scripts/fit.py saves")
     return checkpoint
 
 
@@ -69,7 +69,9 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
     """
     quiet()
     keep_memory()
-    checkpoint = read_checkpoint(find_checkpoint(Path(checkpoint_path).expanduser()))
+    if re.match(r"https?://", checkpoint_path):
+        raise UsageError(f"--checkpoint {checkpoint_path}: an address; download the file first, from someone you trust")
+    checkpoint = read(find_checkpoint(Path(checkpoint_path).expanduser()))
     config: Config = checkpoint["config"]
     paths, plain = sections({key: value for key, value in config.items() if key != "about"}, checkpoint_path)
     if dataset is not None:
@@ -88,8 +90,10 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
     model = build_model(request.model, dict(ready.model) | again, data)
     model.load_state_dict(checkpoint["state_dict"])
     kept = ("accelerator", "devices", "num_nodes", "strategy", "limit_test_batches", "limit_predict_batches")
+    given = {name: options.trainer[name] for name in kept}
     trainer = Trainer(
-        **{name: ready.trainer[name] for name in kept},
+        **given | {"strategy": pick_strategy(given, model, 60 * options.timeout)},
+        plugins=[*environment_plugins()],
         precision=pick_precision(ready.trainer.precision, str(ready.trainer.accelerator)),  # type: ignore[arg-type]
         callbacks=[Progress()],
         logger=False,
@@ -118,8 +122,10 @@ def test(checkpoint_path: str, dataset: str | None, arguments: list[str], debug:
     test_metrics = {name[5:]: value for name, value in metrics.items() if name.startswith("test/")}
     baseline = {name[9:]: value for name, value in metrics.items() if name.startswith("baseline/")}
     size = len(trained.data.splits.test) if trained.data.splits else 0
-    print(f"{shown(Path(checkpoint_path))} on {size} test examples of {trained.data.dataset}\n")
-    print(table(test_metrics, baseline))
+    if trained.trainer.is_global_zero:
+        print(f"{shown(Path(checkpoint_path))} on {size} test examples of {trained.data.dataset}\n")
+        print(table(test_metrics, baseline))
+    wait_for_others(trained.trainer)
     return test_metrics
 
 
@@ -133,7 +139,9 @@ def predict(checkpoint_path: str, input_path: str, output: str | None, arguments
     with one_line_errors(debug):
         batches = trained.trainer.predict(trained.model, trained.data)
     assert batches is not None
-    outputs = [row for batch in batches for row in batch]
+    outputs = in_order(trained, [row for batch in batches for row in batch])
+    if not trained.trainer.is_global_zero:
+        return
     names = trained.data.predicted_names
     assert len(outputs) == len(names), "one prediction an example"
     rows = [{"input": name, **row} for name, row in zip(names, outputs, strict=True)]
@@ -152,6 +160,23 @@ def predict(checkpoint_path: str, input_path: str, output: str | None, arguments
             else:
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         print(f"{len(rows)} predictions in {output}")
+    wait_for_others(trained.trainer)
+
+
+def in_order(trained: Trained, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The predictions of all processes in the order of the input.
+
+    Args:
+        trained: that predicted.
+        rows: of this process.
+    """
+    if trained.trainer.world_size == 1:
+        return rows
+    gathered: list[Any] = [None] * trained.trainer.world_size
+    distributed.all_gather_object(gathered, rows)
+    order = [place for places in trained.data.predicted_order() for place in places]
+    together = [row for part in gathered for row in part]
+    return [row for _, row in sorted(zip(order, together, strict=True), key=lambda pair: pair[0])]
 
 
 def write_images(rows: list[dict[str, Any]], folder: Path | None) -> None:

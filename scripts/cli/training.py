@@ -1,20 +1,27 @@
 """Train, test the best checkpoint, and say what came of it."""
 
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 
-from callbacks.checkpoints import Checkpoints
-from callbacks.description import Description
+from callbacks.checkpoint_file import read_checkpoint
+from callbacks.checkpoints import Checkpoints, NonFiniteError
+from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
-from scripts.cli.build import Built, build, build_trainer, quiet
-from scripts.cli.errors import one_line_errors
+from datamodules.errors import DataError
+from scripts.cli.build import Built, build, build_trainer, quiet, settle
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.failures import one_cause
+from scripts.cli.launch import agree, job, started_again, wait_for_others
 from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import Config, Request
-from scripts.cli.runs import LOGS, claim, write_json, write_whole
+from scripts.cli.resume import differences, refuse_changes
+from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, release, write_json, write_whole
 
 
 def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
@@ -24,7 +31,8 @@ def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
         The content of the run's `results.json`; None where only the configuration was to be printed.
 
     Raises:
-        SystemExit: with status 2, after one line on the screen, if the request cannot be met.
+        SystemExit: with status 2, after one line on the screen, if the request cannot be met; with 128 and the
+            signal's number, if a signal ended it.
     """
     quiet()
     with one_line_errors(debug, (ValueError, OSError)):
@@ -33,28 +41,75 @@ def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
         if config.print_config:
             print(dump(content), end="")
             return None
+        if request.resume:
+            before = yaml.safe_load((request.resume / "config.yaml").read_text(encoding="utf-8"))
+            refuse_changes(differences(before, content), config.inexact)
         run = build(request, parser, config)
-        logs = Path(config.logs).expanduser().absolute() if config.logs else LOGS
-        folder = claim(logs, request.name)
-        ready = parser.instantiate(config)
-        try:
-            trainer = build_trainer(config, ready, run.model, run.data, folder)
-        except ValueError:
-            folder.rmdir()  # nothing came of this run
-            raise
-        write_whole(folder / "config.yaml", dump(content))
-    monitor, mode = str(run.model.monitor), str(run.model.mode)
-    trainer.callbacks.insert(0, Description(content, monitor, mode))  # type: ignore[attr-defined]
-    print(heading(request, run, trainer, folder), flush=True)
-    with one_line_errors(debug):
-        trainer.fit(run.model, run.data)
-        best = found(trainer)
-        checkpoint = best.best_path if best.best_score is not None else None
-        tested = trainer.test(run.model, run.data, ckpt_path=checkpoint, verbose=False)[0]
-    results = outcome(request, content, tested, trainer, best, folder)
-    write_json(folder / "results.json", results)
-    print(report(results, folder), flush=True)
+        trainer = build_trainer(config, parser.instantiate(config), run.model, run.data)
+        folder, checkpoint = agree(trainer, lambda: place(request, config, content))
+        if checkpoint is not None:
+            refuse_changes(changed(checkpoint, trainer, run), config.inexact)
+        best = settle(trainer, config, content, run.model, folder)
+    if trainer.is_global_zero:
+        print(heading(request, run, trainer, folder, checkpoint), flush=True)
+    try:
+        with one_line_errors(debug, (UsageError, DataError, NonFiniteError)), one_cause(trainer, folder, config):
+            trainer.fit(run.model, run.data, ckpt_path=checkpoint, weights_only=True)
+            path = best.best_path if best.best_score is not None else None
+            tested = trainer.test(run.model, run.data, ckpt_path=path, weights_only=True, verbose=False)[0]
+            results = outcome(request, content, tested, trainer, best, folder)
+            if trainer.is_global_zero:
+                write_json(folder / "results.json", results)
+                print(report(results, folder), flush=True)
+    except Stopped as stopped:
+        leave(stopped, trainer, folder)
+    finally:
+        release()
+    wait_for_others(trainer)
     return results
+
+
+def place(request: Request, config: Any, content: Config) -> Found:
+    """Where the run goes: on in its own folder, if it is one that was stopped; else into a new one."""
+    if request.resume:
+        found = go_on(request.resume, job())
+        if found.checkpoint is None:
+            raise UsageError(f"--resume {request.resume}: no valid checkpoint in it, so there is nothing to go on with")
+        return found
+    logs = Path(config.logs).expanduser().absolute() if config.logs else LOGS
+    this = job()
+    if this is not None and started_again():
+        earlier = folder_of_job(logs, request.name, this)
+        if earlier is not None:
+            return go_on(earlier, this)
+    folder = claim(logs, request.name)
+    lock(folder, this)
+    write_whole(folder / "config.yaml", dump(content))
+    return Found(folder, None)
+
+
+def changed(path: Path, trainer: Trainer, run: Built) -> list[str]:
+    """What is not as it was when a checkpoint was saved, besides the settings."""
+    checkpoint = read_checkpoint(path)
+    changes = []
+    if checkpoint["world_size"] != trainer.world_size:
+        changes.append(f"{trainer.world_size} processes (was {checkpoint['world_size']})")
+    if checkpoint["fingerprint"] != run.data.fingerprint:
+        changes.append(f"other data in {run.data.dataset}")
+    return changes
+
+
+def leave(stopped: Stopped, trainer: Trainer, folder: Path) -> NoReturn:
+    """End a run that a signal has stopped, with the signal's exit status.
+
+    Processes that Lightning has started end with 0: it takes any other status for a failure, and kills the rest.
+    """
+    if trainer.is_global_zero:
+        print(f"{stopped}; python scripts/fit.py --resume {shown(folder)} goes on from there", file=sys.stderr)
+    wait_for_others(trainer)
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    child = isinstance(environment, LightningEnvironment) and trainer.local_rank > 0
+    sys.exit(0 if child else stopped.status)
 
 
 def dump(config: Config) -> str:
@@ -62,20 +117,16 @@ def dump(config: Config) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def found(trainer: Trainer) -> Checkpoints:
-    """The run's callback that keeps the checkpoints."""
-    return next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
-
-
-def heading(request: Request, run: Built, trainer: Trainer, folder: Path) -> str:
+def heading(request: Request, run: Built, trainer: Trainer, folder: Path, checkpoint: Path | None) -> str:
     """What is about to run: model, data, size, device, place."""
-    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    parameters = sum(parameter.numel() for parameter in run.model.parameters() if parameter.requires_grad)
     device = trainer.strategy.root_device.type
     place = f"{trainer.world_size} × {device}" if trainer.world_size > 1 else device
+    on = f", goes on from {checkpoint.name}" if checkpoint else ""
     return (
         f"{request.name} on {run.data.dataset}: {parameters:,} parameters, "
         f"{' / '.join(str(len(split)) for split in run.data.splits or ())} examples to train / validate / test on, "
-        f"{place}, precision {trainer.precision}, {shown(folder)}"
+        f"{place}, precision {trainer.precision}, {shown(folder)}{on}"
     )
 
 

@@ -8,7 +8,8 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
+from callbacks.checkpoint_file import AtomicCheckpointIO
+from callbacks.checkpoints import Checkpoints, SaveEvery
 from lightning_modules.mlp import MLP
 
 
@@ -17,7 +18,7 @@ def run(folder: Path, scores: list[float], mode: str = "max", **options) -> tupl
     torch.manual_seed(0)
     model = MLP(4, 2, optimizer=partial(torch.optim.SGD, lr=0.1))
     model.on_validation_epoch_end = lambda: model.log("val/score", scores[model.current_epoch])
-    keeper = Checkpoints(folder, "val/score", mode, seconds=0)
+    keeper = Checkpoints(folder, "val/score", mode, SaveEvery(epoch_seconds=0))
     batches = DataLoader([(torch.randn(8, 4), torch.randint(0, 2, (8,)))], batch_size=None)
     trainer = Trainer(
         max_epochs=len(scores),
@@ -45,10 +46,11 @@ def epoch_of(path: Path) -> int:
 )
 def test_best_is_the_first_best_and_last_is_the_last(tmp_path, mode, scores, best, seconds):
     _, keeper = run(tmp_path, scores, mode, seconds=seconds)
-    assert epoch_of(tmp_path / "best.ckpt") == best
+    assert epoch_of(tmp_path / "best.ckpt") == best + 1  # so many are done
     assert epoch_of(tmp_path / "last.ckpt") == len(scores)  # all of them done
     assert keeper.best_score == scores[best]
-    assert sorted(os.listdir(tmp_path)) == ["best.ckpt", "last.ckpt"]
+    assert sorted(os.listdir(tmp_path)) == ["best.ckpt", "last.ckpt", "previous.ckpt"]
+    assert epoch_of(tmp_path / "previous.ckpt") == len(scores) - 1
 
 
 def test_a_checkpoint_that_waited_has_the_weights_of_its_own_moment(tmp_path):
@@ -68,7 +70,7 @@ def test_what_waits_is_written_when_the_run_breaks(tmp_path):
 
     with pytest.raises(IndexError):
         run(tmp_path, BreaksOff([1.0, 2.0]), seconds=3600.0)
-    assert epoch_of(tmp_path / "best.ckpt") == 1
+    assert epoch_of(tmp_path / "best.ckpt") == 2
 
 
 def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch):
@@ -81,9 +83,9 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", broken)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="disk is full"):
         io.save_checkpoint({"value": 2}, path)
-    assert torch.load(path, weights_only=True) == {"value": 1}
+    assert io.load_checkpoint(path) == {"value": 1, "format": 1}
     assert os.listdir(tmp_path) == ["best.ckpt"]
 
 
