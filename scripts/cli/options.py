@@ -5,6 +5,7 @@ import inspect
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
@@ -13,6 +14,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.recipes import Config, Line, Request
+from scripts.cli.trust import allowed_by_user, check_kinds, check_names, check_words, only_trusted, refusal
 
 Precision = Literal["auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64"]
 
@@ -51,6 +53,8 @@ class Parser(ArgumentParser):
             return f"{option}: no such option{did_you_mean(option, self.options())} (--help shows them all)"
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
+        if found := re.search(r"Importing '([^']+)' is not allowed", message):
+            return f"{option or 'class_path'}: {refusal(found[1])}"
         if found := re.search(r"- (--\S+?: (?:no such option|expected).*)", message):  # of a class within the class
             return found[1].replace("--", f"{option}.").replace(f"({option}.help", "(--help")
         given = re.search(r"(?:Given value|Got value): (.*)", message)
@@ -83,6 +87,18 @@ def class_at(path: str) -> Any:
         raise UsageError(f"class_path {path}: cannot be imported ({error})") from None
 
 
+def class_of(path: str, kind: type) -> Any:
+    """The class that the path names, which must be of the kind.
+
+    Raises:
+        UsageError: it is something else, which nobody would want to be called.
+    """
+    found = class_at(path)
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise UsageError(f"class_path {path}: expected a {kind.__name__}, got {found!r}")
+    return found
+
+
 def constructor_arguments(kind: type) -> set[str]:
     """The names that a class's constructor accepts, its bases' too where it passes `**kwargs` on."""
     names: set[str] = set()
@@ -105,7 +121,7 @@ def linked(model: type[LightningModule], data: type[LightningDataModule]) -> lis
 def build_parser(request: Request) -> Parser:
     """A parser for the options of the request's model, its data and the trainer, with its values as defaults."""
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
-    model, data = class_at(request.model), class_at(request.data)
+    model, data = class_of(request.model, LightningModule), class_of(request.data, LightningDataModule)
     summary = request.about.get("summary", "")
     parser = Parser(
         prog=f"fit.py --model {request.name}",
@@ -115,6 +131,7 @@ def build_parser(request: Request) -> Parser:
     )
     parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="seed of weights, order and noise")
     parser.add_argument("--logs", type=str | None, default=None, help="folder of all runs; lightning_logs by default")
+    parser.add_argument("--allow", metavar="NAME", help="a module or class of your own that settings may name; repeat")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")
     parser.add_class_arguments(model, "model", skip=set(linked(model, data)), instantiate=False)
@@ -131,8 +148,18 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     """Parse the request's remaining arguments over its configuration.
 
     Raises:
-        UsageError: an option is unknown, of the wrong type or out of range.
+        UsageError: an option is unknown, of the wrong type or out of range, or names what is not trusted.
     """
+    line = Line(list(request.arguments))
+    allowed = allowed_by_user(line)
+    request = replace(request, arguments=line.words)
+    if "allow" in request.defaults:
+        raise UsageError("allow: a configuration cannot allow what it names; give --allow on the command line")
+    check_names("model", {"class_path": request.model}, allowed)
+    check_names("data", {"class_path": request.data}, allowed)
+    check_names("", request.defaults, allowed)
+    check_words(request.arguments, allowed)
+    only_trusted(allowed)
     parser = build_parser(request)
     check_keys(request.defaults, parser)
     try:
@@ -142,6 +169,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
         config.print_config = "--print_config" in request.arguments
     except ArgumentError as error:
         raise UsageError(parser.translated(error.message or str(error))) from error
+    check_kinds("", config.as_dict(), allowed)
     if config.model.get("pretrained") and "tokenizer" in config.data:
         config.data.tokenizer = config.model.pretrained  # a pretrained model reads no other tokens than its own
     check_ranges(config, parser)
