@@ -12,6 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from jsonargparse.typing import NonNegativeInt
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
+from scripts.cli.devices import check_devices
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.recipes import Config, Line, Request
 from scripts.cli.trust import allowed_by_user, check_kinds, check_names, check_words, only_trusted, refusal
@@ -222,10 +223,14 @@ def check_ranges(config: Namespace, parser: Parser) -> None:
         if isinstance(value, int) and not isinstance(value, bool) and value < 1 and parser.is_count(f"model.{option}"):
             raise UsageError(f"--model.{option}: expected at least 1, got {value}")
     counts = ("max_epochs", "max_steps", "min_epochs", "min_steps", "log_every_n_steps", "accumulate_grad_batches")
-    for option in counts:
+    for option in (*counts, "check_val_every_n_epoch", "num_nodes"):
         value = config.trainer.get(option)
         if value is not None and value < 1 and not (option == "max_steps" and value == -1):
             raise UsageError(f"--trainer.{option}: expected at least 1, got {value}")
+    interval = config.trainer.get("val_check_interval")
+    if isinstance(interval, int | float) and not interval > 0:
+        raise UsageError(f"--trainer.val_check_interval: expected a positive number, got {interval}")
+    check_devices(config.trainer.get("accelerator"), config.trainer.get("devices"))
     gradient = config.trainer.get("gradient_clip_val")
     if gradient is not None and not gradient > 0:
         raise UsageError(f"--trainer.gradient_clip_val: expected a positive number, got {gradient}")
