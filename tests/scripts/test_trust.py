@@ -306,3 +306,29 @@ def test_a_checkpoint_calls_nothing_that_is_no_model(
     content[part] = {"class_path": name, "init_args": {}}
     torch.save(trained | {"config": content}, tmp_path / "x.ckpt")
     assert name in refused(capsys, "--checkpoint", str(tmp_path / "x.ckpt"), script=testing.main)
+
+
+class Malicious:
+    """Makes a folder as soon as it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_malicious_checkpoint_is_refused_and_has_not_run(
+    forced: bool, trained: dict[str, Any], capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if forced:
+        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    file = tmp_path / "best.ckpt"
+    torch.save(trained | {"more": Malicious(tmp_path / "it ran")}, file)
+    for script, more in ((testing.main, []), (predict, ["--input", str(tmp_path)])):
+        line = refused(capsys, "--checkpoint", str(file), *more, script=script)
+        assert line.startswith(f"error: --checkpoint {file}: ")
+        assert not (tmp_path / "it ran").exists()
+    torch.load(file, weights_only=False)
+    assert (tmp_path / "it ran").exists(), "the file is malicious indeed"
