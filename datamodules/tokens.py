@@ -154,7 +154,8 @@ def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
     from transformers import AutoTokenizer  # seconds to import, and needed for no vocabulary of our own
 
     try:
-        return from_text(AutoTokenizer.from_pretrained(name_or_path).backend_tokenizer.to_str())
+        tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False)
+        return from_text(tokenizer.backend_tokenizer.to_str())
     except (OSError, ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(

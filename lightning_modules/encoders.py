@@ -1,6 +1,7 @@
 """BERT-like encoders of transformers, which takes seconds to import: apart from layers.py, whose models need none."""
 
 import json
+import pickle
 from typing import Any
 
 import torch
@@ -41,7 +42,8 @@ def bert(
     """
     if architecture is not None:
         kind = dict(architecture)
-        network = AutoModel.from_config(AutoConfig.for_model(kind.pop("model_type"), **kind))
+        config = AutoConfig.for_model(kind.pop("model_type"), **kind)
+        network = AutoModel.from_config(without_foreign_code(config), trust_remote_code=False)
     elif pretrained is not None:
         network = _pretrained(pretrained)
     else:
@@ -101,13 +103,29 @@ def _fresh(
     return ModernBertModel(config)
 
 
+def without_foreign_code(config: Any) -> Any:
+    """The settings of a model without the attention kernel that they may name, which would be downloaded and run."""
+    config._attn_implementation = None
+    return config
+
+
 def _pretrained(name: str) -> nn.Module:
     bars = logging.is_progress_bar_enabled()
     verbosity = logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # it lists the weights of heads that are not wanted here
     try:
-        return AutoModel.from_pretrained(name, dtype=torch.float32).train()  # it comes without its dropout
+        # No code that comes with a model is run: nor is anybody asked whether to, as transformers would.
+        config = without_foreign_code(AutoConfig.from_pretrained(name, trust_remote_code=False))
+        network = AutoModel.from_pretrained(
+            name, config=config, dtype=torch.float32, trust_remote_code=False, weights_only=True
+        )
+        return network.train()  # it comes without its dropout
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"--model.pretrained {name}: refused, since its file of weights holds more than weights; "
+            f"give a model whose weights are in safetensors"
+        ) from None
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(

@@ -5,6 +5,7 @@ import inspect
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal, NoReturn
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
@@ -12,9 +13,11 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from callbacks.checkpoints import SaveEvery
+from scripts.cli.devices import check_devices
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.launch import settle_devices
 from scripts.cli.recipes import Config, Line, Request
+from scripts.cli.trust import allowed_by_user, check_kinds, check_names, check_words, only_trusted, refusal
 
 Precision = Literal["auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64"]
 
@@ -53,6 +56,8 @@ class Parser(ArgumentParser):
             return f"{option}: no such option{did_you_mean(option, self.options())} (--help shows them all)"
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
+        if found := re.search(r"Importing '([^']+)' is not allowed", message):
+            return f"{option or 'class_path'}: {refusal(found[1])}"
         if found := re.search(r"- (--\S+?: (?:no such option|expected).*)", message):  # of a class within the class
             return found[1].replace("--", f"{option}.").replace(f"({option}.help", "(--help")
         given = re.search(r"(?:Given value|Got value): (.*)", message)
@@ -85,6 +90,18 @@ def class_at(path: str) -> Any:
         raise UsageError(f"class_path {path}: cannot be imported ({error})") from None
 
 
+def class_of(path: str, kind: type) -> Any:
+    """The class that the path names, which must be of the kind.
+
+    Raises:
+        UsageError: it is something else, which nobody would want to be called.
+    """
+    found = class_at(path)
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise UsageError(f"class_path {path}: expected a {kind.__name__}, got {found!r}")
+    return found
+
+
 def constructor_arguments(kind: type) -> set[str]:
     """The names that a class's constructor accepts, its bases' too where it passes `**kwargs` on."""
     names: set[str] = set()
@@ -107,7 +124,7 @@ def linked(model: type[LightningModule], data: type[LightningDataModule]) -> lis
 def build_parser(request: Request) -> Parser:
     """A parser for the options of the request's model, its data and the trainer, with its values as defaults."""
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
-    model, data = class_at(request.model), class_at(request.data)
+    model, data = class_of(request.model, LightningModule), class_of(request.data, LightningDataModule)
     summary = request.about.get("summary", "")
     parser = Parser(
         prog=f"fit.py --model {request.name}",
@@ -127,6 +144,7 @@ def build_parser(request: Request) -> Parser:
         "--timeout", type=PositiveFloat, default=30.0, help="minutes without a batch after which a run that hangs ends"
     )
     parser.add_argument("--inexact", action="store_true", help="resume though data or settings are not what they were")
+    parser.add_argument("--allow", metavar="NAME", help="a module or class of your own that settings may name; repeat")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")
     parser.add_class_arguments(model, "model", skip=set(linked(model, data)), instantiate=False)
@@ -143,8 +161,18 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     """Parse the request's remaining arguments over its configuration.
 
     Raises:
-        UsageError: an option is unknown, of the wrong type or out of range.
+        UsageError: an option is unknown, of the wrong type or out of range, or names what is not trusted.
     """
+    line = Line(list(request.arguments))
+    allowed = allowed_by_user(line)
+    request = replace(request, arguments=line.words)
+    if "allow" in request.defaults:
+        raise UsageError("allow: a configuration cannot allow what it names; give --allow on the command line")
+    check_names("model", {"class_path": request.model}, allowed)
+    check_names("data", {"class_path": request.data}, allowed)
+    check_names("", request.defaults, allowed)
+    check_words(request.arguments, allowed)
+    only_trusted(allowed)
     parser = build_parser(request)
     check_keys(request.defaults, parser)
     try:
@@ -154,6 +182,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
         config.print_config = "--print_config" in request.arguments
     except ArgumentError as error:
         raise UsageError(parser.translated(error.message or str(error))) from error
+    check_kinds("", config.as_dict(), allowed)
     if config.model.get("pretrained") and "tokenizer" in config.data:
         config.data.tokenizer = config.model.pretrained  # a pretrained model reads no other tokens than its own
     check_ranges(config, parser)
@@ -208,10 +237,14 @@ def check_ranges(config: Namespace, parser: Parser) -> None:
         if isinstance(value, int) and not isinstance(value, bool) and value < 1 and parser.is_count(f"model.{option}"):
             raise UsageError(f"--model.{option}: expected at least 1, got {value}")
     counts = ("max_epochs", "max_steps", "min_epochs", "min_steps", "log_every_n_steps", "accumulate_grad_batches")
-    for option in counts:
+    for option in (*counts, "check_val_every_n_epoch", "num_nodes"):
         value = config.trainer.get(option)
         if value is not None and value < 1 and not (option == "max_steps" and value == -1):
             raise UsageError(f"--trainer.{option}: expected at least 1, got {value}")
+    interval = config.trainer.get("val_check_interval")
+    if isinstance(interval, int | float) and not interval > 0:
+        raise UsageError(f"--trainer.val_check_interval: expected a positive number, got {interval}")
+    check_devices(config.trainer.get("accelerator"), config.trainer.get("devices"))
     gradient = config.trainer.get("gradient_clip_val")
     if gradient is not None and not gradient > 0:
         raise UsageError(f"--trainer.gradient_clip_val: expected a positive number, got {gradient}")
