@@ -15,26 +15,10 @@ from scripts.cli.recipes import resolve
 from scripts.cli.training import fit
 
 SHORT = [
-    "--trainer.max_epochs",
-    "2",
-    "--trainer.limit_train_batches",
-    "4",
-    "--trainer.limit_val_batches",
-    "2",
-    "--trainer.limit_test_batches",
-    "2",
-    "--trainer.check_val_every_n_epoch",
-    "1",
-    "--trainer.log_every_n_steps",
-    "1",
-    "--trainer.num_sanity_val_steps",
-    "1",
-    "--trainer.enable_progress_bar",
-    "false",
-    "--trainer.precision",
-    "32",
-    "--trainer.accelerator",
-    "cpu",
+    *("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "2"),
+    *("--trainer.limit_test_batches", "2", "--trainer.check_val_every_n_epoch", "1", "--trainer.precision", "32"),
+    *("--trainer.log_every_n_steps", "1", "--trainer.num_sanity_val_steps", "1", "--trainer.accelerator", "cpu"),
+    *("--trainer.enable_progress_bar", "false"),
 ]
 FURTHER = {
     "gan": ["--model.judge_steps", "5", "--model.hidden_size", "8"],
@@ -110,11 +94,8 @@ def unlike(one: Any, other: Any, where: str = "") -> list[str]:
     if isinstance(one, list | tuple):
         if len(one) != len(other):
             return [where]
-        return [
-            found
-            for place, pair in enumerate(zip(one, other, strict=True))
-            for found in unlike(*pair, f"{where}/{place}")
-        ]
+        pairs = enumerate(zip(one, other, strict=True))
+        return [found for place, pair in pairs for found in unlike(*pair, f"{where}/{place}")]
     return [] if one == other or (one != one and other != other) else [f"{where}: {one} {other}"]
 
 
