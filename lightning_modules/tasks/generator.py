@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics.utilities.data import dim_zero_cat
 
 from datamodules.errors import DataError
 from datamodules.sampling import generator
@@ -135,7 +136,7 @@ class FrechetDistance(Metric):
 
     def compute(self) -> Tensor:
         """The distance."""
-        return frechet(*(torch.cat(list(part)).cpu().double() for part in (self.drawn, self.real))).float()
+        return frechet(*(dim_zero_cat(part).cpu().double() for part in (self.drawn, self.real))).float()
 
 
 def frechet(a: Tensor, b: Tensor) -> Tensor:
