@@ -67,20 +67,35 @@ class Slow(Callback):
 """
 
 
-@pytest.fixture(autouse=True)
-def nodes() -> None:
-    """Two nodes that are idle, or soon will be."""
+def idle_nodes() -> set[str]:
+    """The names of the cluster's nodes that have nothing to do."""
+    command = ["sinfo", "--noheader", "--Node", "--states=idle", "--format=%N"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return set(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def slurm() -> None:
+    """A cluster; without one the test is skipped."""
+    start = '(eval "$(.ci/slurm up)" starts a small one)'
     if shutil.which("sbatch") is None:
-        pytest.skip("no SLURM here: there is no sbatch (.ci/slurm up starts a small cluster)")
+        pytest.skip(f"no SLURM here: there is no sbatch {start}")
+    try:
+        idle_nodes()
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no SLURM here: {error.stderr.strip().splitlines()[-1]} {start}")
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"no SLURM here: sinfo has no answer within ten seconds {start}")
+
+
+@pytest.fixture(autouse=True)
+def nodes(slurm) -> None:
+    """Two nodes that are idle, or soon will be."""
     for _ in range(60):
-        found = subprocess.run(["sinfo", "-h", "-N", "-t", "idle", "-o", "%N"], capture_output=True, text=True)
-        if found.returncode or len(set(found.stdout.split())) >= 2:
-            break
+        if len(idle_nodes()) >= 2:
+            return
         time.sleep(1)
-    if found.returncode:
-        pytest.skip(f"no SLURM here: {found.stderr.strip()} (.ci/slurm up starts a small cluster)")
-    if len(set(found.stdout.split())) < 2:
-        pytest.skip("this SLURM has not two idle nodes")
+    pytest.skip("this SLURM has not two idle nodes")
 
 
 @pytest.fixture
