@@ -21,7 +21,7 @@ The job's script and output are lightning_logs/<model>/slurm-<job>.sh and .out.
 
 import sys
 
-from scripts.cli.cluster import batch_script, submit, take_allocation, words_for_fit
+from scripts.cli.cluster import batch_script, submit, take_allocation
 from scripts.cli.errors import one_line_errors
 from scripts.cli.recipes import answer_help, answer_quickly, resolve
 
@@ -34,7 +34,7 @@ def main(words: list[str]) -> None:
             return
         dry = "--dry-run" in words
         allocation, rest = take_allocation([word for word in words if word != "--dry-run"])
-        rest = words_for_fit(rest, allocation)
+        rest += allocation.trainer
         request = resolve(rest)
         from scripts.cli.options import parse  # imports torch: a misspelt option should not wait in the queue
 

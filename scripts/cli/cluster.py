@@ -71,7 +71,7 @@ class Allocation:
 
     @property
     def trainer(self) -> list[str]:
-        """The trainer's options that say the same."""
+        """The trainer's options that say the same; several processes make it pick DDP."""
         words = ["--trainer.num_nodes", str(self.nodes), "--trainer.devices", str(self.tasks_per_node)]
         words += ["--trainer.accelerator", "gpu" if self.gpus_per_node else "cpu"]
         return words
@@ -180,28 +180,28 @@ def check_rest(line: Line) -> None:
     for word in line.words:
         option = word.split("=")[0]
         dashed = re.fullmatch(r"--[a-z]+(-[a-z]+)+", option)  # as no option of fit.py is
-        if dashed or get_close_matches(option, names, n=1, cutoff=0.8):
+        if dashed or get_close_matches(option, names, n=1, cutoff=0.85):
             raise UsageError(f"{option}: no such option{did_you_mean(option, names)} (--help shows them all)")
 
 
-def words_for_fit(words: list[str], allocation: Allocation) -> list[str]:
-    """The options of the `fit.py` that the job runs."""
-    words = [*words, *allocation.trainer]
-    if allocation.nodes * allocation.tasks_per_node > 1 and not Line(words).mentions("--trainer.strategy"):
-        words += ["--trainer.strategy", "ddp"]
-    return words
+def folder_of(name: str, words: list[str]) -> Path:
+    """Where the job's script and output go: beside its run.
+
+    Args:
+        name: the model's.
+        words: the options of `fit.py`.
+    """
+    line = Line(list(words))
+    resumed, logs = line.value("--resume"), line.value("--logs")
+    if resumed:
+        return Path(resumed).expanduser().absolute().parent
+    return (Path(logs).expanduser().absolute() if logs else LOGS) / name
 
 
-def folder_of(request: Request) -> Path:
-    """Where the job's script and output go: beside its run."""
-    logs = Line(list(request.arguments)).value("--logs")
-    return (Path(logs).expanduser().absolute() if logs else LOGS) / request.name
-
-
-def directives(request: Request, allocation: Allocation, folder: Path) -> list[str]:
+def directives(name: str, allocation: Allocation, folder: Path) -> list[str]:
     """The `#SBATCH` lines."""
     options: list[tuple[str, str | None]] = [
-        ("job-name", request.name),
+        ("job-name", name),
         ("nodes", str(allocation.nodes)),
         ("ntasks-per-node", str(allocation.tasks_per_node)),
     ]
@@ -229,10 +229,10 @@ def batch_script(request: Request, words: list[str], allocation: Allocation) -> 
 
     Args:
         request: what the run is of.
-        words: the options of `fit.py`, which `words_for_fit` gives.
+        words: the options of `fit.py`, the allocation's among them.
         allocation: what the job asks of the cluster.
     """
-    lines = ["#!/bin/bash", *directives(request, allocation, folder_of(request)), ""]
+    lines = ["#!/bin/bash", *directives(request.name, allocation, folder_of(request.name, words)), ""]
     lines.append("export PYTHONUNBUFFERED=1  # what a task says is in the output when it ends, however it ends")
     srun = f"srun --kill-on-bad-exit=0 --wait={STRAGGLE}"
     if allocation.cpus_per_task:
@@ -273,7 +273,7 @@ def submit(request: Request, words: list[str], allocation: Allocation) -> str:
         raise UsageError(
             "sbatch: no such command here; submit on a machine of the cluster (--dry-run shows the script)"
         )
-    script, folder = batch_script(request, words, allocation), folder_of(request)
+    script, folder = batch_script(request, words, allocation), folder_of(request.name, words)
     try:
         folder.mkdir(parents=True, exist_ok=True)  # SLURM does not make it, and the job would fail without a word
         if not os.access(folder, os.W_OK):
