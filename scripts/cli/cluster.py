@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from callbacks.whole_file import whole_file
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.recipes import ROOT, Line, Request
-from scripts.cli.runs import LOGS, write_whole
 
 FIT = ROOT / "scripts" / "fit.py"
 STRAGGLE = 25  # seconds between the first task's end and the last one's before SLURM kills what is left
@@ -191,6 +191,8 @@ def folder_of(name: str, words: list[str]) -> Path:
         name: the model's.
         words: the options of `fit.py`.
     """
+    from scripts.cli.runs import LOGS  # imports torch, which a refusal need not wait for
+
     line = Line(list(words))
     resumed, logs = line.value("--resume"), line.value("--logs")
     if resumed:
@@ -286,7 +288,8 @@ def submit(request: Request, words: list[str], allocation: Allocation) -> str:
         raise UsageError(f"sbatch refused the job: {said.strip() or f'status {done.returncode}'}")
     job = done.stdout.decode().strip().partition(";")[0]  # a federation's cluster comes after the semicolon
     kept, output = folder / f"slurm-{job}.sh", folder / f"slurm-{job}.out"
-    write_whole(kept, script)
+    with whole_file(kept) as file:
+        file.write(script.encode())
     return (
         f"job {job}: {request.name} on {allocation.size}\n"
         f"script: {_shown(kept)}\noutput: {_shown(output)}\nqueue:  squeue --job {job}"
