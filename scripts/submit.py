@@ -34,15 +34,15 @@ def main(words: list[str]) -> None:
             return
         dry = "--dry-run" in words
         allocation, rest = take_allocation([word for word in words if word != "--dry-run"])
-        rest += allocation.trainer
-        request = resolve(rest)
+        request = resolve([*rest, "--trainer.accelerator", "cpu", "--trainer.devices", "1"])
         from scripts.cli.options import parse  # imports torch: a misspelt option should not wait in the queue
 
-        parse(request)
+        parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
+        rest += allocation.trainer
         if dry:
-            print(batch_script(request, rest, allocation), end="")
+            print(batch_script(request.name, rest, allocation), end="")
         else:
-            print(submit(request, rest, allocation))
+            print(submit(request.name, rest, allocation))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from callbacks.whole_file import whole_file
 from scripts.cli.errors import UsageError, did_you_mean
-from scripts.cli.recipes import ROOT, Line, Request
+from scripts.cli.recipes import ROOT, Line
 
 FIT = ROOT / "scripts" / "fit.py"
 STRAGGLE = 25  # seconds between the first task's end and the last one's before SLURM kills what is left
@@ -226,15 +226,15 @@ def directives(name: str, allocation: Allocation, folder: Path) -> list[str]:
     ]
 
 
-def batch_script(request: Request, words: list[str], allocation: Allocation) -> str:
+def batch_script(name: str, words: list[str], allocation: Allocation) -> str:
     """The sbatch script of a run.
 
     Args:
-        request: what the run is of.
+        name: the model's.
         words: the options of `fit.py`, the allocation's among them.
         allocation: what the job asks of the cluster.
     """
-    lines = ["#!/bin/bash", *directives(request.name, allocation, folder_of(request.name, words)), ""]
+    lines = ["#!/bin/bash", *directives(name, allocation, folder_of(name, words)), ""]
     lines.append("export PYTHONUNBUFFERED=1  # what a task says is in the output when it ends, however it ends")
     srun = f"srun --kill-on-bad-exit=0 --wait={STRAGGLE}"
     if allocation.cpus_per_task:
@@ -262,7 +262,7 @@ exit "$status"
     return "\n".join(lines)
 
 
-def submit(request: Request, words: list[str], allocation: Allocation) -> str:
+def submit(name: str, words: list[str], allocation: Allocation) -> str:
     """Hand the job to SLURM; keep its script beside its output.
 
     Returns:
@@ -275,7 +275,7 @@ def submit(request: Request, words: list[str], allocation: Allocation) -> str:
         raise UsageError(
             "sbatch: no such command here; submit on a machine of the cluster (--dry-run shows the script)"
         )
-    script, folder = batch_script(request, words, allocation), folder_of(request.name, words)
+    script, folder = batch_script(name, words, allocation), folder_of(name, words)
     try:
         folder.mkdir(parents=True, exist_ok=True)  # SLURM does not make it, and the job would fail without a word
         if not os.access(folder, os.W_OK):
@@ -291,7 +291,7 @@ def submit(request: Request, words: list[str], allocation: Allocation) -> str:
     with whole_file(kept) as file:
         file.write(script.encode())
     return (
-        f"job {job}: {request.name} on {allocation.size}\n"
+        f"job {job}: {name} on {allocation.size}\n"
         f"script: {_shown(kept)}\noutput: {_shown(output)}\nqueue:  squeue --job {job}"
     )
 

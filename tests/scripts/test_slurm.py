@@ -204,6 +204,7 @@ def test_the_weights_are_those_of_a_run_that_was_never_stopped(place, capsys, mo
         assert job.ends()["JobState"] == "COMPLETED", job.output
 
     slow = ["--trainer.callbacks", "slow.Slow", "--trainer.callbacks.note", str(place / "starts")]
+    slow += ["--allow", "slow.Slow"]
     # SLURM looks at its limits twice a minute: the signal comes 25 to 55 seconds after the start.
     with Job(capsys, place / "stopped", *words, *slow, "--time", "1", "--grace", "5") as job:
         shown = job.ends(600)

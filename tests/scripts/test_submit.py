@@ -129,11 +129,18 @@ def test_every_word_arrives_as_it_was_typed(capsys, tmp_path, monkeypatch):
     assert not list(here.glob("运*"))  # nothing is made by a dry run
 
 
-def test_what_the_job_runs_is_understood(capsys):
+def test_what_the_job_runs_is_understood(capsys, monkeypatch):
+    monkeypatch.setattr("scripts.cli.options.check_devices", lambda *_: None)  # there need be no GPU here
     ran = command(script_of(capsys, *GPUS, "--data.batch_size", "64", "--trainer.strategy", "ddp_spawn"))
     _, config = parse(resolve(ran[ran.index(str(cluster.FIT)) + 1 :]))
     assert (config.trainer.num_nodes, int(config.trainer.devices), config.trainer.strategy) == (2, 8, "ddp_spawn")
     assert config.data.batch_size == 64
+
+
+def test_a_configuration_of_a_run_on_other_devices_can_be_submitted(capsys, tmp_path):
+    (tmp_path / "config.yaml").write_text("trainer: {accelerator: gpu, devices: 64, num_nodes: 3}\n")
+    ran = command(script_of(capsys, *CPUS, "--config", str(tmp_path / "config.yaml")))
+    assert ran[-6:] == ["--trainer.num_nodes", "2", "--trainer.devices", "4", "--trainer.accelerator", "cpu"]
 
 
 def test_further_options_of_sbatch(capsys):
