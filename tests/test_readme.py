@@ -17,13 +17,19 @@ from transformers import BertConfig, BertModel
 
 from datamodules.catalogue import PUBLISHED
 from datamodules.tokens import new_tokenizer
-from scripts import benchmark, fit, predict
+from scripts import benchmark, fit, predict, submit
 from scripts import test as testing
 from scripts.cli import runs
 from scripts.cli.recipes import ROOT
 
 READMES = sorted(ROOT.glob("README*.md"))
-MAINS = {"fit.py": fit.main, "test.py": testing.main, "predict.py": predict.main, "benchmark.py": benchmark.main}
+MAINS = {
+    "fit.py": fit.main,
+    "test.py": testing.main,
+    "predict.py": predict.main,
+    "benchmark.py": benchmark.main,
+    "submit.py": submit.main,
+}
 INPUTS = Path(__file__).parent / "inputs"
 
 
@@ -150,6 +156,8 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
         words += ["--model.judge_steps", "3"] if "gan" in words else []
     if script == "benchmark.py":
         monkeypatch.setattr("scripts.cli.benchmark.STEPS", 4)
+    if script == "submit.py":
+        words += ["--dry-run"]  # tests/scripts/test_slurm.py submits
     try:
         MAINS[script](words)
     except SystemExit as stop:

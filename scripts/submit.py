@@ -1,0 +1,49 @@
+"""Train on a SLURM cluster: write the sbatch script of a run and submit it. All options of fit.py are options here.
+
+python scripts/submit.py --model resnet --nodes 2 --gpus-per-node 8 --time 04:00:00
+python scripts/submit.py --model gat --time 01:00:00 --partition gpu --data.batch_size 64      on one GPU
+python scripts/submit.py --model mlp --nodes 2 --tasks-per-node 4 --time 30                    on CPUs
+python scripts/submit.py --model gat --time 01:00:00 --dry-run                 prints the script, submits nothing
+
+  --nodes N                machines (1)
+  --gpus-per-node N        GPUs of each, a task for each (1; with --tasks-per-node none)
+  --tasks-per-node N       tasks on each machine, on CPUs
+  --cpus-per-task N        CPUs and threads of each task (on GPUs as the cluster has it, else 1)
+  --time LIMIT             minutes, hours:minutes:seconds or days-hours:minutes:seconds (as the partition has it)
+  --grace SECONDS          before the limit, when the run saves, stops and is put back into the queue (120)
+  --partition, --account, --qos, --constraint, --mem
+                           as sbatch has them
+  --sbatch NAME[=VALUE]    any other option of sbatch, without its dashes; may be given again
+  --dry-run                print the script
+
+The job's script and output are lightning_logs/<model>/slurm-<job>.sh and .out.
+"""
+
+import sys
+
+from scripts.cli.cluster import batch_script, submit, take_allocation
+from scripts.cli.errors import one_line_errors
+from scripts.cli.recipes import answer_help, answer_quickly, resolve
+
+
+def main(words: list[str]) -> None:
+    """Run the command line."""
+    debug = "--debug" in words
+    with one_line_errors(debug):
+        if answer_quickly(words, __file__) or answer_help(words, __file__):
+            return
+        dry = "--dry-run" in words
+        allocation, rest = take_allocation([word for word in words if word != "--dry-run"])
+        request = resolve([*rest, "--trainer.accelerator", "cpu", "--trainer.devices", "1"])
+        from scripts.cli.options import parse  # imports torch: a misspelt option should not wait in the queue
+
+        parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
+        rest += allocation.trainer
+        if dry:
+            print(batch_script(request.name, rest, allocation), end="")
+        else:
+            print(submit(request.name, rest, allocation))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

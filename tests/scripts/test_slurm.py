@@ -1,0 +1,225 @@
+"""Jobs on the SLURM cluster that is found here: told to stop, requeued, and none the worse for it.
+
+.ci/slurm sets one up on one machine.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from scripts import submit
+from scripts.cli import cluster
+from scripts.cli.recipes import ROOT
+
+pytestmark = pytest.mark.slurm
+
+TWO_NODES = ["--model", "mlp", "--nodes", "2", "--tasks-per-node", "1"]
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
+
+# Keeps to what fit.py promises: at a signal, every task leaves with 128 and its number; what it does then is asked of
+# the first option's value.
+STAND_IN = """
+import os, signal, sys, time
+
+told = []
+for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: told.append(number))
+task, restarts = int(os.environ["SLURM_PROCID"]), int(os.environ.get("SLURM_RESTART_COUNT", 0))
+print("task", task, "on", os.environ["SLURMD_NODENAME"], "restarts", restarts, sys.argv[1:], flush=True)
+if "fail" in sys.argv and task == 1:
+    sys.exit(1)
+if "die" in sys.argv and task == 1:
+    os.kill(os.getpid(), signal.SIGKILL)
+while not told and not restarts:
+    time.sleep(0.1)
+if told:
+    time.sleep(0.5 * task)
+    sys.exit(128 + told[0])
+"""
+
+SLOW = """
+import os, time
+from pathlib import Path
+from lightning.pytorch import Callback
+
+class Slow(Callback):
+    '''Lets a run that begins anew last until it is stopped, and one that goes on be quick.'''
+
+    def __init__(self, note: str):
+        self.note = Path(note)
+
+    def on_train_start(self, trainer, module):
+        self.anew = trainer.global_step == 0
+        if trainer.is_global_zero:
+            with self.note.open("a") as note:
+                note.write(f"{trainer.global_step}\\n")
+
+    def on_train_batch_end(self, trainer, *_):
+        if self.anew:
+            time.sleep(0.3)
+"""
+
+
+def idle_nodes() -> set[str]:
+    """The names of the cluster's nodes that have nothing to do."""
+    command = ["sinfo", "--noheader", "--Node", "--states=idle", "--format=%N"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return set(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def slurm() -> None:
+    """A cluster; without one the test is skipped."""
+    start = '(eval "$(.ci/slurm up)" starts a small one)'
+    if shutil.which("sbatch") is None:
+        pytest.skip(f"no SLURM here: there is no sbatch {start}")
+    try:
+        idle_nodes()
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no SLURM here: {error.stderr.strip().splitlines()[-1]} {start}")
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"no SLURM here: sinfo has no answer within ten seconds {start}")
+
+
+@pytest.fixture(autouse=True)
+def nodes(slurm) -> None:
+    """Two nodes that are idle, or soon will be."""
+    for _ in range(60):
+        if len(idle_nodes()) >= 2:
+            return
+        time.sleep(1)
+    pytest.skip("this SLURM has not two idle nodes")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that every node can see, as far as the checkout is one."""
+    folder = ROOT / "lightning_logs" / f"slurm test 集群 {os.getpid()}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+class Job:
+    """A job, from its submission on."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], logs: Path, *words: str) -> None:
+        submit.main([*TWO_NODES, *words, "--logs", str(logs)])
+        self.number = re.match(r"job (\d+):", capsys.readouterr().out)[1]
+        self.log = logs / "mlp" / f"slurm-{self.number}.out"
+
+    def __enter__(self) -> "Job":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run(["scancel", self.number], capture_output=True, check=False)
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+    def shown(self) -> dict[str, str]:
+        done = subprocess.run(
+            ["scontrol", "show", "job", "--oneliner", self.number], capture_output=True, text=True, check=True
+        )
+        return dict(re.findall(r"(JobState|Reason|Restarts|ExitCode)=(\S+)", done.stdout))
+
+    def says(self, text: str, seconds: float = 120) -> None:
+        """Wait until it does."""
+        until = time.monotonic() + seconds
+        while text not in self.output:
+            assert time.monotonic() < until, f"{self.shown()}\n{self.output}"
+            time.sleep(0.2)
+
+    def ends(self, seconds: float = 300) -> dict[str, str]:
+        """Wait until it does, without the two minutes that SLURM lets pass before a requeued job starts again."""
+        until = time.monotonic() + seconds
+        while (shown := self.shown())["JobState"] not in ENDED:
+            assert time.monotonic() < until, f"{shown}\n{self.output}"
+            if shown["JobState"] == "PENDING" and shown["Reason"] == "BeginTime":
+                subprocess.run(["scontrol", "update", f"JobId={self.number}", "StartTime=now"], check=True)
+            time.sleep(0.5)
+        return shown
+
+
+@pytest.fixture
+def stand_in(place, monkeypatch) -> None:
+    """Something quick in the place of `fit.py`."""
+    (place / "stand in.py").write_text(STAND_IN)
+    monkeypatch.setattr(cluster, "FIT", place / "stand in.py")
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("signal", ["USR1", "USR2", "TERM"])
+def test_a_job_that_is_told_to_stop_comes_back(signal, place, capsys):
+    with Job(capsys, place, "--data.target", "的 值") as job:
+        job.says("task 0 on")
+        job.says("task 1 on")
+        subprocess.run(["scancel", f"--signal={signal}", job.number], check=True)
+        shown = job.ends()
+    assert shown == {"JobState": "COMPLETED", "Reason": "None", "Restarts": "1", "ExitCode": "0:0"}
+    first, second = job.output.split("goes back into the queue")
+    for part, restarts in ((first, 0), (second, 1)):
+        tasks = re.findall(rf"task (\d) on (\S+) restarts {restarts} (.*)", part)
+        assert {task for task, _, _ in tasks} == {"0", "1"}
+        assert len({node for _, node, _ in tasks}) == 2
+        assert all("'--data.target', '的 值'" in words for _, _, words in tasks)
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("how", ["fail", "die"])
+def test_a_job_that_fails_ends_soon_and_stays_away(how, place, capsys):
+    with Job(capsys, place, "--data.target", how) as job:
+        job.says("task 1 on")
+        began = time.monotonic()
+        shown = job.ends()
+    assert time.monotonic() - began < 35  # the tasks' 25 seconds, and what SLURM takes to say so
+    assert shown["JobState"] == "FAILED"
+    assert shown["Restarts"] == "0"
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_job_that_is_cancelled_stays_away(place, capsys):
+    with Job(capsys, place) as job:
+        job.says("task 1 on")
+        subprocess.run(["scancel", job.number], check=True)
+        shown = job.ends()
+    assert shown["JobState"] == "CANCELLED"
+    assert shown["Restarts"] == "0"
+
+
+def test_the_weights_are_those_of_a_run_that_was_never_stopped(place, capsys, monkeypatch):
+    (place / "slow.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setenv("PYTHONPATH", f"{place}:{os.environ.get('PYTHONPATH', '')}")
+    words = ["--trainer.max_epochs", "40"]
+    with Job(capsys, place / "whole", *words) as job:
+        assert job.ends()["JobState"] == "COMPLETED", job.output
+
+    slow = ["--trainer.callbacks", "slow.Slow", "--trainer.callbacks.note", str(place / "starts")]
+    slow += ["--allow", "slow.Slow"]
+    # SLURM looks at its limits twice a minute: the signal comes 25 to 55 seconds after the start.
+    with Job(capsys, place / "stopped", *words, *slow, "--time", "1", "--grace", "5") as job:
+        shown = job.ends(600)
+    assert shown["JobState"] == "COMPLETED", job.output
+    assert int(shown["Restarts"]) >= 1
+    assert "stopped by signal 10" in job.output
+    starts = [int(line) for line in (place / "starts").read_text().splitlines()]
+    assert starts[0] == 0
+    assert starts[-1] > 0  # it went on, and did not begin anew
+
+    for name in ("last.ckpt", "best.ckpt"):
+        (whole,), (stopped,) = (
+            [torch.load(file, weights_only=True) for file in place.glob(f"{which}/mlp/version_*/checkpoints/{name}")]
+            for which in ("whole", "stopped")
+        )
+        assert whole["global_step"] == stopped["global_step"]
+        for key, value in whole["state_dict"].items():
+            assert torch.equal(value, stopped["state_dict"][key]), key

@@ -1,0 +1,267 @@
+"""A run as a SLURM job: what the script says, and what is refused before anything is submitted."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import submit
+from scripts.cli import cluster
+from scripts.cli.options import parse
+from scripts.cli.recipes import ROOT, resolve
+
+NEITHER = ["--model", "mlp"]
+CPUS = [*NEITHER, "--nodes", "2", "--tasks-per-node", "4", "--time", "30"]
+GPUS = [*NEITHER, "--nodes", "2", "--gpus-per-node", "8", "--time", "04:00:00"]
+
+
+def script_of(capsys, *words: str) -> str:
+    submit.main([*words, "--dry-run"])
+    return capsys.readouterr().out
+
+
+def directives(script: str) -> dict[str, str]:
+    """The `#SBATCH` lines, read as sbatch reads them."""
+    words = [shlex.split(line.removeprefix("#SBATCH "))[0] for line in script.splitlines() if "#SBATCH" in line]
+    return dict(word.removeprefix("--").partition("=")[::2] for word in words)
+
+
+def command(script: str) -> list[str]:
+    """What is run by `srun`, as bash splits it."""
+    line = next(line for line in script.splitlines() if line.startswith("srun "))
+    done = subprocess.run(["bash", "-c", "srun() { printf '%s\\0' \"$@\"; }\n" + line], capture_output=True, check=True)
+    return done.stdout.decode().split("\0")[:-1]
+
+
+def refused(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        submit.main(list(words))
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert not out
+    (line,) = err.strip().splitlines()
+    return line
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch) -> Path:
+    """An `sbatch` first on the path that keeps what it is given in the folder, and answers as job 7."""
+    program = tmp_path / "bin" / "sbatch"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s" "$*" >"{tmp_path}/arguments"\ncat >"{tmp_path}/script"\necho "7;east"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "asked", "trainer"),
+    [
+        (GPUS, ("2", "8", "8"), "2 8 gpu"),
+        (CPUS, ("2", "4", None), "2 4 cpu"),
+        (NEITHER, ("1", "1", "1"), "1 1 gpu"),
+        ([*NEITHER, "--tasks-per-node=1"], ("1", "1", None), "1 1 cpu"),
+        ([*NEITHER, "--gpus-per-node", "0", "--tasks-per-node", "2"], ("1", "2", None), "1 2 cpu"),
+    ],
+)
+def test_tasks_and_devices_agree(capsys, words, asked, trainer):
+    script = script_of(capsys, *words)
+    said = directives(script)
+    assert (said["nodes"], said["ntasks-per-node"], said.get("gpus-per-node")) == asked
+    options = command(script)[-6:]
+    assert options[0::2] == ["--trainer.num_nodes", "--trainer.devices", "--trainer.accelerator"]
+    assert " ".join(options[1::2]) == trainer
+
+
+def test_the_job_is_told_to_save_and_comes_back(capsys):
+    script = script_of(capsys, *GPUS)
+    said = directives(script)
+    assert said["time"] == "04:00:00"
+    assert said["signal"] == "SIGUSR1@120"
+    assert said["requeue"] == ""
+    assert said["open-mode"] == "append"
+    assert directives(script_of(capsys, *GPUS, "--grace", "300"))["signal"] == "SIGUSR1@300"
+
+
+@pytest.mark.parametrize(
+    ("status", "then", "requeued"),
+    [(0, 0, False), (1, 1, False), (137, 137, False), (138, 0, True), (140, 0, True), (143, 0, True)],
+)
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_run_that_was_stopped_is_requeued_and_one_that_failed_is_not(capsys, status, then, requeued, accepts):
+    stubs = f"srun() {{ return {status}; }}; scontrol() {{ echo scontrol $*; {'true' if accepts else 'false'}; }}\n"
+    script = stubs + script_of(capsys, *GPUS)
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, env={**os.environ, "SLURM_JOB_ID": "7"}
+    )
+    assert done.returncode == (then if accepts else status)
+    assert ("scontrol requeue 7" in done.stdout) == requeued
+    assert not done.stderr
+
+
+def test_threads_are_as_many_as_cpus(capsys):
+    script = script_of(capsys, *GPUS, "--cpus-per-task", "6")
+    assert directives(script)["cpus-per-task"] == "6"
+    assert "--cpus-per-task=6" in command(script)
+    assert "export OMP_NUM_THREADS=6" in script
+    assert directives(script_of(capsys, *CPUS))["cpus-per-task"] == "1"
+    assert "OMP_NUM_THREADS" not in script_of(capsys, *GPUS)
+
+
+def test_every_word_arrives_as_it_was_typed(capsys, tmp_path, monkeypatch):
+    here = tmp_path / "it's 100% 数据 $HOME"
+    here.mkdir()
+    (here / "行 1.csv").write_text("a,的 值\n1,x\n2,y\n", encoding="utf-8")
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "executable", str(here / "python 3"))
+    words = ["--model", "mlp", "--data", "行 1.csv", "--data.target=的 值", "--logs", "运 行", "--tasks-per-node", "1"]
+    script = script_of(capsys, *words)
+    ran = command(script)
+    assert ran[ran.index(str(here / "python 3")) + 1 :][:8] == [str(ROOT / "scripts" / "fit.py"), *words[:7]]
+    said = directives(script)
+    assert said["chdir"] == str(here)
+    assert said["output"] == str(here).replace("%", "%%") + "/运 行/mlp/slurm-%j.out"
+    assert not list(here.glob("运*"))  # nothing is made by a dry run
+
+
+def test_what_the_job_runs_is_understood(capsys, monkeypatch):
+    monkeypatch.setattr("scripts.cli.options.check_devices", lambda *_: None)  # there need be no GPU here
+    ran = command(script_of(capsys, *GPUS, "--data.batch_size", "64", "--trainer.strategy", "ddp_spawn"))
+    _, config = parse(resolve(ran[ran.index(str(cluster.FIT)) + 1 :]))
+    assert (config.trainer.num_nodes, int(config.trainer.devices), config.trainer.strategy) == (2, 8, "ddp_spawn")
+    assert config.data.batch_size == 64
+
+
+def test_a_configuration_of_a_run_on_other_devices_can_be_submitted(capsys, tmp_path):
+    (tmp_path / "config.yaml").write_text("trainer: {accelerator: gpu, devices: 64, num_nodes: 3}\n")
+    ran = command(script_of(capsys, *CPUS, "--config", str(tmp_path / "config.yaml")))
+    assert ran[-6:] == ["--trainer.num_nodes", "2", "--trainer.devices", "4", "--trainer.accelerator", "cpu"]
+
+
+def test_further_options_of_sbatch(capsys):
+    words = ["--partition", "gpu", "--sbatch", "exclusive", "--sbatch=--comment=a b", "--sbatch", "array=0-3"]
+    said = directives(script_of(capsys, *GPUS, *words))
+    assert said["partition"] == "gpu"
+    assert said["exclusive"] == ""
+    assert said["comment"] == "a b"
+    assert said["array"] == "0-3"
+
+
+@pytest.mark.parametrize("words", [GPUS, CPUS, [*GPUS, "--sbatch=exclusive", "--data.target", "a\nb'c"]])
+def test_bash_can_read_the_script(capsys, words):
+    done = subprocess.run(["bash", "-n"], input=script_of(capsys, *words), text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--model", "mlb"], "--model mlb: no such model; did you mean mlp?"),
+        ([*GPUS, "--data", "nowhere"], "--data nowhere: neither a known data set nor an existing path"),
+        ([*GPUS, "--model.hidden", "3"], "--model.hidden: no such option; did you mean --model.hidden_size?"),
+        ([*NEITHER, "--node", "2"], "--node: no such option; did you mean --nodes?"),
+        ([*NEITHER, "--gpu-per-node=2"], "--gpu-per-node: no such option; did you mean --gpus-per-node?"),
+        ([*NEITHER, "--nodes", "0"], "--nodes: expected a whole number from 1 to 65535, got 0"),
+        ([*NEITHER, "--nodes", "two"], "--nodes: expected a whole number from 1 to 65535, got two"),
+        ([*NEITHER, "--nodes"], "--nodes needs a value"),
+        ([*NEITHER, "--gpus-per-node", "-1"], "--gpus-per-node: expected a whole number from 0 to 65535, got -1"),
+        ([*GPUS, "--nodes", "3"], "--nodes 2 and --nodes 3 contradict each other; give one"),
+        (
+            [*GPUS, "--tasks-per-node", "4"],
+            "--gpus-per-node 8 and --tasks-per-node 4 contradict each other: a GPU has one task; give one",
+        ),
+        (
+            [*GPUS, "--trainer.devices", "4"],
+            "--trainer.devices 4 and --gpus-per-node (or --tasks-per-node) contradict each other",
+        ),
+        (
+            [*GPUS, "--trainer.num_nodes=2"],
+            "--trainer.num_nodes 2 and --nodes contradict each other; give --nodes only",
+        ),
+        (
+            [*GPUS, "--trainer.accelerator", "cpu"],
+            "--trainer.accelerator cpu and --gpus-per-node contradict each other",
+        ),
+        ([*NEITHER, "--time", "4h"], "--time: expected MINUTES, HOURS:MINUTES:SECONDS or DAYS-HOURS:MINUTES:SECONDS"),
+        ([*NEITHER, "--time", "1"], "--time 1 and --grace 120 contradict each other"),
+        ([*NEITHER, "--time", "0:10:00", "--grace", "600"], "--time 0:10:00 and --grace 600 contradict each other"),
+        ([*NEITHER, "--sbatch", "gres=gpu:4"], "--sbatch gres=gpu:4: gres is settled by --gpus-per-node"),
+        ([*NEITHER, "--sbatch=--no-requeue"], "--sbatch --no-requeue: no-requeue is settled by submit.py itself"),
+        ([*NEITHER, "--sbatch", "a b"], "--sbatch: expected NAME or NAME=VALUE"),
+        ([*NEITHER, "--sbatch", "comment=a\nb"], "comment: expected one line of text"),
+    ],
+)
+def test_refuses_in_one_line_and_submits_nothing(capsys, sbatch, words, expected):
+    assert refused(capsys, *words).startswith(f"error: {expected}")
+    assert not (sbatch / "script").exists()
+
+
+@pytest.mark.parametrize(
+    ("time", "length"),
+    [("90", 5400), ("90:30", 5430), ("1:30:00", 5400), ("2-12", 216000), ("1-00:30", 88200), ("1-01:01:01", 90061)],
+)
+def test_time_limits_are_read_as_slurm_reads_them(time, length):
+    assert cluster.seconds(time) == length
+
+
+def test_submits_the_script_and_keeps_it_beside_the_output(capsys, sbatch):
+    words = [*GPUS, "--logs", str(sbatch / "logs")]
+    script = script_of(capsys, *words)
+    submit.main(words)
+    assert (sbatch / "arguments").read_text() == "--parsable"
+    assert (sbatch / "script").read_text() == script
+    assert (sbatch / "logs" / "mlp" / "slurm-7.sh").read_text() == script
+    out = capsys.readouterr().out
+    assert out.startswith("job 7: mlp on 2 nodes with 8 GPUs each\n")
+    assert "slurm-7.out" in out
+
+
+def test_a_run_that_is_resumed_has_its_script_and_output_beside_it(tmp_path):
+    run = tmp_path / "runs" / "mlp" / "version_3"
+    assert cluster.folder_of("mlp", ["--resume", str(run)]) == run.parent
+    assert cluster.folder_of("mlp", ["--logs=runs"]) == Path.cwd() / "runs" / "mlp"
+    assert cluster.folder_of("mlp", ["--model", "mlp"]) == ROOT / "lightning_logs" / "mlp"
+
+
+def test_says_what_sbatch_says(capsys, sbatch):
+    (sbatch / "bin" / "sbatch").write_text('#!/bin/sh\necho "sbatch: error: invalid partition: fast" >&2\nexit 1\n')
+    line = refused(capsys, *GPUS, "--logs", str(sbatch / "logs"))
+    assert line == "error: sbatch refused the job: invalid partition: fast"
+    assert not list((sbatch / "logs" / "mlp").iterdir())
+
+
+def test_says_that_there_is_no_slurm(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert refused(capsys, *GPUS).startswith("error: sbatch: no such command here; submit on a machine of the cluster")
+
+
+def test_says_that_the_output_cannot_be_written(capsys, sbatch):
+    (sbatch / "taken").write_text("")
+    line = refused(capsys, *GPUS, "--logs", str(sbatch / "taken"))
+    assert line.startswith(f"error: --logs {sbatch / 'taken'}: cannot be written")
+    assert not (sbatch / "script").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "expected"),
+    [
+        (["--help"], 0, "--gpus-per-node"),
+        (["--model", "mlp", "--help"], 0, "--gpus-per-node"),
+        (["--list"], 0, "gat"),
+        ([], 2, "--gpus-per-node"),
+        (["--model", "mlb"], 2, "did you mean mlp?"),
+        ([*NEITHER, "--nodes", "0"], 2, "--nodes"),
+    ],
+)
+def test_answers_without_torch(words, status, expected):
+    code = "import sys, runpy; sys.argv = ['submit.py', *sys.argv[1:]]\n"
+    code += f"try: runpy.run_path({str(ROOT / 'scripts' / 'submit.py')!r}, run_name='__main__')\n"
+    code += "finally: assert not {'torch', 'lightning', 'numpy'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert expected in done.stdout + done.stderr
