@@ -187,9 +187,10 @@ class GAN(ImageGenerator):
         for schedule in self.lr_schedulers() or ():  # type: ignore[union-attr]
             schedule.step()
         if logs:
-            losses = {"train/loss": of_generator, "train/discriminator_loss": of_discriminator}
-            means = {name: self.mean_of_processes(loss) for name, loss in losses.items()}
-            self.log_dict(means, batch_size=len(images))
+            both = torch.stack([of_generator.detach(), of_discriminator.detach()])
+            means = self.sum_of_processes(both) / self.trainer.world_size
+            names = ("train/loss", "train/discriminator_loss")
+            self.log_dict(dict(zip(names, means, strict=True)), batch_size=len(images))
         return of_discriminator.detach() + of_generator.detach()
 
     def step_uncounted(self, optimizer: LightningOptimizer) -> None:

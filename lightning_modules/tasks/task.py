@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, MetricCollection
 
@@ -116,32 +116,29 @@ class Task(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step; Lightning minimises what it returns."""
         step = self.step(batch)
-        loss = self.share(step)
+        loss = self.shared(step)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (self.global_step + 1) % every == 0:  # logging costs a millisecond
-            self.log("train/loss", self.mean_of_processes(loss), batch_size=len(step.target))
+            self.log("train/loss", loss, batch_size=len(step.target))
         return loss
 
-    def share(self, step: Step) -> Tensor:
-        """The loss, weighted so that the mean over all processes is that of one process with the whole batch."""
+    def shared(self, step: Step) -> Tensor:
+        """The loss of the whole batch, which all processes share, with the gradient of this one's part of it.
+
+        DDP takes the mean of the gradients: it is that of one process with the whole batch.
+        """
         if self.trainer.world_size == 1:
             return step.loss
         weight = step.weight
-        return step.loss * (weight / self.mean_of_processes(weight).clamp(min=1e-12))
-
-    def mean_of_processes(self, value: Tensor) -> Tensor:
-        """The mean over all processes, which all call this."""
-        if self.trainer.world_size == 1:
-            return value
-        mean: Tensor = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
-        return mean
+        total, weighted = self.sum_of_processes(torch.stack([weight, step.loss.detach().float() * weight]))
+        part = step.loss * (weight * self.trainer.world_size / total)
+        return part + (weighted / total - part.detach())
 
     def sum_of_processes(self, value: Tensor) -> Tensor:
         """The sum over all processes, which all call this."""
-        if self.trainer.world_size == 1:
-            return value
-        total: Tensor = self.trainer.strategy.reduce(value, reduce_op="sum")
-        return total
+        if self.trainer.world_size > 1:
+            distributed.all_reduce(value)
+        return value
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Judge one batch of the validation split."""
