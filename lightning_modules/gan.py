@@ -16,9 +16,12 @@ LEAST_SIZE = 4  # pixels; two halvings leave one
 
 
 def halvings(image_size: int) -> int:
-    """How often an image is halved until at most seven pixels a side are left, which is twice at least."""
+    """How often an image is halved until at most four pixels a side are left, as in DCGAN; twice at least.
+
+    With fewer, no feature of the discriminator would see a whole digit.
+    """
     count = 2
-    while -(-image_size // 2**count) > 7:
+    while -(-image_size // 2**count) > 4:
         count += 1
     return count
 
