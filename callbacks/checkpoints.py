@@ -247,6 +247,8 @@ class Checkpoints(Checkpoint):
 
 def keep(path: Path, name: Path) -> None:
     """Give a file a second name, which replaces an older file of that name; at no moment is either missing."""
+    if name.exists() and name.samefile(path):  # the run was killed before it wrote a newer one
+        return
     temporary = name.with_name(f".{name.name}")
     temporary.unlink(missing_ok=True)
     try:

@@ -37,8 +37,13 @@ class Dashboard(TensorBoardLogger):
     def save(self) -> None:
         """Flush, if it is time."""
         if time.monotonic() - self._flushed_at >= 1:
-            self.experiment.flush()
-            self._flushed_at = time.monotonic()
+            self.flush()
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Write what waits."""
+        self.experiment.flush()
+        self._flushed_at = time.monotonic()
 
     def finalize(self, status: str) -> None:
         """Flush and close."""

@@ -35,6 +35,8 @@ class Description(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
                 checkpoint["metrics_file"] = logger.state
+            if isinstance(logger, Dashboard):
+                logger.flush()  # a run that goes on from here does not log it again
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut off what was logged after the checkpoint was written: it will be logged again."""

@@ -65,31 +65,20 @@ class MetricsFile(Logger):
 
     @property
     def state(self) -> dict[str, Any]:
-        """How far the file is, for `go_back`."""
-        return {"rows": self.written + len(self.rows), "columns": list(self.columns)}
+        """What a checkpoint keeps for `go_back`: how far the file is, and what is not in it yet."""
+        return {"rows": self.written, "columns": list(self.columns), "pending": [dict(row) for row in self.rows]}
 
     @rank_zero_only
     def go_back(self, state: dict[str, Any]) -> None:
-        """Make the file what it was: a resumed run goes on from there.
-
-        Raises:
-            ValueError: it has fewer rows than it had.
-        """
+        """Make the file what it was: a resumed run goes on from there."""
         rows: list[dict[str, Any]] = []
         if self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))[: state["rows"]]
-        if len(rows) < state["rows"]:
-            raise ValueError(
-                f"{self.path}: has {len(rows)} rows, but had {state['rows']} when the checkpoint was saved"
-            )
-        self.columns = list(state["columns"])
-        self.path.unlink(missing_ok=True)
-        self.rewrite, self.written, self.rows = True, 0, []
-        self._write([{name: row[name] for name in self.columns} for row in rows[:-1]])
-        for row in rows[-1:]:  # may still grow
-            given = {name: row[name] for name in self.columns if row[name] != ""}
-            self.rows = [given | {"step": int(row["step"])}]
+            self.path.unlink()
+        self.columns, self.rewrite, self.written = list(state["columns"]), True, 0
+        self._write([{name: row.get(name, "") for name in self.columns} for row in rows])
+        self.rows = [dict(row) for row in state["pending"]]
 
     @rank_zero_only
     def save(self) -> None:

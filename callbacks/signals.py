@@ -3,6 +3,7 @@
 import os
 import signal
 from types import FrameType
+from typing import Any
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 GRACE = 60  # seconds that a process which loads data outlives a SIGTERM, so that the training process can save
@@ -35,11 +36,18 @@ class Signals:
     def __init__(self) -> None:
         self.number = 0
         self.process = os.getpid()
+        self.before: dict[int, Any] = {}
 
     def install(self) -> None:
         """Mind the signals, instead of whoever minded them before."""
         for number in STOPPING:
-            signal.signal(number, self._note)
+            before = signal.signal(number, self._note)
+            self.before.setdefault(number, before)
+
+    def uninstall(self) -> None:
+        """Leave the signals to whoever minded them before."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if (

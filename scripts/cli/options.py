@@ -293,6 +293,8 @@ def resolved(request: Request, config: Namespace) -> Config:
     return {
         "about": {"name": request.name},
         "seed_everything": content["seed_everything"],
+        "save_every": content["save_every"],
+        "timeout": content["timeout"],
         "model": {"class_path": request.model, "init_args": content["model"]},
         "data": {"class_path": request.data, "init_args": content["data"]},
         "trainer": content["trainer"],

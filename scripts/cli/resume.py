@@ -8,8 +8,15 @@ from scripts.cli.errors import UsageError
 
 Config = dict[str, Any]
 
-# What changes nothing of what a run computes: where its data is, how it is loaded, what is shown.
-HARMLESS = ("data.init_args.root", "data.init_args.num_workers", "trainer.enable_progress_bar", "trainer.profiler")
+# What changes nothing of what a run computes: where its data is, how it is loaded, what is shown, when it is saved.
+HARMLESS = (
+    "save_every",
+    "timeout",
+    "data.init_args.root",
+    "data.init_args.num_workers",
+    "trainer.enable_progress_bar",
+    "trainer.profiler",
+)
 
 
 def find_run(path: str) -> Path:

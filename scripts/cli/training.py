@@ -64,6 +64,7 @@ def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
     except Stopped as stopped:
         leave(stopped, trainer, folder)
     finally:
+        best.signals.uninstall()
         release()
     wait_for_others(trainer)
     return results
