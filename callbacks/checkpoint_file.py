@@ -44,11 +44,15 @@ class Hashed:
         """Nothing: the file is synced when it is whole."""
 
 
+class DiskFullError(OSError):
+    """A checkpoint could not be written."""
+
+
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint with its checksum, which stands where a ZIP archive has its comment.
 
     Raises:
-        OSError: the disk is full; the message says what was needed. An older file of that name is still there.
+        DiskFullError: the message says what was needed. An older file of that name is still there.
     """
     try:
         with whole_file(path) as file:
@@ -59,7 +63,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     except (OSError, RuntimeError) as error:  # torch makes an error of its own of what the file raised
         needed, free = size_of(checkpoint), shutil.disk_usage(path.parent).free
         if free < needed or "No space left" in f"{error} {error.__context__}":
-            raise OSError(
+            raise DiskFullError(
                 f"{path}: the disk is full: a checkpoint needs {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free; "
                 f"the older checkpoints are kept"
             ) from None

@@ -9,7 +9,7 @@ import yaml
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 
-from callbacks.checkpoint_file import read_checkpoint
+from callbacks.checkpoint_file import DiskFullError, read_checkpoint
 from callbacks.checkpoints import Checkpoints, NonFiniteError
 from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
@@ -22,6 +22,9 @@ from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import Config, Request
 from scripts.cli.resume import differences, refuse_changes
 from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, release, write_json, write_whole
+
+
+MENDED = (UsageError, DataError, NonFiniteError, DiskFullError)  # what a user can mend while a run goes on
 
 
 def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
@@ -53,7 +56,7 @@ def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
     if trainer.is_global_zero:
         print(heading(request, run, trainer, folder, checkpoint), flush=True)
     try:
-        with one_line_errors(debug, (UsageError, DataError, NonFiniteError)), one_cause(trainer, folder, config):
+        with one_line_errors(debug, MENDED), one_cause(trainer, folder, config):
             trainer.fit(run.model, run.data, ckpt_path=checkpoint, weights_only=True)
             path = best.best_path if best.best_score is not None else None
             tested = trainer.test(run.model, run.data, ckpt_path=path, weights_only=True, verbose=False)[0]

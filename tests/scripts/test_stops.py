@@ -1,0 +1,327 @@
+"""What a run survives, provoked in real processes: signals, kills, errors, hangs; each is numbered as the list has it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callbacks.checkpoint_file import read_checkpoint, verify
+from scripts.cli.recipes import ROOT
+
+pytestmark = pytest.mark.long
+
+MLP = [
+    *("--model", "mlp", "--data.batch_size", "32", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "500"),
+    *("--save_every", "5 steps", "--allow", "tests.misbehaving"),
+]
+
+
+class Run:
+    """A real process of fit.py.
+
+    Args:
+        folder: of its logs and of what it says.
+        words: of its command line.
+        environment: besides this process's own.
+        command: before the words.
+    """
+
+    def __init__(self, folder: Path, *words: str, environment: dict[str, str] | None = None, command: Any = None):
+        self.folder = folder
+        self.run = folder / "mlp" / "version_0"
+        self.out, self.err = folder / "out.txt", folder / "err.txt"
+        variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | (environment or {})
+        command = command or [sys.executable, str(ROOT / "scripts" / "fit.py")]
+        with self.out.open("w") as out, self.err.open("w") as err:
+            self.process = subprocess.Popen(
+                [*command, *words, *([] if "--resume" in words else ["--logs", str(folder)])],
+                stdout=out, stderr=err, env=variables, cwd=ROOT, start_new_session=True,
+            )  # fmt: skip
+
+    def wait_for(self, file: str | Path, text: str = "", seconds: float = 120) -> None:
+        """Wait until a file is there that holds the text."""
+        began = time.monotonic()
+        path = self.run / file if isinstance(file, str) else file
+        while not (path.exists() and (not text or text in path.read_text(errors="replace"))):
+            assert time.monotonic() - began < seconds, f"no {text} in {path}: {self.err.read_text()}"
+            assert self.process.poll() is None, self.err.read_text()
+            time.sleep(0.05)
+
+    def status(self, seconds: float = 120) -> int:
+        """How it ends."""
+        return self.process.wait(seconds)
+
+    @property
+    def said(self) -> list[str]:
+        """The lines that it said of what went wrong."""
+        lines = self.err.read_text(errors="replace").splitlines()
+        return [line for line in lines if line.strip() and "epoch " not in line]
+
+    @property
+    def children(self) -> list[int]:
+        """Processes that it has started and that are alive."""
+        found = []
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                text = status.read_text()
+            except OSError:  # it has ended
+                continue
+            after = text.rpartition(")")[2].split()
+            if int(after[3]) == self.process.pid and after[0] != "Z" and int(text.split()[0]) != self.process.pid:
+                found.append(int(text.split()[0]))  # of its session
+        return found
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    """Starts runs, which do not outlive the test."""
+    runs: list[Run] = []
+
+    def starting(*words: str, **options: Any) -> Run:
+        runs.append(Run(tmp_path, *words, **options))
+        return runs[-1]
+
+    yield starting
+    for run in runs:
+        run.end()
+
+
+def step_of(path: Path) -> int:
+    """Steps done when a checkpoint was saved, which has to be whole."""
+    verify(path)
+    return int(read_checkpoint(path)["global_step"])
+
+
+# 39. SIGTERM, SIGUSR1, SIGUSR2, SIGINT
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT])
+def test_a_signal_saves_at_the_steps_end(start: Any, number: signal.Signals) -> None:
+    run = start(*MLP, "--save_every", "10 minutes")
+    run.wait_for("metrics.csv")
+    run.process.send_signal(number)
+    assert run.status(30) == 128 + number
+    step = step_of(run.run / "checkpoints" / "last.ckpt")
+    assert run.said == [f"stopped by {number.name} after step {step}; python scripts/fit.py --resume "
+                        f"{os.path.relpath(run.run, ROOT) if len(os.path.relpath(run.run, ROOT)) < len(str(run.run)) else run.run} "
+                        "goes on from there"]  # fmt: skip
+
+
+# 40. a signal in the middle of a validation, and in set-up
+def test_a_signal_in_a_validation_is_obeyed_before_its_end(start: Any) -> None:
+    slow = ["--trainer.callbacks", "tests.misbehaving.Slow", "--trainer.callbacks.validation", "5"]
+    run = start(*MLP, "--data.batch_size", "8", *slow, "--trainer.num_sanity_val_steps", "0")
+    run.wait_for(run.out, "validating")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.status(15) == 143  # seven batches would take 35 s
+    assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+
+
+def test_a_signal_in_the_set_up_ends_it_and_leaves_no_checkpoint(start: Any) -> None:
+    run = start(*MLP)
+    time.sleep(1)  # it imports torch
+    run.process.send_signal(signal.SIGTERM)
+    assert run.status(15) in (-signal.SIGTERM, 143)
+    assert not list(run.folder.rglob("*.ckpt")) or step_of(next(run.folder.rglob("*.ckpt"))) >= 0
+
+
+# 41. a second signal
+def test_a_second_signal_ends_it_at_once(start: Any) -> None:
+    run = start(*MLP, "--trainer.callbacks", "tests.misbehaving.Slow", "--trainer.callbacks.seconds", "2")
+    run.wait_for("checkpoints/last.ckpt")
+    time.sleep(0.5)
+    before = step_of(run.run / "checkpoints" / "last.ckpt")
+    run.process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.status(1.5) == -signal.SIGTERM  # a step takes two seconds
+    assert step_of(run.run / "checkpoints" / "last.ckpt") == before
+
+
+# 37, 38. kill -9 at random points and inside saves, with $TMPDIR on another file system
+@pytest.mark.parametrize("seed", [0])
+def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path, seed: int) -> None:
+    shm = Path("/dev/shm")  # where syncing costs nothing: it is another file system than $TMPDIR
+    folder = shm / f"killed-{os.getpid()}" if shm.is_dir() else tmp_path
+    variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "tests" / "killing.py"), str(folder), "26", str(seed)]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=600, check=False)
+    finally:
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    found = json.loads(ended.stderr.splitlines()[-1])
+    assert found == {"killed": 26, "unlike": [], "left": []}
+
+
+# 42. a signal to one process of two
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_process_stops_both(start: Any, rank: int) -> None:
+    run = start(*MLP, "--trainer.devices", "2")
+    run.wait_for("metrics.csv")
+    os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGTERM)
+    assert run.status(30) == 143
+    assert run.children == []
+    assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+
+
+# 43. kill -9 of a process of two
+@pytest.mark.parametrize("rank", [0, 1])
+def test_when_a_process_is_killed_the_job_ends_without_orphans(start: Any, rank: int) -> None:
+    run = start(*MLP, "--trainer.devices", "2")
+    run.wait_for("checkpoints/last.ckpt")
+    os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGKILL)
+    assert run.status(30) != 0
+    for _ in range(300):
+        if not run.children:
+            break
+        time.sleep(0.1)
+    assert run.children == []
+    assert run.said[-1] == "error: another process of this run was lost: killed, or its machine is gone"
+    assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+
+
+# 44. an exception in one process of two
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_last_line_is_the_cause_whichever_process_fails(start: Any, rank: int) -> None:
+    fails = ["--trainer.callbacks", "tests.misbehaving.Raises", "--trainer.callbacks.rank", str(rank)]
+    run = start(*MLP, "--trainer.devices", "2", *fails)
+    assert run.status(60) not in (0, 2)
+    assert run.said[-1] == "RuntimeError: this is the cause"
+    assert sum("this is the cause" in line for line in run.said) == 1
+    assert run.children == []
+
+
+# 45. a process that loads data is killed
+def test_a_killed_loader_is_told(start: Any) -> None:
+    run = start(
+        "--model", "cnn", "--data.num_workers", "1", "--trainer.max_epochs", "500", "--trainer.accelerator", "cpu"
+    )
+    run.run = run.folder / "cnn" / "version_0"
+    run.wait_for("metrics.csv")
+    os.kill(max(run.children), signal.SIGKILL)
+    assert run.status(60) == 1
+    assert run.said[-1].startswith("error: a process that loads data was killed")
+    assert not any("Traceback" in line for line in run.said)
+
+
+# 46. out of memory
+def test_out_of_memory_says_which_batch_size_to_try(start: Any) -> None:
+    run = start(*MLP, "--trainer.callbacks", "tests.misbehaving.RunsOut")
+    assert run.status(60) == 1
+    assert run.said == ["error: out of memory on cpu with --data.batch_size 32; try --data.batch_size 16"]
+
+
+# 47. a full disk
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_keeps_the_old_checkpoint(start: Any, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        run = start(*MLP, "--logs", str(disk))
+        run.run = disk / "mlp" / "version_0"
+        run.wait_for("checkpoints/previous.ckpt")
+        with (disk / "filling").open("wb") as filling:
+            try:
+                while True:
+                    filling.write(b"0" * 4096)
+                    filling.flush()
+            except OSError:
+                pass
+        assert run.status(60) == 2
+        assert "the disk is full: a checkpoint needs 0." in run.said[-1]
+        assert run.said[-1].endswith("the older checkpoints are kept")
+        assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+# 48. a loss that is no number
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_a_loss_that_is_no_number_names_the_step_and_keeps_what_was_finite(start: Any, devices: str) -> None:
+    run = start(*MLP, "--model.optimizer.lr", "1e30", "--trainer.devices", devices, "--save_every", "1 step")
+    assert run.status(60) == 2
+    (line,) = run.said
+    assert line.startswith("error: the loss was not a finite number at step ")
+    assert "--model.optimizer.lr" in line
+    last = run.run / "checkpoints" / "last.ckpt"
+    assert str(last) in line
+    assert all(weight.isfinite().all() for weight in read_checkpoint(last)["state_dict"].values())
+
+
+# 49. a silent hang
+def test_a_hang_ends_with_the_stack_of_every_process(start: Any) -> None:
+    hangs = ["--trainer.callbacks", "tests.misbehaving.Hangs", "--trainer.callbacks.rank", "1", "--timeout", "0.1"]
+    run = start(*MLP, "--trainer.devices", "2", *hangs)
+    assert run.status(60) != 0
+    text = run.err.read_text()
+    assert "process 1 has done nothing for 6 s; it is here:" in text
+    assert "process 0 has done nothing for 6 s; it is here:" in text
+    assert 'misbehaving.py", line' in text
+    assert run.children == []
+
+
+# 56. SLURM's variables in an interactive shell
+def test_an_interactive_shell_of_slurm_changes_nothing(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"another experiment's")
+    variables = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "bash", "SLURM_NTASKS": "1", "SLURM_RESTART_COUNT": "1",
+                 "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}  # fmt: skip
+    run = start(*MLP, environment=variables)
+    run.wait_for("metrics.csv")
+    run.process.send_signal(signal.SIGUSR1)
+    assert run.status(30) == 138
+    assert "hpc" not in run.out.read_text() + run.err.read_text()
+    assert sorted(file.name for file in (tmp_path / "mlp").iterdir()) == ["version_0"]
+
+
+# 59. two resumes of one run
+def test_the_second_resume_of_a_run_is_refused(start: Any) -> None:
+    first = start(*MLP)
+    first.wait_for("checkpoints/last.ckpt")
+    second = start("--resume", str(first.run))
+    assert second.status(60) == 2
+    assert second.said == [f"error: {first.run}: another run is at work there (process {first.process.pid})"]
+    assert first.process.poll() is None
+
+
+# 60. two SLURM jobs in one folder
+def test_two_jobs_of_slurm_have_a_checkpoint_each(start: Any) -> None:
+    variables = {"SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+                 "SLURM_NODEID": "0", "SLURM_NTASKS_PER_NODE": "1", "SLURM_RESTART_COUNT": "0"}  # fmt: skip
+    first = start(*MLP, environment=variables | {"SLURM_JOB_ID": "7"})
+    first.wait_for("checkpoints/last.ckpt")
+    second = start(*MLP, environment=variables | {"SLURM_JOB_ID": "8"})
+    second.run = second.folder / "mlp" / "version_1"
+    second.wait_for("checkpoints/last.ckpt")
+    for run in (first, second):
+        run.process.send_signal(signal.SIGUSR1)
+        assert run.status(30) == 138
+    # Requeued, the first goes on with its own.
+    again = start(*MLP, environment=variables | {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "1"})
+    again.wait_for(again.out, "version_0, goes on from last.ckpt")
+
+
+def test_torchrun_starts_a_run_again_where_it_was(start: Any) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["--max-restarts", "1", str(ROOT / "scripts" / "fit.py")]
+    dies = ["--trainer.callbacks", "tests.misbehaving.DiesOnce", "--trainer.callbacks.rank", "1"]
+    words = [*MLP, "--trainer.max_epochs", "3", *dies, "--trainer.callbacks.step", "12"]
+    run = start(*words, command=command)
+    assert run.status(120) == 0, run.err.read_text()[-2000:]
+    assert "version_0, goes on from last.ckpt" in run.out.read_text()
+    assert sorted(file.name for file in (run.folder / "mlp").iterdir()) == ["version_0"]
