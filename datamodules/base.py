@@ -4,11 +4,12 @@ import codecs
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
@@ -27,6 +28,14 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: Tensor) -> Any: ...
+
+
+class Names(Protocol):
+    """Of examples: texts that need not be in memory."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[str]: ...
 
 
 class Rows(Dataset[Any]):
@@ -143,7 +152,7 @@ class DataModule(LightningDataModule):
         self.splits: Splits | None = None
         self.restored = False
         self.predicted: Examples | None = None
-        self.predicted_names: list[str] = []
+        self.predicted_names: Names = []
         self.notes: list[str] = []
 
     @abstractmethod
@@ -159,7 +168,7 @@ class DataModule(LightningDataModule):
         """The examples at these indices, ready for the model."""
 
     @abstractmethod
-    def read_input(self, path: Path) -> tuple[Examples, list[str]]:
+    def read_input(self, path: Path) -> tuple[Examples, Names]:
         """Inputs without targets from the user's files, and a name for each, in the order of the input."""
 
     @property
@@ -273,7 +282,7 @@ class DataModule(LightningDataModule):
             if len(index) == 0:
                 raise DataError(f"{self.dataset}: the {name} split is empty ({source.size} examples in all)")
 
-    def identities(self) -> Sequence[Any] | None:
+    def identities(self) -> Iterable[Hashable] | None:
         """What each example is known by: those that are alike here are the same; None where that is not looked for."""
         return None
 
@@ -281,10 +290,11 @@ class DataModule(LightningDataModule):
         known = self.identities()
         if known is None:
             return
-        seen = {known[number] for number in splits.train.tolist()}
+        hashes = torch.from_numpy(np.fromiter(map(hash, known), np.int64))  # no set of what may be large
+        seen = hashes[splits.train]
         for split in ("val", "test"):
-            rows = getattr(splits, split).tolist()
-            twice = sum(known[number] in seen for number in rows)
+            rows = getattr(splits, split)
+            twice = int(torch.isin(hashes[rows], seen).sum())
             if twice:
                 self.note(
                     f"{self.dataset}: {twice} of the {len(rows)} examples of the {split} split "
@@ -375,10 +385,15 @@ def decoded(content: bytes, encoding: str, path: Path) -> str:
     try:
         return content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: byte {error.start} (0x{content[error.start]:02x}) is not {encoding} text; "
-            f"give its encoding as --data.encoding, such as gb18030 or latin-1"
-        ) from None
+        raise not_text(path, error.start, content[error.start], encoding) from None
+
+
+def not_text(path: Path, place: int, byte: int, encoding: str) -> DataError:
+    """What to say of a file with a byte that is not text in that encoding."""
+    return DataError(
+        f"{path}: byte {place} (0x{byte:02x}) is not {encoding} text; "
+        f"give its encoding as --data.encoding, such as gb18030 or latin-1"
+    )
 
 
 def known_encoding(name: str) -> str:
