@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from datamodules import text_files, token_cache
 from datamodules.text import TextClassification
@@ -43,6 +45,7 @@ def peak(kind: str, path: Path, in_memory: int) -> float:
 
 def some_texts(path: Path, number: int) -> Path:
     """A table of texts of 2 kB each."""
+    path = path.with_suffix(".csv")
     draw = random.Random(0)
     words = [f"word{place}" * 10 for place in range(300)]
     rows = (f'"{row} {" ".join(draw.choices(words, k=30))}",{"abc"[row % 3]}\n' for row in range(number))
@@ -51,13 +54,27 @@ def some_texts(path: Path, number: int) -> Path:
     return path
 
 
+def some_images(path: Path, number: int) -> Path:
+    """Photographs of 96 x 96 pixels, 27 kB each in memory; files of one size."""
+    path.mkdir()
+    for row in range(number):
+        folder = path / "abc"[row % 3]
+        folder.mkdir(exist_ok=True)
+        pixels = np.full((96, 96, 3), row % 256, np.uint8)
+        pixels[0, 0] = row // 256
+        Image.fromarray(pixels).save(folder / f"{row}.png")
+    return path
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak of a process in Linux alone")
-@pytest.mark.parametrize(("kind", "make", "number", "megabytes"), [("text", some_texts, 2000, 30)])
+@pytest.mark.parametrize(
+    ("kind", "make", "number", "megabytes"), [("text", some_texts, 2000, 30), ("images", some_images, 600, 110)]
+)
 def test_memory_stays_flat_as_the_data_grows_tenfold(
     kind: str, make: Callable[[Path, int], Path], number: int, megabytes: int, place: Path
 ) -> None:
-    small, large = make(place / "small.csv", number), make(place / "large.csv", 10 * number)
+    small, large = make(place / "small", number), make(place / "large", 10 * number)
     read = peak(kind, large, in_memory=1000) - peak(kind, small, in_memory=1000)
     held = peak(kind, large, in_memory=2**40) - peak(kind, small, in_memory=2**40)
     print(f"{kind}: {read:.0f} MB more where read as needed, {held:.0f} MB more where held")
