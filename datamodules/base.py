@@ -31,11 +31,11 @@ class Examples(Protocol):
 
 
 class Names(Protocol):
-    """Of examples: texts that need not be in memory."""
+    """Of examples: texts or paths, which need not be in memory."""
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[str]: ...
+    def __iter__(self) -> Iterator[str] | Iterator[Path]: ...
 
 
 class Rows(Dataset[Any]):

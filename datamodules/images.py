@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.augmentation import cut_and_turned, jittered
-from datamodules.base import LabelledData, Rows, Source, class_codes, known_encoding
+from datamodules.base import LabelledData, Names, Rows, Source, class_codes, known_encoding
 from datamodules.download import DataError
 from datamodules.file_list import FileList, files_in
 from datamodules.sampling import generator
@@ -425,14 +425,14 @@ class Images(LabelledData):
             return Rows(self.images, self.labels, index)
         return self._on_disk(self.files, self.labels, index)
 
-    def read_input(self, path: Path) -> tuple[Rows | ImageFiles, list[str]]:
+    def read_input(self, path: Path) -> tuple[Rows | ImageFiles, Names]:
         """An image file, or all images of a folder in the order of their paths."""
         files = FileList()
         for file in [path] if path.is_file() else files_in(path, IMAGE_FILES):
             files.append(file)
         images = self._on_disk(files)
         fits = len(files) * math.prod(self.shape) <= IN_MEMORY
-        return Rows(images.in_memory()) if fits else images, [str(file) for file in files]
+        return Rows(images.in_memory()) if fits else images, files
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise, and augment in training; on the device, a whole batch at once."""
