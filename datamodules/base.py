@@ -5,11 +5,12 @@ import hashlib
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
@@ -47,6 +48,14 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: Tensor) -> Any: ...
+
+
+class Names(Protocol):
+    """Of examples: texts or paths, which need not be in memory."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[str] | Iterator[Path]: ...
 
 
 class Rows(Dataset[Any]):
@@ -163,7 +172,7 @@ class DataModule(LightningDataModule):
         self.splits: Splits | None = None
         self.restored = False
         self.predicted: Examples | None = None
-        self.predicted_names: list[str] = []
+        self.predicted_names: Names = []
         self.notes: list[str] = []
         self._fingerprint: str | None = None
 
@@ -180,7 +189,7 @@ class DataModule(LightningDataModule):
         """The examples at these indices, ready for the model."""
 
     @abstractmethod
-    def read_input(self, path: Path) -> tuple[Examples, list[str]]:
+    def read_input(self, path: Path) -> tuple[Examples, Names]:
         """Inputs without targets from the user's files, and a name for each, in the order of the input."""
 
     @property
@@ -294,7 +303,7 @@ class DataModule(LightningDataModule):
             if len(index) == 0:
                 raise DataError(f"{self.dataset}: the {name} split is empty ({source.size} examples in all)")
 
-    def identities(self) -> Sequence[Any] | None:
+    def identities(self) -> Iterable[Hashable] | None:
         """What each example is known by: those that are alike here are the same; None where that is not looked for."""
         return None
 
@@ -314,10 +323,11 @@ class DataModule(LightningDataModule):
         known = self.identities()
         if known is None:
             return
-        seen = {known[number] for number in splits.train.tolist()}
+        hashes = torch.from_numpy(np.fromiter(map(hash, known), np.int64))  # no set of what may be large
+        seen = hashes[splits.train]
         for split in ("val", "test"):
-            rows = getattr(splits, split).tolist()
-            twice = sum(known[number] in seen for number in rows)
+            rows = getattr(splits, split)
+            twice = int(torch.isin(hashes[rows], seen).sum())
             if twice:
                 self.note(
                     f"{self.dataset}: {twice} of the {len(rows)} examples of the {split} split "
@@ -394,11 +404,11 @@ class DataModule(LightningDataModule):
         """Number of processes that train together."""
         return self.trainer.world_size if self.trainer is not None else 1
 
-    def predicted_order(self) -> list[list[int]]:
-        """Which of the user's inputs each process predicts for, in its order."""
+    @property
+    def num_predicted_batches(self) -> int:
+        """Batches of the user's input, of all processes together."""
         assert self.predicted is not None, "set_input() comes first"
-        ranks = range(self.world_size)
-        return [torch.cat(list(self._batches(self.predicted, False, rank))).tolist() for rank in ranks]
+        return len(self._batches(self.predicted, False, rank=0))
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Seed what is drawn at random in a training step by nothing but its number.
@@ -445,10 +455,15 @@ def decoded(content: bytes, encoding: str, path: Path) -> str:
     try:
         return content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: byte {error.start} (0x{content[error.start]:02x}) is not {encoding} text; "
-            f"give its encoding as --data.encoding, such as gb18030 or latin-1"
-        ) from None
+        raise not_text(path, error.start, content[error.start], encoding) from None
+
+
+def not_text(path: Path, place: int, byte: int, encoding: str) -> DataError:
+    """What to say of a file with a byte that is not text in that encoding."""
+    return DataError(
+        f"{path}: byte {place} (0x{byte:02x}) is not {encoding} text; "
+        f"give its encoding as --data.encoding, such as gb18030 or latin-1"
+    )
 
 
 def known_encoding(name: str) -> str:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from datamodules.base import LabelledData, Source, class_codes
 from datamodules.download import DataError
-from datamodules.sampling import generator
+from datamodules.sampling import generator, ranges
 
 
 class Graphs(NamedTuple):
@@ -57,12 +57,6 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.node_start) - 1
-
-
-def ranges(start: Tensor, length: Tensor) -> Tensor:
-    """The numbers `start[i], start[i] + 1, …`, `length[i]` of them, for one i after the other."""
-    before = length.cumsum(0) - length
-    return torch.arange(int(length.sum())) + torch.repeat_interleave(start - before, length)
 
 
 class GraphExamples(Dataset[Any]):

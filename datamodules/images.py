@@ -3,12 +3,11 @@
 import csv
 import gzip
 import hashlib
-import io
 import math
 import struct
+import sys
 import zlib
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +20,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.augmentation import cut_and_turned, jittered
-from datamodules.base import LabelledData, Rows, Source, class_codes, decoded, known_encoding
+from datamodules.base import LabelledData, Names, Rows, Source, class_codes, known_encoding
 from datamodules.download import DataError
+from datamodules.file_list import FileList, files_in
 from datamodules.sampling import generator
+from datamodules.text_files import lines_of
 
 IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
+AT_ONCE = 2**20  # values that are looked at together, of at most 256 images, to know their mean and spread
+TAIL = 4096  # bytes at the end of a file in which compressed images differ
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 MNIST_LIKE = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -105,39 +108,50 @@ class ImageFiles(Dataset[Any]):
     """Image files decoded as they are asked for: memory does not grow with their number.
 
     Args:
-        paths: N files.
+        paths: of all files.
         channels: 1 or 3.
         height: in pixels.
         width: in pixels.
         size: as for `decode`.
-        targets: (N,), or None.
+        targets: of all files, or None.
+        index: the files that make this split; all of them by default.
     """
 
     def __init__(
-        self, paths: list[Path], channels: int, height: int, width: int, size: int | None, targets: Tensor | None = None
+        self,
+        paths: FileList,
+        channels: int,
+        height: int,
+        width: int,
+        size: int | None,
+        targets: Tensor | None = None,
+        index: Tensor | None = None,
     ) -> None:
         self.paths = paths
         self.shape = (channels, height, width)
         self.size = size
         self.targets = targets
+        self.index = torch.arange(len(paths)) if index is None else index
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.index)
 
     def __getitem__(self, index: Tensor) -> Any:
-        images = torch.stack([self.decoded(int(number)) for number in index])
-        return images if self.targets is None else (images, self.targets[index])
+        rows = self.index[index]
+        images = torch.stack([self.decoded(number) for number in rows.tolist()])
+        return images if self.targets is None else (images, self.targets[rows])
 
     def decoded(self, number: int) -> Tensor:
-        """One image.
+        """The image of one of all files.
 
         Raises:
             DataError: it has another shape than the first.
         """
-        image = decode(self.paths[number], self.shape[0], self.size)
+        path = self.paths[number]
+        image = decode(path, self.shape[0], self.size)
         if image.shape != self.shape:
             raise DataError(
-                f"{self.paths[number]}: {image.shape[2]} x {image.shape[1]} pixels, expected "
+                f"{path}: {image.shape[2]} x {image.shape[1]} pixels, expected "
                 f"{self.shape[2]} x {self.shape[1]} like the others; --data.image_size scales them all"
             )
         return image
@@ -146,7 +160,7 @@ class ImageFiles(Dataset[Any]):
         """All images, (N, C, H, W); decoded by several threads, since the decoders let go of the interpreter."""
         with ThreadPoolExecutor() as pool:
             images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
-            for number, image in enumerate(pool.map(self.decoded, range(len(self)))):
+            for number, image in enumerate(pool.map(self.decoded, self.index.tolist())):
                 images[number] = image
         return images
 
@@ -214,7 +228,7 @@ class Images(LabelledData):
         self.mean: list[float] = []
         self.std: list[float] = []
         self.images: Tensor | None = None
-        self.files: list[Path] = []
+        self.files = FileList()
         self.labels: Tensor
 
     @property
@@ -286,22 +300,25 @@ class Images(LabelledData):
 
     def _read_files(self) -> tuple[list[str], dict[str, Tensor]]:
         path = self.path
-        listed = self._listed_in(path) if path.is_file() else self._found_in(path)
-        self.files = [file for file, _, _ in listed]
-        if not listed:
+        self.files = FileList()
+        labels, splits = [], []
+        for file, label, split in self._listed_in(path) if path.is_file() else self._found_in(path):
+            self.files.append(file)
+            labels.append(sys.intern(label))  # of a million equal labels one is in memory
+            splits.append(split)
+        if not labels:
             raise DataError(f"{path}: no images in it; expected a folder of class folders ({', '.join(IMAGE_FILES)})")
         official = {
-            split: torch.tensor([number for number, (_, _, of) in enumerate(listed) if of == split])
+            split: torch.tensor([of == split for of in splits]).nonzero().flatten()
             for split in dict.fromkeys(SPLIT_NAMES.values())
-            if any(of == split for _, _, of in listed)
+            if split in splits
         }
-        if official and sum(map(len, official.values())) < len(listed):
-            stray = next(file for file, _, of in listed if not of)
-            raise DataError(f"{path}: some images belong to a split, but {stray} to none")
+        if official and "" in splits:
+            raise DataError(f"{path}: some images belong to a split, but {self.files[splits.index('')]} to none")
         self._examine(self.files[0])
         if len(self.files) * math.prod(self.shape) <= IN_MEMORY:
             self.images = self._on_disk(self.files).in_memory()
-        return [label for _, label, _ in listed], official
+        return labels, official
 
     def _examine(self, file: Path) -> None:
         """Take the shape of all images from the first."""
@@ -312,33 +329,27 @@ class Images(LabelledData):
                 self.channels = 1 if image.mode.startswith(("1", "L", "I", "F")) else 3
         self.shape = list(decode(file, self.channels, self.size).shape)
 
-    def _on_disk(self, files: list[Path], targets: Tensor | None = None) -> ImageFiles:
+    def _on_disk(self, files: FileList, targets: Tensor | None = None, index: Tensor | None = None) -> ImageFiles:
         channels, height, width = self.shape
-        return ImageFiles(files, channels, height, width, self._side, targets)
+        return ImageFiles(files, channels, height, width, self._side, targets, index)
 
-    def _found_in(self, folder: Path) -> list[tuple[Path, str, str]]:
+    def _found_in(self, folder: Path) -> Iterator[tuple[Path, str, str]]:
         """(file, label, split) for each image of a folder of class folders."""
         children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
         splits = {child.name.lower(): child for child in children}
         if "train" in splits:
-            return [
-                (file, label, SPLIT_NAMES[name])
-                for name, child in splits.items()
-                if name in SPLIT_NAMES
-                for file, label, _ in self._found_in(child)
-            ]
-        return [
-            (file, child.name, "")
-            for child in children
-            for file in sorted(child.rglob("*"))
-            if file.suffix.lower() in IMAGE_FILES
-        ]
+            for name, child in splits.items():
+                if name in SPLIT_NAMES:
+                    for file, label, _ in self._found_in(child):
+                        yield file, label, SPLIT_NAMES[name]
+        else:
+            for child in children:
+                for file in files_in(child, IMAGE_FILES):
+                    yield file, child.name, ""
 
-    def _listed_in(self, path: Path) -> list[tuple[Path, str, str]]:
+    def _listed_in(self, path: Path) -> Iterator[tuple[Path, str, str]]:
         """(file, label, split) for each line of a CSV file."""
-        text = decoded(path.read_bytes(), self.encoding, path)
-        listed: list[tuple[Path, str, str]] = []
-        reader = csv.reader(io.StringIO(text, newline=""))
+        reader = csv.reader(lines_of(path, self.encoding, newline=""))
         for row in reader:
             where = f"{path}:{reader.line_num}"
             if not row:
@@ -353,8 +364,7 @@ class Images(LabelledData):
                 raise DataError(f"{where}: there is no file {file}")
             if split and split.lower() not in SPLIT_NAMES:
                 raise DataError(f"{where}: the split is {split}, expected one of {', '.join(SPLIT_NAMES)}")
-            listed.append((file, label, SPLIT_NAMES.get(split.lower(), "")))
-        return listed
+            yield file, label, SPLIT_NAMES.get(split.lower(), "")
 
     def _fit_shape(self) -> None:
         """Bring images that are in memory to the wanted size and number of channels."""
@@ -383,16 +393,16 @@ class Images(LabelledData):
             )
         self.shape = shape
 
-    def identities(self) -> list[Any] | None:
-        """The content of each of your own files; those of a size of their own are not read."""
-        if not self.files:
+    def identities(self) -> Iterable[Hashable] | None:
+        """The size of each of your own files; of files of one size their ends, and of those that end alike all."""
+        if not len(self.files):
             return None
-        sizes = [file.stat().st_size for file in self.files]
-        common = {size for size, times in Counter(sizes).items() if times > 1}
-        return [
-            hashlib.sha256(file.read_bytes()).digest() if size in common else size
-            for file, size in zip(self.files, sizes, strict=True)
-        ]
+        known = np.fromiter((file.stat().st_size for file in self.files), np.int64, len(self.files))
+        for most in (TAIL, None):
+            _, group, times = np.unique(known, return_inverse=True, return_counts=True)
+            for number in np.flatnonzero(times[group] > 1).tolist():
+                known[number] = hash((int(known[number]), _digest(self.files[number], most)))
+        return known
 
     def fit(self, train: Tensor) -> None:
         """Learn the mean and spread of each channel."""
@@ -400,7 +410,7 @@ class Images(LabelledData):
             train = train[torch.randperm(len(train), generator=generator(0))[:10_000]]
         total = torch.zeros(3, self.in_channels, dtype=torch.float64)
         examples = self.examples(train)
-        for part in torch.arange(len(train)).split(256):
+        for part in torch.arange(len(train)).split(max(1, min(256, AT_ONCE // math.prod(self.shape)))):
             pixels = examples[part][0].double() / 255
             count = torch.full((self.in_channels,), pixels[:, 0].numel())
             total += torch.stack([count, pixels.sum((0, 2, 3)), pixels.square().sum((0, 2, 3))])
@@ -413,16 +423,16 @@ class Images(LabelledData):
         """Images in memory, or read as they are needed."""
         if self.images is not None:
             return Rows(self.images, self.labels, index)
-        return self._on_disk([self.files[number] for number in index.tolist()], self.labels[index])
+        return self._on_disk(self.files, self.labels, index)
 
-    def read_input(self, path: Path) -> tuple[Rows | ImageFiles, list[str]]:
+    def read_input(self, path: Path) -> tuple[Rows | ImageFiles, Names]:
         """An image file, or all images of a folder in the order of their paths."""
-        files = (
-            [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_FILES)
-        )
+        files = FileList()
+        for file in [path] if path.is_file() else files_in(path, IMAGE_FILES):
+            files.append(file)
         images = self._on_disk(files)
         fits = len(files) * math.prod(self.shape) <= IN_MEMORY
-        return Rows(images.in_memory()) if fits else images, [str(file) for file in files]
+        return Rows(images.in_memory()) if fits else images, files
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise, and augment in training; on the device, a whole batch at once."""
@@ -450,6 +460,14 @@ class Images(LabelledData):
         if self.jitter:
             images = jittered(images, self.jitter)
         return images
+
+
+def _digest(file: Path, most: int | None) -> bytes:
+    """Of the last bytes of a file, or of all."""
+    with file.open("rb") as content:
+        if most is not None:
+            content.seek(max(file.stat().st_size - most, 0))
+        return hashlib.file_digest(content, "sha256").digest()
 
 
 def _named(codes: list[int], names: list[str], folder: Path) -> list[str]:

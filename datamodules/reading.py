@@ -13,9 +13,8 @@ from torch.utils.data import Dataset
 
 from datamodules.base import Source
 from datamodules.download import DataError
-from datamodules.graphs import ranges
 from datamodules.questions import Book, Question, generated_facts, read_squad
-from datamodules.sampling import Splits
+from datamodules.sampling import Splits, ranges
 from datamodules.text_files import split_files
 from datamodules.tokenized import TokenizedData, at_least
 from datamodules.tokens import Ragged, Text, padding_of

@@ -39,6 +39,12 @@ def seed_globally(*seed: int) -> None:
     torch.manual_seed(number)
 
 
+def ranges(start: Tensor, length: Tensor) -> Tensor:
+    """The numbers `start[i], start[i] + 1, …`, `length[i]` of them, for one i after the other."""
+    before = length.cumsum(0) - length
+    return torch.arange(int(length.sum())) + torch.repeat_interleave(start - before, length)
+
+
 def _by_class(index: Tensor, labels: Tensor | None, seed: int) -> Tensor:
     """The indices in random order, one class after the other: dealt out in turn, every hand is stratified."""
     shuffled = index[torch.randperm(len(index), generator=generator(seed))]

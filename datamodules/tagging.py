@@ -14,8 +14,7 @@ from torch.utils.data import Dataset
 from datamodules.base import Source
 from datamodules.download import DataError
 from datamodules.entities import COLUMN_SUFFIXES, Sentence, Unit, cut_words, generated_names, read_sentences, usual_unit
-from datamodules.graphs import ranges
-from datamodules.sampling import Splits
+from datamodules.sampling import Splits, ranges
 from datamodules.text_files import split_files
 from datamodules.tokenized import TokenizedData, at_least
 from datamodules.tokens import Ragged, Text, padding_of
@@ -307,7 +306,7 @@ class Tagging(TokenizedData):
         self.entity_types = sorted({kind for counts in types.values() for kind in counts})
         self.known_entities = {name: counts.most_common(1)[0][0] for name, counts in types.items()}
         self.learn_tokenizer(
-            " ".join(sentence.text[start:end] for start, end in sentence.words) for sentence in sentences
+            [" ".join(sentence.text[start:end] for start, end in sentence.words) for sentence in sentences]
         )
 
     def examples(self, index: Tensor) -> TaggedExamples:

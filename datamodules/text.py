@@ -1,6 +1,8 @@
 """Texts that each belong to a class: reviews, questions, headlines, in Chinese as in English."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,12 +14,24 @@ from datamodules.base import LabelledData, Source, class_codes
 from datamodules.errors import DataError
 from datamodules.reviews import generated_reviews
 from datamodules.sampling import Splits, generator
-from datamodules.text_files import SUFFIXES, columns_of, read_lines, read_texts, split_files
+from datamodules.text_files import (
+    SUFFIXES,
+    Streamed,
+    Table,
+    columns_of,
+    is_large,
+    lines_table,
+    read_lines,
+    read_texts,
+    split_files,
+)
 from datamodules.tf_idf import learn_tf_idf
+from datamodules.token_cache import stored
 from datamodules.tokenized import TokenizedData, at_least
 from datamodules.tokens import UNKNOWN, Ragged
 
 MOST_FOR_TF_IDF = 20_000  # texts that the baseline learns from: enough for it, and a matter of seconds
+AT_ONCE = 1000  # texts that are cut into tokens together
 SENTIMENTS = {"0": "negative", "1": "positive"}
 
 
@@ -79,7 +93,7 @@ class TextClassification(LabelledData, TokenizedData):
     tf_idf, besides the classes.
 
     Your own files are CSV, TSV or JSON lines with a column of texts and one of labels: one file, or a folder with
-    train, val (or dev) and test.
+    train, val (or dev) and test. Where they are large, neither texts nor tokens are held in memory.
 
     Args:
         dataset: a known data set, or the path of a file or folder.
@@ -120,7 +134,7 @@ class TextClassification(LabelledData, TokenizedData):
         self.target = target
         self.header = header
         self.text_name = ""
-        self.texts: list[str] = []
+        self.texts: list[str] | Streamed = []
         self.labels: Tensor
         self.tokens: Ragged | None = None
         self.tf_idf: dict[str, Tensor] = {}
@@ -147,10 +161,9 @@ class TextClassification(LabelledData, TokenizedData):
             self.texts, labels = generated_reviews(self.num_reviews, seed=0)
         else:
             parts = self._read_published() if self.is_published else self._read_files()
-            self.texts, labels = [], []
-            for split, (texts, names) in parts.items():
+            self.texts, labels = _joined([texts for texts, _ in parts.values()]), []
+            for split, (_, names) in parts.items():
                 official[split] = torch.arange(len(labels), len(labels) + len(names))
-                self.texts += texts
                 labels += names
             if not {*official} <= {"train", "val", "test"}:
                 official = {}  # the parts are not splits
@@ -163,7 +176,7 @@ class TextClassification(LabelledData, TokenizedData):
             )
         return Source(len(labels), self.labels, official)
 
-    def _read_published(self) -> dict[str, tuple[list[str], list[str]]]:
+    def _read_published(self) -> dict[str, tuple[list[str] | Streamed, list[str]]]:
         folder = self._published_folder()
         _, files, encoding = PUBLISHED_TEXTS[self.dataset]
         if self.dataset == "MR":
@@ -178,29 +191,25 @@ class TextClassification(LabelledData, TokenizedData):
         names = SENTIMENTS
         if self.dataset == "THUCNews":
             names = {str(number): name for number, name in enumerate(read_lines(folder / "class.txt", encoding))}
-        parts = {}
+        parts: dict[str, tuple[list[str] | Streamed, list[str]]] = {}
         for split, file in files.items():
             table = read_texts(folder / file, encoding)
             text, target = columns_of(table, None, None)
             parts[split] = (table.column(text), [names[cell] for cell in table.column(target)])
         return parts
 
-    def _read_files(self) -> dict[str, tuple[list[str], list[str]]]:
+    def _read_files(self) -> dict[str, tuple[list[str] | Streamed, list[str]]]:
         files = split_files(self.path, SUFFIXES) if self.path.is_dir() else {"": self.path}
-        parts = {}
+        large = is_large(files.values())
+        parts: dict[str, tuple[list[str] | Streamed, list[str]]] = {}
         header, text, target = self.header, self.text, self.target
         for split, file in sorted(files.items(), key=lambda item: item[0] != "train"):
-            table = read_texts(file, self.encoding, header)
+            table = read_texts(file, self.encoding, header, large)
             text, target = columns_of(table, text, target)  # what the training file's are, the others' have to be
             header = table.names != [str(number) for number in range(len(table.names))]
             if not self.restored:
                 self.text_name = text
-            labels = [label.strip() for label in table.column(target)]
-            if "" in labels:
-                where = f"{file}:{table.lines[labels.index('')]}"
-                missing = f"in {labels.count('')} of {len(labels)} rows"
-                raise DataError(f"{where}: the label is missing (column {target}, {missing})")
-            parts[split] = (table.column(text), labels)
+            parts[split] = (Streamed([(table, text)]) if large else table.column(text), _labels(table, target))
         return parts
 
     def check(self, source: Source, splits: Splits) -> None:
@@ -208,27 +217,37 @@ class TextClassification(LabelledData, TokenizedData):
         super().check(source, splits)
         empty = sum(not text.strip() for text in self.texts)
         if empty:
-            self.note(f"{self.dataset}: {empty} of {len(self.texts)} texts are empty")
+            self.note(f"{self.dataset}: {empty} of {source.size} texts are empty")
 
-    def identities(self) -> list[str]:
+    def identities(self) -> list[str] | Streamed:
         """The texts."""
         return self.texts
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, if it is not a pretrained model's, and the baseline."""
-        self.learn_tokenizer([self.texts[number] for number in train.tolist()])
+        self.learn_tokenizer(_Chosen(self.texts, train))
         self.tokens = self.encoded(self.texts)
         if len(train) > MOST_FOR_TF_IDF:
             train = train[torch.randperm(len(train), generator=generator(0))[:MOST_FOR_TF_IDF]].sort().values
         self.tf_idf = learn_tf_idf(self.tokens, self.labels, train, self.num_tokens, len(self.class_names))
 
-    def encoded(self, texts: Sequence[str]) -> Ragged:
+    def encoded(self, texts: list[str] | Streamed) -> Ragged:
         """Token numbers of texts; a text without any token becomes one unknown token."""
+        if isinstance(texts, Streamed):
+            return stored(
+                self._sequences(texts), [*texts.key, self.encoding, self.tokenizer_json, str(self.max_length)]
+            )
+        return Ragged(self._sequences(texts))
+
+    def _sequences(self, texts: Iterable[str]) -> Iterator[list[int]]:
         tokenizer = self.built_tokenizer
         tokenizer.enable_truncation(self.max_length)
         unknown = tokenizer.token_to_id(UNKNOWN)
         instead = [self.padding if unknown is None else unknown]
-        return Ragged([encoding.ids or instead for encoding in tokenizer.encode_batch_fast(list(texts))])
+        rest = iter(texts)
+        while some := list(islice(rest, AT_ONCE)):
+            for encoding in tokenizer.encode_batch_fast(some):
+                yield encoding.ids or instead
 
     def examples(self, index: Tensor) -> TextExamples:
         """Texts with their classes."""
@@ -236,19 +255,53 @@ class TextClassification(LabelledData, TokenizedData):
             self.tokens = self.encoded(self.texts)
         return TextExamples(self.tokens, self.padding, self.labels, index)
 
-    def read_input(self, path: Path) -> tuple[TextExamples, list[str]]:
+    def read_input(self, path: Path) -> tuple[TextExamples, list[str] | Streamed]:
         """Texts of a file: of its column of texts, or of its lines if it is plain text; each is its own name."""
         name = path.name.removesuffix(".gz")
-        plain = read_lines(path, self.encoding) if not name.endswith((".csv", ".tsv", ".jsonl", ".json")) else []
-        if plain and not all("\t" in line for line in plain):
-            texts = plain
+        large = path.is_file() and is_large([path])
+        is_table = name.endswith((".csv", ".tsv", ".jsonl", ".json"))
+        table = None if is_table else lines_table(path, self.encoding, large)
+        if table is None or all("\t" in line for _, (line,) in table):
+            table = read_texts(path, self.encoding, self.header, large)
+        chosen = self.text if self.text is not None else self.text_name
+        if len(table.names) == 1:
+            column = table.names[0]
+        elif str(chosen) in table.names or self.text is not None:
+            column = table.called(chosen, "--data.text")
         else:
-            table = read_texts(path, self.encoding, self.header)
-            chosen = self.text if self.text is not None else self.text_name
-            if len(table.names) == 1:
-                texts = table.column(table.names[0])
-            elif str(chosen) in table.names or self.text is not None:
-                texts = table.column(table.called(chosen, "--data.text"))
-            else:
-                texts = table.column(columns_of(table, None, None)[0])
+            column = columns_of(table, None, None)[0]
+        texts = Streamed([(table, column)]) if large else table.column(column)
         return TextExamples(self.encoded(texts), self.padding), texts
+
+
+class _Chosen:
+    """The texts at some positions, in ascending order."""
+
+    def __init__(self, texts: Iterable[str], index: Tensor) -> None:
+        self.texts = texts
+        self.chosen = torch.zeros(int(index.max()) + 1, dtype=torch.bool).index_fill_(0, index, True).numpy()
+
+    def __iter__(self) -> Iterator[str]:
+        return compress(self.texts, self.chosen)
+
+
+def _joined(parts: list[list[str] | Streamed]) -> list[str] | Streamed:
+    large = [part for part in parts if isinstance(part, Streamed)]
+    if large:
+        return Streamed([column for part in large for column in part.columns])
+    return [text for part in parts for text in part]
+
+
+def _labels(table: Table, target: str) -> list[str]:
+    """The labels of a table; each is in memory once, however often it is given.
+
+    Raises:
+        DataError: one is missing.
+    """
+    place = table.names.index(target)
+    labels = [sys.intern(row[place].strip()) for _, row in table]
+    if "" in labels:
+        line, _ = next(islice(table, labels.index(""), None))
+        missing = f"in {labels.count('')} of {len(labels)} rows"
+        raise DataError(f"{table.path}:{line}: the label is missing (column {target}, {missing})")
+    return labels

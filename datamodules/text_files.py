@@ -1,23 +1,31 @@
 """Texts and their labels from files: CSV, TSV, JSON lines, or plain text with an example on each line."""
 
+import codecs
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from datamodules.base import decoded
+from datamodules.base import not_text
 from datamodules.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
 LABEL_COLUMNS = ("label", "target", "class", "category", "sentiment", "标签", "类别", "情感")
 SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
-LONGEST_FIELD = 1 << 30  # characters; Python's csv stops at 131,072 by itself
+LONGEST_FIELD = 1 << 24  # characters: a quote that is never closed swallows no more; Python's csv stops at 131,072
+IN_MEMORY = 2**28  # bytes of files that are held in memory, where texts and tokens take four times as much
+PACKED = 4  # times smaller is a text in `.gz`, more or less
+SAMPLE = 1000  # rows of a large file by which its columns are told apart
+
+Row = tuple[int, list[str]]  # the line that it begins in, from 1, and a cell a column
 
 
 @dataclass
@@ -27,19 +35,27 @@ class Table:
     Args:
         path: of the file.
         names: of the columns; their positions, "0", "1", …, where the file has no names for them.
-        rows: a cell a column.
-        lines: where each row begins, from 1.
+        rows: all of them; the first ones of a large file.
+        again: reads all rows of a large file from its beginning.
     """
 
     path: Path
     names: list[str]
-    rows: list[list[str]]
-    lines: list[int]
+    rows: list[Row]
+    again: Callable[[], Iterator[Row]] | None = None
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.again() if self.again else iter(self.rows)
 
     def column(self, name: str) -> list[str]:
         """All cells of a column."""
         place = self.names.index(name)
-        return [row[place] for row in self.rows]
+        return [row[place] for _, row in self]
+
+    def distinct(self, name: str) -> int:
+        """How many different cells a column has among the rows that are in memory."""
+        place = self.names.index(name)
+        return len({row[place] for _, row in self.rows})
 
     def called(self, chosen: str | int, option: str) -> str:
         """The name of the column that a name or position means.
@@ -56,41 +72,99 @@ class Table:
             raise DataError(f"{option} {chosen}: {self.path} has no such column; it has {known}") from None
 
 
-def read_file(path: Path, encoding: str) -> str:
-    """The file's text; `.gz` is unpacked.
+class Streamed:
+    """Texts of files too large for memory: these are read again each time the texts are gone through.
+
+    Args:
+        columns: tables and the column of each, one after the other.
+    """
+
+    def __init__(self, columns: list[tuple[Table, str]]) -> None:
+        self.columns = columns
+
+    def __iter__(self) -> Iterator[str]:
+        for table, name in self.columns:
+            place = table.names.index(name)
+            for _, row in table:
+                yield row[place]
+
+    def __len__(self) -> int:
+        return self._size
+
+    @cached_property
+    def _size(self) -> int:
+        return sum(1 for _ in self)
+
+    @property
+    def key(self) -> list[str]:
+        """What the texts depend on: other content has another key."""
+        files = [(table.path.resolve(), table.path.stat(), table.names, name) for table, name in self.columns]
+        return [f"{path} {stat.st_size} {stat.st_mtime_ns} {names} {name}" for path, stat, names, name in files]
+
+
+def lines_of(path: Path, encoding: str, newline: str = "\n") -> Iterator[str]:
+    """The lines of a file, with their ends; `.gz` is unpacked.
+
+    Args:
+        path: the file.
+        encoding: of the file.
+        newline: what ends a line, as for `open`.
 
     Raises:
-        DataError: it is empty, damaged, or not text in that encoding.
+        DataError: it is empty, damaged, or not text in that encoding; damage may be found while the lines are read.
     """
     if path.is_dir():
         raise DataError(f"{path}: expected a file, found a folder")
+    blank = True
     try:
-        with pa.input_stream(str(path)) as stream:
-            content = stream.read()
+        with pa.input_stream(str(path)) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as text:
+            for number, line in enumerate(text):
+                line = line if number else line.removeprefix("\ufeff")
+                blank = blank and not line.strip()
+                yield line
+    except UnicodeDecodeError:
+        raise _bad_byte(path, encoding) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    text = decoded(content, encoding, path)
-    if not text.strip():
+    if blank:
         raise DataError(f"{path}: the file is empty")
-    return text
 
 
-def read_texts(path: Path, encoding: str, header: bool | None = None) -> Table:
+def _bad_byte(path: Path, encoding: str) -> DataError:
+    """What to say of the first byte that is not text; a reader of blocks knows its place only within its own."""
+    decoder, end = codecs.getincrementaldecoder(encoding)(), 0
+    with pa.input_stream(str(path)) as stream:
+        while True:
+            block = stream.read(1 << 20)
+            end += len(block)
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                return not_text(path, end - len(error.object) + error.start, error.object[error.start], encoding)
+            assert block, f"{path}: is text after all"
+
+
+def read_texts(path: Path, encoding: str, header: bool | None = None, large: bool = False) -> Table:
     """Read a table of texts; the format follows from the name: JSON lines, CSV, or else columns parted by tabs.
 
     Args:
         path: the file.
         encoding: of the file.
         header: whether the first row names the columns; None to find out. JSON lines have names anyway.
+        large: keep only the first rows in memory, and read the others as they are needed.
 
     Raises:
         DataError: the file is empty, not text in that encoding, ragged, or not JSON (with the line).
     """
-    text = read_file(path, encoding)
     name = path.name.removesuffix(".gz")
     if name.endswith((".jsonl", ".json")):
-        return _json_lines(text, path)
-    rows = _csv_rows(text, path, ",") if name.endswith(".csv") else _tab_rows(text, path)
+        header = True
+        read = _json_rows
+    elif name.endswith(".csv"):
+        read = _csv_rows
+    else:
+        read = _quoted_rows if _is_quoted(path, encoding) else _tab_rows
+    rows = list(islice(read(path, encoding), SAMPLE if large else None))
     width = len(rows[0][1])
     if header is None:
         header = has_header([row for _, row in rows])
@@ -102,7 +176,8 @@ def read_texts(path: Path, encoding: str, header: bool | None = None) -> Table:
         rows = rows[1:]
     if not rows:
         raise DataError(f"{path}: a header and no rows")
-    return Table(path, names, [row for _, row in rows], [line for line, _ in rows])
+    skipped = int(header)
+    return Table(path, names, rows, (lambda: islice(read(path, encoding), skipped, None)) if large else None)
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
@@ -127,51 +202,58 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _csv_rows(text: str, path: Path, delimiter: str) -> list[tuple[int, list[str]]]:
-    first = text.lstrip().split("\n", 1)[0]
-    if delimiter == "," and first.count(";") > 0 == first.count(","):
-        delimiter = ";"
+def _csv_rows(path: Path, encoding: str, delimiter: str = "") -> Iterator[Row]:
+    if not delimiter:
+        first = next((line for line in lines_of(path, encoding) if line.strip()), "")
+        delimiter = ";" if first.count(";") > 0 == first.count(",") else ","
     csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[tuple[int, list[str]]] = []
+    reader = csv.reader(lines_of(path, encoding, newline=""), delimiter=delimiter, strict=True)
+    return _even(_numbered(reader, path), path)
+
+
+def _numbered(reader: Any, path: Path) -> Iterator[Row]:
     line = 1
     try:
         for row in reader:
             if row:
-                rows.append((line, row))
+                yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{path}:{line}: not CSV ({error}); a quote within a quoted field is doubled") from None
-    return _even(rows, path)
 
 
-def _tab_rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
-    """Rows of a file with tabs, in which a quote is mostly a quote; a spreadsheet's quoted fields are read, too."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    plain = [(number, line.split("\t")) for number, line in enumerate(lines, start=1) if line.strip()]
-    if '"' in text:
-        try:
-            rows = _csv_rows(text, path, "\t")
-        except DataError:
-            return _even(plain, path)
-        if not any("\t" in cell for _, row in rows for cell in row):  # a lone quote would have swallowed whole rows
-            return rows
-    return _even(plain, path)
+def _quoted_rows(path: Path, encoding: str) -> Iterator[Row]:
+    return _csv_rows(path, encoding, "\t")
 
 
-def _even(rows: list[tuple[int, list[str]]], path: Path) -> list[tuple[int, list[str]]]:
-    width = len(rows[0][1])
+def _tab_rows(path: Path, encoding: str) -> Iterator[Row]:
+    lines = (line.replace("\r\n", "\n").removesuffix("\n") for line in lines_of(path, encoding))
+    return _even(((number, line.split("\t")) for number, line in enumerate(lines, start=1) if line.strip()), path)
+
+
+def _is_quoted(path: Path, encoding: str) -> bool:
+    """Whether a file with tabs has a spreadsheet's quoted fields; elsewhere a quote is mostly a quote."""
+    if not any('"' in line for line in lines_of(path, encoding)):
+        return False
+    try:  # a lone quote would swallow whole rows
+        return not any("\t" in cell for _, row in _quoted_rows(path, encoding) for cell in row)
+    except DataError:
+        return False
+
+
+def _even(rows: Iterator[Row], path: Path) -> Iterator[Row]:
+    width = 0
     for line, row in rows:
+        width = width or len(row)
         if len(row) != width:
             raise DataError(f"{path}:{line}: expected {width} fields as in the first line, found {len(row)}")
-    return rows
+        yield line, row
 
 
-def _json_lines(text: str, path: Path) -> Table:
-    rows: list[list[str]] = []
-    lines: list[int] = []
+def _json_rows(path: Path, encoding: str) -> Iterator[Row]:
+    """A row of names, and one for each object."""
     names: list[str] = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines_of(path, encoding), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -183,13 +265,13 @@ def _json_lines(text: str, path: Path) -> Table:
             ) from None
         if not isinstance(row, dict):
             raise DataError(f'{where}: expected an object such as {{"text": …, "label": …}}, found {line.strip()[:40]}')
-        names = names or list(row)
+        if not names:
+            names = list(row)
+            yield number, names
         missing = [name for name in names if name not in row]
         if missing:
             raise DataError(f"{where}: has no {missing[0]}, as the first line has; it has {', '.join(row)}")
-        rows.append([_cell(row[name]) for name in names])
-        lines.append(number)
-    return Table(path, names, rows, lines)
+        yield number, [_cell(row[name]) for name in names]
 
 
 def _cell(value: Any) -> str:
@@ -218,7 +300,7 @@ def columns_of(table: Table, text: str | int | None, target: str | int | None) -
     text_name = text_name or _usual(table, TEXT_COLUMNS, but=target_name)
     target_name = target_name or _usual(table, LABEL_COLUMNS, but=text_name)
     if len(table.names) == 2:
-        _, many = sorted(table.names, key=lambda name: len(set(table.column(name))))  # labels recur, texts hardly do
+        _, many = sorted(table.names, key=table.distinct)  # labels recur, texts hardly do
         text_name = text_name or next((name for name in table.names if target_name not in (None, name)), many)
         target_name = target_name or next(name for name in table.names if name != text_name)
     if text_name is None or target_name is None:
@@ -238,8 +320,22 @@ def read_lines(path: Path, encoding: str) -> list[str]:
     Raises:
         DataError: there are none, or it is not text in that encoding.
     """
-    lines = (line.strip() for line in read_file(path, encoding).split("\n"))
-    return [line for line in lines if line]
+    return lines_table(path, encoding).column("0")
+
+
+def lines_table(path: Path, encoding: str, large: bool = False) -> Table:
+    """The lines of a file that are not empty, as a table of one column; otherwise as `read_texts`."""
+
+    def read() -> Iterator[Row]:
+        lines = enumerate(lines_of(path, encoding), start=1)
+        return ((number, [line.strip()]) for number, line in lines if line.strip())
+
+    return Table(path, ["0"], list(islice(read(), SAMPLE if large else None)), read if large else None)
+
+
+def is_large(files: Iterable[Path]) -> bool:
+    """Whether files are too large together for what they hold to be kept in memory."""
+    return sum(file.stat().st_size * (PACKED if file.suffix == ".gz" else 1) for file in files) > IN_MEMORY
 
 
 def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

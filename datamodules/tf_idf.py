@@ -23,9 +23,8 @@ def learn_tf_idf(tokens: Ragged, labels: Tensor, train: Tensor, num_tokens: int,
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
-    rows = [tokens.values[start : start + size] for start, size in zip(*_places(tokens, train), strict=True)]
     ends = torch.cat([torch.zeros(1, dtype=torch.long), tokens.lengths[train].cumsum(0)])
-    values = torch.cat(rows)
+    values = tokens.joined(train)
     shape = (len(train), num_tokens)
     counts = csr_array((torch.ones(len(values)).numpy(), values.numpy(), ends.numpy()), shape=shape)
     counts.sum_duplicates()
@@ -40,10 +39,6 @@ def learn_tf_idf(tokens: Ragged, labels: Tensor, train: Tensor, num_tokens: int,
     weight[model.classes_] = coefficients
     bias[model.classes_] = intercepts
     return {"idf": torch.from_numpy(transformer.idf_).float(), "weight": weight, "bias": bias}
-
-
-def _places(tokens: Ragged, index: Tensor) -> tuple[list[int], list[int]]:
-    return tokens.start[index].tolist(), tokens.lengths[index].tolist()
 
 
 def tf_idf_logits(text: Text, tf_idf: dict[str, Tensor]) -> Tensor:

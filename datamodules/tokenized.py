@@ -66,7 +66,7 @@ class TokenizedData(DataModule):
         return self._built
 
     def learn_tokenizer(self, texts: Iterable[str]) -> None:
-        """Learn the tokenizer from texts of the training split, or load a pretrained model's."""
+        """Learn the tokenizer from texts of the training split, which may be gone through twice, or load a model's."""
         if self.tokenizer in self.learnable:
             tokenizer = new_tokenizer(self.tokenizer, texts, self.vocab_size)
         else:

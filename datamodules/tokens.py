@@ -1,5 +1,6 @@
 """Text as token numbers: tokenizers, and many sequences of different lengths end to end in one tensor."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from tokenizers.decoders import WordPiece as WordPieceDecoder
 from torch import Tensor
 
 from datamodules.download import DataError
+from datamodules.sampling import ranges
 
 PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"
 
@@ -40,21 +42,33 @@ class Ragged:
         sequences: of token numbers.
     """
 
-    def __init__(self, sequences: Sequence[Sequence[int]]) -> None:
-        self.lengths = torch.tensor([len(sequence) for sequence in sequences], dtype=torch.long)
+    def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
+        lengths, flat = array("i"), array("i")
+        for sequence in sequences:
+            lengths.append(len(sequence))
+            flat.extend(sequence)
+        self.lengths = torch.from_numpy(np.array(lengths, np.int64))
         self.start = self.lengths.cumsum(0) - self.lengths
-        flat = np.fromiter((token for sequence in sequences for token in sequence), np.int32, int(self.lengths.sum()))
-        self.values = torch.from_numpy(flat)
+        self.values = torch.from_numpy(np.array(flat, np.int32))
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def taken(self, places: Tensor) -> Tensor:
+        """The tokens at these places."""
+        return self.values[places]
+
+    def joined(self, index: Tensor) -> Tensor:
+        """The sequences at these positions, end to end."""
+        return self.taken(ranges(self.start[index], self.lengths[index]))
 
     def padded(self, index: Tensor, padding: int) -> Text:
         """The sequences at these positions side by side, in one indexing operation."""
         lengths = self.lengths[index]
         places = torch.arange(max(int(lengths.max()), 1))
-        rows = (self.start[index][:, None] + places).clamp(max=max(len(self.values) - 1, 0))  # (B, T)
-        ids = self.values[rows].long().masked_fill_(places >= lengths[:, None], padding)
+        missing = places >= lengths[:, None]  # (B, T)
+        rows = (self.start[index][:, None] + places).masked_fill_(missing, 0)
+        ids = self.taken(rows).long().masked_fill_(missing, padding)
         return Text(ids, lengths)
 
 
@@ -66,7 +80,7 @@ def new_tokenizer(kind: str, texts: Iterable[str], vocab_size: int, min_frequenc
     Args:
         kind: `words`, whole words; or `wordpiece`, which cuts rare words into pieces and frames a text with
             [CLS] and [SEP], as BERT wants it (Devlin et al. 2019, https://arxiv.org/abs/1810.04805).
-        texts: of the training split.
+        texts: of the training split; gone through twice for `wordpiece`.
         vocab_size: most tokens, the special ones included.
         min_frequency: a word (or a pair of pieces) seen less often is not learned.
     """
@@ -76,7 +90,6 @@ def new_tokenizer(kind: str, texts: Iterable[str], vocab_size: int, min_frequenc
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = [PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END]
     kinds = {"words": trainers.WordLevelTrainer, "wordpiece": trainers.WordPieceTrainer}
-    texts = list(texts)
     first = [*special, *_continuations(tokenizer, texts)] if kind == "wordpiece" else special
     trainer = kinds[kind](vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=first, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)

@@ -12,6 +12,7 @@ import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
+from callbacks.checkpoint_file import write_checkpoint
 from scripts.cli import trained as cli
 from scripts.cli.build import Built, build, quiet
 from scripts.cli.options import class_at, parse
@@ -124,7 +125,7 @@ def test_predicts_the_same_before_and_after_it_is_saved(trained):
     path = folder / "checkpoints" / "again.ckpt"
     checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["state_dict"] = first.model.state_dict()
-    torch.save(checkpoint, path)
+    write_checkpoint(checkpoint, path)
     second = cli.load(str(path), None, [])
     path.unlink()
     data = first.data

@@ -23,7 +23,6 @@ from scripts.cli.recipes import Config, Request
 from scripts.cli.resume import differences, refuse_changes
 from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, release, write_json, write_whole
 
-
 MENDED = (UsageError, DataError, NonFiniteError, DiskFullError)  # what a user can mend while a run goes on
 
 

@@ -67,7 +67,7 @@ def written(data: TextClassification, ids: list[int]) -> list[str]:
         ("bare.txt", tsv_text(examples(), header="").encode(), {"target": 1}),
         ("spreadsheet.tsv", csv_text(examples(), "text\tlabel\n", "\t").encode(), {}),
         ("table.jsonl", jsonl_text(examples()).encode(), {}),
-        ("packed.jsonl.gz", gzip.compress(jsonl_text(examples()).encode()), {}),
+        ("packed.jsonl.gz", gzip.compress(jsonl_text(examples()).encode(), mtime=0), {}),
         ("中文.csv", csv_text(examples()).encode("gb18030"), {"encoding": "gb18030"}),
         ("windows.csv", b"\xef\xbb\xbf" + csv_text(examples()).replace("\n", "\r\n").encode(), {}),
         ("no end.tsv", tsv_text(examples()).strip("\n").encode(), {}),
@@ -237,7 +237,7 @@ ROWS = "".join(f"text number {number},{number % 2}\n" for number in range(20))
         ("t.jsonl", b'{"text": "a", "label": 1}\n{"text": "b"\n', [":2:", "not JSON"]),
         ("t.jsonl", b'{"text": "a", "label": 1}\n["b", 1]\n', [":2:", "expected an object"]),
         ("t.jsonl", b'{"text": "a", "label": 1}\n{"text": "b"}\n', [":2:", "has no label", "it has text"]),
-        ("t.csv.gz", gzip.compress(ROWS.encode() * 50)[:80], ["cannot be read"]),
+        ("t.csv.gz", gzip.compress(ROWS.encode() * 50, mtime=0)[:80], ["cannot be read"]),
         ("t.csv.gz", b"not packed", ["cannot be read"]),
     ],
 )

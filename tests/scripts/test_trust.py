@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from callbacks.checkpoint_file import write_checkpoint
 from scripts import test as testing
 from scripts.cli import trust
 from scripts.cli.recipes import RECIPES
@@ -290,7 +291,7 @@ def test_a_checkpoint_imports_nothing_that_was_not_allowed(
         content["model"]["init_args"]["optimizer"] = {"class_path": "theirs.Mine", "init_args": {"lr": 1.0}}
     else:
         content["trainer"]["callbacks"] = [{"class_path": "theirs.Watch"}]
-    torch.save(trained | {"config": content}, theirs / "x.ckpt")
+    write_checkpoint(trained | {"config": content}, theirs / "x.ckpt")
     for script, more in ((testing.main, []), (predict, ["--input", str(theirs)])):
         line = refused(capsys, "--checkpoint", str(theirs / "x.ckpt"), *more, script=script)
         assert re.search(r"add --allow theirs\.\w+$", line.strip())
@@ -304,7 +305,7 @@ def test_a_checkpoint_calls_nothing_that_is_no_model(
 ) -> None:
     content = yaml.safe_load(yaml.safe_dump(trained["config"]))
     content[part] = {"class_path": name, "init_args": {}}
-    torch.save(trained | {"config": content}, tmp_path / "x.ckpt")
+    write_checkpoint(trained | {"config": content}, tmp_path / "x.ckpt")
     assert name in refused(capsys, "--checkpoint", str(tmp_path / "x.ckpt"), script=testing.main)
 
 
@@ -325,7 +326,7 @@ def test_a_malicious_checkpoint_is_refused_and_has_not_run(
     if forced:
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     file = tmp_path / "best.ckpt"
-    torch.save(trained | {"more": Malicious(tmp_path / "it ran")}, file)
+    write_checkpoint(trained | {"more": Malicious(tmp_path / "it ran")}, file)
     for script, more in ((testing.main, []), (predict, ["--input", str(tmp_path)])):
         line = refused(capsys, "--checkpoint", str(file), *more, script=script)
         assert line.startswith(f"error: --checkpoint {file}: ")

@@ -1,0 +1,68 @@
+"""Token numbers of texts too large for memory: written to a file once, and read from it as they are needed."""
+
+import array
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from callbacks.whole_file import whole_file
+from datamodules.base import DATA_FOLDER
+from datamodules.tokens import Ragged
+
+
+class StoredRagged(Ragged):
+    """Sequences of different lengths, end to end in a file.
+
+    Args:
+        path: of the file: all tokens, the length of each sequence, and the number of sequences, all int32.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        size = path.stat().st_size // 4
+        count = int(np.fromfile(path, np.int32, offset=4 * (size - 1))[0])
+        self.num_values = size - 1 - count
+        lengths = np.fromfile(path, np.int32, count, offset=4 * self.num_values)
+        self.lengths = torch.from_numpy(lengths).long()
+        self.start = self.lengths.cumsum(0) - self.lengths
+
+    def taken(self, places: Tensor) -> Tensor:
+        """The tokens at these places; mapped anew each time, so that what was read before does not pile up."""
+        mapped = np.memmap(self.path, np.int32, mode="r", shape=(max(self.num_values, 1),))
+        return torch.from_numpy(mapped[places.numpy()])
+
+
+def cache_folder() -> Path:
+    """Where tokens are kept: beside the published data sets, or elsewhere if nothing can be written there."""
+    folder = DATA_FOLDER / "tokens"
+    above = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return folder if os.access(above, os.W_OK) else Path(tempfile.gettempdir()) / f"tokens-{os.getuid()}"
+
+
+def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagged:
+    """The sequences, from a file that the first of several processes writes.
+
+    Args:
+        sequences: gone through only if there is no such file.
+        key: what they depend on.
+    """
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hashlib.sha256(repr(list(key)).encode()).hexdigest()[:32]}.int32"
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            lengths = array.array("i")
+            with whole_file(path) as file:
+                for sequence in sequences:
+                    file.write(array.array("i", sequence).tobytes())
+                    lengths.append(len(sequence))
+                file.write(lengths.tobytes())
+                file.write(array.array("i", [len(lengths)]).tobytes())
+    return StoredRagged(path)
