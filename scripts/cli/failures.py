@@ -1,6 +1,8 @@
 """What a run says when it fails: its cause, once, in one of its processes."""
 
+import errno
 import re
+import shutil
 import sys
 import time
 import traceback
@@ -12,6 +14,7 @@ from typing import Any, NoReturn
 import torch
 from lightning.pytorch import Trainer
 
+from callbacks.checkpoint_file import DiskFullError
 from callbacks.checkpoints import NonFiniteError
 from datamodules.errors import DataError
 from scripts.cli.errors import UsageError
@@ -40,6 +43,13 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
         if trainer.world_size == 1 or isinstance(error, NonFiniteError):  # all processes have agreed on that one
             raise
         fail(trainer, folder, " ".join(str(error).split()), error)
+    except OSError as error:
+        if error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):  # what is logged found no room, either
+            free = shutil.disk_usage(folder).free
+            raise DiskFullError(
+                f"{folder}: the disk is full: {free / 1e6:,.1f} MB are free; the checkpoints are kept"
+            ) from None
+        raise
     except torch.OutOfMemoryError as error:
         size = config.data.batch_size
         smaller = f"; try --data.batch_size {max(1, size // 2)}" if size else ""
@@ -59,7 +69,7 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
                 error,
             )
         if trainer.world_size > 1 and LOST.search(text):
-            fall_silent(folder)
+            fall_silent(trainer, folder)
         if trainer.world_size == 1:
             raise
         fail(trainer, folder, None, error)
@@ -91,13 +101,16 @@ def fail(trainer: Trainer, folder: Path, line: str | None, error: Exception) -> 
     if trainer.world_size > 1:
         with suppress(OSError):
             (folder / f".failed-{trainer.global_rank}").touch()
+        for process in getattr(trainer.strategy.launcher, "procs", []):
+            process.kill()  # they wait for this one, in vain, and have nothing to save
     raise SystemExit(1) from None
 
 
-def fall_silent(folder: Path) -> NoReturn:
+def fall_silent(trainer: Trainer, folder: Path) -> NoReturn:
     """End because another process is gone; say so if that one has not said why."""
     began = time.time()
-    while time.time() - began < PATIENCE:
+    started = getattr(trainer.strategy.launcher, "procs", [])
+    while time.time() - began < PATIENCE and not any((process.poll() or 0) < 0 for process in started):
         if any(file.stat().st_mtime > began - 60 for file in folder.glob(".failed-*")):
             raise SystemExit(1) from None
         time.sleep(0.1)

@@ -13,6 +13,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from scripts.cli.errors import UsageError
@@ -82,6 +83,7 @@ def agree(trainer: Trainer, decide: Callable[[], T]) -> T:
     """
 
     def joined() -> tuple[T | None, Exception | None]:
+        join_again(strategy)
         strategy.setup_environment()
         answer: tuple[T | None, Exception | None] = (None, None)
         if strategy.is_global_zero:
@@ -97,6 +99,28 @@ def agree(trainer: Trainer, decide: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return value  # type: ignore[return-value]
+
+
+def join_again(strategy: Strategy) -> None:
+    """Join the processes that torchrun has started a second time, under names of their own.
+
+    Its store outlives them, and would hand out the addresses of those that are gone (torch 2.14).
+    """
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if not isinstance(strategy, DDPStrategy) or restarts == "0" or distributed.is_initialized():
+        return
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return
+    world_size, timeout = int(os.environ["WORLD_SIZE"]), strategy._timeout or distributed.default_pg_timeout
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(address, port, world_size, is_master=False, timeout=timeout)  # type: ignore[attr-defined]
+    distributed.init_process_group(
+        strategy._get_process_group_backend(),
+        store=distributed.PrefixStore(f"restart_{restarts}", store),  # type: ignore[attr-defined]
+        rank=int(os.environ["RANK"]),
+        world_size=world_size,
+        timeout=timeout,
+    )
 
 
 def job() -> str | None:
