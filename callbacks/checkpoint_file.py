@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -121,10 +122,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except CheckpointError as error:
         if "checksum, is missing" not in str(error):
             raise
-        checkpoint = _loaded(path)  # whole, though without our seal: what is it?
-        if isinstance(checkpoint, dict) and "state_dict" not in checkpoint:
-            raise CheckpointError("holds bare weights, not a checkpoint that scripts/fit.py saved") from None
-        raise
+        with suppress(CheckpointError):  # whole, though without our seal: what is it?
+            content = _loaded(path)
+            if isinstance(content, dict) and "state_dict" not in content:
+                error = CheckpointError("holds bare weights, not a checkpoint that scripts/fit.py saved")
+        raise error from None
     checkpoint = _loaded(path)
     if checkpoint["format"] > FORMAT:
         raise CheckpointError(
