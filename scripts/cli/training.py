@@ -36,6 +36,13 @@ def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
         SystemExit: with status 2, after one line on the screen, if the request cannot be met; with 128 and the
             signal's number, if a signal ended it.
     """
+    try:
+        return _fit(request, debug)
+    finally:
+        release()
+
+
+def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
     quiet()
     with one_line_errors(debug, (ValueError, OSError)):
         parser, config = parse(request)
@@ -67,7 +74,6 @@ def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
         leave(stopped, trainer, folder)
     finally:
         best.signals.uninstall()
-        release()
     wait_for_others(trainer)
     return results
 
