@@ -1,0 +1,85 @@
+"""N processes train as one does, test as one does, and predict in the order of the input."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from callbacks.checkpoint_file import read_checkpoint
+from scripts.cli.recipes import ROOT
+
+pytestmark = pytest.mark.long
+
+# Without dropout, which each process draws for itself, and without batch statistics. Losses are means over examples,
+# tokens, words and answers; the last batch of a test is odd, so that one process has more of it.
+CASES = {
+    "mlp": ["--data.batch_size", "31", "--model.dropout", "0"],
+    "linear_regression": [],
+    "transformer": ["--data.batch_size", "7", "--model.dropout", "0", "--trainer.gradient_clip_val", "null"],
+    "bert_ner": ["--data.batch_size", "9", "--model.dropout", "0"],
+    "bert_qa": ["--data.batch_size", "5"],
+}
+SHORT = [
+    *("--trainer.max_steps", "6", "--trainer.accelerator", "cpu", "--trainer.precision", "32"),
+    *(
+        "--trainer.limit_val_batches",
+        "3",
+        "--trainer.limit_test_batches",
+        "3",
+        "--trainer.enable_progress_bar",
+        "false",
+    ),
+    *("--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "0.05", "--model.schedule", "constant"),
+    *("--model.warmup", "0"),
+]
+
+
+def run(script: str, *words: str) -> None:
+    """Run a script, which has to succeed."""
+    variables = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "scripts" / script), *words]
+    ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_train_and_test_as_one(name: str, tmp_path: Path) -> None:
+    for devices in ("1", "2"):
+        logs = str(tmp_path / devices)
+        run("fit.py", "--model", name, *SHORT, *CASES[name], "--trainer.devices", devices, "--logs", logs)
+    one, two = (tmp_path / devices / name / "version_0" for devices in ("1", "2"))
+    weights = [read_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"] for folder in (one, two)]
+    for key, weight in weights[0].items():
+        torch.testing.assert_close(
+            weights[1][key], weight, rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
+        )
+    scores = [json.loads((folder / "results.json").read_text()) for folder in (one, two)]
+    for part in ("test", "baseline"):
+        assert scores[0][part] == pytest.approx(scores[1][part], rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("rows", [5, 65])
+def test_two_processes_predict_in_the_order_of_the_input(rows: int, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    run(
+        "fit.py", "--model", "attention_rnn", "--trainer.max_steps", "2", "--logs", str(logs), "--data.batch_size", "32"
+    )
+    file = tmp_path / "texts.txt"
+    file.write_text("\n".join(f"it is number {number} and {'good ' * (number % 7)}" for number in range(rows)))
+    found = []
+    for devices in ("1", "2"):
+        output = tmp_path / f"{devices}.csv"
+        checkpoint = str(logs / "attention_rnn" / "version_0")
+        words = ["--checkpoint", checkpoint, "--input", str(file), "--output", str(output)]
+        run("predict.py", *words, "--trainer.devices", devices)
+        with output.open() as rows_of:
+            found.append(list(csv.DictReader(rows_of)))
+    assert [row["input"] for row in found[1]] == [row["input"] for row in found[0]]
+    assert [row["prediction"] for row in found[1]] == [row["prediction"] for row in found[0]]
+    for one, two in zip(*found, strict=True):
+        assert float(two["p_positive"]) == pytest.approx(float(one["p_positive"]), abs=1e-5)
