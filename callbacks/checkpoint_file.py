@@ -98,7 +98,7 @@ def verify(path: Path) -> None:
         file.seek(max(size - SEAL_SIZE, 0))
         seal = file.read()
         if not re.fullmatch(SEAL + rb"[0-9a-f]{64}", seal):
-            raise CheckpointError("not a whole checkpoint: its end, with the checksum, is missing")
+            raise CheckpointError("not a checkpoint, or only a part of one: its end, with the checksum, is missing")
         file.seek(0)
         found = hashlib.sha256()
         left = size - SEAL_SIZE - 2

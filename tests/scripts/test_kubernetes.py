@@ -41,11 +41,11 @@ def test_there_is_a_process_for_each_gpu():
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_a_pod_begins_a_run_and_goes_on_with_it_when_it_comes_back(name, torchrun):
-    script, *words = started(CONTAINERS[name], torchrun)
-    assert script == "scripts/fit.py"
+    dashes, script, *words = started(CONTAINERS[name], torchrun)
+    assert (dashes, script) == ("--", "scripts/fit.py")
     _, config = parse(resolve(words))
     assert config.logs == str(torchrun)
     run = torchrun / "resnet" / "version_0"
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints" / "last.ckpt").touch()
-    assert started(CONTAINERS[name], torchrun) == ["scripts/fit.py", "--resume", str(run)]
+    assert started(CONTAINERS[name], torchrun) == ["--", "scripts/fit.py", "--resume", str(run)]

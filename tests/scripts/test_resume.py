@@ -54,7 +54,7 @@ def flip(file: Path) -> None:
 
 
 DAMAGES = {
-    "truncated": (lambda file: file.write_bytes(file.read_bytes()[:-100]), "not a whole checkpoint"),
+    "truncated": (lambda file: file.write_bytes(file.read_bytes()[:-100]), "not a checkpoint, or only a part of one"),
     "empty": (lambda file: file.write_bytes(b""), "not a checkpoint: it is empty"),
     "text": (lambda file: file.write_text("no checkpoint"), "not a checkpoint"),
     "flipped": (flip, "damaged: its checksum does not match"),
