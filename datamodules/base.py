@@ -314,7 +314,8 @@ class DataModule(LightningDataModule):
             digest = hashlib.sha256()
             for index in self.splits or ():
                 digest.update(index.numpy().tobytes())
-            for identity in (None if self.is_embedded else self.identities()) or ():
+            known = None if self.is_embedded else self.identities()
+            for identity in () if known is None else known:
                 digest.update(identity if isinstance(identity, bytes) else repr(identity).encode())
             self._fingerprint = digest.hexdigest()
         return self._fingerprint

@@ -401,7 +401,8 @@ class Images(LabelledData):
         for most in (TAIL, None):
             _, group, times = np.unique(known, return_inverse=True, return_counts=True)
             for number in np.flatnonzero(times[group] > 1).tolist():
-                known[number] = hash((int(known[number]), _digest(self.files[number], most)))
+                both = known[number].tobytes() + _digest(self.files[number], most)
+                known[number] = int.from_bytes(hashlib.sha256(both).digest()[:8], "little", signed=True)
         return known
 
     def fit(self, train: Tensor) -> None:
