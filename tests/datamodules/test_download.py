@@ -2,12 +2,10 @@ import gzip
 import hashlib
 import io
 import socket
-import stat
 import tarfile
 import threading
 import time
 import urllib.request
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +18,7 @@ from datamodules import base, catalogue
 from datamodules.catalogue import Remote
 from datamodules.download import DataError, download, find_folder, unpack
 from datamodules.graphs import GraphClasses
+from tests.archives import zipped
 
 CONTENT = b"0123456789" * 5000
 
@@ -188,18 +187,6 @@ def test_two_that_download_at_once_make_one_request(site: Site, tmp_path: Path) 
         thread.join()
     assert found == [CONTENT, CONTENT]
     assert site.requests == ["/file.bin"]
-
-
-def zipped(names: dict[str, bytes], link: str | None = None) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in names.items():
-            archive.writestr(name, content)
-        if link:
-            member = zipfile.ZipInfo("link")
-            member.external_attr = (stat.S_IFLNK | 0o777) << 16
-            archive.writestr(member, link)
-    return packed.getvalue()
 
 
 def tarred(names: dict[str, bytes], link: str | None = None, kind: bytes = tarfile.SYMTYPE) -> bytes:

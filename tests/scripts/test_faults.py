@@ -5,11 +5,9 @@ import ctypes
 import io
 import json
 import os
-import stat
 import subprocess
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from datamodules import base
 from datamodules.catalogue import Remote
 from scripts.cli.recipes import RECIPES
 from scripts.fit import main as fit
+from tests.archives import zipped
 
 ROOT = RECIPES.parents[1]
 
@@ -103,15 +102,7 @@ MUTAG = {
 
 def packed(link: str | None = None, **more: bytes) -> bytes:
     """The archive of MUTAG, with further members and a link perhaps."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, text in (MUTAG | more).items():
-            archive.writestr(name, text)
-        if link:
-            member = zipfile.ZipInfo("MUTAG/link")
-            member.external_attr = (stat.S_IFLNK | 0o777) << 16
-            archive.writestr(member, link)
-    return content.getvalue()
+    return zipped(MUTAG | more, link, at="MUTAG/link")
 
 
 def taped(**kind: Any) -> bytes:
