@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import torch
 from jsonargparse import Namespace
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -56,7 +57,10 @@ def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: floa
         model: one that has several optimizers steps them in turn, and each leaves out some of the weights.
         timeout: seconds without progress after which the watchdog ends a process; the network waits longer.
     """
-    several = options["devices"] not in (1, "1", [0], "auto") or options["num_nodes"] > 1
+    devices, cpu = options["devices"], str(options["accelerator"]) == "cpu"
+    if devices in ("auto", "-1", -1):  # all that there are, which on a CPU is one
+        devices = 1 if cpu else max(1, torch.cuda.device_count())
+    several = devices not in (1, "1", [0]) or options["num_nodes"] > 1
     if options["strategy"] == "ddp" or (options["strategy"] == "auto" and several):
         ddp: dict[str, Any] = {
             "find_unused_parameters": not model.automatic_optimization,

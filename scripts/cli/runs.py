@@ -89,6 +89,8 @@ def lock(folder: Path, job: str | None) -> None:
         file.seek(0)
         holder = file.read().partition("\n")[0]
         raise UsageError(f"{folder}: another run is at work there (process {holder})") from None
+    for told in folder.glob(".failed-*"):  # what an earlier end had to say
+        told.unlink()
     file.truncate(0)
     file.write(f"{os.getpid()}\n{job or ''}\n")
     file.flush()
