@@ -1,99 +1,26 @@
 """What every kind of data has in common: three sources, three splits, loaders, and a state that a checkpoint keeps."""
 
-import codecs
 import hashlib
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datamodules.catalogue import EMBEDDED, PUBLISHED
 from datamodules.download import DataError, download, find_folder, unpack
+from datamodules.examples import Examples, Loader, Names, Source
 from datamodules.sampling import Batches, Splits, cut, fold_of, seed_globally
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
-
-
-class Loader(DataLoader[Any]):
-    """A loader that goes on where a run was stopped: its sampler asks the trainer how far it is.
-
-    It asks when the first batch is wanted, and not when Lightning makes the iterator: then a resumed run does not know
-    yet how far it is, and processes that load ahead would begin with the wrong batch.
-    """
-
-    def __iter__(self) -> Any:
-        yield from super().__iter__()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the trainer's progress says it all."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to take over."""
-
-
-class Examples(Protocol):
-    """A split: indexed by a tensor of positions, it answers with a whole batch."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Tensor) -> Any: ...
-
-
-class Names(Protocol):
-    """Of examples: texts or paths, which need not be in memory."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[str] | Iterator[Path]: ...
-
-
-class Rows(Dataset[Any]):
-    """Examples held as tensors: a batch is one indexing operation.
-
-    Args:
-        inputs: (N, …)
-        targets: (N, …), or None where only predictions are wanted; then a batch is the inputs alone.
-        index: the rows that make this split; all of them by default.
-    """
-
-    def __init__(self, inputs: Tensor, targets: Tensor | None = None, index: Tensor | None = None) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.index = torch.arange(len(inputs)) if index is None else index
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, index: Tensor) -> Any:
-        rows = self.index[index]
-        return self.inputs[rows] if self.targets is None else (self.inputs[rows], self.targets[rows])
-
-
-@dataclass
-class Source:
-    """What a data set turned out to be when it was read.
-
-    Args:
-        size: number of examples.
-        labels: class index of each, where there are classes; splits are stratified by it.
-        official: the splits that the data set itself defines, any of train, val and test.
-        names: of the examples, for messages; their numbers by default.
-    """
-
-    size: int
-    labels: Tensor | None = None
-    official: dict[str, Tensor] = field(default_factory=dict)
 
 
 class DataModule(LightningDataModule):
@@ -445,105 +372,3 @@ class DataModule(LightningDataModule):
         """Batches of the user's input, in its order."""
         assert self.predicted is not None, "set_input() comes first"
         return self._loader(self.predicted)
-
-
-def decoded(content: bytes, encoding: str, path: Path) -> str:
-    """The text of a file, without a byte order mark.
-
-    Raises:
-        DataError: it is not text in that encoding; the message has the byte.
-    """
-    try:
-        return content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise not_text(path, error.start, content[error.start], encoding) from None
-
-
-def not_text(path: Path, place: int, byte: int, encoding: str) -> DataError:
-    """What to say of a file with a byte that is not text in that encoding."""
-    return DataError(
-        f"{path}: byte {place} (0x{byte:02x}) is not {encoding} text; "
-        f"give its encoding as --data.encoding, such as gb18030 or latin-1"
-    )
-
-
-def known_encoding(name: str) -> str:
-    """The name, if Python knows an encoding called so.
-
-    Raises:
-        ValueError: it does not.
-    """
-    try:
-        codecs.lookup(name)
-    except LookupError:
-        raise ValueError(f"--data.encoding {name}: no such encoding; utf-8, gb18030 and latin-1 are common") from None
-    return name
-
-
-class LabelledData(DataModule):
-    """Data whose examples each belong to one of several classes.
-
-    Provides the number of classes, their names and how often each stands in the training split.
-    """
-
-    provides: ClassVar[tuple[str, ...]] = ("num_classes", "class_names", "class_counts")
-    learned: ClassVar[tuple[str, ...]] = ("class_names", "class_counts")
-    class_names: list[str]
-    class_counts: list[int]
-
-    @property
-    def known_classes(self) -> list[str] | None:
-        """The class names of the run that this datamodule was restored from."""
-        return self.class_names if self.restored else None
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-    def check(self, source: Source, splits: Splits) -> None:
-        """Refuse, besides, a single class and a class that the training split lacks."""
-        super().check(source, splits)
-        if source.labels is None:
-            raise DataError(f"{self.dataset}: has no labels")
-        if self.num_classes < 2:
-            raise DataError(f"{self.dataset}: all examples are of one class, {self.class_names[0]}; expected two")
-        counts = {
-            name: torch.bincount(source.labels[index], minlength=self.num_classes).tolist()
-            for name, index in splits._asdict().items()
-        }
-        for number, name in enumerate(self.class_names):
-            if counts["train"][number] == 0:
-                elsewhere = ", ".join(f"{counts[split][number]} in {split}" for split in ("val", "test"))
-                raise DataError(f"{self.dataset}: the training split lacks class {name} ({elsewhere})")
-        if not self.restored:
-            self.class_counts = counts["train"]
-
-
-def class_codes(values: Sequence[str], known: Sequence[str] | None, where: str) -> tuple[list[str], Tensor]:
-    """The class names, numbers in numerical order, and each example's index among them.
-
-    Args:
-        values: the label of each example.
-        known: the class names of an earlier run, to keep to.
-        where: what the labels were read from, for the message.
-
-    Raises:
-        DataError: a label is none of the known class names.
-    """
-    names = list(known) if known is not None else sorted(set(values), key=_numerical_order)
-    code = {name: number for number, name in enumerate(names)}
-    for number, value in enumerate(values):
-        if value not in code:
-            raise DataError(
-                f"{where}: example {number + 1} has label {value}, which is none of the model's classes: "
-                + ", ".join(names[:20])
-            )
-    return names, torch.tensor([code[value] for value in values], dtype=torch.long)
-
-
-def _numerical_order(value: str) -> tuple[int, float, str]:
-    try:
-        return 0, float(value), value
-    except ValueError:
-        return 1, 0.0, value

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from datamodules.base import Rows, decoded
 from datamodules.download import DataError
+from datamodules.encoding import decoded
+from datamodules.examples import Rows
 from datamodules.images import Images
 
 MOST_SEED = 2**63 - 1

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from datamodules.base import decoded
 from datamodules.download import DataError
+from datamodules.encoding import decoded
 from datamodules.sampling import generator
 
 Unit = Literal["word", "character"]

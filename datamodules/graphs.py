@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules.base import LabelledData, Source, class_codes
 from datamodules.download import DataError
+from datamodules.examples import Source
+from datamodules.labels import LabelledData, class_codes
 from datamodules.sampling import generator, ranges
 
 

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.base import LabelledData, Source, class_codes, known_encoding
 from datamodules.download import DataError
+from datamodules.encoding import known_encoding
+from datamodules.examples import Source
+from datamodules.labels import LabelledData, class_codes
 from datamodules.sampling import cut
 from datamodules.tabular import Column, read_table, strings
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from datamodules.base import decoded
 from datamodules.download import DataError
+from datamodules.encoding import decoded
 from datamodules.entities import SHARES, SURNAMES, pools_of_words
 from datamodules.sampling import generator
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules.base import Source
 from datamodules.download import DataError
+from datamodules.examples import Source
 from datamodules.questions import Book, Question, generated_facts, read_squad
 from datamodules.sampling import Splits, ranges
 from datamodules.text_files import split_files

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.base import DataModule, Source, known_encoding
+from datamodules.base import DataModule
 from datamodules.download import DataError
+from datamodules.encoding import known_encoding
+from datamodules.examples import Source
 from datamodules.sampling import Splits
 from datamodules.tabular import column_called, is_numeric, numbers, read_table
 

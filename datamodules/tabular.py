@@ -15,8 +15,11 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from datamodules.base import DataModule, LabelledData, Rows, Source, class_codes, decoded, known_encoding
+from datamodules.base import DataModule
 from datamodules.download import DataError
+from datamodules.encoding import decoded, known_encoding
+from datamodules.examples import Rows, Source
+from datamodules.labels import LabelledData, class_codes
 
 MISSING = ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A"]
 TABLE_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq")

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules.base import Source
 from datamodules.download import DataError
 from datamodules.entities import COLUMN_SUFFIXES, Sentence, Unit, cut_words, generated_names, read_sentences, usual_unit
+from datamodules.examples import Source
 from datamodules.sampling import Splits, ranges
 from datamodules.text_files import split_files
 from datamodules.tokenized import TokenizedData, at_least

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.base import LabelledData, Source, class_codes
 from datamodules.errors import DataError
+from datamodules.examples import Source
+from datamodules.labels import LabelledData, class_codes
 from datamodules.reviews import generated_reviews
 from datamodules.sampling import Splits, generator
 from datamodules.text_files import (

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from datamodules.base import not_text
+from datamodules.encoding import not_text
 from datamodules.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from tokenizers import Tokenizer
 
-from datamodules.base import DataModule, known_encoding
+from datamodules.base import DataModule
+from datamodules.encoding import known_encoding
 from datamodules.tokens import from_text, new_tokenizer, padding_of, pretrained_tokenizer
 
 

@@ -12,8 +12,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.base import DataModule, Source, decoded, known_encoding
+from datamodules.base import DataModule
 from datamodules.download import DataError
+from datamodules.encoding import decoded, known_encoding
+from datamodules.examples import Source
 from datamodules.phrases import phrases
 from datamodules.sampling import Splits
 from datamodules.tokens import BEGIN, PAD, Ragged, Text, new_translator_tokenizer, number_of

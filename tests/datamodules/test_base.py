@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.base import DataModule, LabelledData, Rows, Source, class_codes
+from datamodules.base import DataModule
 from datamodules.download import DataError
+from datamodules.examples import Rows, Source
 from datamodules.graphs import GraphClasses
 from datamodules.images import Images
+from datamodules.labels import LabelledData, class_codes
 from datamodules.nodes import Nodes
 from datamodules.tabular import TabularClassification, TabularRegression
 

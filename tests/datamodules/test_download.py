@@ -338,7 +338,7 @@ def test_every_published_file_comes_over_an_encrypted_connection() -> None:
 
 
 def test_a_packed_file_of_bytes_may_be_damaged(tmp_path: Path) -> None:
-    from datamodules.images import read_idx
+    from datamodules.image_files import read_idx
 
     packed = gzip.compress(b"\0\0\x08\x01\0\0\0\x04abcd")
     (tmp_path / "whole.gz").write_bytes(packed)

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules import images as images_module
-from datamodules.images import Images, _shifted, decode
+from datamodules.image_files import decode
+from datamodules.images import Images, _shifted
 
 CLASSES = ["猫", "dog", "sea horse"]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

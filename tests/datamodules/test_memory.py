@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import multiprocessing
 import random
 import subprocess
 import sys
@@ -251,28 +250,28 @@ def test_what_the_tokens_depend_on_has_a_file_of_its_own(place: Path, streamed: 
         assert len([*token_cache.cache_folder().glob("*.int32")]) == number + 1
 
 
-def _store(cache: Path, path: Path) -> None:
-    text_files.IN_MEMORY = 0
-    token_cache.DATA_FOLDER = cache
-    original = TextClassification._sequences
-
-    def counted(self: TextClassification, texts: Any) -> Any:
-        with (cache.parent / "times").open("a") as file:
-            file.write("once\n")
-        yield from original(self, texts)
-
-    TextClassification._sequences = counted  # type: ignore[method-assign]
-    ready(path)
+STORE = """
+import sys
+from pathlib import Path
+from datamodules import text_files, token_cache
+from datamodules.text import TextClassification
+path, cache, times = sys.argv[1:]
+text_files.IN_MEMORY = 0
+token_cache.DATA_FOLDER = Path(cache)
+original = TextClassification._sequences
+def counted(self, texts):
+    with open(times, "a") as file:
+        file.write("once\\n")
+    yield from original(self, texts)
+TextClassification._sequences = counted
+TextClassification(path, batch_size=4).setup()
+"""
 
 
 @pytest.mark.long
 def test_two_processes_at_once_cut_texts_into_tokens_once(place: Path) -> None:
     (place / "table.csv").write_text(csv_text(rows(3000)), encoding="utf-8")
-    spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=_store, args=(place / "cache", place / "table.csv")) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0]
+    command = [sys.executable, "-c", STORE, *(str(place / name) for name in ("table.csv", "cache", "times"))]
+    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert (place / "times").read_text() == "once\n"

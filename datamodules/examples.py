@@ -1,0 +1,82 @@
+"""Examples of a split, a batch at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+
+class Examples(Protocol):
+    """A split: indexed by a tensor of positions, it answers with a whole batch."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor) -> Any: ...
+
+
+class Names(Protocol):
+    """Of examples: texts or paths, which need not be in memory."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[str] | Iterator[Path]: ...
+
+
+class Rows(Dataset[Any]):
+    """Examples held as tensors: a batch is one indexing operation.
+
+    Args:
+        inputs: (N, …)
+        targets: (N, …), or None where only predictions are wanted; then a batch is the inputs alone.
+        index: the rows that make this split; all of them by default.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor | None = None, index: Tensor | None = None) -> None:
+        self.inputs = inputs
+        self.targets = targets
+        self.index = torch.arange(len(inputs)) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        rows = self.index[index]
+        return self.inputs[rows] if self.targets is None else (self.inputs[rows], self.targets[rows])
+
+
+@dataclass
+class Source:
+    """What a data set turned out to be when it was read.
+
+    Args:
+        size: number of examples.
+        labels: class index of each, where there are classes; splits are stratified by it.
+        official: the splits that the data set itself defines, any of train, val and test.
+        names: of the examples, for messages; their numbers by default.
+    """
+
+    size: int
+    labels: Tensor | None = None
+    official: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Loader(DataLoader[Any]):
+    """A loader that goes on where a run was stopped: its sampler asks the trainer how far it is.
+
+    It asks when the first batch is wanted, and not when Lightning makes the iterator: then a resumed run does not know
+    yet how far it is, and processes that load ahead would begin with the wrong batch.
+    """
+
+    def __iter__(self) -> Any:
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer's progress says it all."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to take over."""
