@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,10 +22,11 @@ from torch import nn
 from callbacks.throughput import Throughput
 from datamodules.base import DataModule
 from lightning_modules.gan import GAN
-from scripts.cli.build import build, build_trainer, quiet, settle
+from scripts.cli.build import Built, build, build_trainer, quiet, settle
 from scripts.cli.errors import one_line_errors
 from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import Request
+from scripts.cli.techniques import techniques
 
 Precision = Callable[[], AbstractContextManager[Any]]
 ROUNDS = 3
@@ -56,7 +58,7 @@ def benchmark(request: Request, began: float, debug: bool) -> None:
     plain_seconds, trainer_seconds = [], []
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            trainer, model = new_trainer(request, config, parser.instantiate(config), run.model, run.data, Path(folder))
+            trainer, model = new_trainer(request, config, parser.instantiate(config), run, Path(folder))
             if number == 0:
                 first = time.perf_counter()
                 plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs=1, most=2)  # a first step warms up
@@ -83,13 +85,13 @@ def benchmark(request: Request, began: float, debug: bool) -> None:
 
 
 def new_trainer(
-    request: Request, config: Namespace, ready: Namespace, model: LightningModule, data: DataModule, folder: Path
+    request: Request, config: Namespace, ready: Namespace, run: Built, folder: Path
 ) -> tuple[Trainer, LightningModule]:
     """A trainer with everything that `fit.py` has but the progress bar, and a copy of the fresh model."""
     ready.trainer.enable_progress_bar = False
-    trainer = build_trainer(config, ready, model, data)
-    settle(trainer, config, resolved(request, config), model, folder / request.name / "version_0")
-    return trainer, copy.deepcopy(model)
+    trainer = build_trainer(config, ready, replace(run, techniques=[*techniques(ready).values()]))
+    settle(trainer, config, resolved(request, config), run.model, folder / request.name / "version_0")
+    return trainer, copy.deepcopy(run.model)
 
 
 def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most: int) -> float:

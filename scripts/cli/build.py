@@ -20,6 +20,7 @@ from callbacks.processes import SameBuffers
 from callbacks.progress import Progress
 from callbacks.showcase import Showcase
 from callbacks.signals import Signals
+from callbacks.technique import Technique
 from callbacks.throughput import Throughput
 from callbacks.watchdog import Watchdog
 from datamodules.base import DataModule
@@ -27,6 +28,7 @@ from scripts.cli.allocator import keep_memory
 from scripts.cli.launch import environment_plugins, pick_strategy
 from scripts.cli.options import Parser, class_at, linked, save_every
 from scripts.cli.recipes import Config, Request
+from scripts.cli.techniques import techniques
 
 
 @dataclass
@@ -36,10 +38,12 @@ class Built:
     Args:
         data: set up, so that its sizes are known.
         model: of those sizes.
+        techniques: that the run uses.
     """
 
     data: DataModule
     model: LightningModule
+    techniques: list[Technique]
 
 
 def quiet() -> None:
@@ -90,7 +94,20 @@ def build(request: Request, parser: Parser, config: Namespace) -> Built:
     data = build_data(request.data, dict(ready.data))
     data.prepare_data()
     data.setup("fit")
-    return Built(data, build_model(request.model, dict(ready.model), data))
+    model = build_model(request.model, dict(ready.model), data)
+    return Built(data, model, prepared(ready, model, data))
+
+
+def prepared(ready: Namespace, model: LightningModule, data: DataModule) -> list[Technique]:
+    """The techniques that the options ask for, after they have prepared the model.
+
+    Raises:
+        ValueError: one makes no sense for this model or this data.
+    """
+    used = [*techniques(ready).values()]
+    for technique in used:
+        technique.prepare(model, data)
+    return used
 
 
 def pick_precision(wanted: str, accelerator: str) -> str:
@@ -107,7 +124,7 @@ def pick_precision(wanted: str, accelerator: str) -> str:
     return "32"
 
 
-def build_trainer(config: Namespace, ready: Namespace, model: LightningModule, data: DataModule) -> Trainer:
+def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
     """The trainer of a run that has no folder yet: see `settle`.
 
     Raises:
@@ -115,14 +132,20 @@ def build_trainer(config: Namespace, ready: Namespace, model: LightningModule, d
     """
     options: dict[str, Any] = dict(ready.trainer)
     options["precision"] = pick_precision(options["precision"], str(options["accelerator"]))
-    options["strategy"] = pick_strategy(options, model, 60 * config.timeout)
+    options["strategy"] = pick_strategy(options, run.model, 60 * config.timeout)
     if options["log_every_n_steps"] is None:
-        steps, limit = len(data.train_dataloader()), options["limit_train_batches"]
+        steps, limit = len(run.data.train_dataloader()), options["limit_train_batches"]
         if limit is not None:
             steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
-        run = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
-        options["log_every_n_steps"] = max(1, min(50, run // 50))  # fifty points make a curve
-    callbacks: list[Callback] = [*_listed(options.pop("callbacks")), Showcase(), Throughput(), SameBuffers()]
+        total = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
+        options["log_every_n_steps"] = max(1, min(50, total // 50))  # fifty points make a curve
+    callbacks: list[Callback] = [
+        *run.techniques,
+        *_listed(options.pop("callbacks")),
+        Showcase(),
+        Throughput(),
+        SameBuffers(),
+    ]
     if options.pop("enable_progress_bar") is not False:
         callbacks.append(Progress())
     callbacks.append(Watchdog(60 * config.timeout))

@@ -17,6 +17,7 @@ from scripts.cli.devices import check_devices
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.launch import settle_devices
 from scripts.cli.recipes import Config, Line, Request
+from scripts.cli.techniques import TECHNIQUES, techniques
 from scripts.cli.trust import allowed_by_user, check_kinds, check_names, check_words, only_trusted, refusal
 
 Precision = Literal["auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64"]
@@ -31,6 +32,7 @@ TRAINER_SETTLED = {
     "precision",
     "use_distributed_sampler",
 }
+SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
 
 
 class Parser(ArgumentParser):
@@ -153,6 +155,8 @@ def build_parser(request: Request) -> Parser:
     parser.add_argument(
         "--trainer.precision", type=Precision, default="auto", help="auto: bf16 where the hardware has it"
     )
+    for name, kind in TECHNIQUES.items():
+        parser.add_class_arguments(kind, name, instantiate=False)
     parser.set_defaults({"trainer.devices": 1})
     return parser
 
@@ -212,7 +216,7 @@ def _leaves(config: Config, parser: Parser, prefix: str = "") -> Iterator[tuple[
     known = {action.dest for action in parser._actions}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and (name not in known or name in ("model", "data", "trainer")):
+        if isinstance(value, dict) and (name not in known or name in SECTIONS):
             yield from _leaves(value, parser, f"{name}.")
         else:
             yield name, value
@@ -224,7 +228,7 @@ def check_keys(config: Config, parser: Parser) -> None:
     for name, value in _leaves(config, parser):
         if name not in known:
             raise UsageError(f"{name}: no such setting{did_you_mean(name, known)}")
-        if name in ("model", "data", "trainer") and value is not None:
+        if name in SECTIONS and value is not None:
             raise UsageError(f"{name}: expected a section of settings, got {value!r}")
 
 
@@ -298,4 +302,5 @@ def resolved(request: Request, config: Namespace) -> Config:
         "model": {"class_path": request.model, "init_args": content["model"]},
         "data": {"class_path": request.data, "init_args": content["data"]},
         "trainer": content["trainer"],
+        **{name: content[name] for name in techniques(config)},  # a run without any says nothing of them
     }

@@ -19,7 +19,7 @@ from callbacks.whole_file import whole_file
 from datamodules.base import DataModule
 from datamodules.catalogue import known_datasets
 from scripts.cli.allocator import keep_memory
-from scripts.cli.build import build_data, build_model, pick_precision, quiet
+from scripts.cli.build import build_data, build_model, pick_precision, prepared, quiet
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.launch import agree, environment_plugins, pick_strategy, wait_for_others
 from scripts.cli.options import parse
@@ -90,6 +90,7 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
         "rebuild", {}
     )  # arguments that stand for files which may be gone, such as a pretrained model's
     model = build_model(request.model, dict(ready.model) | again, data)
+    prepared(ready, model, data)
     model.load_state_dict(checkpoint["state_dict"])
     kept = ("accelerator", "devices", "num_nodes", "strategy", "limit_test_batches", "limit_predict_batches")
     given = {name: options.trainer[name] for name in kept}

@@ -54,7 +54,7 @@ def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
             before = yaml.safe_load((request.resume / "config.yaml").read_text(encoding="utf-8"))
             refuse_changes(differences(before, content), config.inexact)
         run = build(request, parser, config)
-        trainer = build_trainer(config, parser.instantiate(config), run.model, run.data)
+        trainer = build_trainer(config, parser.instantiate(config), run)
         folder, checkpoint = agree(trainer, lambda: place(request, config, content))
         if checkpoint is not None:
             refuse_changes(changed(checkpoint, trainer, run), config.inexact)

@@ -1,0 +1,18 @@
+"""The techniques of training, each a section of options of its own."""
+
+from typing import Any
+
+from callbacks.early_stopping import EarlyStopping
+from callbacks.technique import Technique
+
+TECHNIQUES: dict[str, type[Technique]] = {"early_stopping": EarlyStopping}
+
+
+def techniques(options: Any) -> dict[str, Technique]:
+    """The techniques that the parsed options ask for, by the names of their sections.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+    made = {name: kind(**dict(options[name])) for name, kind in TECHNIQUES.items()}
+    return {name: technique for name, technique in made.items() if technique.wanted}
