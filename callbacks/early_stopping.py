@@ -7,10 +7,10 @@ from lightning.pytorch import LightningModule, Trainer
 from callbacks.technique import Technique
 
 
-class EarlyStopping(Technique):
+class Patience(Technique):
     """Ends training when the monitored metric has not been better for some validations; the best weights are tested.
 
-    Lightning's own would train on where a run that it had ended is resumed.
+    Lightning's EarlyStopping would train on where a run that it had ended is resumed.
 
     Args:
         patience: validations in a row without a better value after which to end; by default the run goes to its end.

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from callbacks.early_stopping import EarlyStopping
+from callbacks.early_stopping import Patience
 from callbacks.technique import Technique
 
-TECHNIQUES: dict[str, type[Technique]] = {"early_stopping": EarlyStopping}
+TECHNIQUES: dict[str, type[Technique]] = {"early_stopping": Patience}
 
 
 def techniques(options: Any) -> dict[str, Technique]:

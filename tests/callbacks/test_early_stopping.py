@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from callbacks.checkpoint_file import read_checkpoint
-from callbacks.early_stopping import EarlyStopping
+from callbacks.early_stopping import Patience
 from tests.stopping import SHORT, compare, in_pieces, train
 
 # What is first reached stands: no later value is better by so much.
@@ -46,7 +46,7 @@ def test_a_stopped_run_goes_on_waiting(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("option", "value"), [("patience", 0), ("min_delta", -0.1)])
 def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"--early_stopping.{option}: expected at least"):
-        EarlyStopping(**{option: value})  # type: ignore[arg-type]
+        Patience(**{option: value})  # type: ignore[arg-type]
 
 
 def test_a_run_without_it_says_nothing_of_it(tmp_path: Path) -> None:
