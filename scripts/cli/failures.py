@@ -37,46 +37,46 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
         folder: of the run, which all processes see.
         config: the parsed options.
     """
+    alone = trainer.world_size == 1
     try:
         yield
-    except (UsageError, DataError, NonFiniteError) as error:
-        if trainer.world_size == 1 or isinstance(error, NonFiniteError):  # all processes have agreed on that one
-            raise
-        fail(trainer, folder, " ".join(str(error).split()), error)
-    except OSError as error:
-        if error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):  # what is logged found no room, either
-            free = shutil.disk_usage(folder).free
+    except Exception as error:
+        if isinstance(error, NonFiniteError) or (alone and isinstance(error, UsageError | DataError)):
+            raise  # all processes have agreed on it, or there is but one: it is printed further out
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):
+            free = shutil.disk_usage(folder).free  # it was a log that found no room, and not a checkpoint
             raise DiskFullError(
                 f"{folder}: the disk is full: {free / 1e6:,.1f} MB are free; the checkpoints are kept"
             ) from None
-        raise
-    except torch.OutOfMemoryError as error:
+        if isinstance(error, DiskFullError):
+            raise
+        line = in_one_line(error, trainer, config)
+        if line is None and alone:
+            raise
+        if line is None and isinstance(error, RuntimeError | OSError) and LOST.search(str(error)):
+            fall_silent(trainer, folder)
+        fail(trainer, folder, line, error)
+
+
+def in_one_line(error: Exception, trainer: Trainer, config: Any) -> str | None:
+    """What to say to a user who can do something about it; None where a traceback says more."""
+    if isinstance(error, UsageError | DataError):
+        return " ".join(str(error).split())
+    if isinstance(error, torch.OutOfMemoryError):
         size = config.data.batch_size
         smaller = f"; try --data.batch_size {max(1, size // 2)}" if size else ""
-        fail(
-            trainer,
-            folder,
-            f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}",
-            error,
-        )
-    except RuntimeError as error:
-        text = str(error)
-        if "DataLoader worker" in text:
-            fail(
-                trainer,
-                folder,
-                f"a process that loads data was killed, perhaps for want of memory ({first(text)})",
-                error,
-            )
-        if trainer.world_size > 1 and LOST.search(text):
-            fall_silent(trainer, folder)
-        if trainer.world_size == 1:
-            raise
-        fail(trainer, folder, None, error)
-    except Exception as error:
-        if trainer.world_size == 1:
-            raise
-        fail(trainer, folder, None, error)
+        return f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}"
+    for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
+        if "DataLoader worker" in str(cause):
+            return f"a process that loads data was killed, perhaps for want of memory ({first(str(cause))})"
+    return None
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those in whose handling it came up, the newest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def first(text: str) -> str:

@@ -1,0 +1,32 @@
+"""What a run says when it fails, where a real process would fail so only now and then."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scripts.cli.failures import one_cause
+
+
+def killed_while_saving() -> None:
+    try:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+    finally:  # as torch's writer does when it is closed in the middle of a file
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 394688 vs 394580")
+
+
+def test_a_killed_loader_is_told_even_when_it_broke_into_a_save(tmp_path: Path, capsys: Any) -> None:
+    trainer: Any = SimpleNamespace(world_size=1, strategy=SimpleNamespace(launcher=None))
+    with pytest.raises(SystemExit) as ended, one_cause(trainer, tmp_path, None):
+        killed_while_saving()
+    assert ended.value.code == 1
+    line = capsys.readouterr().err
+    assert line.startswith("error: a process that loads data was killed")
+    assert "(DataLoader worker (pid 7)" in line
+
+
+def test_what_nobody_can_mend_keeps_its_traceback(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(world_size=1)
+    with pytest.raises(KeyError), one_cause(trainer, tmp_path, None):
+        raise KeyError("ours")
