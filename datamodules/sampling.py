@@ -1,13 +1,16 @@
 """Which examples stand in which split, and in which batch; and what is drawn at random in a step."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
+
+T = TypeVar("T")
 
 
 class Splits(NamedTuple):
@@ -16,6 +19,12 @@ class Splits(NamedTuple):
     train: Tensor
     val: Tensor
     test: Tensor
+
+
+def chosen(rows: Iterable[T], index: Tensor) -> Iterator[T]:
+    """The rows at some positions, in ascending order; they are gone through, and need not be in memory."""
+    marks = torch.zeros(int(index.max()) + 1 if len(index) else 0, dtype=torch.bool)
+    return compress(rows, marks.index_fill_(0, index, True).numpy())
 
 
 def mixed(*seed: int) -> int:

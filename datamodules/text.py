@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import compress, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,9 +14,10 @@ from datamodules.errors import DataError
 from datamodules.examples import Source
 from datamodules.labels import LabelledData, class_codes
 from datamodules.reviews import generated_reviews
-from datamodules.sampling import Splits, generator
+from datamodules.sampling import Splits, chosen, generator
 from datamodules.text_files import (
     SUFFIXES,
+    Repeatable,
     Streamed,
     Table,
     columns_of,
@@ -29,10 +30,9 @@ from datamodules.text_files import (
 from datamodules.tf_idf import learn_tf_idf
 from datamodules.token_cache import stored
 from datamodules.tokenized import TokenizedData, at_least
-from datamodules.tokens import UNKNOWN, Ragged
+from datamodules.tokens import UNKNOWN, Ragged, encodings
 
 MOST_FOR_TF_IDF = 20_000  # texts that the baseline learns from: enough for it, and a matter of seconds
-AT_ONCE = 1000  # texts that are cut into tokens together
 SENTIMENTS = {"0": "negative", "1": "positive"}
 
 
@@ -226,7 +226,7 @@ class TextClassification(LabelledData, TokenizedData):
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, if it is not a pretrained model's, and the baseline."""
-        self.learn_tokenizer(_Chosen(self.texts, train))
+        self.learn_tokenizer(Repeatable(lambda: chosen(self.texts, train)))
         self.tokens = self.encoded(self.texts)
         if len(train) > MOST_FOR_TF_IDF:
             train = train[torch.randperm(len(train), generator=generator(0))[:MOST_FOR_TF_IDF]].sort().values
@@ -245,10 +245,8 @@ class TextClassification(LabelledData, TokenizedData):
         tokenizer.enable_truncation(self.max_length)
         unknown = tokenizer.token_to_id(UNKNOWN)
         instead = [self.padding if unknown is None else unknown]
-        rest = iter(texts)
-        while some := list(islice(rest, AT_ONCE)):
-            for encoding in tokenizer.encode_batch_fast(some):
-                yield encoding.ids or instead
+        for encoding in encodings(tokenizer, texts):
+            yield encoding.ids or instead
 
     def examples(self, index: Tensor) -> TextExamples:
         """Texts with their classes."""
@@ -273,17 +271,6 @@ class TextClassification(LabelledData, TokenizedData):
             column = columns_of(table, None, None)[0]
         texts = Streamed([(table, column)]) if large else table.column(column)
         return TextExamples(self.encoded(texts), self.padding), texts
-
-
-class _Chosen:
-    """The texts at some positions, in ascending order."""
-
-    def __init__(self, texts: Iterable[str], index: Tensor) -> None:
-        self.texts = texts
-        self.chosen = torch.zeros(int(index.max()) + 1, dtype=torch.bool).index_fill_(0, index, True).numpy()
-
-    def __iter__(self) -> Iterator[str]:
-        return compress(self.texts, self.chosen)
 
 
 def _joined(parts: list[list[str] | Streamed]) -> list[str] | Streamed:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -25,6 +25,7 @@ IN_MEMORY = 2**28  # bytes of files that are held in memory, where texts and tok
 PACKED = 4  # times smaller is a text in `.gz`, more or less
 SAMPLE = 1000  # rows of a large file by which its columns are told apart
 
+T = TypeVar("T")
 Row = tuple[int, list[str]]  # the line that it begins in, from 1, and a cell a column
 
 
@@ -98,11 +99,24 @@ class Streamed:
     @property
     def key(self) -> list[str]:
         """What the texts depend on: other content has another key."""
-        files = [(table.path.resolve(), table.path.stat(), table.names, name) for table, name in self.columns]
-        return [f"{path} {stat.st_size} {stat.st_mtime_ns} {names} {name}" for path, stat, names, name in files]
+        return [f"{state_of(table.path)} {table.names} {name}" for table, name in self.columns]
 
 
-def lines_of(path: Path, encoding: str, newline: str = "\n") -> Iterator[str]:
+class Repeatable(Generic[T]):
+    """What can be gone through several times, as it is made anew each time.
+
+    Args:
+        make: makes it.
+    """
+
+    def __init__(self, make: Callable[[], Iterator[T]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[T]:
+        return self.make()
+
+
+def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[str]:
     """The lines of a file, with their ends; `.gz` is unpacked.
 
     Args:
@@ -333,9 +347,20 @@ def lines_table(path: Path, encoding: str, large: bool = False) -> Table:
     return Table(path, ["0"], list(islice(read(), SAMPLE if large else None)), read if large else None)
 
 
-def is_large(files: Iterable[Path]) -> bool:
-    """Whether files are too large together for what they hold to be kept in memory."""
-    return sum(file.stat().st_size * (PACKED if file.suffix == ".gz" else 1) for file in files) > IN_MEMORY
+def state_of(path: Path) -> str:
+    """A file's place, size and time: other content has another state."""
+    stat = path.stat()
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def is_large(files: Iterable[Path], times: int = 1) -> bool:
+    """Whether files are too large together for what they hold to be kept in memory.
+
+    Args:
+        files: of which one in `.gz` counts as if it were unpacked.
+        times: how much more memory they take than other texts of their size.
+    """
+    return times * sum(file.stat().st_size * (PACKED if file.suffix == ".gz" else 1) for file in files) > IN_MEMORY
 
 
 def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

@@ -1,11 +1,12 @@
-"""Token numbers of texts too large for memory: written to a file once, and read from it as they are needed."""
+"""What is too large for memory is written to a file once; token numbers are read from it as they are needed."""
 
 import array
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -40,10 +41,28 @@ class StoredRagged(Ragged):
 
 
 def cache_folder() -> Path:
-    """Where tokens are kept: beside the published data sets, or elsewhere if nothing can be written there."""
+    """Where such files are kept: beside the published data sets, or elsewhere if nothing can be written there."""
     folder = DATA_FOLDER / "tokens"
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return folder if os.access(above, os.W_OK) else Path(tempfile.gettempdir()) / f"tokens-{os.getuid()}"
+
+
+def written_once(write: Callable[[IO[bytes]], None], key: Sequence[str], suffix: str) -> Path:
+    """A file that the first of several processes writes.
+
+    Args:
+        write: called only if there is no such file.
+        key: what its content depends on.
+        suffix: of its name.
+    """
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hashlib.sha256(repr(list(key)).encode()).hexdigest()[:32]}{suffix}"
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            with whole_file(path) as file:
+                write(file)
+    return path
 
 
 def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagged:
@@ -53,16 +72,13 @@ def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagg
         sequences: gone through only if there is no such file.
         key: what they depend on.
     """
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{hashlib.sha256(repr(list(key)).encode()).hexdigest()[:32]}.int32"
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            lengths = array.array("i")
-            with whole_file(path) as file:
-                for sequence in sequences:
-                    file.write(array.array("i", sequence).tobytes())
-                    lengths.append(len(sequence))
-                file.write(lengths.tobytes())
-                file.write(array.array("i", [len(lengths)]).tobytes())
-    return StoredRagged(path)
+
+    def write(file: IO[bytes]) -> None:
+        lengths = array.array("i")
+        for sequence in sequences:
+            file.write(array.array("i", sequence).tobytes())
+            lengths.append(len(sequence))
+        file.write(lengths.tobytes())
+        file.write(array.array("i", [len(lengths)]).tobytes())
+
+    return StoredRagged(written_once(write, key, ".int32"))

@@ -1,13 +1,14 @@
 """Text as token numbers: tokenizers, and many sequences of different lengths end to end in one tensor."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Encoding, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from datamodules.download import DataError
 from datamodules.sampling import ranges
 
 PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"
+AT_ONCE = 1000  # texts that are cut into tokens together
 
 
 class Text(NamedTuple):
@@ -183,6 +185,13 @@ def from_text(text: str) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def encodings(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Encoding]:
+    """The tokens of texts, many of which are cut at a time; what they stand for in the text is not looked for."""
+    rest = iter(texts)
+    while some := list(islice(rest, AT_ONCE)):
+        yield from tokenizer.encode_batch_fast(some)
 
 
 def number_of(tokenizer: Tokenizer, token: str) -> int:

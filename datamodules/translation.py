@@ -1,26 +1,29 @@
 """Pairs of sentences in two languages, as token numbers."""
 
 import csv
-import gzip
-import io
-import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.base import DataModule
 from datamodules.download import DataError
-from datamodules.encoding import decoded, known_encoding
+from datamodules.encoding import known_encoding
 from datamodules.examples import Source
 from datamodules.phrases import phrases
-from datamodules.sampling import Splits
-from datamodules.tokens import BEGIN, PAD, Ragged, Text, new_translator_tokenizer, number_of
+from datamodules.sampling import Splits, chosen
+from datamodules.stored_rows import StoredRows, read_rows
+from datamodules.text_files import LONGEST_FIELD, Row, lines_of
+from datamodules.token_cache import stored
+from datamodules.tokens import BEGIN, PAD, Ragged, Text, encodings, new_translator_tokenizer, number_of
 from datamodules.tokens import from_text as tokenizer_from
 
+Sentences = tuple[str, str]  # in both languages
 Scoring = Literal["13a", "zh", "char"]
 
 LANGUAGES = {"phrases": ("en", "zh"), "Multi30k": ("en", "de", "fr"), "Tatoeba": ("en", "zh")}
@@ -46,17 +49,22 @@ class PairExamples(Dataset[Any]):
     Args:
         source: token numbers of all sources.
         target: of all translations.
-        references: all translations.
+        pairs: all pairs as text.
         padding: the padding token's number in the sources, and in the translations.
         index: the pairs that make this split.
     """
 
     def __init__(
-        self, source: Ragged, target: Ragged, references: list[str], padding: tuple[int, int], index: Tensor
+        self,
+        source: Ragged,
+        target: Ragged,
+        pairs: list[Sentences] | StoredRows[Sentences],
+        padding: tuple[int, int],
+        index: Tensor,
     ) -> None:
         self.source = source
         self.target = target
-        self.references = references
+        self.pairs = pairs
         self.padding = padding
         self.index = index
         sides = torch.stack([source.lengths[index], target.lengths[index]])
@@ -69,7 +77,7 @@ class PairExamples(Dataset[Any]):
     def __getitem__(self, index: Tensor) -> tuple[Pair, list[str]]:
         rows = self.index[index]
         pair = Pair(self.source.padded(rows, self.padding[0]), self.target.padded(rows, self.padding[1]))
-        return pair, [self.references[row] for row in rows.tolist()]
+        return pair, [self.pairs[row][1] for row in rows.tolist()]
 
 
 class SourceExamples(Dataset[Any]):
@@ -91,41 +99,36 @@ class SourceExamples(Dataset[Any]):
         return self.source.padded(index, self.padding)
 
 
-def read_lines(path: Path, encoding: str) -> list[str]:
+def sentences_of(path: Path, encoding: str) -> Iterator[str]:
     """The lines of a text file, unpacked from `.gz`, without blank lines at the end.
 
     Raises:
         DataError: the file is empty, damaged, or not text in that encoding.
     """
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: a damaged archive ({error})") from None
-    text = decoded(content, encoding, path).rstrip("\r\n")
-    if not text.strip():
-        raise DataError(f"{path}: the file is empty")
-    return text.replace("\r\n", "\n").split("\n")  # splitlines() would also cut at rare characters
+    blank = 0
+    for line in lines_of(path, encoding):
+        line = line.rstrip("\r\n")
+        if line:
+            yield from [""] * blank
+            yield line
+        blank = 0 if line else blank + 1
 
 
-def read_parallel(source: Path, target: Path, encoding: str) -> list[tuple[str, str]]:
+def read_parallel(source: Path, target: Path, encoding: str) -> Iterator[Sentences]:
     """Pairs of two files that have a sentence a line.
 
     Raises:
-        DataError: a file is missing or empty, they differ in length, or a sentence has no counterpart.
+        DataError: a file is empty, they differ in length, or a sentence has no counterpart.
     """
-    for path in (source, target):
-        if not path.is_file():
-            raise DataError(f"{path}: there is no such file; expected a sentence a line, as in its counterpart")
-    sides = read_lines(source, encoding), read_lines(target, encoding)
-    if len(sides[0]) != len(sides[1]):
-        raise DataError(f"{target}: expected {len(sides[0])} lines as in {source.name}, found {len(sides[1])}")
-    rows = enumerate(zip(*sides, strict=True), 1)
-    return _without_blanks([(number, (one.strip(), other.strip())) for number, (one, other) in rows], target)
+    sides = zip_longest(sentences_of(source, encoding), sentences_of(target, encoding))
+    for number, (one, other) in enumerate(sides, 1):
+        if one is None or other is None:
+            sizes = [sum(1 for _ in sentences_of(path, encoding)) for path in (source, target)]
+            raise DataError(f"{target}: expected {sizes[0]} lines as in {source.name}, found {sizes[1]}")
+        yield from _pair(one.strip(), other.strip(), target, number)
 
 
-def read_pairs(path: Path, encoding: str, source: str | None, target: str | None) -> list[tuple[str, str]]:
+def read_pairs(path: Path, encoding: str, source: str | None, target: str | None) -> Iterator[Sentences]:
     """Pairs of two columns of a table: separated by tabs and never quoted, or, in a `.csv`, by commas and quoted.
 
     Args:
@@ -137,48 +140,50 @@ def read_pairs(path: Path, encoding: str, source: str | None, target: str | None
     Raises:
         DataError: the file is empty or ragged (with the line), or has no such column.
     """
-    lines = read_lines(path, encoding)
+    lines = sentences_of(path, encoding)
     if path.name.endswith((".csv", ".csv.gz")):
-        reader = csv.reader(io.StringIO("\n".join(lines), newline=""))
-        rows = [(reader.line_num, row) for row in reader if row]
+        csv.field_size_limit(LONGEST_FIELD)
+        reader = csv.reader(f"{line}\n" for line in lines)
+        rows: Iterator[Row] = ((reader.line_num, row) for row in reader if row)
     else:
-        rows = [(number, line.split("\t")) for number, line in enumerate(lines, 1) if line.strip()]
-    first = [cell.strip() for cell in rows[0][1]]
+        rows = ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line.strip())
+    line, row = next(rows)
+    first = [cell.strip() for cell in row]
     if len(first) < 2:
         raise DataError(f"{path}:1: expected a sentence and its translation, separated by a tab (in a .csv, a comma)")
     columns = []
-    for option, chosen, position in (("source", source, 0), ("target", target, 1)):
-        if chosen is None or chosen in first:
-            columns.append(position if chosen is None else first.index(chosen))
-        elif chosen.isdecimal() and int(chosen) < len(first):
-            columns.append(int(chosen))
+    for option, named, position in (("source", source, 0), ("target", target, 1)):
+        if named is None or named in first:
+            columns.append(position if named is None else first.index(named))
+        elif named.isdecimal() and int(named) < len(first):
+            columns.append(int(named))
         else:
             raise DataError(
-                f"--data.{option} {chosen}: {path} has no such column; its first line has {' | '.join(first)}"
+                f"--data.{option} {named}: {path} has no such column; its first line has {' | '.join(first)}"
             )
-    if source in first or target in first:
-        del rows[0]
-    for number, row in rows:
-        if len(row) != len(first):
-            raise DataError(f"{path}:{number}: expected {len(first)} fields as in the first line, found {len(row)}")
-    return _without_blanks([(number, (row[columns[0]].strip(), row[columns[1]].strip())) for number, row in rows], path)
+    if source not in first and target not in first:
+        rows = chain([(line, row)], rows)
+    for number, cells in rows:
+        if len(cells) != len(first):
+            raise DataError(f"{path}:{number}: expected {len(first)} fields as in the first line, found {len(cells)}")
+        yield from _pair(cells[columns[0]].strip(), cells[columns[1]].strip(), path, number)
 
 
-def _without_blanks(pairs: list[tuple[int, tuple[str, str]]], path: Path) -> list[tuple[str, str]]:
-    for number, (source, target) in pairs:
-        if bool(source) != bool(target):
-            raise DataError(f"{path}:{number}: one side of the pair is blank: {source or target}")
-    return [pair for _, pair in pairs if pair[0]]
+def _pair(source: str, target: str, path: Path, number: int) -> list[Sentences]:
+    """A pair, or nothing if both sides are blank."""
+    if bool(source) != bool(target):
+        raise DataError(f"{path}:{number}: one side of the pair is blank: {source or target}")
+    return [(source, target)] if source else []
 
 
-def scoring_of(texts: list[str]) -> Scoring:
+def scoring_of(texts: Iterable[str]) -> Scoring:
     """How sacreBLEU is to cut texts of this kind into words: Chinese and other languages without spaces by characters.
 
     Returns:
         `zh` where most letters are Chinese and none Japanese, `char` where most belong to another script that sets no
         spaces between words, `13a`, BLEU's usual way, elsewhere.
     """
-    letters = [letter for letter in "".join(texts[:1000]) if letter.isalpha()]
+    letters = [letter for letter in "".join(islice(texts, 1000)) if letter.isalpha()]
     han = sum("\u3400" <= letter <= "\u9fff" for letter in letters)
     kana = sum("\u3040" <= letter <= "\u30ff" for letter in letters)
     southern = sum("\u0e00" <= letter <= "\u0eff" or "\u1000" <= letter <= "\u109f" for letter in letters)
@@ -192,7 +197,7 @@ class Translation(DataModule):
 
     A batch is `(Pair, references)`: token numbers, and the translations as text. The tokenizers are learned from the
     training split: pieces of words, and single Chinese characters. Provides both tokenizers, and how BLEU is to cut
-    the translations into words.
+    the translations into words. Where your own files are large, neither sentences nor tokens are held in memory.
 
     Args:
         dataset: a known data set; or the path of a table with a pair a line (.tsv, .csv); or of one of two parallel
@@ -241,7 +246,7 @@ class Translation(DataModule):
         self.max_length = max_length
         self.num_phrases = num_phrases
         self.encoding = known_encoding(encoding)
-        self.pairs: list[tuple[str, str]] = []
+        self.pairs: list[Sentences] | StoredRows[Sentences] = []
         self._tokens: tuple[Ragged, Ragged] | None = None
 
     def prepare_data(self) -> None:
@@ -267,51 +272,53 @@ class Translation(DataModule):
     def read(self) -> Source:
         """Read all pairs, split by split where the data set has splits."""
         official: dict[str, Tensor] = {}
-        self.pairs = []
-        for split, pairs in self._parts().items():
-            if split:
-                official[split] = torch.arange(len(self.pairs), len(self.pairs) + len(pairs))
-            self.pairs += pairs
+        columns = self.source, self.target
+        if self.is_embedded or self.is_published:
+            places = [LANGUAGES[self.dataset].index(language) for language in self._languages()]
+            columns = str(places[0]), str(places[1])
+        if self.is_embedded:
+            sides = phrases(self.num_phrases, self.split_seed)
+            self.pairs = [(phrase[places[0]], phrase[places[1]]) for phrase in sides]
+        else:
+            encoding = "utf-8" if self.is_published else self.encoding
+
+            def read(*paths: Path) -> Iterator[Sentences]:
+                if len(paths) == 2:
+                    return read_parallel(paths[0], paths[1], encoding)
+                return read_pairs(paths[0], encoding, *columns)
+
+            self.pairs, official = read_rows(self._files(), read, [encoding, *columns], made=tuple)
         self._tokens = None
         return Source(len(self.pairs), official=official)
 
-    def _parts(self) -> dict[str, list[tuple[str, str]]]:
-        """The pairs of each split; of all under an empty name where there are no splits."""
-        if self.is_embedded or self.is_published:
-            wanted = self._languages()
-            places = [LANGUAGES[self.dataset].index(language) for language in wanted]
-        if self.is_embedded:
-            sides = phrases(self.num_phrases, self.split_seed)
-            return {"": [(phrase[places[0]], phrase[places[1]]) for phrase in sides]}
+    def _files(self) -> dict[str, list[Path]]:
+        """The table or the two parallel files of each split; of all under an empty name where there are no splits."""
         if self.dataset == "Tatoeba":
-            return {"": read_pairs(self._folder() / "cmn.txt", "utf-8", *map(str, places))}
+            return {"": [self._folder() / "cmn.txt"]}
         if self.is_published:
-            return self._split_files(self._folder(), wanted, "utf-8")
+            return self._split_files(self._folder(), self._languages())
         if self.path.is_dir():
-            return self._folder_parts(self.path)
+            return self._folder_files(self.path)
         if self.path.name.endswith(TABLE_FILES):
-            return {"": read_pairs(self.path, self.encoding, self.source, self.target)}
+            return {"": [self.path]}
         stem, _, source = self.path.name.removesuffix(".gz").rpartition(".")
         if not stem or self.target is None or self.source not in (None, source):
             raise DataError(
                 f"{self.path}: expected a table (.tsv or .csv), or one of two parallel files such as train.en, "
                 f"with the other's ending as --data.target"
             )
-        other = _existing(self.path.parent, stem, self.target) or self.path.parent / f"{stem}.{self.target}"
-        return {"": read_parallel(self.path, other, self.encoding)}
+        return {"": [self.path, _existing(self.path.parent, stem, self.target)]}
 
-    def _folder_parts(self, folder: Path) -> dict[str, list[tuple[str, str]]]:
+    def _folder_files(self, folder: Path) -> dict[str, list[Path]]:
         tables = {
-            split: table
+            split: [table]
             for split, names in SPLITS.items()
             for name in names
             for ending in TABLE_FILES
             if (table := folder / f"{name}{ending}").is_file()
         }
         if "train" in tables:
-            return {
-                split: read_pairs(table, self.encoding, self.source, self.target) for split, table in tables.items()
-            }
+            return tables
         files = (file for file in folder.iterdir() if file.is_file())
         names = [file.name.removesuffix(".gz").rpartition(".") for file in files]
         languages = sorted({language for name, _, language in names if name in SPLITS["train"]})
@@ -322,67 +329,91 @@ class Translation(DataModule):
                 f"{folder}: has train.{' and train.'.join(languages)}; say with --data.source and --data.target "
                 f"from which to translate into which"
             )
-        return self._split_files(folder, (self.source, self.target), self.encoding)
+        return self._split_files(folder, (self.source, self.target))
 
-    def _split_files(self, folder: Path, languages: tuple[str, str], encoding: str) -> dict[str, list[tuple[str, str]]]:
-        parts = {}
-        for split, names in SPLITS.items():
-            for name in names:
-                files = [_existing(folder, name, language) for language in languages]
-                if any(files) or name == "train":
-                    paths = [file or folder / f"{name}.{end}" for file, end in zip(files, languages, strict=True)]
-                    parts[split] = read_parallel(paths[0], paths[1], encoding)
-        return parts
+    def _split_files(self, folder: Path, languages: tuple[str, str]) -> dict[str, list[Path]]:
+        return {
+            split: [_existing(folder, name, language) for language in languages]
+            for split, names in SPLITS.items()
+            for name in names
+            if name == "train" or any(_possible(folder, name, language) for language in languages)
+        }
 
     def split(self, source: Source) -> Splits:
         """Cut by distinct source sentences, so that none with several translations stands in two splits."""
         if source.official:
             return super().split(source)
-        number: dict[str, int] = {}
-        group = torch.tensor([number.setdefault(pair[0], len(number)) for pair in self.pairs])
-        cut = super().split(Source(len(number)))
-        return Splits(*(torch.isin(group, chosen).nonzero().flatten() for chosen in cut))
+        hashes = np.fromiter(map(hash, self.identities()), np.int64)  # no dictionary of what may be large
+        _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+        number = torch.from_numpy(first.argsort().argsort()[group])  # in the order in which they first appear
+        cut = super().split(Source(len(first)))
+        return Splits(*(torch.isin(number, part).nonzero().flatten() for part in cut))
 
-    def identities(self) -> list[str]:
+    def identities(self) -> Iterator[str]:
         """The sources: the translation of one from training can be had by heart."""
-        return [source for source, _ in self.pairs]
+        return (source for source, _ in self.pairs)
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizers, and what kind of script the translations are in."""
-        rows = train.tolist()
-        sources, targets = [self.pairs[row][0] for row in rows], [self.pairs[row][1] for row in rows]
-        self.scoring = scoring_of(targets)
+
+        def side(place: int) -> Iterator[str]:
+            return (pair[place] for pair in chosen(self.pairs, train))
+
+        self.scoring = scoring_of(side(1))
         if self.shared_vocabulary:
-            self.source_tokenizer = new_translator_tokenizer([*sources, *targets], self.vocab_size).to_str()
+            self.source_tokenizer = new_translator_tokenizer(chain(side(0), side(1)), self.vocab_size).to_str()
             self.target_tokenizer = self.source_tokenizer
         else:
-            self.source_tokenizer = new_translator_tokenizer(sources, self.vocab_size).to_str()
-            self.target_tokenizer = new_translator_tokenizer(targets, self.vocab_size).to_str()
+            self.source_tokenizer = new_translator_tokenizer(side(0), self.vocab_size).to_str()
+            self.target_tokenizer = new_translator_tokenizer(side(1), self.vocab_size).to_str()
 
-    def _encoded(self, texts: list[str], tokenizer: Tokenizer, begin: bool = False) -> Ragged:
+    def _encoded(self, texts: Iterable[str], rows: Any, tokenizer_json: str, begin: bool = False) -> Ragged:
+        """Token numbers of the texts that rows have; they are in a file if the rows are."""
+        tokenizer = tokenizer_from(tokenizer_json)
         tokenizer.enable_truncation(self.max_length)
         first = [number_of(tokenizer, BEGIN)] if begin else []
-        return Ragged([first + encoding.ids for encoding in tokenizer.encode_batch_fast(texts)])
+        sequences = (first + encoding.ids for encoding in encodings(tokenizer, texts))
+        if isinstance(rows, StoredRows):
+            return stored(sequences, [*rows.key, tokenizer_json, f"{self.max_length} {begin}"])
+        return Ragged(sequences)
 
     def examples(self, index: Tensor) -> PairExamples:
         """The pairs at these indices."""
         source, target = tokenizer_from(self.source_tokenizer), tokenizer_from(self.target_tokenizer)
         if self._tokens is None:
-            sides = [pair[0] for pair in self.pairs], [pair[1] for pair in self.pairs]
-            self._tokens = self._encoded(sides[0], source), self._encoded(sides[1], target, begin=True)
-        references = [pair[1] for pair in self.pairs]
+            self._tokens = (
+                self._encoded((pair[0] for pair in self.pairs), self.pairs, self.source_tokenizer),
+                self._encoded((pair[1] for pair in self.pairs), self.pairs, self.target_tokenizer, begin=True),
+            )
         padding = number_of(source, PAD), number_of(target, PAD)
-        return PairExamples(*self._tokens, references, padding, index)
+        return PairExamples(*self._tokens, self.pairs, padding, index)
 
-    def read_input(self, path: Path) -> tuple[SourceExamples, list[str]]:
+    def read_input(self, path: Path) -> tuple[SourceExamples, list[str] | StoredRows[str]]:
         """The sentences of a text file, one a line; blank lines are left out."""
         if path.is_dir():
             raise DataError(f"--input {path}: expected a text file with a sentence a line, found a folder")
-        lines = [line.strip() for line in read_lines(path, self.encoding) if line.strip()]
-        tokenizer = tokenizer_from(self.source_tokenizer)
-        return SourceExamples(self._encoded(lines, tokenizer), number_of(tokenizer, PAD)), lines
+        lines, _ = read_rows({"": [path]}, self._sentences, ["lines", self.encoding], made=str)
+        padding = number_of(tokenizer_from(self.source_tokenizer), PAD)
+        return SourceExamples(self._encoded(lines, lines, self.source_tokenizer), padding), lines
+
+    def _sentences(self, path: Path) -> Iterator[str]:
+        return (line.strip() for line in sentences_of(path, self.encoding) if line.strip())
 
 
-def _existing(folder: Path, name: str, language: str) -> Path | None:
+def _possible(folder: Path, name: str, language: str) -> list[Path]:
     paths = (folder / f"{name}.{language}", folder / f"{name}.{language}.gz")
-    return next((path for path in paths if path.is_file()), None)
+    return [path for path in paths if path.is_file()]
+
+
+def _existing(folder: Path, name: str, language: str) -> Path:
+    """The file of a language.
+
+    Raises:
+        DataError: it is not there.
+    """
+    found = _possible(folder, name, language)
+    if not found:
+        raise DataError(
+            f"{folder / name}.{language}: there is no such file; expected a sentence a line, as in its counterpart"
+        )
+    return found[0]

@@ -304,7 +304,7 @@ def test_wrong_files_are_refused(refused, place):
     assert Translation(str(latin), encoding="latin-1").read().size == 20
     damaged = place / "damaged.tsv.gz"
     damaged.write_bytes(gzip.compress(b"a\tb\n" * 100)[:-9])
-    with refused(damaged, "a damaged archive"):
+    with refused(damaged, "cannot be read"):
         ready(damaged)
 
 
