@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 
 from datamodules.download import DataError
-from datamodules.encoding import decoded
 from datamodules.sampling import generator
+from datamodules.text_files import Repeatable, lines_of
 
 Unit = Literal["word", "character"]
 
@@ -45,11 +47,27 @@ class Sentence:
         text: the sentence.
         words: start and end of each word that a label can stand at; empty where the file does not cut it.
         entities: from left to right, none over another.
+        overlaps: how many others were left out because they overlap a longer one.
     """
 
     text: str
     words: list[tuple[int, int]] = field(default_factory=list)
     entities: list[Entity] = field(default_factory=list)
+    overlaps: int = 0
+
+
+def sentence_of(row: list[Any], unit: Unit | None = None) -> Sentence:
+    """A sentence from the list of its attributes, as JSON has it.
+
+    Args:
+        row: the attributes.
+        unit: what to cut the text by if the file does not cut it.
+    """
+    text, words, entities, overlaps = row
+    places = [(start, end) for start, end in words]
+    if unit and not places:
+        places = cut_words(text, unit)
+    return Sentence(text, places, [Entity(*entity) for entity in entities], overlaps)
 
 
 def cut_words(text: str, unit: Unit) -> list[tuple[int, int]]:
@@ -64,13 +82,15 @@ def cut_words(text: str, unit: Unit) -> list[tuple[int, int]]:
     return [match.span() for match in _WORD.finditer(text)]
 
 
-def usual_unit(sentences: Sequence[Sentence]) -> Unit:
+def usual_unit(sentences: Iterable[Sentence]) -> Unit:
     """How these sentences are cut: as their file has them, or by characters where most of them are Chinese."""
-    cut = [sentence for sentence in sentences if sentence.words]
-    if cut:
-        return "word" if any(end - start > 1 for sentence in cut for start, end in sentence.words) else "character"
-    signs = [sign for sentence in sentences for sign in sentence.text if sign.isalnum()]
-    return "character" if 2 * sum(bool(_IS_CJK.match(sign)) for sign in signs) > len(signs) else "word"
+    if any(sentence.words for sentence in sentences):
+        return (
+            "word" if any(end - start > 1 for sentence in sentences for start, end in sentence.words) else "character"
+        )
+    signs = (bool(_IS_CJK.match(sign)) for sentence in sentences for sign in sentence.text if sign.isalnum())
+    counts = Counter(signs)
+    return "character" if counts[True] > counts[False] else "word"
 
 
 def joined(words: Sequence[str], spaces: bool) -> tuple[str, list[tuple[int, int]]]:
@@ -113,27 +133,33 @@ def entities_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> list[E
     return entities
 
 
-def read_columns(text: str, path: Path, tagged: bool = True) -> list[Sentence]:
+def read_columns(lines: Iterable[str], path: Path, tagged: bool = True) -> Iterator[Sentence]:
     """Sentences of a file with a word and its tag on each line, and an empty line after each sentence.
 
     The word is the first column, the tag the last. Tags may be in BIO, BIOES, BMES or BILOU.
 
     Args:
-        text: of the file.
+        lines: of the file, which are gone through twice.
         path: of the file, for messages.
         tagged: whether there are tags; otherwise a last column is ignored.
 
     Raises:
         DataError: a line has no tag, or one of no known scheme.
     """
-    rows: list[tuple[list[str], list[str]]] = []
+    spaces = any(len(word) > 1 for words, _ in _words_and_tags(lines, path, tagged) for word in words)
+    for words, tags in _words_and_tags(lines, path, tagged):
+        sentence, places = joined(words, spaces)
+        yield Sentence(sentence, places, entities_of(tags, places) if tagged else [])
+
+
+def _words_and_tags(lines: Iterable[str], path: Path, tagged: bool) -> Iterator[tuple[list[str], list[str]]]:
     words: list[str] = []
     tags: list[str] = []
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
+    for number, line in enumerate(chain(lines, [""]), start=1):
         columns = [column.strip() for column in line.split("\t")] if "\t" in line.strip() else line.split()
         if not columns or not columns[0] or columns[0] == "-DOCSTART-":
             if words:
-                rows.append((words, tags))
+                yield words, tags
                 words, tags = [], []
             continue
         if tagged:
@@ -146,12 +172,6 @@ def read_columns(text: str, path: Path, tagged: bool = True) -> list[Sentence]:
                 )
         words.append(columns[0])
         tags.append(columns[-1])
-    spaces = any(len(word) > 1 for words, _ in rows for word in words)
-    sentences = []
-    for words, tags in rows:
-        sentence, places = joined(words, spaces)
-        sentences.append(Sentence(sentence, places, entities_of(tags, places) if tagged else []))
-    return sentences
 
 
 def _spans(row: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -179,7 +199,7 @@ def _spans(row: dict[str, Any]) -> list[dict[str, Any]] | None:
     return spans
 
 
-def read_json_lines(text: str, path: Path, tagged: bool = True) -> tuple[list[Sentence], int]:
+def read_json_lines(lines: Iterable[str], path: Path, tagged: bool = True) -> Iterator[Sentence]:
     """Sentences of a file with a JSON object on each line: a text, and spans with a start, an end and a type.
 
     `{"text": "Anna lives in Ulm", "entities": [{"start": 0, "end": 4, "type": "person"}]}`; a span may also be a list
@@ -187,18 +207,14 @@ def read_json_lines(text: str, path: Path, tagged: bool = True) -> tuple[list[Se
     `{"label": {"person": {"Anna": [[0, 3]]}}}` is read, too.
 
     Args:
-        text: of the file.
+        lines: of the file.
         path: of the file, for messages.
         tagged: whether there have to be spans.
-
-    Returns:
-        The sentences, and how many spans were left out because they overlap a longer one.
 
     Raises:
         DataError: a line is not such an object, or a span is not in its text.
     """
-    sentences, overlaps = [], 0
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -215,9 +231,7 @@ def read_json_lines(text: str, path: Path, tagged: bool = True) -> tuple[list[Se
         for entity in sorted(entities, key=lambda entity: entity.start - entity.end):  # the longest first
             if all(entity.end <= other.start or entity.start >= other.end for other in kept):
                 kept.append(entity)
-        overlaps += len(set(entities)) - len(kept)
-        sentences.append(Sentence(row["text"], [], sorted(kept)))
-    return sentences, overlaps
+        yield Sentence(row["text"], [], sorted(kept), len(set(entities)) - len(kept))
 
 
 def _checked_spans(row: dict[str, Any], where: str) -> list[Entity]:
@@ -241,33 +255,28 @@ def _checked_spans(row: dict[str, Any], where: str) -> list[Entity]:
     return entities
 
 
-def read_sentences(path: Path, encoding: str, tagged: bool = True) -> tuple[list[Sentence], int]:
+def read_sentences(path: Path, encoding: str, tagged: bool = True) -> Iterator[Sentence]:
     """The sentences of a file, whose format is found out.
 
     Args:
         path: JSON lines, or columns; without tags also plain text with a sentence on each line, unless the name ends
-            in .conll, .bio or .bmes: then with a word on each.
+            in .conll, .bio or .bmes: then with a word on each. May be packed as .gz.
         encoding: of the file.
         tagged: whether there have to be entities.
-
-    Returns:
-        The sentences, and how many entities were left out because they overlap a longer one.
 
     Raises:
         DataError: the file is empty, not text, or in none of the formats.
     """
-    text = decoded(path.read_bytes(), encoding, path)
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise DataError(f"{path}: the file is empty")
-    if lines[0].lstrip().startswith(("{", "[{")):
-        return read_json_lines(text, path, tagged)
-    columns = [line.split() for line in lines]
+    lines = Repeatable(lambda: lines_of(path, encoding, newline=None))
+    first = next(line for line in lines if line.strip())
+    if first.lstrip().startswith(("{", "[{")):
+        return read_json_lines(lines, path, tagged)
+    columns = (line.split() for line in lines if line.strip())
     if tagged or all(len(row) >= 2 and _TAG.match(row[-1]) for row in columns if row[0] != "-DOCSTART-"):
-        return read_columns(text, path, tagged), 0
-    if path.suffix in COLUMN_SUFFIXES:
-        return read_columns(text, path, tagged), 0  # a word a line
-    return [Sentence(line.strip()) for line in lines], 0
+        return read_columns(lines, path, tagged)
+    if path.name.removesuffix(".gz").endswith(COLUMN_SUFFIXES):
+        return read_columns(lines, path, tagged)  # a word a line
+    return (Sentence(line.strip()) for line in lines if line.strip())
 
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of what is made up

@@ -1,7 +1,8 @@
 """Sentences with named entities: cut into words that carry tags, and words into tokens."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,15 +13,26 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.download import DataError
-from datamodules.entities import COLUMN_SUFFIXES, Sentence, Unit, cut_words, generated_names, read_sentences, usual_unit
+from datamodules.entities import (
+    COLUMN_SUFFIXES,
+    Sentence,
+    Unit,
+    cut_words,
+    generated_names,
+    read_sentences,
+    sentence_of,
+    usual_unit,
+)
 from datamodules.examples import Source
-from datamodules.sampling import Splits, ranges
-from datamodules.text_files import split_files
+from datamodules.sampling import Splits, chosen, ranges
+from datamodules.stored_rows import MadeAsNeeded, StoredRows, examples_of, read_rows
+from datamodules.text_files import Repeatable, split_files
 from datamodules.tokenized import TokenizedData, at_least
 from datamodules.tokens import Ragged, Text, padding_of
 
 IGNORED = -100  # the target where there is no word
-SUFFIXES = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".jsonl", ".json")
+UNPACKED = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".jsonl", ".json")
+SUFFIXES = (*UNPACKED, *(f"{suffix}.gz" for suffix in UNPACKED))
 FILES = {
     "WNUT17": {"train": "wnut17train.conll", "val": "emerging.dev.conll", "test": "emerging.test.annotated"},
     "CLUENER2020": {"train": "train.json", "test": "test.json"},
@@ -28,6 +40,8 @@ FILES = {
 }
 FOLDERS = {"WNUT17": "en_wnut17", "CLUENER2020": "zh_cluener2020", "Resume": "zh_resume"}
 SENTENCE_ENDS = "。！？；!?;."
+MOST_WORDS = 100_000  # whose tokens are remembered
+MOST_NAMES = 100_000  # that the baseline knows: enough for it, and they stand in every checkpoint
 
 
 class Sentences(NamedTuple):
@@ -86,6 +100,8 @@ class Encoder:
 
     def learn(self, words: set[str]) -> None:
         """Look up words, each once."""
+        if len(self.known) > MOST_WORDS:
+            self.known.clear()
         new = sorted(words - self.known.keys())
         for word, encoding in zip(new, self.tokenizer.encode_batch(new, add_special_tokens=False), strict=True):
             self.known[word] = (encoding.ids or [self.unknown])[: self.room]
@@ -201,7 +217,8 @@ class Tagging(TokenizedData):
 
     Your own files are columns (a word and its tag on each line, an empty line after each sentence; BIO, BIOES, BMES
     or BILOU) or JSON lines (`{"text": …, "entities": [{"start": …, "end": …, "type": …}]}`): one file, or a folder
-    with train, val (or dev) and test.
+    with train, val (or dev) and test; all may be packed as .gz. Where they are large, they are not held in memory, and
+    the sentences of a batch are cut into tokens when it is wanted.
 
     Args:
         dataset: a known data set, or the path of a file or folder.
@@ -220,7 +237,7 @@ class Tagging(TokenizedData):
         self.entity_types: list[str] = []
         self.known_entities: dict[str, str] = {}
         self.unit: Unit = "word"
-        self.sentences: list[Sentence] = []
+        self.sentences: list[Sentence] | StoredRows[Sentence] = []
         self.encoder: Encoder | None = None
 
     @property
@@ -260,17 +277,23 @@ class Tagging(TokenizedData):
             files = split_files(self.path, SUFFIXES)
         else:
             files = {"": self.path}
-        self.sentences, official, overlaps = [], {}, 0
-        for split, file in files.items():
-            read, overlapping = read_sentences(file, self.encoding)
-            official[split] = torch.arange(len(self.sentences), len(self.sentences) + len(read))
-            self.sentences += read
-            overlaps += overlapping
+        self.sentences, official = self._sentences(files)
+        overlaps = sum(sentence.overlaps for sentence in self.sentences)
         if overlaps:
             self.note(f"{self.dataset}: {overlaps} entities overlap a longer one and are left out")
-        return {} if "" in files else official
+        return official
 
-    def _cut(self, sentences: Sequence[Sentence]) -> None:
+    def _sentences(
+        self, files: dict[str, Path], tagged: bool = True
+    ) -> tuple[list[Sentence] | StoredRows[Sentence], dict[str, Tensor]]:
+        read = partial(read_sentences, encoding=self.encoding, tagged=tagged)
+        parts = {split: [file] for split, file in files.items()}
+        return read_rows(parts, read, ["sentences", self.encoding, tagged], made=sentence_of)
+
+    def _cut(self, sentences: list[Sentence] | StoredRows[Sentence]) -> None:
+        if isinstance(sentences, StoredRows):
+            sentences.made = partial(sentence_of, unit=self.unit)
+            return
         for sentence in sentences:
             sentence.words = sentence.words or cut_words(sentence.text, self.unit)
 
@@ -278,7 +301,7 @@ class Tagging(TokenizedData):
         """Refuse, besides, a type of entity that the training split lacks; take note of what is odd."""
         super().check(source, splits)
         counts = {
-            split: Counter(entity.type for number in index.tolist() for entity in self.sentences[number].entities)
+            split: Counter(entity.type for sentence in chosen(self.sentences, index) for entity in sentence.entities)
             for split, index in splits._asdict().items()
         }
         known = set(self.entity_types) if self.restored else set(counts["train"])
@@ -292,29 +315,34 @@ class Tagging(TokenizedData):
         if uneven:
             self.note(f"{self.dataset}: {uneven} entities begin or end within a word and are taken to be all of it")
 
-    def identities(self) -> list[str]:
+    def identities(self) -> Iterator[str]:
         """The sentences."""
-        return [sentence.text for sentence in self.sentences]
+        return (sentence.text for sentence in self.sentences)
 
     def fit(self, train: Tensor) -> None:
         """Learn the types, the tokenizer, and, for the baseline, which names are of which type."""
-        sentences = [self.sentences[number] for number in train.tolist()]
         types: dict[str, Counter[str]] = {}
-        for sentence in sentences:
+        kinds: set[str] = set()
+        for sentence in chosen(self.sentences, train):
             for start, end, kind in sentence.entities:
-                types.setdefault(sentence.text[start:end], Counter())[kind] += 1
-        self.entity_types = sorted({kind for counts in types.values() for kind in counts})
+                kinds.add(kind)
+                name = sentence.text[start:end]
+                if name in types or len(types) < MOST_NAMES:
+                    types.setdefault(name, Counter())[kind] += 1
+        self.entity_types = sorted(kinds)
         self.known_entities = {name: counts.most_common(1)[0][0] for name, counts in types.items()}
-        self.learn_tokenizer(
-            [" ".join(sentence.text[start:end] for start, end in sentence.words) for sentence in sentences]
-        )
+        self.learn_tokenizer(Repeatable(lambda: map(_spaced, chosen(self.sentences, train))))
 
-    def examples(self, index: Tensor) -> TaggedExamples:
+    def examples(self, index: Tensor) -> TaggedExamples | MadeAsNeeded:
         """Sentences with their tags."""
         codes = {name: number for number, name in enumerate(self.tag_names)}
-        return TaggedExamples(
-            [self.sentences[number] for number in index.tolist()], self._encoder(), codes, self.padding
-        )
+        return self._examples(self.sentences, index, codes)
+
+    def _examples(
+        self, sentences: list[Sentence] | StoredRows[Sentence], index: Tensor, codes: dict[str, int] | None
+    ) -> TaggedExamples | MadeAsNeeded:
+        make = partial(_tagged, sentences=sentences, encoder=self._encoder(), codes=codes, padding=self.padding)
+        return examples_of(sentences, make, index, [self.tokenizer_json, f"{self.max_length} {self.unit}"])
 
     def setup_test(self) -> None:
         """Refuse, besides, types of entities that the model does not know."""
@@ -327,11 +355,25 @@ class Tagging(TokenizedData):
                         + ", ".join(self.entity_types)
                     )
 
-    def read_input(self, path: Path) -> tuple[TaggedExamples, list[str]]:
+    def read_input(self, path: Path) -> tuple[TaggedExamples | MadeAsNeeded, list[str]]:
         """Sentences of a file: plain text (one a line), JSON lines with a text, or a word on each line."""
         if path.is_dir():
             raise DataError(f"{path}: expected a file with a sentence on each line, found a folder")
-        sentences, _ = read_sentences(path, self.encoding, tagged=False)
+        sentences, _ = self._sentences({"": path}, tagged=False)
         self._cut(sentences)
         names = [str(number + 1) for number in range(len(sentences))]
-        return TaggedExamples(sentences, self._encoder(), None, self.padding), names
+        return self._examples(sentences, torch.arange(len(sentences)), None), names
+
+
+def _spaced(sentence: Sentence) -> str:
+    return " ".join(sentence.text[start:end] for start, end in sentence.words)
+
+
+def _tagged(
+    index: Tensor,
+    sentences: list[Sentence] | StoredRows[Sentence],
+    encoder: Encoder,
+    codes: dict[str, int] | None,
+    padding: int,
+) -> TaggedExamples:
+    return TaggedExamples([sentences[number] for number in index.tolist()], encoder, codes, padding)

@@ -120,7 +120,7 @@ def test_tags_make_entities(tags: str, expected: list[tuple[int, int, str]]) -> 
 
 
 def test_words_are_joined_with_spaces_but_not_in_chinese() -> None:
-    (sentence,) = read_columns("我\tO\n用\tO\nMac\tB-x\nBook\tI-x\n写\tO\n", Path("x"))
+    (sentence,) = read_columns("我\tO\n用\tO\nMac\tB-x\nBook\tI-x\n写\tO\n".splitlines(), Path("x"))
     assert sentence.text == "我用Mac Book写"
     assert [sentence.text[start:end] for start, end in sentence.words] == ["我", "用", "Mac", "Book", "写"]
     assert sentence.entities == [(2, 10, "x")]
