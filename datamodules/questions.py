@@ -1,17 +1,23 @@
 """Questions about texts: read from SQuAD's JSON, or made up."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from datamodules.download import DataError
 from datamodules.encoding import decoded
 from datamodules.entities import SHARES, SURNAMES, pools_of_words
 from datamodules.sampling import generator
+from datamodules.stored_rows import StoredRows, joined, stored_rows
+from datamodules.text_files import Repeatable, is_large, state_of
+
+WINDOWS = 4  # times as much memory as other texts: each question stands beside windows of its context
 
 
 @dataclass
@@ -25,6 +31,8 @@ class Question:
         answers: every text that is right; none where the context holds no answer.
         start: where the first of them stands that stands in the context; None where none does.
         end: the place after it.
+        repaired: how many answers stand elsewhere in the context than the file said.
+        lost: how many answers do not stand in the context at all.
     """
 
     text: str
@@ -33,6 +41,8 @@ class Question:
     answers: list[str] = field(default_factory=list)
     start: int | None = None
     end: int | None = None
+    repaired: int = 0
+    lost: int = 0
 
     @property
     def can_train(self) -> bool:
@@ -47,14 +57,20 @@ class Book:
     Args:
         contexts: the texts.
         questions: in the order of their contexts.
-        repaired: how many answers stand elsewhere in their context than the file said.
-        lost: how many answers do not stand in their context at all.
     """
 
-    contexts: list[str] = field(default_factory=list)
-    questions: list[Question] = field(default_factory=list)
-    repaired: int = 0
-    lost: int = 0
+    contexts: list[str] | StoredRows[str] = field(default_factory=list)
+    questions: list[Question] | StoredRows[Question] = field(default_factory=list)
+
+    @property
+    def repaired(self) -> int:
+        """How many answers stand elsewhere in their context than the file said."""
+        return sum(question.repaired for question in self.questions)
+
+    @property
+    def lost(self) -> int:
+        """How many answers do not stand in their context at all."""
+        return sum(question.lost for question in self.questions)
 
 
 def place_of(answer: str, context: str, said: int) -> int | None:
@@ -68,7 +84,44 @@ def place_of(answer: str, context: str, said: int) -> int | None:
     return min(places, key=lambda place: abs(place - said), default=None)
 
 
-def read_squad(path: Path, encoding: str, answered: bool = True) -> Book:
+def read_books(files: dict[str, Path], encoding: str, answered: bool = True) -> tuple[Book, dict[str, Tensor]]:
+    """The contexts and questions of files in SQuAD's JSON, which are held in memory unless the files are too large.
+
+    A JSON document cannot be read in parts: the first of several processes parses a large file as a whole, once.
+
+    Args:
+        files: of each split, or one under an empty name.
+        encoding: of the files.
+        answered: whether the questions need answers.
+
+    Returns:
+        All of them, and the positions of each split's contexts.
+    """
+    large = is_large(files.values(), times=WINDOWS)
+    parts, official, start = [], {}, 0
+    for split, file in files.items():
+        read = cache(partial(read_squad, file, encoding, answered, start))
+        part = _stored(read, [state_of(file), encoding, f"{answered} {start}"]) if large else read()
+        if split:
+            official[split] = torch.arange(start, start + len(part.contexts))
+        start += len(part.contexts)
+        parts.append(part)
+    book = Book(joined([part.contexts for part in parts]), joined([part.questions for part in parts]))
+    return book, official
+
+
+def _stored(read: Callable[[], Book], key: list[str]) -> Book:
+    contexts = stored_rows(Repeatable(lambda: iter(read().contexts)), ["contexts", *key], made=str)
+    questions = stored_rows(Repeatable(lambda: iter(read().questions)), ["questions", *key], made=_question_of)
+    return Book(contexts, questions)
+
+
+def _question_of(row: list[Any]) -> Question:
+    """A question from the list of its attributes, as JSON has it."""
+    return Question(*row)
+
+
+def read_squad(path: Path, encoding: str, answered: bool = True, first: int = 0) -> Book:
     """The contexts and questions of a file in SQuAD's JSON.
 
     Rajpurkar et al. 2016, https://arxiv.org/abs/1606.05250; `is_impossible` as in SQuAD 2.0, Rajpurkar et al. 2018,
@@ -78,10 +131,24 @@ def read_squad(path: Path, encoding: str, answered: bool = True) -> Book:
         path: of the file.
         encoding: of the file.
         answered: whether the questions need answers.
+        first: number of its first context.
 
     Raises:
         DataError: the file is empty, not text, not JSON, or not in that form; the message has the place.
     """
+    contexts: list[str] = []
+    questions: list[Question] = []
+    for number, article in enumerate(_articles(path, encoding)):
+        for place, paragraph in enumerate(_part(article, "paragraphs", list, f"{path}: data[{number}]")):
+            where = f"{path}: data[{number}].paragraphs[{place}]"
+            context = _part(paragraph, "context", str, where)
+            for row, asked in enumerate(_part(paragraph, "qas", list, where)):
+                questions.append(_question(asked, context, first + len(contexts), f"{where}.qas[{row}]", answered))
+            contexts.append(context)
+    return Book(contexts, questions)
+
+
+def _articles(path: Path, encoding: str) -> list[Any]:
     text = decoded(path.read_bytes(), encoding, path)
     if not text.strip():
         raise DataError(f"{path}: the file is empty")
@@ -94,16 +161,7 @@ def read_squad(path: Path, encoding: str, answered: bool = True) -> Book:
         raise DataError(
             f'{path}: expected SQuAD\'s form, {{"data": [{{"paragraphs": [{{"context": …, "qas": […]}}]}}]}}'
         )
-    book = Book()
-    for number, article in enumerate(articles):
-        for place, paragraph in enumerate(_part(article, "paragraphs", list, f"{path}: data[{number}]")):
-            where = f"{path}: data[{number}].paragraphs[{place}]"
-            context = _part(paragraph, "context", str, where)
-            for row, asked in enumerate(_part(paragraph, "qas", list, where)):
-                question = _question(book, asked, context, f"{where}.qas[{row}]", answered)
-                book.questions.append(question)
-            book.contexts.append(context)
-    return book
+    return articles
 
 
 def _part(of: Any, key: str, kind: type, where: str) -> Any:
@@ -116,8 +174,8 @@ def _part(of: Any, key: str, kind: type, where: str) -> Any:
     return value
 
 
-def _question(book: Book, asked: Any, context: str, where: str, answered: bool) -> Question:
-    question = Question(_part(asked, "question", str, where), len(book.contexts), str(asked.get("id", "")))
+def _question(asked: Any, context: str, number: int, where: str, answered: bool) -> Question:
+    question = Question(_part(asked, "question", str, where), number, str(asked.get("id", "")))
     if not answered or asked.get("is_impossible"):
         return question
     answers = _part(asked, "answers", list, where)
@@ -132,8 +190,8 @@ def _question(book: Book, asked: Any, context: str, where: str, answered: bool) 
             raise DataError(f"{where}.answers[{number}]: expected a whole number as answer_start, found {said!r}")
         found = place_of(text, context, said)
         stripped = found is not None and context[max(said, 0) :].lstrip().startswith(text) and answer["text"] != text
-        book.lost += found is None
-        book.repaired += found is not None and found != said and not stripped
+        question.lost += found is None
+        question.repaired += found is not None and found != said and not stripped
         question.answers.append(text)
         if found is not None and question.start is None:
             question.start, question.end = found, found + len(text)
@@ -219,11 +277,12 @@ def generated_facts(num_contexts: int, seed: int) -> tuple[Book, dict[str, list[
             return word.capitalize()
         return pick(SURNAMES) + word if kind == "person" else word
 
-    book = Book()
+    contexts: list[str] = []
+    questions: list[Question] = []
     places: dict[str, list[int]] = {}
     for split, share in SHARES.items():
         size = round(share * num_contexts)
-        places[split] = list(range(len(book.contexts), len(book.contexts) + size))
+        places[split] = list(range(len(contexts), len(contexts) + size))
         for number in range(size):
             language = ("en", "zh")[number % 2]
             facts = EN_FACTS if language == "en" else ZH_FACTS
@@ -238,11 +297,11 @@ def generated_facts(num_contexts: int, seed: int) -> tuple[Book, dict[str, list[
                 stands[fact] = (len(context) + len(before), answer)
                 context += before + answer + after
             for fact in [order[0], order[2], order[4], order[7]]:
-                name = f"{split} {len(book.contexts)} {fact}"
-                question = Question(pick(facts[fact][1]).replace("{s}", subject), len(book.contexts), name)
+                name = f"{split} {len(contexts)} {fact}"
+                question = Question(pick(facts[fact][1]).replace("{s}", subject), len(contexts), name)
                 if fact in stands:
                     question.start, answer = stands[fact]
                     question.end, question.answers = question.start + len(answer), [answer]
-                book.questions.append(question)
-            book.contexts.append(context)
-    return book, places
+                questions.append(question)
+            contexts.append(context)
+    return Book(contexts, questions), places

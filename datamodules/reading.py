@@ -1,6 +1,9 @@
 """Questions about texts: tokens of both side by side, in windows where a text is long."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,9 +16,10 @@ from torch.utils.data import Dataset
 
 from datamodules.download import DataError
 from datamodules.examples import Source
-from datamodules.questions import Book, Question, generated_facts, read_squad
-from datamodules.sampling import Splits, ranges
-from datamodules.text_files import split_files
+from datamodules.questions import Book, Question, generated_facts, read_books
+from datamodules.sampling import Splits, chosen, ranges
+from datamodules.stored_rows import MadeAsNeeded, examples_of
+from datamodules.text_files import Repeatable, split_files
 from datamodules.tokenized import TokenizedData, at_least
 from datamodules.tokens import Ragged, Text, padding_of
 
@@ -165,24 +169,24 @@ class ReadingExamples(Dataset[Any]):
         texts = [book.contexts[number] for number in used]
         encoded = dict(zip(used, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True))
         asked = tokenizer.encode_batch([question.text for question in self.questions], add_special_tokens=False)
-        pieces, starts, counts, first, spans = [], [], [], [], []
+        pieces, starts, counts, spans = [], [], [], []
+        first = [np.empty((0, 2), np.int32)]  # as lists of numbers they took twenty times the file's size
         for question, words in zip(self.questions, asked, strict=True):
             context = encoded[question.context]
             head = [*frame.before, *words.ids[: max_length // 2 - frame.size], *frame.between]
             cut = windows(len(context.ids), max_length - len(head) - len(frame.after), stride)
-            pieces += [head + context.ids[start:end] + frame.after for start, end in cut]
+            pieces += [array("i", head + context.ids[start:end] + frame.after) for start, end in cut]
             starts += [len(head)] * len(cut)
             counts.append(len(cut))
-            first += [
-                (window, len(head) + place - cut[window][0])
-                for place, window in enumerate(best_windows(cut, len(context.ids)))
-            ]
+            best = np.array(best_windows(cut, len(context.ids)), np.int32)
+            start_of = np.array([start for start, _ in cut], np.int32)
+            first.append(np.stack([best, len(head) + np.arange(len(best), dtype=np.int32) - start_of[best]], axis=1))
             spans.append(_target(question, context.offsets))
         self.tokens = Ragged(pieces)
         self.context_start = torch.tensor(starts, dtype=torch.long)
         self.num_windows = torch.tensor(counts, dtype=torch.long)
         self.num_tokens = torch.tensor([len(encoded[question.context].ids) for question in self.questions]).long()
-        self.first = torch.tensor(first, dtype=torch.int32).view(-1, 2)
+        self.first = torch.from_numpy(np.concatenate(first))
         self.offsets = torch.tensor([place for number in used for place in encoded[number].offsets]).int().view(-1, 2)
         sizes = torch.tensor([len(encoded[number].ids) for number in used], dtype=torch.long)
         before = dict(zip(used, (sizes.cumsum(0) - sizes).tolist(), strict=True))
@@ -236,7 +240,9 @@ class Reading(TokenizedData):
     context stand in the same split. A training question whose answer is nowhere in its context is left out, and
     counted; in the other splits it stays.
 
-    Your own files are SQuAD's JSON: one file, or a folder with train, val (or dev) and test.
+    Your own files are SQuAD's JSON: one file, or a folder with train, val (or dev) and test. Where they are large, they
+    are not held in memory, and the windows of a batch are cut when it is wanted; but a JSON document is parsed as a
+    whole the first time, which for that moment takes about four times its size.
 
     Args:
         dataset: a known data set, or the path of a file or folder.
@@ -283,9 +289,7 @@ class Reading(TokenizedData):
         else:
             self._read_files()
         context = torch.tensor([question.context for question in self.book.questions], dtype=torch.long)
-        official = {
-            split: torch.isin(context, chosen).nonzero()[:, 0] for split, chosen in self.official_contexts.items()
-        }
+        official = {split: torch.isin(context, part).nonzero()[:, 0] for split, part in self.official_contexts.items()}
         return Source(len(self.book.questions), None, official)
 
     def _read_files(self) -> None:
@@ -296,31 +300,18 @@ class Reading(TokenizedData):
             files = split_files(self.path, [".json"])
         else:
             files = {"": self.path}
-        self.book, self.official_contexts = Book(), {}
-        for split, file in files.items():
-            part = read_squad(file, self.encoding)
-            start = len(self.book.contexts)
-            for question in part.questions:
-                question.context += start
-            self.book.contexts += part.contexts
-            self.book.questions += part.questions
-            self.book.repaired += part.repaired
-            self.book.lost += part.lost
-            if split:
-                self.official_contexts[split] = torch.arange(start, len(self.book.contexts))
-        if self.book.repaired:
-            self.note(
-                f"{self.dataset}: {self.book.repaired} answers stand elsewhere than their answer_start says; put right"
-            )
-        if self.book.lost:
-            self.note(f"{self.dataset}: {self.book.lost} answers stand nowhere in their context")
+        self.book, self.official_contexts = read_books(files, self.encoding)
+        if repaired := self.book.repaired:
+            self.note(f"{self.dataset}: {repaired} answers stand elsewhere than their answer_start says; put right")
+        if lost := self.book.lost:
+            self.note(f"{self.dataset}: {lost} answers stand nowhere in their context")
 
     def split(self, source: Source) -> Splits:
         """Cut by contexts; from training leave out what it cannot learn from."""
         contexts = super().split(Source(len(self.book.contexts), None, self.official_contexts))
         of = torch.tensor([question.context for question in self.book.questions], dtype=torch.long)
-        train, val, test = (torch.isin(of, chosen).nonzero()[:, 0] for chosen in contexts)
-        usable = torch.tensor([self.book.questions[number].can_train for number in train.tolist()], dtype=torch.bool)
+        train, val, test = (torch.isin(of, part).nonzero()[:, 0] for part in contexts)
+        usable = torch.tensor([question.can_train for question in chosen(self.book.questions, train)], dtype=torch.bool)
         if len(usable) and not usable.all():
             self.note(
                 f"{self.dataset}: {int((~usable).sum())} training questions are left out, their answers not found"
@@ -330,34 +321,44 @@ class Reading(TokenizedData):
     def check(self, source: Source, splits: Splits) -> None:
         """Refuse, besides, a training split without answers."""
         super().check(source, splits)
-        if not any(self.book.questions[number].answers for number in splits.train.tolist()):
+        if not any(question.answers for question in chosen(self.book.questions, splits.train)):
             raise DataError(f"{self.dataset}: no question of the training split has an answer")
 
-    def identities(self) -> list[str]:
+    def identities(self) -> Iterator[str]:
         """The questions' contexts: whoever knows one from training has an easy question."""
-        return [self.book.contexts[question.context] for question in self.book.questions]
+        return (self.book.contexts[question.context] for question in self.book.questions)
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, and whether there are questions without an answer."""
-        questions = [self.book.questions[number] for number in train.tolist()]
-        self.unanswerable = any(not question.answers for question in questions)
-        contexts = sorted({question.context for question in questions})
-        self.learn_tokenizer(
-            [self.book.contexts[number] for number in contexts] + [question.text for question in questions]
-        )
+
+        def questions() -> Iterator[Question]:
+            return chosen(self.book.questions, train)
+
+        self.unanswerable = any(not question.answers for question in questions())
+        used = torch.tensor([question.context for question in questions()]).unique()
+        asked = Repeatable(lambda: (question.text for question in questions()))
+        self.learn_tokenizer(Repeatable(lambda: chain(chosen(self.book.contexts, used), asked)))
         Frame(self.built_tokenizer)
 
-    def _examples(self, book: Book, index: Tensor, answered: bool) -> ReadingExamples:
-        return ReadingExamples(book, index, self.built_tokenizer, self.max_length, self.stride, answered)
+    def _examples(self, book: Book, index: Tensor, answered: bool) -> ReadingExamples | MadeAsNeeded:
+        make = partial(
+            ReadingExamples,
+            book,
+            tokenizer=self.built_tokenizer,
+            max_length=self.max_length,
+            stride=self.stride,
+            answered=answered,
+        )
+        return examples_of(book.questions, make, index, [self.tokenizer_json, f"{self.max_length} {self.stride}"])
 
-    def examples(self, index: Tensor) -> ReadingExamples:
+    def examples(self, index: Tensor) -> ReadingExamples | MadeAsNeeded:
         """Questions with their answers."""
         return self._examples(self.book, index, answered=True)
 
-    def read_input(self, path: Path) -> tuple[ReadingExamples, list[str]]:
+    def read_input(self, path: Path) -> tuple[ReadingExamples | MadeAsNeeded, list[str]]:
         """The questions of a file in SQuAD's JSON, which needs no answers."""
         if path.is_dir():
             raise DataError(f"{path}: expected a file in SQuAD's JSON, found a folder")
-        book = read_squad(path, self.encoding, answered=False)
+        book, _ = read_books({"": path}, self.encoding, answered=False)
         names = [question.name or str(number + 1) for number, question in enumerate(book.questions)]
         return self._examples(book, torch.arange(len(book.questions)), answered=False), names

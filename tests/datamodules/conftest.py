@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from datamodules import text_files, token_cache
+
 Refused = Callable[..., AbstractContextManager[None]]
 
 
@@ -40,3 +42,10 @@ def refused() -> Refused:
             assert str(part) in str(caught.value)
 
     return check
+
+
+@pytest.fixture
+def streamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], None]:
+    """Call it, and all files of texts are too large for memory."""
+    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path / "cache")
+    return lambda: monkeypatch.setattr(text_files, "IN_MEMORY", 0)

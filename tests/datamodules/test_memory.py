@@ -14,19 +14,26 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import text_files, token_cache
+from datamodules import token_cache
 from datamodules.text import TextClassification
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURE = """
 import sys
 from pathlib import Path
-from datamodules import images, text, text_files, token_cache
+from datamodules import images, reading, tagging, text, text_files, token_cache, translation
 kind, path, in_memory, cache = sys.argv[1:]
 images.IN_MEMORY = text_files.IN_MEMORY = int(in_memory)
 token_cache.DATA_FOLDER = Path(cache)
 text.MOST_FOR_TF_IDF = 1000  # it never learns from more than a number of texts; here the small file has as many
-data = {"images": images.Images, "text": text.TextClassification}[kind](path, batch_size=32)
+kinds = {
+    "images": images.Images,
+    "text": text.TextClassification,
+    "pairs": translation.Translation,
+    "tagged": tagging.Tagging,
+    "squad": reading.Reading,
+}
+data = kinds[kind](path, batch_size=32)
 data.setup()
 for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
     for _ in loader:
@@ -53,6 +60,47 @@ def some_texts(path: Path, number: int) -> Path:
     return path
 
 
+def words(draw: random.Random, number: int) -> str:
+    return " ".join(f"word{draw.randrange(300)}" for _ in range(number))
+
+
+def some_pairs(path: Path, number: int) -> Path:
+    """A table of pairs of sentences of 700 letters each."""
+    path = path.with_suffix(".tsv")
+    draw = random.Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{row} {words(draw, 100)}\t{words(draw, 100)} {row}\n" for row in range(number))
+    return path
+
+
+def some_tagged(path: Path, number: int) -> Path:
+    """JSON lines with a sentence of 40 words and an entity each."""
+    path = path.with_suffix(".jsonl")
+    draw = random.Random(0)
+    entity = {"start": 0, "end": 4, "type": "name"}
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(
+            json.dumps({"text": f"Anna {row} {words(draw, 40)}", "entities": [entity]}) + "\n" for row in range(number)
+        )
+    return path
+
+
+def some_squad(path: Path, number: int) -> Path:
+    """SQuAD's JSON with contexts of 200 words and ten questions about each."""
+    path = path.with_suffix(".json")
+    draw = random.Random(0)
+    answer = {"text": "Anna", "answer_start": 0}
+    paragraphs = [
+        {
+            "context": f"Anna {row} {words(draw, 200)}",
+            "qas": [{"question": f"{asked} {words(draw, 5)}?", "answers": [answer]} for asked in range(10)],
+        }
+        for row in range(number)
+    ]
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
+    return path
+
+
 def some_images(path: Path, number: int) -> Path:
     """Photographs of 96 x 96 pixels, 27 kB each in memory; files of one size."""
     path.mkdir()
@@ -68,7 +116,14 @@ def some_images(path: Path, number: int) -> Path:
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak of a process in Linux alone")
 @pytest.mark.parametrize(
-    ("kind", "make", "number", "megabytes"), [("text", some_texts, 2000, 30), ("images", some_images, 600, 110)]
+    ("kind", "make", "number", "megabytes"),
+    [
+        ("text", some_texts, 2000, 30),
+        ("images", some_images, 600, 110),
+        ("pairs", some_pairs, 2000, 30),
+        ("tagged", some_tagged, 1000, 30),
+        ("squad", some_squad, 100, 30),
+    ],
 )
 def test_memory_stays_flat_as_the_data_grows_tenfold(
     kind: str, make: Callable[[Path, int], Path], number: int, megabytes: int, place: Path
@@ -108,13 +163,6 @@ def jsonl_text(examples: list[tuple[str, str]]) -> str:
 def named(value: Any) -> str:
     """A parameter's name in a test's, which would be as long as the file's content."""
     return value if isinstance(value, str) else ""
-
-
-@pytest.fixture
-def streamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], None]:
-    """Call it, and all files are too large for memory."""
-    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path / "cache")
-    return lambda: monkeypatch.setattr(text_files, "IN_MEMORY", 0)
 
 
 def batches(data: TextClassification) -> list[list[torch.Tensor]]:
