@@ -18,18 +18,24 @@ from lightning_modules.tasks import pictures
 from lightning_modules.tasks.task import Board, Step, Task
 
 
+def _probability(logits: Tensor) -> Tensor:
+    """Of the last of two classes."""
+    score = logits[:, 1] - logits[:, 0]
+    return score.float().sigmoid()  # torchmetrics leaves it out in batches whose scores all lie from 0 to 1
+
+
 class _OfPositives(BinaryAveragePrecision):
     """Average precision of the last of two classes, from (B, 2) logits."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        super().update(preds[:, 1] - preds[:, 0], target)
+        super().update(_probability(preds), target)
 
 
 class _Auroc(BinaryAUROC):
     """Area under the ROC curve of the last of two classes, from (B, 2) logits."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        super().update(preds[:, 1] - preds[:, 0], target)
+        super().update(_probability(preds), target)
 
 
 class Classifier(Task):

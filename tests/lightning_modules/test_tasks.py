@@ -50,6 +50,16 @@ def test_classification_metrics_equal_scikit_learns(classes):
         assert result["baseline/auroc"] == pytest.approx(0.5)
 
 
+def test_batches_of_small_scores_are_ranked_among_the_others():
+    model = MLP(1, 2)
+    model.forward = lambda x: torch.cat([torch.zeros_like(x), x], dim=1)
+    x = torch.tensor([0.1, 0.9, 0.2, -0.1, 0.3, -2.0]).unsqueeze(1)  # the first three as if they were probabilities
+    y = torch.tensor([0, 1, 0, 1, 1, 0])
+    result = Trainer(**QUIET).test(model, loader(x, y, 3), verbose=False)[0]
+    assert result["test/auroc"] == pytest.approx(sk.roc_auc_score(y, x[:, 0]))
+    assert result["test/average_precision"] == pytest.approx(sk.average_precision_score(y, x[:, 0]))
+
+
 def test_regression_metrics_are_in_the_datas_units():
     torch.manual_seed(0)
     x = torch.randn(40, 3)
