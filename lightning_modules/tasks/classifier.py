@@ -1,7 +1,7 @@
 """Classification: each example belongs to one of several classes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -117,8 +117,20 @@ class Classifier(Task):
             board.image("worst mistakes", pictures.grid(inputs.cpu()[order]))
             board.text("worst mistakes", pictures.table(texts))
 
+    def details(self) -> dict[str, Any]:
+        """Precision, recall and F1 of each class, and how many examples of it were tested."""
+        columns = zip(self.class_names, *(part.tolist() for part in of_classes(self.confusion)), strict=True)
+        keys = ("precision", "recall", "f1")
+        examples = self.confusion.sum(1).tolist()
+        return {
+            "per_class": {
+                name: dict(zip(keys, scores, strict=True)) | {"examples": number}
+                for (name, *scores), number in zip(columns, examples, strict=True)
+            }
+        }
+
     def show_results(self, board: Board) -> None:
-        """The confusion matrix, with each class's precision and recall."""
+        """The confusion matrix, with each class's precision, recall and F1."""
         if self.num_classes <= 50:
             board.text("confusion", confusion_table(self.confusion, self.class_names))
 
@@ -138,6 +150,26 @@ class Classifier(Task):
         ]
 
 
+class Scores(NamedTuple):
+    """Of each class, (C,)."""
+
+    precision: Tensor
+    recall: Tensor
+    f1: Tensor
+
+
+def of_classes(confusion: Tensor) -> Scores:
+    """Each class's scores; 0 where there is nothing to judge by.
+
+    Args:
+        confusion: (C, C) counts, a row for each true class, a column for each predicted one.
+    """
+    right, true, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    return Scores(
+        right / predicted.clamp(min=1), right / true.clamp(min=1), 2 * right / (true + predicted).clamp(min=1)
+    )
+
+
 def confusion_table(confusion: Tensor, names: Sequence[str]) -> str:
     """A confusion matrix as a Markdown table: a row for each true class, a column for each predicted one.
 
@@ -145,12 +177,10 @@ def confusion_table(confusion: Tensor, names: Sequence[str]) -> str:
         confusion: (C, C) counts.
         names: of the classes.
     """
-    right = confusion.diagonal()
-    recall = right / confusion.sum(1).clamp(min=1)
-    precision = right / confusion.sum(0).clamp(min=1)
+    precision, recall, f1 = (scores.tolist() for scores in of_classes(confusion))
     cells = [name.replace("|", "\\|") for name in names]
-    lines = [f"| true \\ predicted | {' | '.join(cells)} | recall |", "| --- |" + " ---: |" * (len(cells) + 1)]
-    for name, row, share in zip(cells, confusion.tolist(), recall.tolist(), strict=True):
-        lines.append(f"| {name} | {' | '.join(map(str, row))} | {share:.3f} |")
-    lines.append(f"| precision | {' | '.join(f'{share:.3f}' for share in precision.tolist())} | |")
+    lines = [f"| true \\ predicted | {' | '.join(cells)} | recall | F1 |", "| --- |" + " ---: |" * (len(cells) + 2)]
+    for name, row, share, score in zip(cells, confusion.tolist(), recall, f1, strict=True):
+        lines.append(f"| {name} | {' | '.join(map(str, row))} | {share:.3f} | {score:.3f} |")
+    lines.append(f"| precision | {' | '.join(f'{share:.3f}' for share in precision)} | | |")
     return "\n".join(lines)

@@ -186,6 +186,10 @@ class Task(LightningModule):
     def show(self, batch: Any, board: Board) -> None:
         """Show what the model makes of a batch, in the terms of the task."""
 
+    def details(self) -> dict[str, Any]:
+        """What is to be said of the whole test split besides its metrics, as plain types."""
+        return {}
+
     def show_results(self, board: Board) -> None:
         """Show what the whole test split came to."""
 

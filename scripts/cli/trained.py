@@ -25,7 +25,7 @@ from scripts.cli.launch import agree, environment_plugins, pick_strategy, wait_f
 from scripts.cli.options import parse
 from scripts.cli.recipes import Config, Request, check_dataset, merge, sections
 from scripts.cli.runs import find_checkpoint, other_checkpoint
-from scripts.cli.training import shown, table
+from scripts.cli.training import details, shown, tables
 
 
 @dataclass
@@ -127,7 +127,7 @@ def test(checkpoint_path: str, dataset: str | None, arguments: list[str], debug:
     size = len(trained.data.splits.test) if trained.data.splits else 0
     if trained.trainer.is_global_zero:
         print(f"{shown(Path(checkpoint_path))} on {size} test examples of {trained.data.dataset}\n")
-        print(table(test_metrics, baseline))
+        print(tables(test_metrics, baseline, details(trained.model)))
     wait_for_others(trained.trainer)
     return test_metrics
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ from callbacks.checkpoints import Checkpoints, NonFiniteError
 from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
 from datamodules.errors import DataError
+from lightning_modules.tasks.task import Task
 from scripts.cli.build import Built, build, build_trainer, quiet, settle
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.failures import one_cause
@@ -23,6 +25,7 @@ from scripts.cli.recipes import Config, Request
 from scripts.cli.resume import differences, refuse_changes
 from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, release, write_json, write_whole
 
+FEW = 10  # classes, that their table leaves the rest of the report in sight
 MENDED = (UsageError, DataError, NonFiniteError, DiskFullError)  # what a user can mend while a run goes on
 
 
@@ -161,7 +164,13 @@ def outcome(
         "train_seconds": throughput.train_seconds,
         "examples_per_second": throughput.examples_per_second,
         "best_checkpoint": str(best.best_path) if best.best_score is not None else None,
+        **details(trainer.lightning_module),
     }
+
+
+def details(model: Any) -> dict[str, Any]:
+    """What a model says of the test besides its metrics."""
+    return model.details() if isinstance(model, Task) else {}
 
 
 def _named(metrics: dict[str, float], split: str) -> dict[str, float]:
@@ -180,9 +189,27 @@ def table(test: dict[str, float], baseline: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
+def class_table(per_class: dict[str, dict[str, float]]) -> str:
+    """Scores and number of examples of each class, a line each."""
+    wide = {name: sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in name) for name in per_class}
+    width = max(wide.values())
+    lines = [f"{'':{width}}  {'precision':>10}  {'recall':>10}  {'f1':>10}  {'examples':>10}"]
+    for name, scores in per_class.items():
+        cells = "  ".join(f"{value:>10.4g}" for value in scores.values())
+        lines.append(f"{name}{' ' * (width - wide[name])}  {cells}")
+    return "\n".join(lines)
+
+
+def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str, Any]) -> str:
+    """The metrics, and where there are few classes each one's scores."""
+    per_class = further.get("per_class", {})
+    parts = [table(test, baseline), *([class_table(per_class)] if 0 < len(per_class) <= FEW else [])]
+    return "\n\n".join(parts)
+
+
 def report(results: dict[str, Any], folder: Path) -> str:
     """The end of a run on the screen."""
-    lines = [table(results["test"], results["baseline"]), ""]
+    lines = [tables(results["test"], results["baseline"], results), ""]
     best = f", best {results['monitor']} {results['best']:.4g}" if results["best"] is not None else ""
     lines.append(
         f"trained in {results['train_seconds']:.1f} s, {results['examples_per_second']:,.0f} examples a second{best}"
