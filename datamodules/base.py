@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from datamodules.catalogue import EMBEDDED, PUBLISHED
 from datamodules.download import DataError, download, find_folder, unpack
 from datamodules.examples import Examples, Loader, Names, Source
-from datamodules.sampling import Batches, Splits, cut, fold_of, seed_globally
+from datamodules.sampling import Batches, EvenClasses, Splits, cut, fold_of, seed_globally
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
 
@@ -97,6 +97,7 @@ class DataModule(LightningDataModule):
         self.fold = fold
         self.split_seed = split_seed
         self.splits: Splits | None = None
+        self.even: EvenClasses | None = None  # which training examples an epoch has, where it is not each once
         self.restored = False
         self.predicted: Examples | None = None
         self.predicted_names: Names = []
@@ -301,16 +302,18 @@ class DataModule(LightningDataModule):
         )
 
     def _batches(self, examples: Examples, training: bool, rank: int) -> Batches:
-        size = len(examples)
+        even = self.even if training else None
+        size = len(examples if even is None else even)
         try:
             return Batches(
-                size,
+                len(examples),
                 batch_size=min(self.batch_size or size, size),
                 shuffle=training,
                 seed=self.seed,
                 drop_last=training,
                 position=self._position if training and self.trainer is not None else None,
                 lengths=None if examples is self.predicted else getattr(examples, "lengths", None),
+                even=even,
                 rank=rank,
                 world_size=self.world_size,
             )

@@ -256,7 +256,7 @@ class GraphClasses(LabelledData):
         dataset: a known data set, or the path of a folder.
         num_graphs: how many graphs `motifs` has.
         max_degree: node degrees from this on count as the same; 0 leaves degrees out of the features.
-        kwargs: as for DataModule.
+        kwargs: as for LabelledData and DataModule.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_features", "num_edge_features", *LabelledData.provides)

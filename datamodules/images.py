@@ -60,7 +60,7 @@ class Images(LabelledData):
         rotate: turn training images by up to this many degrees each way.
         jitter: change the brightness, contrast and saturation of training images by up to this share.
         encoding: of a CSV file.
-        kwargs: as for DataModule.
+        kwargs: as for LabelledData and DataModule.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("in_channels", "image_size", *LabelledData.provides)

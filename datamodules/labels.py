@@ -1,7 +1,7 @@
 """Data whose examples belong to classes."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -9,19 +9,35 @@ from torch import Tensor
 from datamodules.base import DataModule
 from datamodules.download import DataError
 from datamodules.examples import Source
-from datamodules.sampling import Splits
+from datamodules.sampling import EvenClasses, Splits
+
+Balance = Literal["none", "weights", "over", "under"]
 
 
 class LabelledData(DataModule):
     """Data whose examples each belong to one of several classes.
 
-    Provides the number of classes, their names and how often each stands in the training split.
+    Provides the number of classes, their names, how often each stands in the training split, and what each weighs in
+    the loss, where they do not weigh the same. Only training is balanced: validation and test are left as they are.
+
+    Args:
+        dataset: a known data set, or the path of your own files.
+        balance: how classes of unlike size are made to count the same in training: `weights` lets each example weigh
+            by its class in the loss; `over` repeats the smaller classes' examples in each epoch until there are as
+            many as of the largest; `under` takes of each class as many as the smallest has, others in each epoch.
+        kwargs: as for DataModule.
     """
 
-    provides: ClassVar[tuple[str, ...]] = ("num_classes", "class_names", "class_counts")
+    provides: ClassVar[tuple[str, ...]] = ("num_classes", "class_names", "class_counts", "class_weights")
     learned: ClassVar[tuple[str, ...]] = ("class_names", "class_counts")
     class_names: list[str]
     class_counts: list[int]
+
+    def __init__(self, dataset: str, balance: Balance = "none", **kwargs: Any) -> None:
+        super().__init__(dataset=dataset, **kwargs)
+        if balance not in get_args(Balance):
+            raise ValueError(f"--data.balance: expected one of {', '.join(get_args(Balance))}, got {balance}")
+        self.balance = balance
 
     @property
     def known_classes(self) -> list[str] | None:
@@ -32,6 +48,13 @@ class LabelledData(DataModule):
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def class_weights(self) -> list[float] | None:
+        """What an example of each class weighs, so that all classes weigh the same; None where each weighs the same."""
+        if self.balance != "weights":
+            return None
+        return [sum(self.class_counts) / (self.num_classes * count) for count in self.class_counts]
 
     def check(self, source: Source, splits: Splits) -> None:
         """Refuse, besides, a single class and a class that the training split lacks."""
@@ -50,6 +73,14 @@ class LabelledData(DataModule):
                 raise DataError(f"{self.dataset}: the training split lacks class {name} ({elsewhere})")
         if not self.restored:
             self.class_counts = counts["train"]
+        if self.balance in ("over", "under"):
+            quota = (max if self.balance == "over" else min)(counts["train"])
+            self.even = EvenClasses(source.labels[splits.train], quota, self.seed)
+            if self.batch_size is not None and self.batch_size > len(self.even):
+                raise DataError(
+                    f"--data.batch_size {self.batch_size}: an epoch of --data.balance {self.balance} has only "
+                    f"{len(self.even)} examples, {quota} of each class"
+                )
 
 
 def class_codes(values: Sequence[str], known: Sequence[str] | None, where: str) -> tuple[list[str], Tensor]:

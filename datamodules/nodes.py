@@ -155,7 +155,7 @@ class Nodes(LabelledData):
         target: name of the column of nodes.csv that holds the class.
         encoding: of the CSV files.
         batch_size: labelled nodes in a step; None for all of them. Every step sees the whole graph.
-        kwargs: as for DataModule.
+        kwargs: as for LabelledData and DataModule.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_features", *LabelledData.provides)

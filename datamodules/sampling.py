@@ -79,6 +79,34 @@ def fold_of(index: Tensor, num_folds: int, fold: int, labels: Tensor | None, see
     return ordered[~taken].sort().values, ordered[taken].sort().values
 
 
+class EvenClasses:
+    """Which examples an epoch has, so that every class is in it equally often; drawn anew for each epoch.
+
+    Of a class that is to be in it more often than it has examples, each is repeated equally often, give or take one.
+
+    Args:
+        labels: (N,) class of each example.
+        quota: examples of each class in an epoch: its own number or fewer, which leaves some out, or more.
+        seed: of what is drawn. Members of an ensemble that are each to see another part of the larger classes have
+            one each.
+    """
+
+    def __init__(self, labels: Tensor, quota: int, seed: int = 0) -> None:
+        order = torch.argsort(labels, stable=True)
+        self.rows = order.split(torch.bincount(labels).tolist())  # of each class
+        self.quota = quota
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.quota * len(self.rows)
+
+    def __call__(self, epoch: int) -> Tensor:
+        """The positions of the epoch's examples, class by class."""
+        random = generator(self.seed, epoch, 1)  # not what the order is drawn by
+        places = torch.arange(self.quota)
+        return torch.cat([rows[torch.randperm(len(rows), generator=random)[places % len(rows)]] for rows in self.rows])
+
+
 class Batches(Sampler[Tensor]):
     """Index tensors, one a batch, in an order that depends only on the seed and the epoch.
 
@@ -94,6 +122,7 @@ class Batches(Sampler[Tensor]):
         drop_last: leave out an incomplete last batch (training); never an only one.
         position: number of batches that the run has begun; by default the iterations of this object are counted.
         lengths: (size,) of each example; those of like length then share a batch, so that little of it is padding.
+        even: which examples each epoch has; by default each of them once.
         rank: this process's number.
         world_size: number of processes.
 
@@ -112,9 +141,11 @@ class Batches(Sampler[Tensor]):
         drop_last: bool = False,
         position: Callable[[], int] | None = None,
         lengths: Tensor | None = None,
+        even: EvenClasses | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        size = size if even is None else len(even)
         if min(size, batch_size) < world_size:
             raise ValueError(
                 f"{min(size, batch_size)} examples in a batch cannot be shared by {world_size} processes; "
@@ -127,6 +158,7 @@ class Batches(Sampler[Tensor]):
         self.drop_last = drop_last and size >= batch_size
         self.position = position
         self.lengths = lengths
+        self.even = even
         self.rank = rank
         self.world_size = world_size
         self.epochs_begun = 0
@@ -150,6 +182,8 @@ class Batches(Sampler[Tensor]):
             return order.split(self.batch_size)
         random = generator(self.seed, epoch)
         order = torch.randperm(self.size, generator=random)
+        if self.even is not None:
+            order = self.even(epoch)[order]
         if self.lengths is None:
             return order.split(self.batch_size)
         pools = order.split(self.batch_size * self.POOL)

@@ -397,7 +397,7 @@ def _split_files(folder: Path) -> dict[str, Path]:
     return files
 
 
-class TabularClassification(LabelledData, Tabular):
+class TabularClassification(Tabular, LabelledData):
     """Rows of a table that each belong to a class.
 
     Provides num_features, num_classes, class_names and class_counts.

@@ -105,7 +105,7 @@ class TextClassification(LabelledData, TokenizedData):
         tokenizer: as for TokenizedData.
         vocab_size: most tokens that are learned.
         max_length: tokens that are read of a text; what follows them is cut off.
-        kwargs: as for TokenizedData and DataModule.
+        kwargs: as for LabelledData, TokenizedData and DataModule.
     """
 
     provides: ClassVar[tuple[str, ...]] = (

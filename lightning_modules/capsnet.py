@@ -72,15 +72,18 @@ class ClassCapsules(nn.Module):
 
 
 def margin_loss(lengths: Tensor, target: Tensor) -> Tensor:
-    """`T_k max(0, 0.9 - |v_k|)² + 0.5 (1 - T_k) max(0, |v_k| - 0.1)²`, summed over classes, mean over the batch.
+    """`T_k max(0, 0.9 - |v_k|)² + 0.5 (1 - T_k) max(0, |v_k| - 0.1)²`, summed over classes, of each example.
 
     Args:
         lengths: (B, C)
         target: (B,)
+
+    Returns:
+        (B,)
     """
     right = F.one_hot(target, lengths.shape[1]).to(lengths)
     terms = right * (0.9 - lengths).relu().square() + 0.5 * (1 - right) * (lengths - 0.1).relu().square()
-    return terms.sum(1).mean()
+    return terms.sum(1)
 
 
 def log_lengths(capsules: Tensor) -> Tensor:
@@ -111,6 +114,8 @@ class CapsNet(Classifier):
     Shapes:
         input (B, C, H, W), output (B, K), the logarithms of the capsules' lengths
     """
+
+    own_loss = True
 
     def __init__(
         self,
@@ -166,9 +171,9 @@ class CapsNet(Classifier):
         """Margin loss, and squared error of the image drawn from the right class's capsule."""
         images, target = batch
         capsules = self.capsules(images)
-        loss = margin_loss(capsules.norm(dim=-1), target)
-        error = (self.drawn(capsules, target).float() - self.squared(images)).square().flatten(1).sum(1).mean()
-        return Step(loss + self.reconstruction * error, log_lengths(capsules), target)
+        margins = margin_loss(capsules.norm(dim=-1), target)
+        errors = (self.drawn(capsules, target).float() - self.squared(images)).square().flatten(1).sum(1)
+        return Step(self.mean(margins + self.reconstruction * errors, target), log_lengths(capsules), target)
 
     def show(self, batch: Any, board: Board) -> None:
         """Images, and what the longest capsule of each draws."""

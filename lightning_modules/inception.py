@@ -110,10 +110,10 @@ class Inception(Classifier):
         return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
     def step(self, batch: Any) -> Step:
-        """Cross-entropy of one batch; in training the auxiliary classifiers' too."""
+        """The loss of one batch; in training the auxiliary classifiers' too."""
         if not self.training:
             return super().step(batch)
         inputs, target = batch
         logits, *others = self.network(self.enlarged(inputs))
-        auxiliary = sum((F.cross_entropy(other, target) for other in others), logits.new_zeros(()))
-        return Step(F.cross_entropy(logits, target) + self.aux_weight * auxiliary, logits, target)
+        auxiliary = sum((self.cost(other, target) for other in others), logits.new_zeros(()))
+        return Step(self.cost(logits, target) + self.aux_weight * auxiliary, logits, target)

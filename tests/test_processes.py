@@ -16,13 +16,20 @@ from scripts.cli.recipes import ROOT
 pytestmark = pytest.mark.long
 
 # Without dropout, which each process draws for itself, and without batch statistics. Losses are means over examples,
-# tokens, words and answers; the last batch of a test is odd, so that one process has more of it.
+# tokens, words and answers, or weighted by their classes; the last batch of a test is odd, so that one process has
+# more of it.
+TABLE = ["--data.batch_size", "31", "--model.dropout", "0"]
 CASES = {
-    "mlp": ["--data.batch_size", "31", "--model.dropout", "0"],
-    "linear_regression": [],
-    "transformer": ["--data.batch_size", "7", "--model.dropout", "0", "--trainer.gradient_clip_val", "null"],
-    "bert_ner": ["--data.batch_size", "9", "--model.dropout", "0"],
-    "bert_qa": ["--data.batch_size", "5"],
+    "mlp": ("mlp", TABLE),
+    "class weights": ("mlp", [*TABLE, "--data.balance", "weights", "--model.loss", "focal"]),
+    "over-sampling": ("mlp", [*TABLE, "--data.balance", "over"]),
+    "linear_regression": ("linear_regression", []),
+    "transformer": (
+        "transformer",
+        ["--data.batch_size", "7", "--model.dropout", "0", "--trainer.gradient_clip_val", "null"],
+    ),
+    "bert_ner": ("bert_ner", ["--data.batch_size", "9", "--model.dropout", "0"]),
+    "bert_qa": ("bert_qa", ["--data.batch_size", "5"]),
 }
 SHORT = [
     *("--trainer.max_steps", "6", "--trainer.accelerator", "cpu", "--trainer.precision", "32"),
@@ -47,11 +54,12 @@ def run(script: str, *words: str) -> None:
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_two_processes_train_and_test_as_one(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_and_test_as_one(case: str, tmp_path: Path) -> None:
+    name, words = CASES[case]
     for devices in ("1", "2"):
         logs = str(tmp_path / devices)
-        run("fit.py", "--model", name, *SHORT, *CASES[name], "--trainer.devices", devices, "--logs", logs)
+        run("fit.py", "--model", name, *SHORT, *words, "--trainer.devices", devices, "--logs", logs)
     one, two = (tmp_path / devices / name / "version_0" for devices in ("1", "2"))
     weights = [read_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"] for folder in (one, two)]
     for key, weight in weights[0].items():
@@ -61,6 +69,7 @@ def test_two_processes_train_and_test_as_one(name: str, tmp_path: Path) -> None:
     scores = [json.loads((folder / "results.json").read_text()) for folder in (one, two)]
     for part in ("test", "baseline"):
         assert scores[0][part] == pytest.approx(scores[1][part], rel=1e-3, abs=1e-4)
+    assert scores[0].get("per_class") == scores[1].get("per_class")
 
 
 @pytest.mark.parametrize("rows", [5, 65])

@@ -11,15 +11,17 @@ from scripts.cli.recipes import recipe_names
 from tests.stopping import compare, in_pieces
 
 
-def main(folder: Path, names: list[str]) -> None:
-    """Write what differs, for each recipe."""
+def main(folder: Path, words: list[str]) -> None:
+    """Write what differs, for each recipe that the words name or else for all, with the options that follow."""
+    options = next((place for place, word in enumerate(words) if word.startswith("--")), len(words))
+    names, given = words[:options], words[options:]
     found: dict[str, list[str]] = {}
     for name in names or recipe_names():
         try:
             # Of karate's four labelled nodes each process takes one.
             further = ["--data.batch_size", "2"] if name in ("gcn", "gat_nodes") else []
             stops = [2, 4] if not further else [1, 2]
-            whole, pieces = in_pieces(name, folder / name, stops, further)
+            whole, pieces = in_pieces(name, folder / name, stops, [*further, *given])
             distributed.barrier()  # the first process writes; the other reads
             found[name] = compare(whole, pieces)
         except AssertionError:

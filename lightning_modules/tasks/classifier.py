@@ -1,7 +1,8 @@
 """Classification: each example belongs to one of several classes."""
 
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +16,11 @@ from torchmetrics.classification import (
 )
 
 from lightning_modules.tasks import pictures
+from lightning_modules.tasks.losses import class_losses
 from lightning_modules.tasks.task import Board, Step, Task
+
+Loss = Literal["cross_entropy", "focal"]
+SELDOM = 10  # times fewer examples than the largest class has, and always guessing that one looks good
 
 
 def _probability(logits: Tensor) -> Tensor:
@@ -41,6 +46,9 @@ class _Auroc(BinaryAUROC):
 class Classifier(Task):
     """Cross-entropy over classes; a batch is `(inputs, target)`, and `forward(inputs)` gives (B, num_classes) logits.
 
+    Whatever trains, `val/loss` and `test/loss` are the plain cross-entropy (of a model with a loss of its own, that),
+    in which all examples weigh the same: so runs can be compared.
+
     Metrics: accuracy; f1, the mean of the classes' F1; balanced_accuracy, the mean of their recalls; with two
     classes also average_precision and auroc of the last one. The baseline always gives the classes their shares of
     the training split.
@@ -49,20 +57,51 @@ class Classifier(Task):
         num_classes: C
         class_names: of the classes, for predictions and pictures; their numbers by default.
         class_counts: training examples of each class, for the baseline.
+        class_weights: what an example of each class weighs in the training loss; all the same by default.
+        loss: that trains: `cross_entropy`, or `focal`, in which an example counts less the surer the model is of it.
+        gamma: how much less; 2 by default.
+        label_smoothing: share of each training target that is spread evenly over all classes.
         kwargs: as for Task.
+
+    Raises:
+        ValueError: a number is out of its range, or an option does not go with this model's loss.
     """
+
+    own_loss: ClassVar[bool] = False  # a model that is not taught by cross-entropy says so
+    class_weights: Tensor | None
 
     def __init__(
         self,
         num_classes: int,
         class_names: Sequence[str] | None = None,
         class_counts: Sequence[int] | None = None,
+        class_weights: Sequence[float] | None = None,
+        loss: Loss = "cross_entropy",
+        gamma: float | None = None,
+        label_smoothing: float = 0.0,
         **kwargs: Any,
     ) -> None:
+        if loss not in get_args(Loss):
+            raise ValueError(f"--model.loss: expected one of {', '.join(get_args(Loss))}, got {loss}")
+        if gamma is not None and loss != "focal":
+            raise ValueError(f"--model.gamma {gamma}: belongs to --model.loss focal, not to {loss}")
+        if gamma is not None and not gamma >= 0:
+            raise ValueError(f"--model.gamma: expected at least 0, got {gamma}")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"--model.label_smoothing: expected a share from 0 to below 1, got {label_smoothing}")
+        if self.own_loss and (loss != "cross_entropy" or label_smoothing):
+            option = f"loss {loss}" if loss != "cross_entropy" else f"label_smoothing {label_smoothing}"
+            raise ValueError(
+                f"--model.{option}: {type(self).__name__} has a loss of its own, which knows nothing of it"
+            )
         self.num_classes = num_classes
         super().__init__(**kwargs)
         self.class_names = list(class_names or map(str, range(num_classes)))
         self.class_counts = class_counts
+        self.gamma = 0.0 if loss == "cross_entropy" else 2.0 if gamma is None else gamma  # 2 is the paper's
+        self.label_smoothing = label_smoothing
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float)
+        self.register_buffer("class_weights", weights, persistent=False)  # the data says it again
 
     def metrics(self) -> MetricCollection:
         """Accuracy, macro F1, balanced accuracy; for two classes also average precision and AUROC."""
@@ -78,11 +117,49 @@ class Classifier(Task):
             metrics.add_metrics({"average_precision": _OfPositives(), "auroc": _Auroc()})
         return metrics
 
+    def on_fit_start(self) -> None:
+        """Say so where a seldom class makes what is monitored a poor judge."""
+        counts = self.class_counts
+        if not counts or SELDOM * min(counts) > max(counts) or self.monitor.split("/")[1] not in ("loss", "accuracy"):
+            return
+        better = "val/average_precision" if self.num_classes == 2 else "val/f1"
+        if self.trainer.is_global_zero:
+            print(
+                f"note: only {min(counts)} of {sum(counts)} training examples are of class "
+                f"{self.class_names[counts.index(min(counts))]}: {self.monitor} hardly shows how well it is found; "
+                f"--model.monitor {better} does",
+                file=sys.stderr,
+            )
+
     def step(self, batch: Any) -> Step:
-        """Cross-entropy of one batch."""
+        """The loss of one batch."""
         inputs, target = batch
         logits = self(inputs)
-        return Step(F.cross_entropy(logits, target), logits, target)
+        return Step(self.cost(logits, target), logits, target)
+
+    def cost(self, logits: Tensor, target: Tensor) -> Tensor:
+        """What (B, C) logits cost: in training by the loss that was chosen, else by the cross-entropy."""
+        if not self.training:
+            return F.cross_entropy(logits, target)
+        return self.mean(class_losses(logits, target, self.gamma, self.label_smoothing), target)
+
+    def mean(self, losses: Tensor, target: Tensor) -> Tensor:
+        """The mean of (B,) losses, in which in training each example has its class's weight."""
+        if self.class_weights is None or not self.training:
+            return losses.mean()
+        weights = self.weights(target)
+        return (losses * weights).sum() / weights.sum()
+
+    def weights(self, target: Tensor) -> Tensor:
+        """The class weight of each example, (B,)."""
+        assert self.class_weights is not None
+        return target @ self.class_weights if target.is_floating_point() else self.class_weights[target]
+
+    def shared(self, step: Step) -> Tensor:
+        """As a task's, where a process's part weighs as much as its examples together."""
+        if self.class_weights is not None:
+            step = step._replace(num_targets=self.weights(step.target).sum())
+        return super().shared(step)
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The majority class, where the classes' shares are known."""

@@ -77,6 +77,8 @@ def build_model(model_class: str, arguments: Config, data: DataModule) -> Lightn
     """The model, with the sizes that the data states."""
     kind = class_at(model_class)
     sizes = {name: getattr(data, name) for name in linked(kind, type(data))}
+    if getattr(data, "class_weights", None) is not None and "class_weights" not in sizes:
+        raise ValueError(f"--data.balance weights: {kind.__name__} has no loss of classes; expected over or under")
     model = kind(**arguments, **sizes)
     assert isinstance(model, LightningModule)
     return model

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.sampling import Batches, cut, fold_of, generator
+from datamodules.sampling import Batches, EvenClasses, cut, fold_of, generator
 
 LABELS = torch.tensor([0] * 50 + [1] * 31 + [2] * 7 + [3] * 2)
 INDEX = torch.arange(100, 190)  # not the positions themselves: labels belong to the data set, a cut may begin anywhere
@@ -100,3 +100,45 @@ def test_only_an_incomplete_last_batch_is_dropped_and_never_the_only_one(
 
 def test_without_shuffling_the_order_is_kept() -> None:
     assert torch.equal(torch.cat(list(Batches(10, batch_size=3))), torch.arange(10))
+
+
+@pytest.mark.parametrize("quota", [1, 2, 7, 31, 50, 75])
+def test_an_even_epoch_has_its_quota_of_each_class_repeated_as_little_as_can_be(quota: int) -> None:
+    even = EvenClasses(LABELS, quota)
+    for epoch in range(3):
+        chosen = even(epoch)
+        assert len(chosen) == len(even) == 4 * quota
+        assert torch.bincount(LABELS[chosen]).tolist() == [quota] * 4
+        times = torch.bincount(chosen, minlength=len(LABELS))
+        for number, size in enumerate(torch.bincount(LABELS).tolist()):
+            of_class = times[number == LABELS]
+            assert of_class.min() == quota // size
+            assert of_class.max() == -(-quota // size)
+
+
+def test_each_epoch_and_each_seed_leaves_out_other_examples() -> None:
+    found = {tuple(sorted(EvenClasses(LABELS, 2, seed)(epoch).tolist())) for seed in range(3) for epoch in range(3)}
+    assert len(found) == 9
+    assert torch.equal(EvenClasses(LABELS, 2, 1)(4), EvenClasses(LABELS, 2, 1)(4))
+    seen = torch.cat([EvenClasses(LABELS, 7)(epoch) for epoch in range(60)])
+    assert len(seen.unique()) == len(LABELS)
+
+
+@pytest.mark.parametrize("quota", [5, 60])
+def test_even_batches_go_on_where_the_position_says_and_are_dealt_out_whole(quota: int) -> None:
+    lengths = torch.arange(len(LABELS)) % 11
+    options = {
+        "size": len(LABELS), "batch_size": 6, "shuffle": True, "seed": 1, "drop_last": True, "lengths": lengths,
+        "even": EvenClasses(LABELS, quota, seed=1),
+    }  # fmt: skip
+    whole = Batches(**options)
+    per_epoch = len(whole)
+    assert per_epoch == 4 * quota // 6
+    batches = [batch.tolist() for _ in range(2) for batch in whole]
+    assert len(batches) == 2 * per_epoch
+    for begun in range(2 * per_epoch):
+        parts = [Batches(**options, position=lambda begun=begun: begun, rank=rank, world_size=2) for rank in (0, 1)]
+        end = (begun // per_epoch + 1) * per_epoch
+        for expected, one, other in zip(batches[begun:end], *parts, strict=True):
+            assert one.tolist() == expected[::2]
+            assert other.tolist() == expected[1::2]

@@ -1,0 +1,30 @@
+"""Losses of classification."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def class_losses(logits: Tensor, target: Tensor, gamma: float = 0.0, label_smoothing: float = 0.0) -> Tensor:
+    """`-Σ_k t_k (1 - p_k)^γ log p_k`, of each example: cross-entropy if γ is 0, else the focal loss.
+
+    Focal loss: Lin et al. 2017, https://arxiv.org/abs/1708.02002. Label smoothing: Szegedy et al. 2016, section 7,
+    https://arxiv.org/abs/1512.00567.
+
+    Args:
+        logits: (B, C)
+        target: (B,) classes, or (B, C) shares of each.
+        gamma: γ, how much less an example counts the surer the model is of its class.
+        label_smoothing: ε, share of each target that is spread evenly over all classes.
+
+    Returns:
+        (B,)
+    """
+    if gamma == 0:
+        return F.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
+    classes = logits.shape[1]
+    logs = logits.float().log_softmax(-1)
+    shares = target.to(logs) if target.is_floating_point() else F.one_hot(target, classes).to(logs)
+    shares = (1 - label_smoothing) * shares + label_smoothing / classes
+    doubt = (1 - logs.exp()).clamp(min=torch.finfo(logs.dtype).eps)  # of 0 its power has no gradient where γ < 1
+    return -(shares * doubt**gamma * logs).sum(-1)

@@ -1,0 +1,110 @@
+"""Classes of unlike size."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from datamodules.labels import LabelledData
+from datamodules.nodes import Nodes
+from datamodules.tabular import TabularClassification
+from datamodules.text import TextClassification
+
+SIZES = {"a": 120, "b": 40, "c": 20}
+
+
+@pytest.fixture
+def table(place: Path) -> Path:
+    labels = [label for label, size in SIZES.items() for _ in range(size)]
+    lines = [f"{row},{label}" for row, label in enumerate(labels)]
+    (place / "table.csv").write_text("number,label\n" + "\n".join(lines))
+    return place / "table.csv"
+
+
+def ready(path: Path, **options: Any) -> TabularClassification:
+    data = TabularClassification(str(path), **{"batch_size": 1, **options})
+    data.setup()
+    return data
+
+
+def epochs(data: LabelledData, number: int = 2) -> list[Tensor]:
+    """The classes of all training examples, epoch by epoch."""
+    loader = data.train_dataloader()
+    return [torch.cat([target for _, target in loader]) for _ in range(number)]
+
+
+@pytest.mark.parametrize(("balance", "quota"), [("over", max), ("under", min)])
+def test_every_class_is_in_an_epoch_equally_often(balance: str, quota: Any, table: Path) -> None:
+    data = ready(table, balance=balance)
+    size = quota(data.class_counts)
+    assert size * 3 != sum(data.class_counts)
+    assert len(data.train_dataloader()) == 3 * size
+    for target in epochs(data):
+        assert torch.bincount(target).tolist() == [size] * 3
+    assert len(ready(table, balance=balance, batch_size=7).train_dataloader()) == 3 * size // 7
+    assert len(next(iter(ready(table, balance=balance, batch_size=None).train_dataloader()))[1]) == 3 * size
+
+
+@pytest.mark.parametrize("balance", ["weights", "over", "under"])
+def test_what_is_validated_tested_and_learned_from_the_training_split_stays_as_it_is(balance: str, table: Path) -> None:
+    plain, data = ready(table), ready(table, balance=balance)
+    assert data.state_dict() == plain.state_dict()
+    assert data.fingerprint == plain.fingerprint
+    for one, other in (
+        (plain.val_dataloader(), data.val_dataloader()),
+        (plain.test_dataloader(), data.test_dataloader()),
+    ):
+        for batch, of_other in zip(one, other, strict=True):
+            assert all(map(torch.equal, batch, of_other))
+    if balance == "weights":
+        for batch, of_other in zip(plain.train_dataloader(), data.train_dataloader(), strict=True):
+            assert all(map(torch.equal, batch, of_other))
+
+
+def test_weights_give_every_class_the_same_weight_and_their_mean_over_the_examples_is_one(table: Path) -> None:
+    data = ready(table, balance="weights")
+    together = [weight * count for weight, count in zip(data.class_weights, data.class_counts, strict=True)]
+    assert together == pytest.approx([sum(data.class_counts) / 3] * 3)
+    assert [ready(table, balance=other).class_weights for other in ("none", "over", "under")] == [None] * 3
+    restored = TabularClassification(str(table), balance="weights")
+    restored.load_state_dict(data.state_dict())
+    assert restored.class_weights == data.class_weights
+
+
+def test_a_batch_larger_than_the_epoch_is_refused(table: Path, refused: Any) -> None:
+    smallest = min(ready(table).class_counts)
+    with refused(f"--data.batch_size {3 * smallest + 1}", "--data.balance under", f"only {3 * smallest} examples"):
+        ready(table, balance="under", batch_size=3 * smallest + 1)
+    ready(table, balance="under", batch_size=3 * smallest)
+    with refused("--data.balance", "none, weights, over, under", "got up"):
+        ready(table, balance="up")
+
+
+@pytest.mark.parametrize("balance", ["over", "under"])
+def test_texts_of_like_length_go_on_sharing_a_batch(balance: str, place: Path) -> None:
+    draw = random.Random(0)
+    lines = [f"{'word ' * draw.randint(1, 60)},{'good' if row % 5 else 'bad'}" for row in range(1200)]
+    (place / "texts.csv").write_text("text,label\n" + "\n".join(lines))
+    data = TextClassification(str(place / "texts.csv"), batch_size=8, balance=balance)
+    data.setup()
+    counts = torch.zeros(2, dtype=torch.long)
+    cells = used = 0
+    for text, target in data.train_dataloader():
+        cells += text.ids.numel()
+        used += int(text.lengths.sum())
+        counts += torch.bincount(target, minlength=2)
+    assert abs(int(counts[0] - counts[1])) < 8  # the incomplete last batch is dropped
+    assert cells < 1.15 * used
+
+
+def test_nodes_of_a_graph_are_taken_more_than_once(place: Path) -> None:
+    (place / "nodes.csv").write_text("id,x,label\n" + "".join(f"{n},{n % 5},{'AB'[n % 4 == 0]}\n" for n in range(60)))
+    (place / "edges.csv").write_text("source,target\n" + "".join(f"{n},{n + 1}\n" for n in range(59)))
+    data = Nodes(str(place), balance="over")
+    data.setup()
+    ((graph, target),) = data.train_dataloader()
+    assert torch.bincount(target).tolist() == [max(data.class_counts)] * 2
+    assert torch.equal(data.labels[graph.nodes], target)
