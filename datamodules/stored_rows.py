@@ -21,7 +21,7 @@ from datamodules.token_cache import stored, written_once
 T = TypeVar("T")
 E = TypeVar("E")
 
-AT_ONCE = 1000  # examples that are made together where only their lengths are wanted
+AT_ONCE = 100  # examples that are made together where only their lengths are wanted
 
 
 class StoredRows(Generic[T]):
@@ -91,7 +91,11 @@ def joined(parts: Sequence[list[T] | StoredRows[T]]) -> list[T] | StoredRows[T]:
 
 
 def read_rows(
-    files: dict[str, list[Path]], read: Callable[..., Iterable[T]], options: Sequence[object], made: Callable[[Any], T]
+    files: dict[str, list[Path]],
+    read: Callable[..., Iterable[T]],
+    options: Sequence[object],
+    made: Callable[[Any], T],
+    times: int = 1,
 ) -> tuple[list[T] | StoredRows[T], dict[str, Tensor]]:
     """The rows of files, which are held in memory unless the files are too large for that.
 
@@ -100,11 +104,12 @@ def read_rows(
         read: takes the files of a split and reads its rows.
         options: what these depend on besides the files.
         made: as for `stored_rows`.
+        times: as for `is_large`.
 
     Returns:
         All rows, and the positions of each split's.
     """
-    large = is_large(chain.from_iterable(files.values()))
+    large = is_large(chain.from_iterable(files.values()), times)
     parts: dict[str, list[T] | StoredRows[T]] = {}
     for split, paths in files.items():
         key = [*map(state_of, paths), *map(str, options)]

@@ -80,7 +80,7 @@ def some_tagged(path: Path, number: int) -> Path:
     entity = {"start": 0, "end": 4, "type": "name"}
     with path.open("w", encoding="utf-8") as file:
         file.writelines(
-            json.dumps({"text": f"Anna {row} {words(draw, 40)}", "entities": [entity]}) + "\n" for row in range(number)
+            json.dumps({"text": f"Anna {words(draw, 40)}", "entities": [entity]}) + "\n" for _ in range(number)
         )
     return path
 
@@ -121,7 +121,7 @@ def some_images(path: Path, number: int) -> Path:
         ("text", some_texts, 2000, 30),
         ("images", some_images, 600, 110),
         ("pairs", some_pairs, 2000, 30),
-        ("tagged", some_tagged, 1000, 30),
+        ("tagged", some_tagged, 1000, 60),
         ("squad", some_squad, 100, 30),
     ],
 )
