@@ -17,11 +17,19 @@ MOST_SEED = 2**63 - 1
 class ImagesToDraw(Images):
     """Images with classes; what is asked of the model later is a seed for each image that it shall draw.
 
-    Data and options are those of Images. The input of a prediction is a text file with a whole number on each line.
+    Data and options are those of Images, but for those that would make other images than are to be drawn. The input of
+    a prediction is a text file with a whole number on each line.
     Provides, besides, the mean and spread of the pixels.
     """
 
     provides: ClassVar[tuple[str, ...]] = (*Images.provides, "mean", "std")
+
+    def __init__(self, dataset: str = "digits", **kwargs: Any) -> None:
+        super().__init__(dataset=dataset, **kwargs)
+        for option, none in (("auto_augment", "none"), ("erase", 0), ("mixup", 0), ("cutmix", 0)):
+            value = getattr(self, option)
+            if value != none:
+                raise ValueError(f"--data.{option} {value}: the model would learn to draw such images; expected {none}")
 
     def read_input(self, path: Path) -> tuple[Rows, list[str]]:
         """The seeds of a text file.

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 
-from datamodules.augmentation import cut_and_turned, jittered
+from datamodules.augmentation import cut_and_turned, erased, jittered
+from datamodules.auto_augment import AutoAugment, auto_augmented
 from datamodules.download import DataError
 from datamodules.encoding import known_encoding
 from datamodules.examples import Names, Rows, Source
@@ -44,7 +46,8 @@ FASHION_CLASSES = [
 class Images(LabelledData):
     """Images that each belong to a class.
 
-    A batch is `(images, target)`: (B, C, H, W) uint8 from the loader, normalised float32 on the device, and (B,).
+    A batch is `(images, target)`: (B, C, H, W) uint8 from the loader, normalised float32 on the device, and (B,); of
+    mixed images the target is (B, K), each class's share.
     Provides in_channels, image_size, num_classes, class_names and class_counts.
 
     Your own files are a folder of class folders, with or without train, val and test folders around them; or a CSV
@@ -58,7 +61,13 @@ class Images(LabelledData):
         shift: move training images by up to this many pixels each way.
         crop: train on random parts of images, at least this share of the area, scaled up to the whole.
         rotate: turn training images by up to this many degrees each way.
+        auto_augment: change each training image by operations that it draws: `randaugment`, two of middling strength
+            (Cubuk et al. 2020), or `trivial`, one of any strength (Müller & Hutter 2021).
         jitter: change the brightness, contrast and saturation of training images by up to this share.
+        erase: chance that a rectangle of a training image is erased (Zhong et al. 2017).
+        mixup: blend training images with others, and their targets as much; the share is drawn, for each batch, from
+            Beta(mixup, mixup) (Zhang et al. 2018); 0 for never.
+        cutmix: the same by pasting a rectangle of the other image (Yun et al. 2019); with both, each batch draws one.
         encoding: of a CSV file.
         kwargs: as for LabelledData and DataModule.
     """
@@ -75,7 +84,11 @@ class Images(LabelledData):
         shift: int = 0,
         crop: float = 1.0,
         rotate: float = 0.0,
+        auto_augment: AutoAugment = "none",
         jitter: float = 0.0,
+        erase: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
         encoding: str = "utf-8",
         **kwargs: Any,
     ) -> None:
@@ -92,13 +105,22 @@ class Images(LabelledData):
             raise ValueError(f"--data.rotate: expected 0 to 180 degrees, got {rotate}")
         if not 0 <= jitter <= 1:
             raise ValueError(f"--data.jitter: expected a share from 0 to 1, got {jitter}")
+        if not 0 <= erase <= 1:
+            raise ValueError(f"--data.erase: expected a chance from 0 to 1, got {erase}")
+        for option, value in (("mixup", mixup), ("cutmix", cutmix)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"--data.{option}: expected a positive number, or 0 for never, got {value}")
         self.size = image_size
         self.channels = channels
         self.flip = flip
         self.shift = shift
         self.crop = crop
         self.rotate = rotate
+        self.auto_augment: AutoAugment = auto_augment
         self.jitter = jitter
+        self.erase = erase
+        self.mixup = mixup
+        self.cutmix = cutmix
         self.encoding = known_encoding(encoding)
         self.shape: list[int] = []
         self.mean: list[float] = []
@@ -274,7 +296,7 @@ class Images(LabelledData):
         """Normalise, and augment in training; on the device, a whole batch at once."""
         images, target = batch if isinstance(batch, tuple | list) else (batch, None)
         if self.trainer is not None and self.trainer.training:
-            images = self.augment(images)
+            return self.mix(self.normalise(self.augment(images)), target)
         images = self.normalise(images)
         return images if target is None else (images, target)
 
@@ -283,6 +305,11 @@ class Images(LabelledData):
         mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1) * 255
         scale = 1 / (torch.tensor(self.std, device=images.device).view(-1, 1, 1) * 255)
         return ((images.float() - mean) * scale).contiguous(memory_format=torch.channels_last)
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Normalised images as they were, from 0 to 1."""
+        mean, std = (torch.tensor(each, device=images.device).view(-1, 1, 1) for each in (self.mean, self.std))
+        return (images.float() * std + mean).clamp(0, 1)
 
     def augment(self, images: Tensor) -> Tensor:
         """Mirror, move, cut, turn and recolour, each image by chance."""
@@ -293,9 +320,21 @@ class Images(LabelledData):
             images = _shifted(images, self.shift)
         if self.crop < 1 or self.rotate:
             images = cut_and_turned(images, self.crop, self.rotate)
+        if self.auto_augment != "none":
+            images = auto_augmented(images.round().to(torch.uint8), self.auto_augment)
         if self.jitter:
             images = jittered(images, self.jitter)
         return images
+
+    def mix(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Erase parts of normalised images, and mix the images with others of the batch, and their targets as much."""
+        if self.erase:
+            images = erased(images, self.erase)
+        kinds = [(v2.MixUp, self.mixup), (v2.CutMix, self.cutmix)]
+        ways = [kind(alpha=alpha, num_classes=self.num_classes) for kind, alpha in kinds if alpha]
+        if ways:
+            images, target = v2.RandomChoice(ways)(images, target)
+        return images, target
 
 
 def _named(codes: list[int], names: list[str], folder: Path) -> list[str]:

@@ -71,17 +71,22 @@ class ClassCapsules(nn.Module):
             return route(votes, self.iterations)[0]
 
 
+def class_shares(target: Tensor, num_classes: int) -> Tensor:
+    """(B,) → (B, K), the share of each class: ones and zeros, unless the images are mixed and the target has shares."""
+    return target if target.is_floating_point() else F.one_hot(target, num_classes)
+
+
 def margin_loss(lengths: Tensor, target: Tensor) -> Tensor:
     """`T_k max(0, 0.9 - |v_k|)² + 0.5 (1 - T_k) max(0, |v_k| - 0.1)²`, summed over classes, of each example.
 
     Args:
         lengths: (B, C)
-        target: (B,)
+        target: (B,), or (B, C) with the share of each class.
 
     Returns:
         (B,)
     """
-    right = F.one_hot(target, lengths.shape[1]).to(lengths)
+    right = class_shares(target, lengths.shape[1]).to(lengths)
     terms = right * (0.9 - lengths).relu().square() + 0.5 * (1 - right) * (lengths - 0.1).relu().square()
     return terms.sum(1)
 
@@ -163,8 +168,11 @@ class CapsNet(Classifier):
         return log_lengths(self.capsules(images))
 
     def drawn(self, capsules: Tensor, target: Tensor) -> Tensor:
-        """Images drawn from one capsule each, (B, C, H, H); the others are masked by zeros."""
-        mask = F.one_hot(target, self.num_classes).to(capsules)
+        """Images drawn from one capsule each, (B, C, H, H); the others are masked by zeros.
+
+        A mixed image is drawn from the capsules of both its classes, each by its share.
+        """
+        mask = class_shares(target, self.num_classes).to(capsules)
         return self.decoder((capsules * mask[..., None]).flatten(1)).unflatten(1, self.image_shape)
 
     def step(self, batch: Any) -> Step:

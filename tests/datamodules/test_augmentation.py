@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from datamodules import augmentation
-from datamodules.augmentation import cut_and_turned, jittered
+from datamodules.augmentation import cut_and_turned, erased, jittered
 from datamodules.images import Images
 
 
@@ -82,3 +83,64 @@ def test_images_of_a_batch_are_changed_each_in_its_own_way(options):
     found = Images("digits", **options).augment(image.expand(6, -1, -1, -1))
     assert found.shape == (6, 3, 12, 12)
     assert len({one.numpy().tobytes() for one in found}) == 6
+
+
+@pytest.mark.parametrize(("height", "width"), [(50, 50), (40, 80), (80, 40)])
+def test_what_is_erased_is_a_rectangle_of_its_share_of_the_area(height, width):
+    torch.manual_seed(0)
+    gone = erased(torch.ones(600, 2, height, width), 1.0) == 0
+    assert torch.equal(gone[:, 0], gone[:, 1])
+    gone = gone[:, 0]
+    rows, columns = gone.any(2), gone.any(1)
+    assert torch.equal(gone, rows[:, :, None] & columns[:, None])
+    for side in (rows, columns):
+        assert (side.int().diff(dim=1).abs().sum(1) <= 2).all()  # one stretch without a gap
+    share = gone.float().mean((1, 2))
+    assert 0.015 < share.min() < 0.05
+    assert 0.36 < share.max() < 0.42
+    assert share.mean() == pytest.approx(0.21, abs=0.015)
+    slim = rows.sum(1) / columns.sum(1)
+    assert 0.25 < slim.min() < 0.45
+    assert 2.2 < slim.max() < 3.8
+    for side in (rows, columns):
+        assert side[:, [0, -1]].any(0).all()  # up to every border
+
+
+def test_each_image_is_erased_by_its_own_chance_and_with_the_mean():
+    torch.manual_seed(0)
+    images = torch.rand(2000, 1, 6, 6) + 1
+    found = erased(images, 0.3, value=-5.0)
+    changed = found != images
+    assert changed.flatten(1).any(1).float().mean() == pytest.approx(0.3, abs=0.04)
+    assert (found[changed] == -5).all()
+    assert torch.equal(erased(images, 0.0), images)
+
+
+def coded(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images of three classes, whose channels say which share of each pixel is of which class."""
+    target = torch.arange(count) % 3
+    return F.one_hot(target, 3).float()[:, :, None, None].expand(-1, -1, 12, 10).contiguous(), target
+
+
+@pytest.mark.parametrize("options", [{"mixup": 0.7}, {"cutmix": 1.0}, {"mixup": 0.7, "cutmix": 1.0}])
+def test_targets_are_mixed_as_the_pixels_are(options):
+    data = Images("digits", **options)
+    data.class_names = ["猫", "dog", "bird"]
+    seen = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        images, target = data.mix(*coded(7))
+        assert target.shape == (7, 3)
+        torch.testing.assert_close(images.mean((2, 3)), target)
+        torch.testing.assert_close(target.sum(1), torch.ones(7))
+        seen.add(
+            "blended" if ((images > 0) & (images < 1)).any() else "pasted" if (target < 1).all(1).any() else "as is"
+        )
+    assert ("blended" in seen) == ("mixup" in options)
+    assert ("pasted" in seen) == ("cutmix" in options)
+
+
+def test_without_mixing_targets_are_classes():
+    images, target = coded(5)
+    found = Images("digits", erase=0.5).mix(images, target)
+    assert torch.equal(found[1], target)

@@ -25,6 +25,14 @@ def test_has_the_images_that_images_has_and_their_mean_and_spread(data: ImagesTo
     assert {"mean", "std"} <= set(data.provides)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("auto_augment", "trivial"), ("erase", 0.1), ("mixup", 0.2), ("cutmix", 1.0)]
+)
+def test_what_would_be_drawn_as_well_is_refused(option: str, value: Any, refused: Any) -> None:
+    with refused(f"--data.{option} {value}", "expected"):
+        ImagesToDraw("digits", **{option: value})
+
+
 def test_the_input_is_a_seed_a_line(data: ImagesToDraw, tmp_path: Path) -> None:
     (tmp_path / "种子.txt").write_bytes("\ufeff3\n\n 0 \r\n9223372036854775807\n".encode())
     data.set_input(tmp_path / "种子.txt")

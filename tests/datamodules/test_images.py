@@ -1,4 +1,5 @@
 import gzip
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -214,13 +215,26 @@ class _Trainer:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_images_are_changed_in_training_only(training: bool) -> None:
-    data = Images("digits", flip=True, shift=2)
+@pytest.mark.parametrize(
+    "options",
+    [{"flip": True, "shift": 2}, {"auto_augment": "randaugment"}, {"erase": 0.5}, {"mixup": 0.5}, {"cutmix": 1.0}],
+)
+def test_images_are_changed_in_training_only(options: dict[str, Any], training: bool) -> None:
+    torch.manual_seed(0)
+    data = Images("digits", **options)
     data.setup()
     data.trainer = _Trainer(training)
     batch = data.examples(data.splits.test)[torch.arange(50)]
-    found, _ = data.on_after_batch_transfer(batch, 0)
+    found, target = data.on_after_batch_transfer(batch, 0)
     assert torch.equal(found, data.normalise(batch[0])) != training
+    assert torch.equal(target, batch[1]) != (training and bool(data.mixup or data.cutmix))
+
+
+def test_what_was_normalised_can_be_seen_as_it_was(place: Path) -> None:
+    write_classes(place)
+    data = ready(place)
+    images, _ = data.examples(data.splits.train)[torch.arange(4)]
+    torch.testing.assert_close(data.pixels(data.normalise(images)), images / 255, atol=1e-5, rtol=0)
 
 
 def restored(data: Images, dataset: object, **options: Any) -> Images:
@@ -375,6 +389,9 @@ def test_a_list_that_is_not_text_is_refused_with_the_byte(place: Path, refused: 
         ({"image_size": 0}, ["--data.image_size", "at least 1", "got 0"]),
         ({"channels": 4}, ["--data.channels", "1 (grey) or 3 (colour)", "got 4"]),
         ({"shift": -1}, ["--data.shift", "got -1"]),
+        ({"erase": 1.5}, ["--data.erase", "got 1.5"]),
+        ({"mixup": -0.1}, ["--data.mixup", "got -0.1"]),
+        ({"cutmix": math.inf}, ["--data.cutmix", "got inf"]),
         ({"crop": 0.0}, ["--data.crop", "above 0", "got 0.0"]),
         ({"crop": 1.5}, ["--data.crop", "up to 1", "got 1.5"]),
         ({"rotate": -5.0}, ["--data.rotate", "0 to 180", "got -5.0"]),

@@ -122,6 +122,24 @@ def test_the_loss_is_the_margin_and_the_weighted_error_of_the_right_capsules_ima
     assert losses[1] - losses[0] == pytest.approx(0.5 * float(error), rel=1e-5)
 
 
+@torch.no_grad()
+def test_a_mixed_image_costs_what_its_classes_cost_by_their_shares_and_is_drawn_from_both():
+    lengths, first, second = torch.rand(6, 4), torch.tensor([0, 1, 2, 3, 0, 1]), torch.tensor([1, 1, 3, 0, 2, 2])
+    one, other = (torch.nn.functional.one_hot(target, 4).float() for target in (first, second))
+    mixed = 0.7 * one + 0.3 * other
+    expected = 0.7 * margin_loss(lengths, first) + 0.3 * margin_loss(lengths, second)
+    torch.testing.assert_close(margin_loss(lengths, mixed), expected)
+    model = small()
+    capsules = torch.randn(6, 4, 16)
+    torch.testing.assert_close(model.drawn(capsules, one), model.drawn(capsules, first))
+    changed = capsules.clone()
+    changed[mixed == 0] = 7
+    torch.testing.assert_close(model.drawn(changed, mixed), model.drawn(capsules, mixed))
+    assert not torch.allclose(model.drawn(capsules, mixed)[0], model.drawn(capsules, first)[0])
+    images = torch.randn(6, 1, 8, 8)
+    torch.testing.assert_close(model.step((images, one)).loss, model.step((images, first)).loss)
+
+
 class Pinboard:
     def __init__(self):
         self.images = {}

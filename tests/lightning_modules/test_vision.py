@@ -120,6 +120,8 @@ def test_the_auxiliary_classifiers_count_in_training_only(name, auxiliary, weigh
     assert len(losses) == 1 + auxiliary
     torch.testing.assert_close(model.step(batch).loss, losses[0] + weight * sum(losses[1:]))
     assert model(batch[0]).shape == (4, 4)
+    shares = nn.functional.one_hot(batch[1], 4).float()  # as of mixed images
+    torch.testing.assert_close(model.step((batch[0], shares)).loss, model.step(batch).loss)
     model.step(batch).loss.backward()
     assert all(parameter.grad is not None for parameter in model.network.parameters())
     model.eval()
