@@ -8,7 +8,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.dashboard import Dashboard
+from datamodules.images import Images
+from lightning_modules.tasks import pictures
 from lightning_modules.tasks.task import Board, Task
+
+SHOWN_IMAGES = 4 * pictures.COLUMNS  # of the first training batch
 
 
 class TensorBoard(Board):
@@ -41,7 +45,9 @@ class TensorBoard(Board):
 class Showcase(Callback):
     """Lets the task show a validation batch now and then, and a test batch and the test's results at the end.
 
-    The batch is the middle one: where texts of like length share a batch, the first ones are the shortest.
+    Of training images it shows the run's first batch, as the model gets it: augmented, with the classes' names.
+
+    The validation batch is the middle one: where texts of like length share a batch, the first ones are the shortest.
 
     Args:
         seconds: least time between two showings, so that they cost a run next to nothing.
@@ -51,6 +57,16 @@ class Showcase(Callback):
         self.seconds = seconds
         self._shown_at = time.monotonic()
         self._batch: Any = None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Show the images of the run's first batch."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if trainer.global_step or batch_idx or not isinstance(data, Images):
+            return
+        images, target = (part[:SHOWN_IMAGES] for part in batch)
+        for board in self._boards(trainer, "train"):
+            board.image("first batch", pictures.grid(data.pixels(images), stretch=False))
+            board.text("first batch", pictures.table(pictures.classes(target, data.class_names)))
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any

@@ -13,16 +13,18 @@ COLUMNS = 8
 LEAST_SIDE = 56  # pixels on the dashboard; smaller images are enlarged by a whole number
 
 
-def grid(images: Tensor, columns: int = COLUMNS) -> Tensor:
+def grid(images: Tensor, columns: int = COLUMNS, stretch: bool = True) -> Tensor:
     """One picture, (C, H', W') from 0 to 1, of images side by side.
 
     Args:
-        images: (B, C, H, W); each channel's darkest value is shown as 0 and its brightest as 1.
+        images: (B, C, H, W)
         columns: in a row.
+        stretch: show each channel's darkest value as 0 and its brightest as 1; else the values are from 0 to 1.
     """
     images = images.detach().float().cpu()
-    least, most = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
-    images = (images - least) / (most - least).clamp(min=1e-8)
+    if stretch:
+        least, most = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
+        images = (images - least) / (most - least).clamp(min=1e-8)
     times = -(-LEAST_SIDE // max(images.shape[2:]))
     images = images.repeat_interleave(times, 2).repeat_interleave(times, 3)
     return make_grid(images, nrow=columns, padding=2, pad_value=0.5)
@@ -41,6 +43,25 @@ def table(texts: Sequence[str], columns: int = COLUMNS) -> str:
     width = max(map(len, rows))
     lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * width, *lines[1:]])
+
+
+def classes(target: Tensor, names: Sequence[str]) -> list[str]:
+    """The class of each example; of mixed ones such texts as `cat 70 %, dog 30 %`, the largest share first.
+
+    Args:
+        target: (B,), or (B, C) with the share of each class.
+        names: of the classes.
+    """
+    if not target.is_floating_point():
+        return [names[number] for number in target.tolist()]
+    texts = []
+    for row in target.cpu():
+        order = [number for number in row.argsort(descending=True).tolist() if row[number] > 0]
+        alone = len(order) == 1
+        texts.append(
+            names[order[0]] if alone else ", ".join(f"{names[one]} {100 * float(row[one]):.0f} %" for one in order)
+        )
+    return texts
 
 
 def worst(logits: Tensor, target: Tensor, names: Sequence[str], most: int = 2 * COLUMNS) -> tuple[Tensor, list[str]]:

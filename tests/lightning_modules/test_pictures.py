@@ -72,3 +72,15 @@ def test_a_classifier_shows_its_worst_mistakes_among_images_and_nothing_of_table
     MLP(4, 3).show((torch.randn(20, 4), torch.randint(0, 3, (20,))), empty)
     assert not empty.images
     assert not empty.texts
+
+
+def test_classes_are_said_by_name_and_those_of_mixed_images_with_their_shares():
+    names = ["猫", "dog", "bird"]
+    assert pictures.classes(torch.tensor([2, 0]), names) == ["bird", "猫"]
+    shares = torch.tensor([[0.3, 0.7, 0.0], [0.0, 0.0, 1.0]])
+    assert pictures.classes(shares, names) == ["dog 70 %, 猫 30 %", "bird"]
+
+
+def test_a_grid_may_leave_colours_as_they_are():
+    images = torch.full((2, 3, 60, 60), 0.25)
+    assert set(pictures.grid(images, stretch=False).unique().tolist()) == {0.25, 0.5}  # 0.5 between them
