@@ -350,6 +350,15 @@ class DataModule(LightningDataModule):
             seed_globally(self.seed, self._position(), self.rank)
         return batch
 
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Change a training batch by chance, on its device."""
+        training = self.trainer is not None and self.trainer.training
+        return self.augmented(batch) if training else batch
+
+    def augmented(self, batch: Any) -> Any:
+        """A training batch, changed by chance where options ask for it."""
+        return batch
+
     def _position(self) -> int:
         """Number of training batches that the run has begun; it stands in every checkpoint."""
         assert self.trainer is not None

@@ -7,7 +7,9 @@ from tokenizers import Tokenizer
 
 from datamodules.base import DataModule
 from datamodules.encoding import known_encoding
+from datamodules.errors import check_chance
 from datamodules.tokens import from_text, new_tokenizer, padding_of, pretrained_tokenizer
+from datamodules.word_dropout import WordDropout
 
 
 class TokenizedData(DataModule):
@@ -21,6 +23,7 @@ class TokenizedData(DataModule):
             split; or a pretrained model's name or folder.
         vocab_size: most tokens that are learned.
         max_length: tokens that the model reads at once.
+        word_dropout: chance of each token to be replaced, in training, by one that says nothing.
         encoding: of the files.
         kwargs: as for DataModule.
     """
@@ -36,18 +39,22 @@ class TokenizedData(DataModule):
         tokenizer: str = "wordpiece",
         vocab_size: int = 8000,
         max_length: int = 128,
+        word_dropout: float = 0.0,
         encoding: str = "utf-8",
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
         at_least("vocab_size", vocab_size, 10)
         at_least("max_length", max_length, self.least_length)
+        check_chance("word_dropout", word_dropout)
         self.tokenizer = tokenizer
+        self.word_dropout = word_dropout
         self.vocab_size = vocab_size
         self.max_length = max_length
         self.encoding = known_encoding(encoding)
         self.tokenizer_json = ""
         self._built: Tokenizer | None = None
+        self._dropout: WordDropout | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -74,6 +81,20 @@ class TokenizedData(DataModule):
             tokenizer = pretrained_tokenizer(self.tokenizer)
         self.tokenizer_json = tokenizer.to_str()
         self._built = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read, split and learn; find what a dropped word is replaced by."""
+        super().setup(stage)
+        if self.word_dropout:
+            pretrained = self.tokenizer not in self.learnable
+            self._dropout = WordDropout(self.built_tokenizer, self.word_dropout, pretrained)
+
+    def augmented(self, batch: Any) -> Any:
+        """A training batch with words dropped."""
+        if self._dropout is None:
+            return batch
+        text, target = batch
+        return self._dropout(text), target
 
 
 def at_least(option: str, value: int, least: int) -> None:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from datamodules.base import DataModule
 from datamodules.download import DataError
 from datamodules.encoding import known_encoding
+from datamodules.errors import check_chance
 from datamodules.examples import Source
 from datamodules.phrases import phrases
 from datamodules.sampling import Splits, chosen
@@ -22,6 +23,7 @@ from datamodules.text_files import LONGEST_FIELD, Row, lines_of
 from datamodules.token_cache import stored
 from datamodules.tokens import BEGIN, PAD, Ragged, Text, encodings, new_translator_tokenizer, number_of
 from datamodules.tokens import from_text as tokenizer_from
+from datamodules.word_dropout import WordDropout
 
 Sentences = tuple[str, str]  # in both languages
 Scoring = Literal["13a", "zh", "char"]
@@ -209,6 +211,7 @@ class Translation(DataModule):
         shared_vocabulary: learn one vocabulary for both languages, which the model may then share as well.
         max_length: longer sentences are cut to this number of tokens; what BLEU compares with is never cut.
         num_phrases: number of generated phrases.
+        word_dropout: chance of each token of a source to be replaced, in training, by the unknown token.
         encoding: of the files.
         kwargs: as for DataModule.
     """
@@ -228,6 +231,7 @@ class Translation(DataModule):
         shared_vocabulary: bool = False,
         max_length: int = 200,
         num_phrases: int = 6000,
+        word_dropout: float = 0.0,
         encoding: str = "utf-8",
         **kwargs: Any,
     ) -> None:
@@ -239,8 +243,10 @@ class Translation(DataModule):
                 raise ValueError(f"--data.{name}: expected at least {least}, got {number}")
         if source is not None and source == target:
             raise ValueError(f"--data.source {source} and --data.target {target}: expected two languages")
+        check_chance("word_dropout", word_dropout)
         self.source = source
         self.target = target
+        self.word_dropout = word_dropout
         self.vocab_size = vocab_size
         self.shared_vocabulary = shared_vocabulary
         self.max_length = max_length
@@ -248,6 +254,7 @@ class Translation(DataModule):
         self.encoding = known_encoding(encoding)
         self.pairs: list[Sentences] | StoredRows[Sentences] = []
         self._tokens: tuple[Ragged, Ragged] | None = None
+        self._dropout: WordDropout | None = None
 
     def prepare_data(self) -> None:
         """Download what is missing."""
@@ -387,6 +394,15 @@ class Translation(DataModule):
             )
         padding = number_of(source, PAD), number_of(target, PAD)
         return PairExamples(*self._tokens, self.pairs, padding, index)
+
+    def augmented(self, batch: Any) -> Any:
+        """A training batch with words of the sources dropped."""
+        if not self.word_dropout:
+            return batch
+        if self._dropout is None:
+            self._dropout = WordDropout(tokenizer_from(self.source_tokenizer), self.word_dropout)
+        pair, references = batch
+        return pair._replace(source=self._dropout(pair.source)), references
 
     def read_input(self, path: Path) -> tuple[SourceExamples, list[str] | StoredRows[str]]:
         """The sentences of a text file, one a line; blank lines are left out."""
