@@ -11,7 +11,9 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.download import DataError
+from datamodules.errors import check_chance
 from datamodules.examples import Source
+from datamodules.graph_augmentation import kept_edges, without_features
 from datamodules.labels import LabelledData, class_codes
 from datamodules.sampling import generator, ranges
 
@@ -256,6 +258,8 @@ class GraphClasses(LabelledData):
         dataset: a known data set, or the path of a folder.
         num_graphs: how many graphs `motifs` has.
         max_degree: node degrees from this on count as the same; 0 leaves degrees out of the features.
+        edge_dropout: chance of each edge to be left out of a training step, both its directions together.
+        feature_masking: chance of each feature to be zero, for all nodes, in a training step.
         kwargs: as for LabelledData and DataModule.
     """
 
@@ -264,12 +268,24 @@ class GraphClasses(LabelledData):
         *LabelledData.learned, "node_labels", "edge_labels", "node_scale", "edge_scale",
     )  # fmt: skip
 
-    def __init__(self, dataset: str = "motifs", num_graphs: int = 1000, max_degree: int = 6, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dataset: str = "motifs",
+        num_graphs: int = 1000,
+        max_degree: int = 6,
+        edge_dropout: float = 0.0,
+        feature_masking: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dataset=dataset, **kwargs)
         if num_graphs < 1:
             raise ValueError(f"--data.num_graphs: expected at least 1, got {num_graphs}")
         if max_degree < 0:
             raise ValueError(f"--data.max_degree: expected at least 0, got {max_degree}")
+        check_chance("edge_dropout", edge_dropout)
+        check_chance("feature_masking", feature_masking)
+        self.edge_dropout = edge_dropout
+        self.feature_masking = feature_masking
         self.num_graphs = num_graphs
         self.max_degree = max_degree
         self.node_labels: list[int] = []
@@ -345,6 +361,16 @@ class GraphClasses(LabelledData):
         if self.encoded is None:
             self.encoded = self.encode(self.store, self.dataset)
         return GraphExamples(self.store, *self.encoded, index, self.labels)
+
+    def augmented(self, batch: Any) -> Any:
+        """A training batch without some edges and features; degrees among the features stay what they were."""
+        graphs, target = batch
+        if self.edge_dropout:
+            kept = kept_edges(graphs.edge_index, len(graphs.x), self.edge_dropout)
+            graphs = graphs._replace(edge_index=graphs.edge_index[:, kept], edge_attr=graphs.edge_attr[kept])
+        if self.feature_masking:
+            graphs = graphs._replace(x=without_features(graphs.x, self.feature_masking))
+        return graphs, target
 
     def read_input(self, path: Path) -> tuple[GraphExamples, list[str]]:
         """All graphs of a folder, which needs no classes."""

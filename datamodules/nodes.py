@@ -15,7 +15,9 @@ from torch.utils.data import Dataset
 
 from datamodules.download import DataError
 from datamodules.encoding import known_encoding
+from datamodules.errors import check_chance
 from datamodules.examples import Source
+from datamodules.graph_augmentation import kept_edges, normalised_adjacency, without_features
 from datamodules.labels import LabelledData, class_codes
 from datamodules.sampling import cut
 from datamodules.tabular import Column, read_table, strings
@@ -155,6 +157,8 @@ class Nodes(LabelledData):
         target: name of the column of nodes.csv that holds the class.
         encoding: of the CSV files.
         batch_size: labelled nodes in a step; None for all of them. Every step sees the whole graph.
+        edge_dropout: chance of each edge to be left out of a training step, both its directions together.
+        feature_masking: chance of each feature to be zero, for all nodes, in a training step.
         kwargs: as for LabelledData and DataModule.
     """
 
@@ -167,9 +171,15 @@ class Nodes(LabelledData):
         target: str = "label",
         encoding: str = "utf-8",
         batch_size: int | None = None,
+        edge_dropout: float = 0.0,
+        feature_masking: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, batch_size=batch_size, **kwargs)
+        check_chance("edge_dropout", edge_dropout)
+        check_chance("feature_masking", feature_masking)
+        self.edge_dropout = edge_dropout
+        self.feature_masking = feature_masking
         self.target = target
         self.encoding = known_encoding(encoding)
         self.columns: list[dict[str, Any]] = []
@@ -348,6 +358,17 @@ class Nodes(LabelledData):
         if self.graph is None:
             self.graph = self._graph(self.network, self.dataset)
         return NodeExamples(self.graph, index, self.labels)
+
+    def augmented(self, batch: Any) -> Any:
+        """A training batch without some edges, its adjacency normalised anew, and without some features."""
+        graph, target = batch
+        size = graph.x.shape[0]
+        if self.edge_dropout:
+            edge_index = graph.edge_index[:, kept_edges(graph.edge_index, size, self.edge_dropout)]
+            graph = graph._replace(edge_index=edge_index, adjacency=normalised_adjacency(edge_index, size))
+        if self.feature_masking:
+            graph = graph._replace(x=without_features(graph.x, self.feature_masking))
+        return graph, target
 
     def read_input(self, path: Path) -> tuple[NodeExamples, list[str]]:
         """All nodes of a folder with nodes.csv, which needs no column of classes, and edges.csv."""

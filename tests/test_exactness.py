@@ -51,6 +51,37 @@ def test_goes_on_exactly_where_classes_are_balanced(name: str, further: list[str
     assert compare(whole, pieces) == []
 
 
+IMAGES = ["--data.auto_augment", "trivial", "--data.erase", "0.5", "--data.mixup", "0.4", "--data.cutmix", "1"]
+GRAPHS = ["--data.edge_dropout", "0.3", "--data.feature_masking", "0.2"]
+WORDS = ["--data.word_dropout", "0.2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "further"), [("cnn", IMAGES), ("attention_rnn", WORDS), ("gat", GRAPHS), ("gcn", GRAPHS)]
+)
+def test_goes_on_exactly_with_training_data_changed_by_chance(name: str, further: list[str], tmp_path: Path) -> None:
+    whole, pieces = in_pieces(name, tmp_path, [MIDDLE, END], further)
+    assert compare(whole, pieces) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "further"),
+    [
+        *((name, IMAGES) for name in ("capsnet", "inception", "resnet")),
+        *((name, WORDS) for name in ("bert_classifier", "bert_ner", "bert_qa", "transformer")),
+        ("cnn", ["--data.auto_augment", "randaugment", "--data.crop", "0.5"]),
+        ("cnn", [*IMAGES, "--data.balance", "weights", "--model.loss", "focal", "--model.label_smoothing", "0.1"]),
+        ("gat_nodes", GRAPHS),
+    ],
+)
+def test_further_models_go_on_exactly_with_training_data_changed_by_chance(
+    name: str, further: list[str], tmp_path: Path
+) -> None:
+    whole, pieces = in_pieces(name, tmp_path, [MIDDLE, END], further)
+    assert compare(whole, pieces) == []
+
+
 def on_two_processes(folder: Path, *words: str) -> dict[str, list[str]]:
     """What differs, by recipe, between runs on two processes that were stopped and those that were not."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -71,3 +102,13 @@ def test_every_model_goes_on_exactly_on_two_processes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("balance", ["weights", "over", "under"])
 def test_goes_on_exactly_on_two_processes_where_classes_are_balanced(balance: str, tmp_path: Path) -> None:
     assert on_two_processes(tmp_path, "mlp", "--data.balance", balance, "--data.num_workers", "2") == {"mlp": []}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("names", "further"), [(["cnn"], IMAGES), (["attention_rnn"], WORDS), (["gat", "gcn"], GRAPHS)]
+)
+def test_goes_on_exactly_on_two_processes_with_training_data_changed_by_chance(
+    names: list[str], further: list[str], tmp_path: Path
+) -> None:
+    assert on_two_processes(tmp_path, *names, *further) == {name: [] for name in names}
