@@ -64,6 +64,8 @@ class Throughput(Callback):
         return {"examples": self.examples, "batch_seconds": self.batch_seconds, "train_seconds": self._so_far()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Go on counting; the best checkpoint, loaded to be tested after training, is not where this run ended."""
+        if self._began:
+            return
         self.examples, self.batch_seconds = state_dict["examples"], state_dict["batch_seconds"]
         self.train_seconds = self._before = state_dict["train_seconds"]
