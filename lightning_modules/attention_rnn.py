@@ -63,7 +63,7 @@ class BidirectionalLSTM(nn.Module):
         return x
 
     def _one_way(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        zeros = x.new_zeros(1, len(x), self.lstm.hidden_size)
+        zeros = x.new_zeros(1, x.shape[0], self.lstm.hidden_size)
         return torch.lstm(x, (zeros, zeros), list(weights), True, 1, 0.0, self.training, False, True)[0]
 
 

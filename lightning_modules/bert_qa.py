@@ -23,7 +23,8 @@ def runs_shared(passages: Passages) -> Tensor:
     ids, start = passages.ids, passages.context_start[:, None]
     places = torch.arange(ids.shape[1], device=ids.device)
     in_context = passages.segments.bool()
-    in_question = (places < start)[:, : int(start.max())]
+    longest = places.shape[0] if torch.compiler.is_exporting() else int(start.max())  # a file's sizes know no values
+    in_question = (places < start)[:, :longest]
     same = ids[:, :, None] == ids[:, None, : in_question.shape[1]]  # (P, T, Q)
     same &= in_context[:, :, None] & in_question[:, None]
     _, length, asked = same.shape
@@ -94,7 +95,8 @@ class BertQA(Reader):
         states = encode(self.encoder, passages.ids, passages.mask, passages.segments, marks)  # (P, T, D)
         scores = self.head(states)  # (P, T, 2)
         tokens = scores.flatten(0, 1)[passages.first]  # (B, N, 2)
-        size = len(passages.num_tokens)
-        sums = scores.new_zeros(size, 2).index_add(0, passages.owner, scores[:, 0])
-        none = sums / torch.bincount(passages.owner, minlength=size)[:, None]  # (B, 2)
+        size = passages.num_tokens.shape[0]
+        first = F.pad(scores[:, 0], (0, 1), value=1.0)  # (P, 3), the last to be counted
+        sums = scores.new_zeros(size, 3).index_add(0, passages.owner, first)
+        none = sums[:, :2] / sums[:, 2:]  # (B, 2)
         return torch.cat([none[:, None], tokens], dim=1).transpose(1, 2)  # (B, N + 1, 2) → (B, 2, N + 1)

@@ -76,7 +76,7 @@ class GraphAttention(MessagePassing):
         score = of_source.index_select(0, source) + of_target.index_select(0, target)  # (M, H)
         if self.of_edge is not None:
             score = score + self.of_edge(edge_attr)
-        return softmax(F.leaky_relu(score.float(), 0.2), target, num_nodes=len(h)).to(h.dtype)
+        return softmax(F.leaky_relu(score.float(), 0.2), target, num_nodes=h.shape[0]).to(h.dtype)
 
     def message(self, h_j: Tensor, weight: Tensor) -> Tensor:
         """What a node hears from a neighbour, (M, H, D)."""

@@ -1,4 +1,4 @@
-"""From a checkpoint alone to a model and its data: what `test.py` and `predict.py` share."""
+"""From a checkpoint alone to a model and its data: what `test.py`, `predict.py` and `export.py` share."""
 
 import csv
 import io
@@ -36,11 +36,13 @@ class Trained:
         data: knows what it learned in training; not yet set up.
         model: with the checkpoint's weights.
         trainer: without logs and checkpoints.
+        config: the run's resolved configuration.
     """
 
     data: DataModule
     model: LightningModule
     trainer: Trainer
+    config: Config
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    return Trained(data, model, trainer)
+    return Trained(data, model, trainer, config)
 
 
 def test(checkpoint_path: str, dataset: str | None, arguments: list[str], debug: bool) -> dict[str, float]:

@@ -1,0 +1,57 @@
+"""Write a trained model to a file that others can read. It must give the model's own predictions, or none is written.
+
+python scripts/export.py --checkpoint lightning_logs/cnn/version_0 --format onnx --output cnn.onnx
+python scripts/export.py --checkpoint best.ckpt --format safetensors --format torch --output model
+                                                          writes model.safetensors and model.pt2
+python scripts/export.py --checkpoint best.ckpt --format onnx --output model.onnx --data my_folder
+                                                          compares on other data than it was trained on
+
+  safetensors   the weights, under the names that the model gives them
+  onnx          the computation, for onnxruntime and others; needs pip install -e ".[export]"
+  torch         the computation, for torch.export.load
+
+Every file says of itself, as plain strings: recipe, model, settings, classes, inputs, output, and what the data learned
+from its training split (scaling, categories, tokenizer). Batches may have any size. What goes in and what comes out:
+
+  images        pixels (batch, channels, height, width), bytes from 0 to 255; logits of the classes
+  tables        features (batch, features) as `learned` says they are made; logits, or a number in the target's units
+  series        window (batch, time steps, columns), as in the file, the target first; the forecast, in its units
+  texts         ids (batch, tokens) and lengths (batch); logits
+  sentences     ids and lengths of pieces, and first, where each word begins; logits of each word's tags
+  questions     ids, lengths, context_start and owner of windows, and first, where each token of a context stands;
+                scores of an answer's start and end, those of "no answer" first
+  translations  source, lengths, and target, the translation so far; logits of the token after each of its tokens
+                (to search for a good translation is left to the reader)
+  graphs        x and edge_index of several graphs end to end, num_nodes of each, edge_attr if there are any; logits
+  nodes         x and edge_index of one graph, both directions; logits of all its nodes
+  gan           noise; pixels from 0 to 1
+"""
+
+import sys
+
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.recipes import Line, answer_help
+
+
+def main(words: list[str]) -> None:
+    """Run the command line."""
+    debug = "--debug" in words
+    with one_line_errors(debug):
+        if answer_help(words, __file__):
+            return
+        line = Line(words)
+        checkpoint, dataset, output = line.value("--checkpoint"), line.value("--data"), line.value("--output")
+        formats = [name for names in line.values("--format") for name in names.split(",")]
+        if checkpoint is None:
+            raise UsageError("which model? Give --checkpoint, a checkpoint or the folder of a run")
+        if not formats:
+            raise UsageError("as what? Give --format safetensors, onnx or torch")
+        if output is None:
+            raise UsageError("where to? Give --output, a file")
+    from scripts.cli.export import export  # imports torch and Lightning
+
+    export(checkpoint, formats, output, dataset, line.words, debug)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
