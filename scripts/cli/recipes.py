@@ -48,7 +48,7 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-def read_yaml(path: Path) -> Config:
+def read_yaml(path: Path, option: str = "--config") -> Config:
     """A YAML mapping from a file.
 
     Raises:
@@ -57,9 +57,9 @@ def read_yaml(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UsageError(f"--config {path}: there is no such file") from None
+        raise UsageError(f"{option} {path}: there is no such file") from None
     except (IsADirectoryError, UnicodeDecodeError, PermissionError) as error:
-        raise UsageError(f"--config {path}: not a readable text file ({error})") from None
+        raise UsageError(f"{option} {path}: not a readable text file ({error})") from None
     try:
         content = yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:

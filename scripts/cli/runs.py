@@ -15,8 +15,13 @@ from scripts.cli.recipes import ROOT
 LOGS = ROOT / "lightning_logs"
 
 
-def claim(logs: Path, name: str) -> Path:
+def claim(logs: Path, name: str, what: str = "version") -> Path:
     """Make the next free folder `<logs>/<name>/version_N`; two runs that start at once get one each.
+
+    Args:
+        logs: of all runs.
+        name: of the model.
+        what: the folder's name without its number.
 
     Raises:
         UsageError: nothing can be written there.
@@ -24,10 +29,10 @@ def claim(logs: Path, name: str) -> Path:
     parent = logs / name
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        taken = [int(folder.name[8:]) for folder in parent.glob("version_*") if folder.name[8:].isdecimal()]
+        taken = [int(end) for folder in parent.glob(f"{what}_*") if (end := folder.name[len(what) + 1 :]).isdecimal()]
         number = max(taken, default=-1) + 1
         while True:
-            folder = parent / f"version_{number}"
+            folder = parent / f"{what}_{number}"
             try:
                 folder.mkdir()
             except FileExistsError:

@@ -1,0 +1,396 @@
+"""Sweeps: which settings are best, found by trials that are processes of their own.
+
+Optuna suggests what to try and says which trial is hopeless (Akiba et al. 2019, https://arxiv.org/abs/1907.10902).
+What it knows is a file in the sweep's folder, to which lines are only added: a sweep that was killed goes on from it.
+"""
+
+import csv
+import io
+import math
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+from callbacks.signals import Signals
+from callbacks.whole_file import whole_file
+from scripts.cli.build import quiet
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.options import class_at, parse
+from scripts.cli.recipes import Line, Request, read_yaml, resolve
+from scripts.cli.runs import LOGS, claim, lock, release, write_whole
+from scripts.cli.search_space import Dimension, around, read_space, without_given
+from scripts.cli.training import dump, shown
+from scripts.cli.trial import TrialRun
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+WARM_UP = 2  # validations before a trial may be stopped
+INTERRUPTED, CAUSE = (
+    "interrupted",
+    "cause",
+)  # what is noted of a failed trial: it is to be tried again, or why it failed
+SHOWN = 10  # trials in the table
+
+
+@dataclass
+class Plan:
+    """What a sweep is to do; `sweep.yaml` in its folder.
+
+    Args:
+        name: of the model.
+        words: of each trial's command line, those that differ from trial to trial left out.
+        place: the folder that the words' paths are relative to.
+        trials: how many.
+        unpruned: how many run to their end before any is stopped early.
+        space: the values of each option, as a recipe has them.
+        monitor: the metric.
+        mode: whether a `min` or a `max` of it is best.
+        seed: of what is suggested.
+    """
+
+    name: str
+    words: list[str]
+    place: str
+    trials: int
+    unpruned: int
+    space: dict[str, Any]
+    monitor: str
+    mode: str
+    seed: int
+
+    @property
+    def dimensions(self) -> list[Dimension]:
+        """The search space."""
+        return read_space(self.space, "sweep.yaml")
+
+    def command(self, trial: "FrozenTrial") -> str:
+        """The command line that repeats a trial."""
+        tried = [word for each in self.dimensions for word in each.words(trial.params[each.option])]
+        return shlex.join(["python", "scripts/fit.py", *self.words, *tried])
+
+
+def sweep(words: list[str], trials: int, space: str | None, unpruned: int, debug: bool) -> None:
+    """Begin a sweep.
+
+    Args:
+        words: options of fit.py.
+        trials: how many.
+        space: a file with what to try; None for the recipe's own.
+        unpruned: how many run to their end before any is stopped early.
+        debug: let errors through.
+    """
+    quiet()
+    with one_line_errors(debug, (ValueError, OSError)):
+        need_optuna()
+        line = Line(words)
+        logs = Path(line.value("--logs") or LOGS).expanduser().absolute()
+        plan, said = planned(line.words, trials, space, unpruned)
+        folder = claim(logs, plan.name, "sweep")
+        lock(folder, None)
+        write_whole(folder / "sweep.yaml", dump(asdict(plan)))
+    print(f"{plan.name}: {trials} trials, best {plan.monitor} ({plan.mode}), {shown(folder)}\n{said}", flush=True)
+    carry_out(plan, folder, debug)
+
+
+def go_on(resumed: str, trials: int | None, debug: bool) -> None:
+    """Go on with a sweep that was stopped, or try more.
+
+    Args:
+        resumed: its folder.
+        trials: how many in all; None for as many as it was to have.
+        debug: let errors through.
+    """
+    quiet()
+    with one_line_errors(debug, (ValueError, OSError)):
+        need_optuna()
+        folder = Path(resumed).expanduser().absolute()
+        if not (folder / "sweep.yaml").is_file():
+            raise UsageError(
+                f"--resume {resumed}: no sweep there; expected a folder such as lightning_logs/mlp/sweep_0"
+            )
+        lock(folder, None)
+        plan = Plan(**read_yaml(folder / "sweep.yaml"))
+        if trials is not None:
+            plan.trials = trials
+            write_whole(folder / "sweep.yaml", dump(asdict(plan)))
+    carry_out(plan, folder, debug)
+
+
+def need_optuna() -> None:
+    """Refuse to go on without Optuna.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if find_spec("optuna") is None:
+        raise UsageError('needs optuna, which is not installed: pip install -e ".[sweep]"')
+
+
+def planned(words: list[str], trials: int, space: str | None, unpruned: int) -> tuple[Plan, str]:
+    """What a command line asks for, and what is to be said of it; every bound of the space is tried on the parser.
+
+    Raises:
+        UsageError: an option is wrong, or the space is.
+    """
+    request = resolve(words)
+    _, config = parse(request)
+    dimensions = chosen_space(request, config, space)
+    searched = without_given(dimensions, words)
+    if not searched:
+        raise UsageError(f"nothing to try: the options given settle {', '.join(each.option for each in dimensions)}")
+    for each in searched:
+        for value in each.values:
+            parse(resolve([*words, *each.words(value)]))
+    kind = class_at(request.model)
+    monitor = str(config.model.get("monitor") or kind.default_monitor)
+    plan = Plan(
+        name=request.name,
+        words=words,
+        place=str(Path.cwd()),
+        trials=trials,
+        unpruned=unpruned,
+        space={each.option: {each.kind: list(each.values)} for each in searched},
+        monitor=monitor,
+        mode="min" if monitor.split("/")[-1] in kind.lower_is_better else "max",
+        seed=int(config.seed_everything),
+    )
+    said = [f"  {each.option}: {each.kind} {list(each.values)}" for each in searched]
+    return plan, "\n".join(said)
+
+
+def chosen_space(request: Request, config: Any, space: str | None) -> list[Dimension]:
+    """A file's search space, the recipe's, or the default one.
+
+    Raises:
+        UsageError: it is none, or there is no learning rate to make one of.
+    """
+    if space is not None:
+        return read_space(read_yaml(Path(space), "--space"), f"--space {space}")
+    if "sweep" in request.about:
+        return read_space(request.about["sweep"], f"recipe {request.name}, sweep")
+    optimizer = config.model.get("optimizer")
+    rate = optimizer.init_args.get("lr") if optimizer and optimizer.get("init_args") else None
+    if not isinstance(rate, float):
+        raise UsageError(
+            f"--model {request.name}: its recipe has no `sweep:` section and no learning rate; give --space"
+        )
+    return around(rate)
+
+
+def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
+    """Run the trials that are left, and show what came of all."""
+    import optuna
+    from optuna.trial import TrialState
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with one_line_errors(debug, (UsageError, OSError)), minded() as signals:
+        study = opened(plan, folder)
+        for trial in study.get_trials(states=(TrialState.RUNNING,)):  # when the sweep was killed
+            give_back(study, trial)
+        while len(ended(study)) < plan.trials and not signals.number:
+            carry_out_one(study, plan, folder, signals)
+        completed = study.get_trials(states=(TrialState.COMPLETE,))
+        write_table(study, plan, folder)
+        if completed:
+            draw(study, plan, folder)
+            print(f"\n{table(study, plan)}\n\nbest: {plan.command(ranked(study)[0])}")
+            print(f"table and plot: {shown(folder / 'trials.csv')}, {shown(folder / 'trials.png')}", flush=True)
+    release()
+    if signals.number:
+        print(f"stopped; python scripts/sweep.py --resume {shlex.quote(shown(folder))} goes on", file=sys.stderr)
+        sys.exit(128 + signals.number)
+    if not completed:
+        print(f"error: none of {len(ended(study))} trials came to its end; see {shown(folder)}", file=sys.stderr)
+        sys.exit(1)
+
+
+@contextmanager
+def minded() -> Iterator[Signals]:
+    """Within this, a signal that asks for the end is noted."""
+    signals = Signals()
+    signals.install()
+    try:
+        yield signals
+    finally:
+        signals.uninstall()
+
+
+def opened(plan: Plan, folder: Path) -> "Study":
+    """What is known so far.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    file = folder / "trials.journal"
+    mend(file)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(file), lock_obj=JournalFileOpenLock(str(file))))
+        return optuna.create_study(
+            storage=storage,
+            study_name=plan.name,
+            direction="minimize" if plan.mode == "min" else "maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=plan.unpruned, n_warmup_steps=WARM_UP),
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"{file}: not what a sweep has written ({error})") from None
+
+
+def mend(file: Path) -> None:
+    """Take away what a killed sweep may have left: half of a last line, and a lock of the file."""
+    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
+    if file.exists():
+        with file.open("rb+") as journal:
+            content = journal.read()
+            journal.truncate(content.rfind(b"\n") + 1)
+
+
+def give_back(study: "Study", trial: "FrozenTrial") -> None:
+    """Note that a trial was interrupted, and that its settings come next."""
+    from optuna.trial import TrialState
+
+    # First: whoever is killed between the two tries them twice, and not never.
+    study.enqueue_trial(trial.system_attrs.get("fixed_params", {}) | trial.params)
+    study.tell(trial.number, state=TrialState.FAIL)
+
+
+def ended(study: "Study") -> list["FrozenTrial"]:
+    """The trials that have ended, however, and are not tried again."""
+    from optuna.trial import TrialState
+
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    return [
+        each for each in study.get_trials(states=states) if each.state != TrialState.FAIL or CAUSE in each.user_attrs
+    ]
+
+
+def carry_out_one(study: "Study", plan: Plan, folder: Path, signals: Signals) -> None:
+    """Run one trial, and note what came of it."""
+    import optuna
+    from optuna.trial import TrialState
+
+    place = len(ended(study))
+    # What is suggested depends on the seed and on what is known, and not on how often the sweep was stopped.
+    study.sampler = optuna.samplers.TPESampler(seed=plan.seed + 1_000_003 * place)
+    trial = study.ask()
+    words = [word for each in plan.dimensions for word in each.suggested(trial)]
+    bar = (
+        [] if Line(plan.words).mentions("--trainer.enable_progress_bar") else ["--trainer.enable_progress_bar", "false"]
+    )
+    run = TrialRun([*plan.words, *words, *bar], folder / f"trial_{trial.number}", plan.name, plan.monitor, plan.place)
+    reported = 0
+
+    def hopeless(values: list[float]) -> bool:
+        nonlocal reported
+        for number, value in enumerate(values[reported:], start=reported):
+            reported = number + 1
+            if math.isfinite(value):
+                trial.report(value, number)
+                if trial.should_prune():
+                    return True
+        return False
+
+    pruned = run.watch(hopeless, lambda: bool(signals.number))
+    best = run.best()
+    if signals.number and best is None and not pruned:
+        give_back(study, study.get_trials()[trial.number])
+        return
+    if pruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        came = f"stopped after {reported} validations"
+    elif best is not None and run.process.returncode == 0:
+        study.tell(trial, best)
+        came = f"{plan.monitor} {best:.4g}"
+    else:
+        trial.set_user_attr(CAUSE, run.cause())
+        study.tell(trial, state=TrialState.FAIL)
+        came = f"failed: {run.cause()}"
+    print(f"trial {place + 1} of {plan.trials}: {' '.join(words)}: {came}", flush=True)
+
+
+def ranked(study: "Study") -> list["FrozenTrial"]:
+    """The trials that have ended: those that came to their end, the best first, and then the others."""
+    sign = 1 if study.direction.name == "MINIMIZE" else -1
+
+    def key(trial: "FrozenTrial") -> tuple[bool, float, int]:
+        complete = trial.state.name == "COMPLETE"
+        return not complete, sign * trial.values[0] if complete and trial.values else 0.0, trial.number
+
+    return sorted(ended(study), key=key)
+
+
+def rows(study: "Study", plan: Plan) -> list[dict[str, Any]]:
+    """What came of each trial."""
+    return [
+        {
+            "trial": trial.number,
+            plan.monitor: trial.value if trial.state.name == "COMPLETE" else "",
+            **{each.option: trial.params.get(each.option, "") for each in plan.dimensions},
+            "validations": len(trial.intermediate_values),
+            "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else "",
+            "end": {"COMPLETE": "complete", "PRUNED": "stopped early"}.get(
+                trial.state.name, trial.user_attrs.get(CAUSE, "")
+            ),
+        }
+        for trial in ranked(study)
+    ]
+
+
+def write_table(study: "Study", plan: Plan, folder: Path) -> None:
+    """Write trials.csv, the best trial first."""
+    found = rows(study, plan)
+    if found:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(found[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+        write_whole(folder / "trials.csv", text.getvalue())
+
+
+def table(study: "Study", plan: Plan) -> str:
+    """The best trials, a line each."""
+    found = rows(study, plan)
+    lines = [list(found[0]), *([_short(value) for value in row.values()] for row in found[:SHOWN])]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join([*text, *([f"… and {len(found) - SHOWN} more"] if len(found) > SHOWN else [])])
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def draw(study: "Study", plan: Plan, folder: Path) -> None:
+    """Draw trials.png: how the best value came about, and the value over each option."""
+    trials = [trial for trial in ranked(study) if trial.state.name == "COMPLETE"]
+    in_order = sorted(trials, key=lambda trial: trial.number)
+    better = min if plan.mode == "min" else max
+    values = [float(trial.values[0]) for trial in in_order]
+    figure = Figure(figsize=(8, 2.4 * (1 + len(plan.dimensions))), layout="constrained")
+    first, *further = figure.subplots(1 + len(plan.dimensions), squeeze=False)[:, 0]
+    numbers = [trial.number for trial in in_order]
+    first.plot(numbers, values, "o", color="tab:blue", label="trial")
+    first.step(
+        numbers, [better(values[: end + 1]) for end in range(len(values))], where="post", color="black", label="best"
+    )
+    first.set(xlabel="trial", ylabel=plan.monitor)
+    first.legend(fontsize="small")
+    for axes, each in zip(further, plan.dimensions, strict=True):
+        axes.plot([trial.params[each.option] for trial in in_order], values, "o", color="tab:blue")
+        axes.plot([trials[0].params[each.option]], [trials[0].values[0]], "o", color="tab:red")
+        axes.set(xlabel=each.option, ylabel=plan.monitor, xscale="log" if each.kind == "log" else axes.get_xscale())
+    with whole_file(folder / "trials.png") as file:
+        figure.savefig(file, format="png", dpi=120)

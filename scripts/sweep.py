@@ -1,0 +1,62 @@
+"""Search for good settings: train a model again and again, each trial with other ones.
+
+All options of fit.py are options here; those that are given are not searched.
+
+python scripts/sweep.py --model mlp --trials 20
+python scripts/sweep.py --model gat --trials 50 --data MUTAG --trainer.max_epochs 30
+python scripts/sweep.py --model cnn --trials 20 --space mine.yaml
+python scripts/sweep.py --resume lightning_logs/mlp/sweep_0 [--trials 40]      go on, or try more
+
+  --trials N       how many trials
+  --space FILE     what to try, instead of what the recipe says under `sweep:` (or, where it says nothing, learning
+                   rates from a tenth of its own to ten times that):
+                       model.optimizer.init_args.lr: {log: [0.0001, 0.01]}
+                       model.dropout: {uniform: [0, 0.5]}
+                       model.num_layers: {int: [1, 4]}
+                       data.batch_size: {choice: [32, 64]}
+  --unpruned N     trials that run to their end, whatever comes of them, before any is stopped early (5)
+
+A trial whose metric falls behind the median of those before it is stopped. Everything is under
+lightning_logs/<model>/sweep_N/: a folder a trial, trials.csv and trials.png. The metric is the one that the model
+monitors on the validation split.
+"""
+
+import sys
+
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.recipes import Line, answer_help, answer_quickly
+
+
+def main(words: list[str]) -> None:
+    """Run the command line."""
+    debug = "--debug" in words
+    with one_line_errors(debug):
+        if answer_quickly(words, __file__) or answer_help(words, __file__):
+            return
+        line = Line(words)
+        resumed, space = line.value("--resume"), line.value("--space")
+        trials, unpruned = (_count(option, line.value(option)) for option in ("--trials", "--unpruned"))
+        rest = [word for word in line.words if word != "--debug"]
+        if resumed is None and trials is None:
+            raise UsageError("how often? Give --trials, a number")
+        given = [*rest, *(["--space"] if space else []), *(["--unpruned"] if unpruned is not None else [])]
+        if resumed is not None and given:
+            raise UsageError(f"--resume {resumed} and {given[0]} contradict each other: a sweep has its own settings")
+    from scripts.cli.sweep import go_on, sweep  # imports torch and Optuna
+
+    if resumed is not None:
+        go_on(resumed, trials, debug)
+    elif trials is not None:
+        sweep(rest, trials, space, 5 if unpruned is None else unpruned, debug)
+
+
+def _count(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"{option}: expected a whole number of at least 1, got {text}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

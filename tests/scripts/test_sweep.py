@@ -1,0 +1,282 @@
+"""Sweeps: each trial a process, one of which may crash, be hopeless, or be cut off with the sweep itself."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.cli import sweep as sweeping
+from scripts.cli import trial as trials
+from scripts.cli.recipes import ROOT, read_recipe, recipe_names, resolve
+from scripts.cli.search_space import Dimension, read_space
+from scripts.sweep import main as sweep
+
+PRETENDING = ROOT / "tests" / "pretending.py"
+
+
+@pytest.fixture
+def pretending(monkeypatch):
+    """Trials are processes of tests/pretending.py."""
+    monkeypatch.setattr(trials, "FIT", PRETENDING)
+    monkeypatch.setattr(trials, "EVERY", 0.02)
+
+
+def space_file(folder: Path, **space: object) -> str:
+    file = folder / "space.yaml"
+    file.write_text(yaml.safe_dump({name.replace("__", "."): value for name, value in space.items()}))
+    return str(file)
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def in_order(folder: Path) -> list[tuple[str, ...]]:
+    """What was tried, in its order, and what came of it; without numbers and times."""
+    rows = sorted(rows_of(folder), key=lambda row: int(row["trial"]))
+    return [tuple(value for key, value in row.items() if key not in ("trial", "seconds")) for row in rows]
+
+
+def refused(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        sweep(list(words))
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+
+
+def test_the_best_trial_is_found_drawn_and_can_be_repeated(pretending, tmp_path, capsys):
+    space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]})
+    words = ["--model", "mlp", "--space", space, "--logs", str(tmp_path), "--model.hidden_size", "7"]
+    sweep([*words, "--trials", "4"])
+    folder = tmp_path / "mlp" / "sweep_0"
+    rows = rows_of(folder)
+    tried = [float(row["model.dropout"]) for row in rows]
+    assert len(set(tried)) == 4
+    assert tried == sorted(tried, reverse=True)  # the higher, the lower the loss: see pretending.py
+    assert float(rows[0]["val/loss"]) == pytest.approx(2.0 ** (-2 * tried[0]))
+    assert (folder / "trials.png").read_bytes().startswith(b"\x89PNG")
+    out = capsys.readouterr().out
+    assert f"best: python scripts/fit.py --model mlp --model.hidden_size 7 --model.dropout {tried[0]}\n" in out
+    sweep([*words, "--trials", "4"])
+    assert in_order(tmp_path / "mlp" / "sweep_1") == in_order(folder)  # the same seed, the same trials
+    sweep([*words, "--trials", "4", "--seed_everything", "1"])
+    assert in_order(tmp_path / "mlp" / "sweep_2") != in_order(folder)
+
+
+def test_a_crash_costs_one_trial_and_is_told_by_its_last_line(pretending, tmp_path, capsys):
+    space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]}, data__batch_size={"choice": [32, 64]})
+    sweep(["--model", "mlp", "--trials", "6", "--space", space, "--logs", str(tmp_path)])
+    rows = rows_of(tmp_path / "mlp" / "sweep_0")
+    assert len(rows) == 6
+    for row in rows:
+        assert row["end"] == ("error: this is why" if row["data.batch_size"] == "64" else "complete")
+    assert len({row["end"] for row in rows}) == 2
+    assert "failed: error: this is why" in capsys.readouterr().out
+
+
+def test_where_every_trial_crashes_the_sweep_has_failed(pretending, tmp_path, capsys):
+    words = ["--model", "mlp", "--space", space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]})]
+    with pytest.raises(SystemExit) as stop:
+        sweep([*words, "--trials", "2", "--data.batch_size", "64", "--logs", str(tmp_path)])
+    assert stop.value.code == 1
+    assert "error: none of 2 trials came to its end" in capsys.readouterr().err
+
+
+def test_a_hopeless_trial_is_stopped(pretending, tmp_path, monkeypatch):
+    monkeypatch.setenv("PRETEND_SECONDS", "0.3")  # is seen to be hopeless while it still runs
+    space = space_file(tmp_path, model__dropout={"choice": [0.5, 0.01]}, data__batch_size={"choice": [32, 128]})
+    monkeypatch.setenv("PRETEND_SHORT", "1")
+    words = ["--model", "mlp", "--space", space, "--logs", str(tmp_path), "--trainer.max_epochs", "9"]
+    sweep([*words, "--trials", "6", "--unpruned", "1"])
+    folder = tmp_path / "mlp" / "sweep_0"
+    rows = rows_of(folder)
+    assert {row["end"] for row in rows} == {"complete", "stopped early"}
+    first_good = min(int(row["trial"]) for row in rows if row["model.dropout"] == "0.5")
+    for row in rows:
+        bad = row["model.dropout"] == "0.01" and int(row["trial"]) > first_good
+        if bad:
+            assert row["end"] == "stopped early"
+            assert row["validations"] == str(sweeping.WARM_UP + 1)
+            assert not (folder / f"trial_{row['trial']}" / "mlp" / "version_0" / "results.json").exists()
+        elif int(row["trial"]) <= first_good:
+            assert row["end"] == "complete"
+
+
+def test_which_trials_are_stopped_does_not_depend_on_how_fast_they_are(pretending, tmp_path, monkeypatch):
+    space = space_file(tmp_path, model__dropout={"uniform": [0.0, 0.6]})
+    words = ["--model", "mlp", "--space", space, "--trainer.max_epochs", "9", "--trials", "8", "--unpruned", "1"]
+    sweep([*words, "--logs", str(tmp_path / "fast")])
+    monkeypatch.setenv("PRETEND_SECONDS", "0.2")
+    sweep([*words, "--logs", str(tmp_path / "slow")])
+    fast, slow = (in_order(tmp_path / speed / "mlp" / "sweep_0") for speed in ("fast", "slow"))
+    assert "stopped early" in {row[-1] for row in fast}
+    assert fast == slow
+
+
+def started(words: list[str], **environment: str) -> subprocess.Popen[str]:
+    """A real sweep, whose trials only pretend."""
+    code = "import pathlib, sys; from scripts.cli import trial; from scripts.sweep import main; "
+    code += f"trial.FIT = pathlib.Path({str(PRETENDING)!r}); main(sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment,
+    )  # fmt: skip
+
+
+def waiting_trial(folder: Path, process: subprocess.Popen[str]) -> tuple[str, int]:
+    """The folder's name and process of the first trial that waits for ever, once it is there."""
+    began = time.monotonic()
+    while True:
+        for file in folder.glob("trial_*/mlp/version_0/metrics.csv"):
+            if not (file.parent / "results.json").exists():
+                return file.parents[2].name, int((file.parent / "process").read_text())
+        assert time.monotonic() - began < 200
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_sweep_that_was_stopped_goes_on_as_if_it_had_not_been(number, pretending, tmp_path, monkeypatch):
+    space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]}, data__batch_size={"choice": [32, 128]})
+    words = ["--model", "mlp", "--trials", "6", "--space", space]
+    process = started([*words, "--logs", str(tmp_path / "pieces")])
+    folder = tmp_path / "pieces" / "mlp" / "sweep_0"
+    name, trial = waiting_trial(folder, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number), out + err
+    time.sleep(0.5)
+    assert not is_alive(trial)  # it did not outlive the sweep
+    if number == signal.SIGTERM:
+        assert f"--resume {os.path.relpath(folder)} goes on" in err or f"--resume {folder} goes on" in err
+    with (folder / "trials.journal").open("a") as journal:
+        journal.write('{"op_code": 4, "wor')  # cut off in the middle of a line
+    monkeypatch.setenv("PRETEND_SHORT", "1")
+    sweep(["--resume", str(folder)])
+    sweep([*words, "--logs", str(tmp_path / "whole")])
+    assert in_order(folder) == in_order(tmp_path / "whole" / "mlp" / "sweep_0")
+    assert name not in {f"trial_{row['trial']}" for row in rows_of(folder)}  # it was tried again as another
+    sweep(["--resume", str(folder), "--trials", "7"])
+    assert len(rows_of(folder)) == 7
+
+
+@pytest.mark.long
+def test_a_real_sweep(tmp_path):
+    """Runs of fit.py: one that is good, one that crashes, one that is hopeless."""
+    space = space_file(
+        tmp_path,
+        model__optimizer__lr={"choice": [0.005, 1e-9]},
+        data__batch_size={"choice": [32, 100_000]},
+    )
+    words = ["--model", "mlp", "--trials", "4", "--space", space, "--unpruned", "1", "--logs", str(tmp_path)]
+    words += ["--trainer.max_epochs", "400", "--trainer.limit_train_batches", "4"]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "sweep.py"),
+        *words,
+        "--seed_everything",
+        "2",
+    ]  # which tries all four, the good one first
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=900, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "mlp" / "sweep_0")
+    ends = {(row["model.optimizer.lr"], row["data.batch_size"]): row["end"] for row in rows}
+    assert ends["0.005", "32"] == "complete"
+    assert ends["1e-09", "32"] == "stopped early"
+    for rate in ("0.005", "1e-09"):
+        assert ends[rate, "100000"].startswith("error: --data.batch_size 100000: the training split has only")
+    (hopeless,) = (row["trial"] for row in rows if row["end"] == "stopped early")
+    run = tmp_path / "mlp" / "sweep_0" / f"trial_{hopeless}" / "mlp" / "version_0"
+    assert not (run / "results.json").exists()
+    assert "stopped by SIGTERM" in (run.parents[1] / "output.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        ([], "expected options with what they may be"),
+        ({"model.dropout": 0.5}, "model.dropout: expected {log:"),
+        ({"model.dropout": {"normal": [0, 1]}}, "model.dropout: normal: expected one of log, uniform, int, choice"),
+        ({"model.dropout": {"unifrom": [0, 1]}}, "did you mean uniform?"),
+        ({"model.dropout": {"uniform": [0.5, 0.1]}}, "expected a lower and an upper bound, got [0.5, 0.1]"),
+        ({"model.dropout": {"uniform": [0, 1, 2]}}, "expected a lower and an upper bound"),
+        ({"model.dropout": {"uniform": "0-1"}}, "uniform: expected a list, got '0-1'"),
+        ({"model.dropout": {"uniform": [0, "much"]}}, "uniform: expected numbers, got 'much'"),
+        ({"model.optimizer.init_args.lr": {"log": [0, 1]}}, "log: expected bounds above 0"),
+        ({"model.num_layers": {"int": [1, 2.5]}}, "int: expected whole numbers, got 2.5"),
+        ({"data.batch_size": {"choice": [32]}}, "choice: expected two or more different values"),
+        ({"data.batch_size": {"choice": [32, "32"]}}, "choice: expected two or more different values"),
+        ({"model.droppout": {"uniform": [0, 0.5]}}, "--model.droppout: no such option; did you mean --model.dropout?"),
+        ({"model.num_layers": {"uniform": [1, 4]}}, "--model.num_layers: expected int, got 1.0"),
+        ({"data.batch_size": {"choice": [32, "many"]}}, "--data.batch_size: expected int or null, got many"),
+    ],
+)  # fmt: skip
+def test_a_malformed_space_is_refused_in_one_line(space, expected, tmp_path, capsys):
+    file = tmp_path / "space.yaml"
+    file.write_text(yaml.safe_dump(space))
+    line = refused(capsys, "--model", "mlp", "--trials", "2", "--space", str(file), "--logs", str(tmp_path / "logs"))
+    assert line.startswith("error: ")
+    assert expected in line or (space == [] and "expected sections" in line)
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--model", "mlp"], "how often? Give --trials, a number"),
+        (["--model", "mlp", "--trials", "many"], "--trials: expected a whole number of at least 1, got many"),
+        (["--model", "mpl", "--trials", "2"], "did you mean mlp?"),
+        (["--model", "mlp", "--trials", "2", "--space", "none.yaml"], "--space none.yaml: there is no such file"),
+        (["--model", "rnn", "--trials", "2", "--model.optimizer.lr", "0.1"], "nothing to try: the options given"),
+        (["--resume", "."], "--resume .: no sweep there"),
+        (["--resume", ".", "--model.dropout", "0"], "--resume . and --model.dropout contradict each other"),
+    ],
+)  # fmt: skip
+def test_refuses_in_one_line(words, expected, capsys):
+    assert expected in refused(capsys, *words)
+
+
+def test_values_are_written_as_a_command_line_wants_them():
+    assert read_space({"a.b": {"choice": [32, [1, 2], None, True, "x"]}}, "")[0].values == (
+        "32",
+        "[1, 2]",
+        "null",
+        "true",
+        "x",
+    )
+    assert read_space({"a.b": {"log": ["1e-4", 1]}}, "") == [Dimension("a.b", "log", (1e-4, 1.0))]  # YAML's text
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_has_a_search_space_or_a_learning_rate_to_make_one_of(name):
+    plan, said = sweeping.planned(["--model", name], 1, None, 5)
+    assert plan.dimensions
+    about = read_recipe(name)["about"]
+    if "sweep" in about:
+        assert list(plan.space) == list(about["sweep"])
+    else:
+        rate = resolve(["--model", name]).defaults["model"]["optimizer"]["init_args"]["lr"]
+        assert plan.space == {"model.optimizer.init_args.lr": {"log": [rate / 10, rate * 10]}}
+        assert "model.optimizer.init_args.lr: log" in said
+    json.dumps(plan.space)
