@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from datamodules.catalogue import EMBEDDED, PUBLISHED
 from datamodules.download import DataError, download, find_folder, unpack
 from datamodules.examples import Examples, Loader, Names, Source
-from datamodules.sampling import Batches, EvenClasses, Splits, cut, fold_of, seed_globally
+from datamodules.sampling import Batches, EvenClasses, Splits, check_shares, cut, fold_of, seed_globally
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
 
@@ -189,6 +189,21 @@ class DataModule(LightningDataModule):
                 f"--data.batch_size {self.batch_size}: the training split has only {len(splits.train)} examples"
             )
         self.splits = splits
+
+    def check_processes(self, number: int) -> None:
+        """Refuse more processes than a batch has examples, in any split, before a run begins.
+
+        Raises:
+            DataError: some would have nothing to do.
+        """
+        assert self.splits is not None, "setup() comes first"
+        for name, index in self.splits._asdict().items():
+            size = len(index if name != "train" or self.even is None else self.even)
+            try:
+                check_shares(size, self.batch_size or size, number)
+            except ValueError as error:
+                where = f"{self.dataset}, --data.batch_size {self.batch_size}, the {name} split of {size}"
+                raise DataError(f"{where}: {error}") from None
 
     def setup_test(self) -> None:
         """Read data that a trained model is to be tested on: its own test split, or else all of it.

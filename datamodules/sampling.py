@@ -79,6 +79,19 @@ def fold_of(index: Tensor, num_folds: int, fold: int, labels: Tensor | None, see
     return ordered[~taken].sort().values, ordered[taken].sort().values
 
 
+def check_shares(size: int, batch_size: int, world_size: int) -> None:
+    """Refuse batches of which some process would have nothing.
+
+    Raises:
+        ValueError: there are fewer examples, or fewer in a batch, than processes.
+    """
+    if min(size, batch_size) < world_size:
+        raise ValueError(
+            f"{min(size, batch_size)} examples in a batch cannot be shared by {world_size} processes; "
+            f"expected at least one for each"
+        )
+
+
 class EvenClasses:
     """Which examples an epoch has, so that every class is in it equally often; drawn anew for each epoch.
 
@@ -146,11 +159,7 @@ class Batches(Sampler[Tensor]):
         world_size: int = 1,
     ) -> None:
         size = size if even is None else len(even)
-        if min(size, batch_size) < world_size:
-            raise ValueError(
-                f"{min(size, batch_size)} examples in a batch cannot be shared by {world_size} processes; "
-                f"expected at least one for each"
-            )
+        check_shares(size, batch_size, world_size)
         self.size = size
         self.batch_size = batch_size
         self.shuffle = shuffle

@@ -58,6 +58,7 @@ def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
             refuse_changes(differences(before, content), config.inexact)
         run = build(request, parser, config)
         trainer = build_trainer(config, parser.instantiate(config), run)
+        run.data.check_processes(trainer.world_size)
         folder, checkpoint = agree(trainer, lambda: place(request, config, content))
         if checkpoint is not None:
             refuse_changes(changed(checkpoint, trainer, run), config.inexact)

@@ -57,6 +57,24 @@ def test_answers_in_under_half_a_second_without_torch(words, status, expected):
     assert fastest < 0.5
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--model", "mlp", "--data.batch_size", "1"], "breast_cancer, --data.batch_size 1, the train split of "),
+        (
+            ["--model", "gcn", "--trainer.devices", "8"],
+            "karate, --data.batch_size None, the train split of 4: 4 examples",
+        ),
+    ],
+)
+def test_too_many_processes_for_a_batch_are_refused_before_there_is_a_folder(words, expected, capsys, tmp_path):
+    two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--logs", str(tmp_path / "logs")]
+    line = refused(capsys, *two, *words)
+    assert line.startswith(f"error: {expected}")
+    assert line.endswith("processes; expected at least one for each")
+    assert not (tmp_path / "logs").exists()
+
+
 def test_the_list_has_a_line_for_every_recipe(capsys):
     fit(["--list"])
     out = capsys.readouterr().out
