@@ -23,7 +23,8 @@ import sys
 
 from scripts.cli.cluster import batch_script, submit, take_allocation
 from scripts.cli.errors import one_line_errors
-from scripts.cli.recipes import answer_help, answer_quickly, resolve
+from scripts.cli.recipes import answer_help, answer_quickly, read_yaml, resolve
+from scripts.cli.resume import differences, refuse_changes
 
 
 def main(words: list[str]) -> None:
@@ -35,9 +36,14 @@ def main(words: list[str]) -> None:
         dry = "--dry-run" in words
         allocation, rest = take_allocation([word for word in words if word != "--dry-run"])
         request = resolve([*rest, "--trainer.accelerator", "cpu", "--trainer.devices", "1"])
-        from scripts.cli.options import parse  # imports torch: a misspelt option should not wait in the queue
+        from scripts.cli.options import parse, resolved  # imports torch: a misspelt option should not wait in the queue
 
-        parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
+        _, config = parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
+        if request.resume:
+            before = read_yaml(request.resume / "config.yaml")
+            now = resolved(request, config)
+            now["trainer"] |= {name: before["trainer"][name] for name in ("num_nodes", "devices", "accelerator")}
+            refuse_changes([*allocation.changes(before["trainer"]), *differences(before, now)], config.inexact)
         rest += allocation.trainer
         if dry:
             print(batch_script(request.name, rest, allocation), end="")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from callbacks.whole_file import whole_file
 from scripts.cli.errors import UsageError, did_you_mean
-from scripts.cli.recipes import ROOT, Line
+from scripts.cli.recipes import ROOT, Config, Line
 
 FIT = ROOT / "scripts" / "fit.py"
 STRAGGLE = 25  # seconds between the first task's end and the last one's before SLURM kills what is left
@@ -75,6 +75,21 @@ class Allocation:
         words = ["--trainer.num_nodes", str(self.nodes), "--trainer.devices", str(self.tasks_per_node)]
         words += ["--trainer.accelerator", "gpu" if self.gpus_per_node else "cpu"]
         return words
+
+    def changes(self, before: Config) -> list[str]:
+        """What is not as it was in a run that is to go on.
+
+        Args:
+            before: the trainer's settings of the run.
+        """
+        kind = "gpu" if self.gpus_per_node else "cpu"
+        tasks = "--gpus-per-node" if before["accelerator"] != "cpu" else "--tasks-per-node"
+        compared = (
+            ("--nodes", self.nodes, before["num_nodes"]),
+            (tasks, self.tasks_per_node, before["devices"]),
+            ("--trainer.accelerator", kind, before["accelerator"]),
+        )
+        return [f"{option} {now} (was {was})" for option, now, was in compared if str(now) != str(was)]
 
     @property
     def size(self) -> str:

@@ -44,7 +44,9 @@ def differences(before: Config, now: Config) -> list[str]:
     names = sorted({*old, *new} - {*HARMLESS})
     short = {name: name.replace(".init_args", "") for name in names}
     return [
-        f"--{short[name]} {new.get(name)} (was {old.get(name)})" for name in names if old.get(name) != new.get(name)
+        f"--{short[name]} {new.get(name)} (was {old.get(name)})"
+        for name in names
+        if old.get(name) != new.get(name) and str(old.get(name)) != str(new.get(name))  # devices: 1 and "1" are one
     ]
 
 
@@ -65,5 +67,5 @@ def refuse_changes(changes: list[str], inexact: bool) -> None:
     if changes and not inexact:
         raise UsageError(
             f"the run would not go on exactly: {', '.join(changes)}; "
-            f"leave that out, or give --inexact to go on all the same"
+            f"give what it was, or --inexact to go on all the same"
         )

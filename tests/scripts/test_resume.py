@@ -141,6 +141,10 @@ def test_harmless_settings_may_change(run: Path) -> None:
     assert train(["--resume", str(run), "--data.num_workers", "1", "--save_every", "2 steps"]) == 0
 
 
+def test_a_default_may_be_said_again(run: Path) -> None:
+    assert train(["--resume", str(run), "--trainer.devices", "1", "--trainer.num_nodes", "1"]) == 0
+
+
 def test_another_number_of_processes_is_refused(run: Path, refused: Any) -> None:
     for file in (run / "checkpoints").glob("*.ckpt"):
         write_checkpoint(read_checkpoint(file) | {"world_size": 4}, file)

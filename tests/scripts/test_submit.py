@@ -10,8 +10,9 @@ import pytest
 
 from scripts import submit
 from scripts.cli import cluster
-from scripts.cli.options import parse
+from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import ROOT, resolve
+from scripts.cli.training import dump
 
 NEITHER = ["--model", "mlp"]
 CPUS = [*NEITHER, "--nodes", "2", "--tasks-per-node", "4", "--time", "30"]
@@ -140,6 +141,42 @@ def test_what_the_job_runs_is_understood(capsys, monkeypatch):
 def test_a_configuration_of_a_run_on_other_devices_can_be_submitted(capsys, tmp_path):
     (tmp_path / "config.yaml").write_text("trainer: {accelerator: gpu, devices: 64, num_nodes: 3}\n")
     ran = command(script_of(capsys, *CPUS, "--config", str(tmp_path / "config.yaml")))
+    assert ran[-6:] == ["--trainer.num_nodes", "2", "--trainer.devices", "4", "--trainer.accelerator", "cpu"]
+
+
+@pytest.fixture
+def run(tmp_path) -> str:
+    """The folder of a run on two nodes with four tasks each."""
+    devices = ["--trainer.num_nodes", "2", "--trainer.devices", "4", "--trainer.accelerator", "cpu"]
+    request = resolve([*NEITHER, *devices])
+    folder = tmp_path / "mlp" / "version_0"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(dump(resolved(request, parse(request)[1])))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        (["--nodes", "2", "--tasks-per-node", "2"], "--tasks-per-node 2 (was 4)"),
+        (["--nodes", "1", "--tasks-per-node", "4"], "--nodes 1 (was 2)"),
+        (["--nodes", "2", "--gpus-per-node", "4"], "--trainer.accelerator gpu (was cpu)"),
+        ([], "--nodes 1 (was 2), --tasks-per-node 1 (was 4), --trainer.accelerator gpu (was cpu)"),
+        (["--nodes", "2", "--tasks-per-node", "4", "--data.batch_size", "8"], "--data.batch_size 8 (was 32)"),
+    ],
+)
+def test_what_would_not_go_on_exactly_is_refused_before_it_waits_in_the_queue(capsys, sbatch, run, words, changes):
+    line = refused(capsys, "--resume", run, *words)
+    assert line == (
+        f"error: the run would not go on exactly: {changes}; give what it was, or --inexact to go on all the same"
+    )
+    assert not (sbatch / "script").exists()
+    assert "--inexact" in command(script_of(capsys, "--resume", run, *words, "--inexact"))
+
+
+def test_a_run_goes_on_with_the_size_that_it_had(capsys, run):
+    words = ["--resume", run, "--nodes", "2", "--tasks-per-node", "4", "--save_every", "2 steps"]
+    ran = command(script_of(capsys, *words))
     assert ran[-6:] == ["--trainer.num_nodes", "2", "--trainer.devices", "4", "--trainer.accelerator", "cpu"]
 
 
