@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,6 +103,7 @@ class Checkpoints(Checkpoint):
         self._epoch_ended = False
         self._gradients_wait = False  # are being accumulated, and no checkpoint would hold them
         self._loss: Tensor | None = None  # of the newest step
+        self._batches_of_all = 0  # of the validation or test, that every process has
         self._saved_at = time.monotonic()
         self._saved_step = 0
 
@@ -134,21 +135,23 @@ class Checkpoints(Checkpoint):
         self._loss = outputs["loss"]
         self._gradients_wait = trainer.fit_loop._should_accumulate()
 
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Obey a signal in a long validation; it begins anew when the run goes on.
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out how many batches all processes have."""
+        self._count_batches(trainer, trainer.num_val_batches)
 
-        Several processes, which may have different numbers of batches, wait for its end.
-        """
-        if (
-            self.signals.number
-            and trainer.world_size == 1
-            and trainer.state.fn == "fit"
-            and not trainer.sanity_checking
-        ):
-            self._refuse(trainer, self._bad_step(trainer, look=True))
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
+    ) -> None:
+        """Obey a signal in a long validation; it begins anew when the run goes on."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        signal = self._signal(trainer, batch_idx)
+        if signal:
+            (bad,) = greatest(trainer, self._bad_step(trainer, look=True))
+            self._refuse(trainer, bad)
             with before_validation(trainer):
                 self._save_last(trainer)
-            raise Stopped(self.signals.number, trainer.global_step)
+            raise Stopped(signal, trainer.global_step)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judge a validation metric."""
@@ -168,14 +171,29 @@ class Checkpoints(Checkpoint):
         self._save_best(trainer)
         self._save_last(trainer)
 
-    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out how many batches all processes have."""
+        self._count_batches(trainer, trainer.num_test_batches)
+
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *args: Any
+    ) -> None:
         """Obey a signal: all has been saved."""
-        if self.signals.number and trainer.world_size == 1:
-            raise Stopped(self.signals.number, trainer.global_step)
+        signal = self._signal(trainer, batch_idx)
+        if signal:
+            raise Stopped(signal, trainer.global_step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Write what waits: the best checkpoint is not lost with the run."""
         self._flush(trainer)
+
+    def _count_batches(self, trainer: Trainer, numbers: Sequence[float]) -> None:
+        (most,) = greatest(trainer, -int(sum(numbers)))
+        self._batches_of_all = -most
+
+    def _signal(self, trainer: Trainer, batch_idx: int) -> int:
+        """The signal that any process was sent; 0 in a batch that not all processes have, and could not agree in."""
+        return greatest(trainer, self.signals.number)[0] if batch_idx < self._batches_of_all else 0
 
     def _is_due(self, trainer: Trainer) -> bool:
         if self.every.steps is not None and trainer.global_step - self._saved_step >= self.every.steps:

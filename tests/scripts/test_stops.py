@@ -120,14 +120,46 @@ def test_a_signal_saves_at_the_steps_end(start: Any, number: signal.Signals) -> 
     assert line.startswith(f"stopped by {number.name} after step {step}; python scripts/fit.py --resume ")
 
 
-# 40. a signal in the middle of a validation, and in set-up
-def test_a_signal_in_a_validation_is_obeyed_before_its_end(start: Any) -> None:
+# 40. a signal in the middle of a validation, in the sanity check, and in set-up
+@pytest.mark.parametrize(("devices", "rank"), [(1, 0), (2, 0), (2, 1)])
+def test_a_signal_in_a_validation_is_obeyed_before_its_end(start: Any, devices: int, rank: int) -> None:
     slow = ["--trainer.callbacks", "tests.misbehaving.Slow", "--trainer.callbacks.validation", "5"]
-    run = start(*MLP, "--data.batch_size", "8", *slow, "--trainer.num_sanity_val_steps", "0")
+    few = ["--trainer.limit_train_batches", "3", "--trainer.devices", str(devices)]
+    run = start(*MLP, "--data.batch_size", "8", *few, *slow, "--trainer.num_sanity_val_steps", "0")
+    run.wait_for(run.out, "validating")
+    os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGTERM)
+    assert run.status(20) == 143  # seven batches would take 35 s
+    assert run.children == []
+    assert step_of(run.run / "checkpoints" / "last.ckpt") == 3
+    (line,) = run.said
+    assert line.startswith("stopped by SIGTERM after step 3; ")
+
+
+def test_processes_with_different_numbers_of_batches_leave_a_validation_together(tmp_path: Path) -> None:
+    """Of 56 examples in batches of 11 the last has one, which is the first process's; see tests/uneven.py."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    script = [str(ROOT / "tests" / "uneven.py"), str(tmp_path)]
+    ended = subprocess.run(command + script, capture_output=True, text=True, env=variables, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["batches"] == [6, 5]
+    for batch, unlike in found["unlike"].items():
+        assert unlike == [], batch
+
+
+def test_a_signal_in_the_sanity_check_ends_it_before_the_first_step(start: Any) -> None:
+    slow = ["--trainer.callbacks", "tests.misbehaving.Slow", "--trainer.callbacks.validation", "2"]
+    run = start(*MLP, "--trainer.max_epochs", "1", "--trainer.limit_val_batches", "1", *slow)
     run.wait_for(run.out, "validating")
     run.process.send_signal(signal.SIGTERM)
-    assert run.status(15) == 143  # seven batches would take 35 s
-    assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+    assert run.status(20) == 143
+    assert step_of(run.run / "checkpoints" / "last.ckpt") == 0
+    (line,) = run.said
+    assert line.startswith("stopped by SIGTERM after step 0; ")
+    again = start("--resume", str(run.run), "--allow", "tests.misbehaving")
+    assert again.status(60) == 0, again.said
+    assert "goes on from last.ckpt" in again.out.read_text()
 
 
 def test_a_signal_in_the_set_up_ends_it_and_leaves_no_checkpoint(start: Any) -> None:
