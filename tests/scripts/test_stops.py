@@ -257,28 +257,57 @@ def test_out_of_memory_says_which_batch_size_to_try(start: Any) -> None:
     assert run.said == ["error: out of memory on cpu with --data.batch_size 32; try --data.batch_size 16"]
 
 
-# 47. a full disk
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_keeps_the_old_checkpoint(start: Any, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=False).returncode:
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of four megabytes."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False).returncode:
         pytest.skip("a small disk cannot be mounted here")
-    try:
-        run = start(*MLP, "--logs", str(disk))
-        run.run = disk / "mlp" / "version_0"
-        run.wait_for("checkpoints/previous.ckpt")
-        filling = os.open(disk / "filling", os.O_WRONLY | os.O_CREAT)
-        with contextlib.suppress(OSError):
-            while os.write(filling, b"0" * 4096):
-                pass
-        os.close(filling)
-        assert run.status(60) == 2
-        assert "the disk is full: " in run.said[-1]
-        assert run.said[-1].endswith("checkpoints are kept")
-        assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def fill(disk: Path) -> None:
+    """Leave no byte free."""
+    filling = os.open(disk / "filling", os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while os.write(filling, b"0" * 4096):
+            pass
+    os.close(filling)
+
+
+# 47. a full disk
+def test_a_full_disk_keeps_the_old_checkpoint(start: Any, disk: Path) -> None:
+    run = start(*MLP, "--logs", str(disk))
+    run.run = disk / "mlp" / "version_0"
+    run.wait_for("checkpoints/previous.ckpt")
+    fill(disk)
+    assert run.status(60) == 2
+    assert "the disk is full: " in run.said[-1]
+    assert run.said[-1].endswith("checkpoints are kept")
+    assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+
+
+# 54. a full $TMPDIR, which fills before the run starts or while it runs
+@pytest.mark.parametrize("early", [True, False])
+def test_a_full_folder_for_temporary_files_does_not_touch_saving(start: Any, disk: Path, early: bool) -> None:
+    if early:
+        fill(disk)
+    run = start(*MLP, "--trainer.devices", "2", environment={"TMPDIR": str(disk)})
+    run.wait_for("checkpoints/last.ckpt")
+    fill(disk)
+    before = step_of(run.run / "checkpoints" / "last.ckpt")
+    for _ in range(600):
+        if step_of(run.run / "checkpoints" / "last.ckpt") > before:
+            break
+        time.sleep(0.1)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.status(30) == 143
+    assert len(run.said) == 1, run.said
+    assert step_of(run.run / "checkpoints" / "last.ckpt") > before
 
 
 # 48. a loss that is no number
