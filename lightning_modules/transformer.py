@@ -120,24 +120,30 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        source: KeysValues,
+        source: Tensor | KeysValues,
         source_mask: Tensor,
         mask: Tensor | None = None,
         past: KeysValues | None = None,
-    ) -> tuple[Tensor, KeysValues]:
-        """The layer's output, and the keys and values of all places so far; `past` has those before x's."""
-        own: KeysValues = past or (x[:0], x[:0])
+    ) -> tuple[Tensor, KeysValues | None]:
+        """The layer's output; and `past`, the keys and values of the places before x's, with those of x's own.
+
+        Of the source come its features, or, where many steps ask it, its keys and values.
+        """
+        asked = self.attention_to_source.keys_values(source) if isinstance(source, Tensor) else source
 
         def to_itself(h: Tensor) -> Tensor:
-            nonlocal own
+            nonlocal past
             own = self.attention.keys_values(h)
             if past is not None:
-                own = torch.cat([past[0], own[0]], dim=2), torch.cat([past[1], own[1]], dim=2)  # (B, H, t + T, d)
+                past = own = (
+                    torch.cat([past[0], own[0]], dim=2),
+                    torch.cat([past[1], own[1]], dim=2),
+                )  # (B, H, t + T, d)
             return self.attention(h, own, mask)
 
         x = self.residuals[0](x, to_itself)
-        x = self.residuals[1](x, lambda h: self.attention_to_source(h, source, source_mask))
-        return self.residuals[2](x, self.feedforward), own
+        x = self.residuals[1](x, lambda h: self.attention_to_source(h, asked, source_mask))
+        return self.residuals[2](x, self.feedforward), past
 
 
 def causal_mask(length: int, device: torch.device) -> Tensor:
@@ -212,7 +218,7 @@ class Transformer(Translator):
         x = self.embed_target(pair.target.ids[:, :-1])
         mask = causal_mask(x.shape[1], x.device)
         for layer in self.decoder:
-            x, _ = layer(x, layer.attention_to_source.keys_values(memory), source_mask, mask)
+            x, _ = layer(x, memory, source_mask, mask)
         return self.output(self.decoder_norm(x))
 
     def start(self, source: Text) -> State:

@@ -31,6 +31,13 @@ CASES = {
     "bert_ner": ("bert_ner", ["--data.batch_size", "9", "--model.dropout", "0"]),
     "bert_qa": ("bert_qa", ["--data.batch_size", "5"]),
 }
+LARGE = {
+    "transformer": ["--data.batch_size", "7", "--model.dropout", "0"],
+    "torch_transformer": ["--data.batch_size", "7", "--model.dropout", "0"],
+    "bert_classifier": ["--data.batch_size", "9", "--model.dropout", "0"],
+    "bert_ner": ["--data.batch_size", "9", "--model.dropout", "0"],
+    "bert_qa": ["--data.batch_size", "5"],
+}
 SHORT = [
     *("--trainer.max_steps", "6", "--trainer.accelerator", "cpu", "--trainer.precision", "32"),
     *(
@@ -70,6 +77,38 @@ def test_two_processes_train_and_test_as_one(case: str, tmp_path: Path) -> None:
     for part in ("test", "baseline"):
         assert scores[0][part] == pytest.approx(scores[1][part], rel=1e-3, abs=1e-4)
     assert scores[0].get("per_class") == scores[1].get("per_class")
+
+
+def compare_with_fsdp(name: str, devices: list[str], other: list[str], folder: Path) -> Path:
+    """Train with weights that are shared out, and otherwise; the same has to come of it. Gives the former's run."""
+    # Clipped, and with a state of the optimizer's own, whose parts have to be put together.
+    words = [*SHORT, *LARGE[name], "--model.optimizer.momentum", "0.9", "--trainer.gradient_clip_val", "0.5"]
+    for logs, further in (("one", other), ("fsdp", [*devices, "--trainer.strategy", "fsdp"])):
+        run("fit.py", "--model", name, *words, *further, "--logs", str(folder / logs))
+    one, fsdp = (folder / logs / name / "version_0" for logs in ("one", "fsdp"))
+    saved = [read_checkpoint(path / "checkpoints" / "last.ckpt") for path in (one, fsdp)]
+    (expected,), (found,) = (checkpoint["optimizer_states"] for checkpoint in saved)
+    assert found["param_groups"] == expected["param_groups"]
+    assert found["state"].keys() == expected["state"].keys()
+    for number, state in expected["state"].items():
+        torch.testing.assert_close(found["state"][number], state, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(saved[1]["state_dict"], dict(saved[0]["state_dict"]), rtol=1e-4, atol=1e-5)
+    scores = [json.loads((path / "results.json").read_text())["test"] for path in (one, fsdp)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-3, abs=1e-4)
+    return fsdp
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_two_processes_that_share_out_the_weights_train_as_one(name: str, tmp_path: Path) -> None:
+    trained = compare_with_fsdp(name, ["--trainer.devices", "2"], ["--trainer.devices", "1"], tmp_path)
+    if name == "transformer":  # what is saved needs neither the strategy nor two processes
+        run("test.py", "--checkpoint", str(trained), "--trainer.devices", "1", "--trainer.limit_test_batches", "1")
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_that_share_out_the_weights_train_as_with_ddp(tmp_path: Path) -> None:
+    two = ["--trainer.accelerator", "gpu", "--trainer.devices", "2"]
+    compare_with_fsdp("transformer", two, two, tmp_path)
 
 
 @pytest.mark.parametrize("rows", [5, 65])

@@ -28,6 +28,7 @@ from scripts.cli.allocator import keep_memory
 from scripts.cli.launch import environment_plugins, pick_strategy
 from scripts.cli.options import Parser, class_at, linked, save_every
 from scripts.cli.recipes import Config, Request
+from scripts.cli.sharding import FSDPStrategy
 from scripts.cli.techniques import techniques
 
 
@@ -135,6 +136,8 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
     options: dict[str, Any] = dict(ready.trainer)
     options["precision"] = pick_precision(options["precision"], str(options["accelerator"]))
     options["strategy"] = pick_strategy(options, run.model, 60 * config.timeout)
+    if isinstance(options["strategy"], FSDPStrategy):
+        options["inference_mode"] = False  # weights gathered in it could not be trained on
     if options["log_every_n_steps"] is None:
         steps, limit = len(run.data.train_dataloader()), options["limit_train_batches"]
         if limit is not None:

@@ -18,6 +18,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from scripts.cli.errors import UsageError
+from scripts.cli.sharding import FSDPStrategy, blocks
 
 T = TypeVar("T")
 
@@ -56,18 +57,36 @@ def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: floa
         options: of the trainer.
         model: one that has several optimizers steps them in turn, and each leaves out some of the weights.
         timeout: seconds without progress after which the watchdog ends a process; the network waits longer.
+
+    Raises:
+        UsageError: the model cannot be shared out, or there is nobody to share it with.
     """
     devices, cpu = options["devices"], str(options["accelerator"]) == "cpu"
     if devices in ("auto", "-1", -1):  # all that there are, which on a CPU is one
         devices = 1 if cpu else max(1, torch.cuda.device_count())
     several = devices not in (1, "1", [0]) or options["num_nodes"] > 1
+    patience = timedelta(seconds=timeout + 60)
+    if options["strategy"] == "fsdp":
+        if not any(blocks(model)):
+            raise UsageError(
+                f"--trainer.strategy fsdp: shares out the blocks of Transformers and BERTs, "
+                f"of which {type(model).__name__} has none; use ddp"
+            )
+        if not several:
+            raise UsageError("--trainer.strategy fsdp: there is one process; give --trainer.devices 2 or more")
+        if options["precision"] not in ("32", "bf16-mixed"):
+            raise UsageError(
+                f"--trainer.strategy fsdp and --trainer.precision {options['precision']} contradict each other: "
+                f"expected 32 or bf16-mixed"
+            )
+        return FSDPStrategy(timeout=patience)
     if options["strategy"] == "ddp" or (options["strategy"] == "auto" and several):
         ddp: dict[str, Any] = {
             "find_unused_parameters": not model.automatic_optimization,
             "gradient_as_bucket_view": True,
             _SYNC_BUFFERS: False,  # see callbacks/processes.py
         }
-        return DDPStrategy(timeout=timedelta(seconds=timeout + 60), **ddp)
+        return DDPStrategy(timeout=patience, **ddp)
     return options["strategy"]
 
 

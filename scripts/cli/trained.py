@@ -96,6 +96,8 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
     model.load_state_dict(checkpoint["state_dict"])
     kept = ("accelerator", "devices", "num_nodes", "strategy", "limit_test_batches", "limit_predict_batches")
     given = {name: options.trainer[name] for name in kept}
+    if given["strategy"] == "fsdp":
+        given["strategy"] = "auto"  # without gradients and optimizer there is nothing to share out
     trainer = Trainer(
         **given | {"strategy": pick_strategy(given, model, 60 * options.timeout)},
         plugins=[*environment_plugins()],
