@@ -190,15 +190,19 @@ class DataModule(LightningDataModule):
             )
         self.splits = splits
 
+    def size_of(self, split: str) -> int:
+        """Examples in one pass over a split."""
+        assert self.splits is not None, "setup() comes first"
+        return len(self.even if split == "train" and self.even is not None else getattr(self.splits, split))
+
     def check_processes(self, number: int) -> None:
         """Refuse more processes than a batch has examples, in any split, before a run begins.
 
         Raises:
             DataError: some would have nothing to do.
         """
-        assert self.splits is not None, "setup() comes first"
-        for name, index in self.splits._asdict().items():
-            size = len(index if name != "train" or self.even is None else self.even)
+        for name in Splits._fields:
+            size = self.size_of(name)
             try:
                 check_shares(size, self.batch_size or size, number)
             except ValueError as error:

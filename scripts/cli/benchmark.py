@@ -16,16 +16,20 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
+from callbacks.processes import greatest
+from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
 from datamodules.base import DataModule
 from lightning_modules.gan import GAN
 from scripts.cli.build import Built, build, build_trainer, quiet, settle
 from scripts.cli.errors import one_line_errors
-from scripts.cli.options import parse, resolved
+from scripts.cli.launch import agree, wait_for_others
+from scripts.cli.options import Parser, parse, resolved
 from scripts.cli.recipes import Request
+from scripts.cli.runs import write_json
 from scripts.cli.techniques import techniques
 
 Precision = Callable[[], AbstractContextManager[Any]]
@@ -44,16 +48,10 @@ def benchmark(request: Request, began: float, debug: bool) -> None:
     quiet()
     with one_line_errors(debug, (ValueError, OSError)):
         parser, config = parse(request)
-        run = build(request, parser, config)
-    if isinstance(run.model, GAN):
-        run.model.judge_learned.fill_(True)  # it would learn before the first step, which is no part of a step
-    per_epoch = len(run.data.train_dataloader())
-    epochs = max(1, STEPS // per_epoch)
-    config.trainer.max_epochs = epochs
-    config.trainer.limit_train_batches = min(per_epoch, STEPS)
+        run = built(request, parser, config)
+    steps = shorten(config, run.data)
+    epochs = config.trainer.max_epochs
     config.trainer.limit_val_batches = min(len(run.data.val_dataloader()), STEPS // 5)
-    config.trainer.num_sanity_val_steps = 0
-    steps = epochs * min(per_epoch, STEPS)
 
     plain_seconds, trainer_seconds = [], []
     for number in range(ROUNDS):
@@ -82,6 +80,97 @@ def benchmark(request: Request, began: float, debug: bool) -> None:
     )
     print(f"{'examples a second':20}  {examples / plain:12,.0f}  {examples / ours:12,.0f}")
     print(f"\nstart-up {start_up:.1f} s, peak memory {peak_memory(device)}")
+
+
+def built(request: Request, parser: Parser, config: Namespace) -> Built:
+    """Data and a fresh model, of which every step costs the same."""
+    run = build(request, parser, config)
+    if isinstance(run.model, GAN):
+        run.model.judge_learned.fill_(True)  # it would learn before the first step, which is no part of a step
+    return run
+
+
+def shorten(config: Namespace, data: DataModule) -> int:
+    """Let a run take about STEPS steps, in whole epochs or a part of one; the number of them."""
+    per_epoch = min(len(data.train_dataloader()), STEPS)
+    epochs = max(1, STEPS // per_epoch)
+    config.trainer.min_epochs = config.trainer.max_epochs = epochs  # no early stopping, either
+    config.trainer.max_steps = -1
+    config.trainer.limit_train_batches = per_epoch
+    config.trainer.num_sanity_val_steps = 0
+    return epochs * per_epoch
+
+
+class Clock(Callback):
+    """The seconds of the steps between two.
+
+    Args:
+        first: steps done when it starts: in the first ones libraries and connections are set up.
+        last: steps done when it stops.
+    """
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first = first
+        self.last = last
+        self.done = 0
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Count a step."""
+        self.done += 1
+        if self.done in (self.first, self.last):
+            if trainer.strategy.root_device.type == "cuda":
+                torch.cuda.synchronize()
+            self.times.append(time.perf_counter())
+
+
+def measure(request: Request, report: Path, debug: bool) -> None:
+    """Train, without validation, on the devices that the options name, and write what it took as JSON.
+
+    Args:
+        request: what to train.
+        report: the file; the run's own files go beside it.
+        debug: let errors through.
+    """
+    quiet()
+    with one_line_errors(debug, (ValueError, OSError)):
+        parser, config = parse(request)
+        run = built(request, parser, config)
+        steps = shorten(config, run.data)
+        config.trainer.limit_val_batches, config.trainer.enable_progress_bar = 0, False
+        trainer = build_trainer(config, parser.instantiate(config), run)
+        run.data.check_processes(trainer.world_size)
+        agree(trainer, lambda: None)  # from here on there are as many processes as were asked for
+    best = settle(trainer, config, resolved(request, config), run.model, report.parent / request.name / "version_0")
+    clock = Clock(steps // 10 or 1, steps)
+    trainer.callbacks[:0] = [clock]  # type: ignore[attr-defined]
+    try:
+        trainer.fit(run.model, run.data)
+    except Stopped as stopped:
+        raise SystemExit(stopped.status) from None
+    finally:
+        best.signals.uninstall()
+    device = trainer.strategy.root_device
+    memory, gpu_memory = greatest(trainer, *held(device))
+    size = run.data.size_of("train")
+    batch_size = min(run.data.batch_size or size, size)
+    figures = {
+        "model": request.name,
+        "data": run.data.dataset,
+        "device": device.type,
+        "precision": str(trainer.precision),
+        "processes": trainer.world_size,
+        "threads": torch.get_num_threads(),
+        "batch_size": batch_size,
+        "warm_up": clock.first,
+        "steps": steps - clock.first,
+        "examples_per_second": batch_size * (steps - clock.first) / (clock.times[1] - clock.times[0]),
+        "memory": memory,
+        "gpu_memory": gpu_memory,
+    }
+    if trainer.is_global_zero:
+        write_json(report, figures)
+    wait_for_others(trainer)
 
 
 def new_trainer(
@@ -172,10 +261,15 @@ def adversaries(model: GAN, precision: Precision) -> Callable[[Any], None]:
     return learn
 
 
-def peak_memory(device: torch.device) -> str:
-    """The most that the process, and the GPU if there is one, ever held."""
+def held(device: torch.device) -> tuple[int, int]:
+    """The most bytes that the process, and its tensors on the GPU if there is one, ever held."""
     unit = 1 if sys.platform == "darwin" else 1024
-    text = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6:,.0f} MB"
-    if device.type == "cuda":
-        text += f", of the GPU's {torch.cuda.max_memory_allocated() / 1e6:,.0f} MB"
-    return text
+    in_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, in_gpu
+
+
+def peak_memory(device: torch.device) -> str:
+    """The same in words."""
+    memory, in_gpu = held(device)
+    text = f"{memory / 1e6:,.0f} MB"
+    return f"{text}, of the GPU's {in_gpu / 1e6:,.0f} MB" if in_gpu else text

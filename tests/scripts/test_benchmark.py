@@ -5,6 +5,7 @@ import pytest
 from scripts.benchmark import main
 from scripts.cli import benchmark
 from scripts.cli.recipes import recipe_names
+from scripts.cli.scaling import table
 
 
 @pytest.mark.long
@@ -18,3 +19,62 @@ def test_times_every_model_beside_a_plain_loop(name, capsys, monkeypatch):
     assert plain > 0
     assert trainer / plain == pytest.approx(ratio, rel=0.1)
     assert "peak memory" in out
+
+
+def row(processes, speed, **further):
+    figures = {"model": "mlp", "data": "digits", "device": "cpu", "precision": "32-true", "threads": 1, "steps": 180}
+    figures |= {"batch_size": 32, "warm_up": 20, "memory": 512e6, "gpu_memory": 0}
+    return figures | {"processes": processes, "examples_per_second": speed} | further
+
+
+def cells(line):
+    return re.split(r" {2,}", line.strip())
+
+
+def test_efficiency_is_the_speed_of_several_over_as_many_times_that_of_one():
+    *_, one, two, four = table([row(1, 1000), row(2, 1500), row(4, 3000, gpu_memory=2e9)]).splitlines()
+    assert cells(one) == ["1", "32", "1", "1,000", "1.00", "512 MB"]
+    assert cells(two) == ["2", "16", "1", "1,500", "0.75", "512 MB"]
+    assert cells(four) == ["4", "8", "1", "3,000", "0.75", "512 MB, GPU 2,000 MB"]
+    assert cells(table([row(2, 1500)]).splitlines()[-1])[4] == "-"  # there is nothing to compare with
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--devices"], "--devices: expected numbers of devices, such as 1 2 4, got nothing"),
+        (["--devices", "1", "two"], "--devices: expected numbers of devices, such as 1 2 4, got 1 two"),
+        (["--devices", "0"], "--devices: expected numbers of devices, such as 1 2 4, got 0"),
+        (
+            ["--devices", "1", "2", "--trainer.devices", "2"],
+            "--trainer.devices and --devices contradict each other; give --devices only",
+        ),
+    ],
+)
+def test_refuses_what_is_no_number_of_devices(words, expected, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--model", "mlp", *words])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"error: {expected}\n"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["mlp", "gan"])  # the GAN takes two steps of optimizers a batch
+def test_measures_each_number_of_devices_in_processes_of_its_own(name, capfd):
+    main(["--model", name, "--devices", "1", "2", "--trainer.accelerator", "cpu", "--data.batch_size", "8"])
+    out, err = capfd.readouterr()
+    assert not err
+    one, two = (cells(line) for line in out.splitlines()[-2:])
+    assert (one[:2], two[:2]) == (["1", "8"], ["2", "4"])
+    speeds = [float(cells[3].replace(",", "")) for cells in (one, two)]
+    assert one[4] == "1.00"
+    assert float(two[4]) == pytest.approx(speeds[1] / (2 * speeds[0]), abs=0.01)
+
+
+@pytest.mark.long
+def test_says_once_why_it_cannot_be_measured(capfd):
+    with pytest.raises(SystemExit) as stop:
+        main(["--model", "mlp", "--devices", "2", "--trainer.accelerator", "cpu", "--data.batch_size", "1"])
+    assert stop.value.code == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "cannot be shared by 2 processes" in line
