@@ -1,10 +1,12 @@
 """What is too large for memory is written to a file once; token numbers are read from it as they are needed."""
 
 import array
+import fcntl
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +18,9 @@ from torch import Tensor
 from callbacks.whole_file import whole_file
 from datamodules.base import DATA_FOLDER
 from datamodules.tokens import Ragged
+
+MOST_BYTES = 20 * 10**9  # of all files together; those in use may be more
+_IN_USE: dict[Path, int] = {}  # files held open under a shared lock, which ends with this process
 
 
 class StoredRagged(Ragged):
@@ -48,7 +53,7 @@ def cache_folder() -> Path:
 
 
 def written_once(write: Callable[[IO[bytes]], None], key: Sequence[str], suffix: str) -> Path:
-    """A file that the first of several processes writes.
+    """A file that the first of several processes writes; it is kept while this process lives.
 
     Args:
         write: called only if there is no such file.
@@ -62,7 +67,31 @@ def written_once(write: Callable[[IO[bytes]], None], key: Sequence[str], suffix:
         if not path.exists():
             with whole_file(path) as file:
                 write(file)
+        if path not in _IN_USE:
+            _IN_USE[path] = os.open(path, os.O_RDONLY)
+            fcntl.flock(_IN_USE[path], fcntl.LOCK_SH)
+        os.utime(path)  # the time of its last use
+    prune(folder)
     return path
+
+
+def prune(folder: Path) -> None:
+    """Remove the files that have not been used for the longest time until MOST_BYTES are left, but none in use."""
+    files = []
+    for file in folder.iterdir():
+        if file.suffix == ".lock" or file.name.startswith("."):
+            continue
+        with suppress(FileNotFoundError):  # another process prunes, too
+            status = file.stat()
+            files.append((status.st_mtime_ns, status.st_size, file))
+    too_much = sum(size for _, size, _ in files) - MOST_BYTES
+    for _, size, file in sorted(files):
+        if too_much <= 0:
+            return
+        with suppress(OSError), FileLock(file.with_suffix(".lock"), timeout=0), file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while any process uses it
+            file.unlink()
+            too_much -= size
 
 
 def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagged:

@@ -1,0 +1,75 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from datamodules import token_cache
+from datamodules.token_cache import stored
+from scripts.cli.recipes import ROOT
+
+USES = """
+import sys
+from pathlib import Path
+from datamodules import token_cache
+token_cache.DATA_FOLDER = Path(sys.argv[1])
+token_cache.stored([[1] * 250], ["used"])
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty place for the files, with room for 4,000 bytes; a file of 250 tokens has 1,008."""
+    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path)
+    monkeypatch.setattr(token_cache, "MOST_BYTES", 4000)
+    monkeypatch.setattr(token_cache, "_IN_USE", {})
+    yield tmp_path / "tokens"
+    for file in token_cache._IN_USE.values():
+        os.close(file)
+
+
+def write(name):
+    """Write a file, or use it again, as an earlier process would have; its path."""
+    path = stored([[1] * 250], [name]).path
+    os.close(token_cache._IN_USE.pop(path))
+    return path
+
+
+def age(path, seconds):
+    os.utime(path, (path.stat().st_mtime - seconds,) * 2)
+
+
+def test_what_has_not_been_used_for_longest_makes_room():
+    first, second, third = (write(name) for name in ("first", "second", "third"))
+    for path, seconds in ((first, 30), (second, 20), (third, 10)):
+        age(path, seconds)
+    write("first")
+    fourth = write("fourth")
+    assert [path.exists() for path in (first, second, third, fourth)] == [True, False, True, True]
+
+
+def test_what_this_process_uses_stays():
+    ragged = stored([[1] * 250], ["first"])
+    age(ragged.path, 30)
+    others = [write(name) for name in ("second", "third", "fourth")]
+    assert sum(path.exists() for path in others) == 2
+    assert ragged.path.exists()
+
+
+def test_what_another_process_uses_stays(folder, tmp_path):
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", USES, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables
+    ) as process:
+        assert process.stdout.readline() == b"\n"
+        (used,) = folder.glob("*.int32")
+        age(used, 30)
+        for name in ("second", "third", "fourth"):
+            write(name)
+        assert used.exists()
+        process.stdin.close()
+    age(used, 60)
+    write("fifth")
+    assert not used.exists()
