@@ -121,6 +121,7 @@ class CapsNet(Classifier):
     """
 
     own_loss = True
+    head_names = ("classes", "decoder")
 
     def __init__(
         self,

@@ -61,6 +61,8 @@ class Inception(Classifier):
         ValueError: the stride is none of these, or the weights are not this network's.
     """
 
+    head_names = ("network.fc", "network.aux1", "network.aux2", "network.AuxLogits")
+
     def __init__(
         self,
         in_channels: int,

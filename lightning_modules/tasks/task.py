@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, MetricCollection
 
 from lightning_modules.schedules import Schedule, schedule_factor
+from lightning_modules.tasks.parameter_groups import head_of, parameter_groups
 
 
 class Step(NamedTuple):
@@ -68,6 +69,8 @@ class Task(LightningModule):
     default_monitor = "val/loss"
     lower_is_better: frozenset[str] = frozenset({"loss"})
     rebuild: dict[str, Any] | None = None  # arguments in place of files that need not be there when it is loaded
+    head_names: tuple[str, ...] = ("head",)  # of the layers that judge what the rest, the backbone, has seen
+    backbone_rate = 1.0  # the backbone's learning rate as a share of the head's, see callbacks/finetuning.py
 
     def __init__(
         self,
@@ -207,6 +210,9 @@ class Task(LightningModule):
         if self.optimizer is None:
             raise ValueError("no optimizer: pass one, such as optimizer=torch.optim.Adam, or use a recipe")
         optimizer = self.optimizer(part.parameters())
+        groups = parameter_groups(part, head_of(self, self.head_names), optimizer.defaults, self.backbone_rate)
+        if len(groups) > 1:
+            optimizer = self.optimizer(groups)
         if self.schedule == "constant" and not self.warmup:
             return optimizer
         total = self.trainer.estimated_stepping_batches
