@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
 
 _CPU_GROUP: list[Any] = []
@@ -35,3 +36,14 @@ class SameBuffers(Callback):
             for buffer in pl_module.buffers():
                 if buffer.is_floating_point():  # others count or are constant
                     distributed.broadcast(buffer, src=0)
+
+
+def wrap_anew(trainer: Trainer) -> None:
+    """Let DDP know that other weights are trained from now on: it waits for the gradients of those it has seen.
+
+    All processes call this, between two steps.
+    """
+    strategy = trainer.strategy
+    if isinstance(strategy, DDPStrategy):
+        strategy.model = strategy.lightning_module
+        strategy.configure_ddp()

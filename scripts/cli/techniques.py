@@ -3,9 +3,13 @@
 from typing import Any
 
 from callbacks.early_stopping import Patience
+from callbacks.finetuning import Finetuning
 from callbacks.technique import Technique
 
-TECHNIQUES: dict[str, type[Technique]] = {"early_stopping": Patience}
+TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare a model
+    "early_stopping": Patience,
+    "finetuning": Finetuning,  # of what is trained at all
+}
 
 
 def techniques(options: Any) -> dict[str, Technique]:
