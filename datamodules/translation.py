@@ -244,6 +244,7 @@ class Translation(DataModule):
         if source is not None and source == target:
             raise ValueError(f"--data.source {source} and --data.target {target}: expected two languages")
         check_chance("word_dropout", word_dropout)
+        self.taken: tuple[str, str] | None = None  # an earlier run's tokenizers
         self.source = source
         self.target = target
         self.word_dropout = word_dropout
@@ -356,6 +357,11 @@ class Translation(DataModule):
         cut = super().split(Source(len(first)))
         return Splits(*(torch.isin(number, part).nonzero().flatten() for part in cut))
 
+    def take_tokenizers(self, learned: dict[str, Any]) -> None:
+        """Use an earlier run's tokenizers."""
+        if "source_tokenizer" in learned:
+            self.taken = learned["source_tokenizer"], learned["target_tokenizer"]
+
     def identities(self) -> Iterator[str]:
         """The sources: the translation of one from training can be had by heart."""
         return (source for source, _ in self.pairs)
@@ -367,7 +373,9 @@ class Translation(DataModule):
             return (pair[place] for pair in chosen(self.pairs, train))
 
         self.scoring = scoring_of(side(1))
-        if self.shared_vocabulary:
+        if self.taken is not None:
+            self.source_tokenizer, self.target_tokenizer = self.taken
+        elif self.shared_vocabulary:
             self.source_tokenizer = new_translator_tokenizer(chain(side(0), side(1)), self.vocab_size).to_str()
             self.target_tokenizer = self.source_tokenizer
         else:

@@ -25,8 +25,10 @@ from callbacks.throughput import Throughput
 from callbacks.watchdog import Watchdog
 from datamodules.base import DataModule
 from scripts.cli.allocator import keep_memory
+from scripts.cli.errors import UsageError
 from scripts.cli.launch import environment_plugins, pick_strategy
-from scripts.cli.options import Parser, class_at, linked, save_every
+from scripts.cli.options import Parser, class_at, constructor_arguments, linked, save_every
+from scripts.cli.pretrained import Start, own_run
 from scripts.cli.recipes import Config, Request
 from scripts.cli.sharding import FSDPStrategy
 from scripts.cli.techniques import techniques
@@ -40,11 +42,13 @@ class Built:
         data: set up, so that its sizes are known.
         model: of those sizes.
         techniques: that the run uses.
+        start: whose weights it starts from, and how many, in a line, if from an earlier run's.
     """
 
     data: DataModule
     model: LightningModule
     techniques: list[Technique]
+    start: str = ""
 
 
 def quiet() -> None:
@@ -77,6 +81,8 @@ def build_data(data_class: str, arguments: Config) -> DataModule:
 def build_model(model_class: str, arguments: Config, data: DataModule) -> LightningModule:
     """The model, with the sizes that the data states."""
     kind = class_at(model_class)
+    if "pretrained" not in constructor_arguments(kind):  # it means an earlier run, which `starting_point` reads
+        arguments = {name: value for name, value in arguments.items() if name != "pretrained"}
     sizes = {name: getattr(data, name) for name in linked(kind, type(data))}
     if getattr(data, "class_weights", None) is not None and "class_weights" not in sizes:
         raise ValueError(f"--data.balance weights: {kind.__name__} has no loss of classes; expected over or under")
@@ -95,10 +101,33 @@ def build(request: Request, parser: Parser, config: Namespace) -> Built:
     seed_everything(config.seed_everything, workers=True, verbose=False)
     ready = parser.instantiate(config)
     data = build_data(request.data, dict(ready.data))
+    arguments = dict(ready.model)
+    start = starting_point(request.model, arguments)
+    if start is not None:
+        start.hand_on(data)
+        arguments |= start.arguments(constructor_arguments(class_at(request.model)))
     data.prepare_data()
     data.setup("fit")
-    model = build_model(request.model, dict(ready.model), data)
-    return Built(data, model, prepared(ready, model, data))
+    model = build_model(request.model, arguments, data)
+    taken = start.give(model) if start is not None else ""
+    return Built(data, model, prepared(ready, model, data), taken)
+
+
+def starting_point(model_class: str, arguments: Config) -> Start | None:
+    """The earlier run that `--model.pretrained` names; None where it names other weights, or none.
+
+    Raises:
+        UsageError: it has no valid checkpoint, or the model knows no weights but those of runs.
+    """
+    pretrained = arguments["pretrained"]
+    if own := own_run(pretrained):
+        return Start(own)
+    if pretrained is not None and "pretrained" not in constructor_arguments(class_at(model_class)):
+        raise UsageError(
+            f"--model.pretrained {pretrained}: no run of this project; expected the folder of one, such as "
+            f"lightning_logs/cnn/version_0, or a checkpoint in it"
+        )
+    return None
 
 
 def prepared(ready: Namespace, model: LightningModule, data: DataModule) -> list[Technique]:

@@ -16,6 +16,7 @@ from callbacks.checkpoints import SaveEvery
 from scripts.cli.devices import check_devices
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.launch import settle_devices
+from scripts.cli.pretrained import own_run
 from scripts.cli.recipes import Config, Line, Request
 from scripts.cli.techniques import TECHNIQUES, techniques
 from scripts.cli.trust import allowed_by_user, check_kinds, check_names, check_words, only_trusted, refusal
@@ -150,6 +151,8 @@ def build_parser(request: Request) -> Parser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")
     parser.add_class_arguments(model, "model", skip=set(linked(model, data)), instantiate=False)
+    if "pretrained" not in constructor_arguments(model):
+        parser.add_argument("--model.pretrained", type=str | None, default=None, help="an earlier run to start from")
     parser.add_class_arguments(data, "data", instantiate=False)
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SETTLED, instantiate=False)
     parser.add_argument(
@@ -187,7 +190,8 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     except ArgumentError as error:
         raise UsageError(parser.translated(error.message or str(error))) from error
     check_kinds("", config.as_dict(), allowed)
-    if config.model.get("pretrained") and "tokenizer" in config.data:
+    config.model.pretrained = own_run(config.model.pretrained) or config.model.pretrained
+    if config.model.pretrained and "tokenizer" in config.data:
         config.data.tokenizer = config.model.pretrained  # a pretrained model reads no other tokens than its own
     check_ranges(config, parser)
     settle_devices(config, Line(list(request.arguments)).mentions)
@@ -294,6 +298,8 @@ def plain(value: Any) -> Any:
 def resolved(request: Request, config: Namespace) -> Config:
     """The whole configuration in LightningCLI's form; `--config` with it repeats the run."""
     content = plain(config)
+    if content["model"]["pretrained"] is None and "pretrained" not in constructor_arguments(class_at(request.model)):
+        del content["model"]["pretrained"]  # not of the class
     return {
         "about": {"name": request.name},
         "seed_everything": content["seed_everything"],

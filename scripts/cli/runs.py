@@ -148,8 +148,12 @@ def go_on(folder: Path, job: str | None) -> Found:
     return Found(folder, newest_checkpoint(folder))
 
 
-def find_checkpoint(path: Path) -> Path:
+def find_checkpoint(path: Path, option: str = "--checkpoint") -> Path:
     """The checkpoint that a path means: itself, or the best one of a run's folder.
+
+    Args:
+        path: of a file or a folder.
+        option: that gave it.
 
     Raises:
         UsageError: there is none.
@@ -157,12 +161,12 @@ def find_checkpoint(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.exists():
-        raise UsageError(f"--checkpoint {path}: there is no such file or run")
+        raise UsageError(f"{option} {path}: there is no such file or run")
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
     for name in ("best", "last", "previous"):
         if found := sorted(folder.glob(f"{name}*.ckpt")):
             return found[0]
-    raise UsageError(f"--checkpoint {path}: no checkpoint in it")
+    raise UsageError(f"{option} {path}: no checkpoint in it")
 
 
 def other_checkpoint(damaged: Path) -> str:

@@ -136,10 +136,11 @@ def heading(request: Request, run: Built, trainer: Trainer, folder: Path, checkp
     device = trainer.strategy.root_device.type
     place = f"{trainer.world_size} × {device}" if trainer.world_size > 1 else device
     on = f", goes on from {checkpoint.name}" if checkpoint else ""
+    start = f"\n{run.start}" if run.start and not checkpoint else ""
     return (
         f"{request.name} on {run.data.dataset}: {parameters:,} parameters, "
         f"{' / '.join(str(len(split)) for split in run.data.splits or ())} examples to train / validate / test on, "
-        f"{place}, precision {trainer.precision}, {shown(folder)}{on}"
+        f"{place}, precision {trainer.precision}, {shown(folder)}{on}{start}"
     )
 
 
