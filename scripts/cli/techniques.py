@@ -4,10 +4,12 @@ from typing import Any
 
 from callbacks.early_stopping import Patience
 from callbacks.finetuning import Finetuning
+from callbacks.lora import LoRA
 from callbacks.technique import Technique
 
 TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare a model
     "early_stopping": Patience,
+    "lora": LoRA,
     "finetuning": Finetuning,  # of what is trained at all
 }
 

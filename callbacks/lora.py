@@ -1,0 +1,138 @@
+"""Adapts a pretrained encoder by small matrices beside its own, which stay as they are."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
+
+from callbacks.technique import Technique
+from datamodules.base import DataModule
+
+ENCODER = "encoder"  # where the BERT models have theirs
+Config = Any  # LoraConfig: peft takes a second to import, and only a run that adapts needs it
+
+
+class LoRA(Technique):
+    """Low-rank adaptation of the BERT models: `W x + (alpha / rank) B A x`; of the encoder, only A and B are trained.
+
+    Hu et al. 2022, https://arxiv.org/abs/2106.09685, through peft. Checkpoints are whole; when the run ends, the best
+    weights' adapter lies in `adapter/` beside them, in peft's format, with what else was trained in `head.safetensors`.
+
+    Args:
+        rank: of A and B; by default nothing is adapted.
+        alpha: how much the adapters count; by default twice the rank.
+        dropout: share of the adapters' inputs silenced in training.
+        targets: ends of the names of the layers to adapt, such as `[query, value]`; by default all linear ones.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    def __init__(
+        self, rank: int | None = None, alpha: int | None = None, dropout: float = 0.0, targets: list[str] | None = None
+    ) -> None:
+        if rank is not None and rank < 1:
+            raise ValueError(f"--lora.rank: expected at least 1, got {rank}")
+        if alpha is not None and alpha < 1:
+            raise ValueError(f"--lora.alpha: expected at least 1, got {alpha}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"--lora.dropout: expected a share from 0 to below 1, got {dropout}")
+        self.rank = rank
+        self.alpha = alpha
+        self.dropout = dropout
+        self.targets = targets
+
+    @property
+    def wanted(self) -> bool:
+        """With a rank."""
+        return self.rank is not None
+
+    def prepare(self, model: LightningModule, data: DataModule) -> None:
+        """Freeze the encoder and put the adapters into it.
+
+        Raises:
+            ValueError: there is no such encoder, or no such layers in it.
+        """
+        from transformers import PreTrainedModel
+
+        encoder = getattr(model, ENCODER, None)
+        if not isinstance(encoder, PreTrainedModel):
+            raise ValueError(f"--lora.rank: adapts BERT's encoder, and {type(model).__name__} has none")
+        self.adapt(encoder)
+
+    def adapt(self, encoder: nn.Module) -> None:
+        """Freeze an encoder of transformers and put the adapters into it, which at first change nothing.
+
+        Raises:
+            ValueError: it has no such layers.
+        """
+        from peft import inject_adapter_in_model
+
+        try:
+            inject_adapter_in_model(self._config(), encoder)
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"--lora.targets {self.targets}: cannot be adapted ({reason})") from None
+
+    def _config(self, **further: Any) -> Config:
+        from peft import LoraConfig
+
+        assert self.rank is not None, "it is not wanted"
+        kept = {"target_modules": self.targets or "all-linear"} | further
+        return LoraConfig(r=self.rank, lora_alpha=self.alpha or 2 * self.rank, lora_dropout=self.dropout, **kept)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the adapter of the weights that are tested: the best ones."""
+        self.save(pl_module, Path(trainer.default_root_dir) / "adapter")
+
+    @rank_zero_only
+    def save(self, model: LightningModule, folder: Path) -> None:
+        """Write the adapter as peft does, and all weights outside the encoder.
+
+        Args:
+            model: adapted.
+            folder: made if it is not there.
+        """
+        from peft import get_peft_model_state_dict
+        from safetensors.torch import save_file
+
+        encoder = model.get_submodule(ENCODER)
+        # In full: a part of a name may mean one more layer in the model that the adapter is laid upon.
+        names = [name.removesuffix(".lora_A") for name, _ in encoder.named_modules() if name.endswith(".lora_A")]
+        source = model.hparams.get("pretrained")
+        folder.mkdir(exist_ok=True)
+        self._config(target_modules=names, base_model_name_or_path=source, inference_mode=True).save_pretrained(folder)
+        adapter = get_peft_model_state_dict(encoder)
+        save_file(
+            {f"base_model.model.{name}": weight.contiguous() for name, weight in adapter.items()},
+            folder / "adapter_model.safetensors",
+            {"format": "pt"},
+        )
+        rest = {name: weight for name, weight in model.state_dict().items() if not name.startswith(f"{ENCODER}.")}
+        save_file(rest, folder / "head.safetensors", {"format": "pt"})
+
+
+def merged(model: LightningModule) -> LightningModule:
+    """A copy of a model whose adapters have become part of the weights that they adapted; as it is, if it has none.
+
+    It computes the same, has no trace of peft, and its weights have the names that they have without adapters.
+    """
+    plain = copy.deepcopy(model)
+    if isinstance(getattr(plain, ENCODER, None), nn.Module):
+        merge(plain.get_submodule(ENCODER))
+    return plain
+
+
+def merge(encoder: nn.Module) -> None:
+    """Make the adapters of an encoder part of its weights."""
+    adapted = [name.removesuffix(".lora_A") for name, _ in encoder.named_modules() if name.endswith(".lora_A")]
+    for name in adapted:
+        layer: Any = encoder.get_submodule(name)
+        layer.merge(safe_merge=True)
+        parent, _, own = name.rpartition(".")
+        setattr(encoder.get_submodule(parent), own, layer.get_base_layer())
+    if adapted:
+        encoder.requires_grad_(True)
