@@ -33,6 +33,12 @@ FURTHER = {
     "gcn": ["--data.batch_size", "1"],  # the club has four labelled nodes
     "gat_nodes": ["--data.batch_size", "1"],
 }
+PLATEAU = [  # which no small rate leaves, so that it gets smaller with every validation
+    *("--model.schedule", "plateau", "--model.plateau_patience", "1", "--model.plateau_factor", "0.5"),
+    *("--model.warmup", "0.25", "--model.monitor", "val/accuracy", "--model.optimizer.lr", "1e-6"),
+]
+TECHNIQUES = {"plateau": ("mlp", PLATEAU)}  # a recipe, and what is more than it has
+TWICE = ["--trainer.val_check_interval", "2"]  # an epoch
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli.recipes import ROOT, recipe_names
-from tests.stopping import compare, in_pieces
+from tests.stopping import TECHNIQUES, TWICE, compare, in_pieces
 
 MIDDLE, END = 2, 4  # of an epoch of four steps
 
@@ -64,6 +64,13 @@ def test_goes_on_exactly_with_training_data_changed_by_chance(name: str, further
     assert compare(whole, pieces) == []
 
 
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_every_technique_goes_on_exactly(technique: str, tmp_path: Path) -> None:
+    name, further = TECHNIQUES[technique]
+    whole, pieces = in_pieces(name, tmp_path, [3, 6], [*further, *TWICE])
+    assert compare(whole, pieces) == []
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "further"),
@@ -94,8 +101,8 @@ def on_two_processes(folder: Path, *words: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.long
-def test_every_model_goes_on_exactly_on_two_processes(tmp_path: Path) -> None:
-    assert on_two_processes(tmp_path) == {name: [] for name in recipe_names()}
+def test_every_model_and_technique_goes_on_exactly_on_two_processes(tmp_path: Path) -> None:
+    assert on_two_processes(tmp_path) == {name: [] for name in [*recipe_names(), *TECHNIQUES]}
 
 
 @pytest.mark.long

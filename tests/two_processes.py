@@ -1,4 +1,4 @@
-"""Runs every recipe on two processes, at once and in pieces; started by test_exactness.py with torchrun."""
+"""Runs every recipe and technique on two processes, at once and in pieces; started by test_exactness.py."""
 
 import json
 import sys
@@ -8,20 +8,24 @@ from pathlib import Path
 from torch import distributed
 
 from scripts.cli.recipes import recipe_names
-from tests.stopping import compare, in_pieces
+from tests.stopping import TECHNIQUES, TWICE, compare, in_pieces
 
 
 def main(folder: Path, words: list[str]) -> None:
-    """Write what differs, for each recipe that the words name or else for all, with the options that follow."""
+    """Write what differs, for each recipe or technique that the words name or else for all, with what options follow."""
     options = next((place for place, word in enumerate(words) if word.startswith("--")), len(words))
     names, given = words[:options], words[options:]
     found: dict[str, list[str]] = {}
-    for name in names or recipe_names():
+    for name in names or [*recipe_names(), *TECHNIQUES]:
         try:
             # Of karate's four labelled nodes each process takes one.
             further = ["--data.batch_size", "2"] if name in ("gcn", "gat_nodes") else []
             stops = [1, 2] if further else [2, 4, 6] if given else [2, 4]
-            whole, pieces = in_pieces(name, folder / name, stops, [*further, *given])
+            recipe = name
+            if name in TECHNIQUES:
+                recipe, more = TECHNIQUES[name]
+                further, stops = [*more, *TWICE], [3, 6]
+            whole, pieces = in_pieces(recipe, folder / name, stops, [*further, *given])
             distributed.barrier()  # the first process writes; the other reads
             found[name] = compare(whole, pieces)
         except AssertionError:

@@ -10,10 +10,11 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, distributed, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, MetricCollection
 
-from lightning_modules.schedules import Schedule, schedule_factor
+from lightning_modules.schedules import Plateau, Schedule, schedule_factor
 from lightning_modules.tasks.parameter_groups import head_of, parameter_groups
 
 
@@ -64,6 +65,8 @@ class Task(LightningModule):
         schedule: how the learning rate changes over the run.
         warmup: share of the run over which the rate first rises from near 0.
         monitor: the metric whose best value decides which checkpoint is best, such as val/loss.
+        plateau_factor: by which `--model.schedule plateau` multiplies the rate when the monitored metric stays.
+        plateau_patience: validations in a row without a better value after which it does.
     """
 
     default_monitor = "val/loss"
@@ -78,6 +81,8 @@ class Task(LightningModule):
         schedule: Schedule = "constant",
         warmup: float = 0.0,
         monitor: str | None = None,
+        plateau_factor: float = 0.1,
+        plateau_patience: int = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["optimizer"], logger=False)
@@ -86,11 +91,19 @@ class Task(LightningModule):
         self.warmup = warmup
         self.monitor = monitor or self.default_monitor
         schedule_factor(schedule, 1, warmup)  # a warm-up out of range is refused here, not at the first step
+        if not 0 < plateau_factor < 1:
+            raise ValueError(f"--model.plateau_factor: expected more than 0 and less than 1, got {plateau_factor}")
+        self.plateau_factor = plateau_factor
+        self.plateau_patience = plateau_patience
         self.mean_loss = MeanMetric()
         self.val_metrics = self.metrics().clone(prefix="val/")
         known = self.monitors()
         if self.monitor not in known:
             raise ValueError(f"--model.monitor {self.monitor}: expected one of {', '.join(known)}")
+        if schedule == "plateau" and not self.monitor.startswith("val/"):
+            raise ValueError(
+                f"--model.schedule plateau waits for validations, which --model.monitor {self.monitor} is none of"
+            )
 
     @property
     def mode(self) -> str:
@@ -156,6 +169,13 @@ class Task(LightningModule):
         self.mean_loss.reset()
         self.val_metrics.reset()
 
+    def on_validation_end(self) -> None:
+        """Let a schedule that waits for a better value know the new one."""
+        value = self.trainer.callback_metrics.get(self.monitor)
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, Plateau) and value is not None and not self.trainer.sanity_checking:
+                config.scheduler.judge(float(value))
+
     def on_test_epoch_start(self) -> None:
         """Make the test's own metrics; in training they would only be carried along."""
         self.test_metrics = self.metrics().clone(prefix="test/").to(self.device)
@@ -215,10 +235,18 @@ class Task(LightningModule):
             optimizer = self.optimizer(groups)
         if self.schedule == "constant" and not self.warmup:
             return optimizer
-        total = self.trainer.estimated_stepping_batches
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler_of(optimizer), "interval": "step"}}
+
+    def scheduler_of(self, optimizer: Optimizer) -> LambdaLR:
+        """What changes an optimizer's rates at each of the run's optimizer steps."""
+        total = 1.0  # without a warm-up, a plateau needs no length
+        if self.schedule != "plateau" or self.warmup:
+            total = self.trainer.estimated_stepping_batches
         if not math.isfinite(total):
             raise ValueError(
-                f"--model.schedule {self.schedule} needs to know the run's length; give --trainer.max_epochs"
+                f"--model.schedule {self.schedule} has to know the run's length; give --trainer.max_epochs"
             )
         factor = schedule_factor(self.schedule, int(total), self.warmup)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+        if self.schedule == "plateau":
+            return Plateau(optimizer, factor, self.mode, self.plateau_factor, self.plateau_patience)
+        return LambdaLR(optimizer, factor)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import Logger
 
 from callbacks.checkpoint_file import AtomicCheckpointIO
@@ -173,6 +174,7 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
             steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
         total = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
         options["log_every_n_steps"] = max(1, min(50, total // 50))  # fifty points make a curve
+    check_training(options, run.model)
     callbacks: list[Callback] = [
         *run.techniques,
         *_listed(options.pop("callbacks")),
@@ -198,6 +200,28 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
         raise ValueError(f"--trainer: {error}") from error
 
 
+def check_training(options: dict[str, Any], model: LightningModule) -> None:
+    """Refuse what the model's way of training does not allow, which Lightning would find out late.
+
+    Raises:
+        ValueError: the message names the option.
+    """
+    if not model.automatic_optimization:
+        for name, plain in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
+            if options[name] not in (plain, None):
+                raise ValueError(
+                    f"--trainer.{name} {options[name]}: {type(model).__name__} steps its optimizers itself, "
+                    f"without it; leave it out"
+                )
+    endless = options["max_epochs"] is None and options["max_steps"] == -1 and options["max_time"] is not None
+    schedule, warmup = getattr(model, "schedule", "constant"), getattr(model, "warmup", 0.0)
+    if endless and (schedule not in ("constant", "plateau") or warmup):
+        raise ValueError(
+            f"--model.schedule {schedule} has to know the run's length, which --trainer.max_time does not say; "
+            f"give --trainer.max_epochs, too"
+        )
+
+
 def settle(trainer: Trainer, config: Namespace, content: Config, model: LightningModule, folder: Path) -> Checkpoints:
     """Give a run its folder: what writes there, and what saves there when a signal asks the run to end.
 
@@ -214,7 +238,8 @@ def settle(trainer: Trainer, config: Namespace, content: Config, model: Lightnin
     trainer._default_root_dir = str(folder)  # type: ignore[attr-defined]  # where Lightning looks for SLURM's files
     trainer.loggers = loggers(folder)
     trainer.callbacks[:0] = [Description(content, monitor, mode)]  # type: ignore[attr-defined]
-    trainer.callbacks += [checkpoints, Minded(signals)]  # type: ignore[attr-defined]
+    rates = LearningRateMonitor("step")
+    trainer.callbacks += [rates, checkpoints, Minded(signals)]  # type: ignore[attr-defined]
     return checkpoints
 
 

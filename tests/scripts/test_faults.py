@@ -74,6 +74,16 @@ def test_more_devices_than_there_are_shows_how_many(accelerator: str, refused: A
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("option", "value"), [("gradient_clip_val", "1"), ("accumulate_grad_batches", "2")])
+def test_what_a_model_with_two_optimizers_cannot_do_is_refused(
+    option: str, value: str, refused: Any, tmp_path: Path
+) -> None:
+    line = refused("--model", "gan", f"--trainer.{option}", value, "--logs", str(tmp_path))
+    assert line.startswith(f"error: --trainer.{option} {value}")
+    assert "GAN steps its optimizers itself" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 # 50. a GPU asked for and none there
 @pytest.mark.parametrize("accelerator", ["gpu", "cuda"])
 def test_a_gpu_that_is_not_there_is_told_with_what_is(
