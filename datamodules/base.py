@@ -4,7 +4,8 @@ import hashlib
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -393,6 +394,17 @@ class DataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the training split, in another order each epoch."""
         return self._loader(self._split("train"), training=True)
+
+    def whole_training_split(self, most: int) -> Iterator[Any]:
+        """Training batches, as many as there are or as are wanted, always the same and no part of training's progress.
+
+        Args:
+            most: batches.
+        """
+        loader = self.train_dataloader()
+        assert isinstance(loader.sampler, Batches)
+        loader.sampler.position = None
+        return islice(loader, most)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Batches of the validation split."""

@@ -37,7 +37,11 @@ PLATEAU = [  # which no small rate leaves, so that it gets smaller with every va
     *("--model.schedule", "plateau", "--model.plateau_patience", "1", "--model.plateau_factor", "0.5"),
     *("--model.warmup", "0.25", "--model.monitor", "val/accuracy", "--model.optimizer.lr", "1e-6"),
 ]
-TECHNIQUES = {"plateau": ("mlp", PLATEAU)}  # a recipe, and what is more than it has
+TECHNIQUES = {  # a recipe, and what is more than it has
+    "plateau": ("mlp", PLATEAU),
+    "ema": ("cnn", ["--averaging.kind", "ema"]),
+    "swa": ("cnn", ["--averaging.kind", "swa", "--averaging.start", "0.5"]),
+}
 TWICE = ["--trainer.val_check_interval", "2"]  # an epoch
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from callbacks.averaging import Averaging
 from callbacks.early_stopping import Patience
 from callbacks.finetuning import Finetuning
 from callbacks.lora import LoRA
@@ -11,6 +12,7 @@ TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare
     "early_stopping": Patience,
     "lora": LoRA,
     "finetuning": Finetuning,  # of what is trained at all
+    "averaging": Averaging,
 }
 
 

@@ -1,0 +1,193 @@
+"""Averages the weights of many steps, and judges the run by the average."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, distributed
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from callbacks.technique import Technique
+from datamodules.base import DataModule
+from lightning_modules.gan import GAN
+
+
+class Averaging(Technique):
+    """Averages the weights over steps; from then on the average is what is validated, tested and kept as the model.
+
+    - ema: the exponential moving average, `mean ← decay · mean + (1 - decay) · weights` (Polyak & Juditsky 1992,
+      https://doi.org/10.1137/0330046), with a smaller decay at first, `(1 + n) / (10 + n)` after n steps.
+    - swa: the plain mean (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407), of the weights after each step
+      rather than each epoch, and under the run's own schedule. Before a validation, the statistics of batch norms
+      are taken anew, from one pass over the training split.
+
+    Lightning's own would save the newest weights as the average's where a validation is stopped, and takes no
+    statistics anew. A checkpoint holds the average as its weights, and the newest ones to go on from.
+
+    Args:
+        kind: of average; by default the newest weights are the model.
+        decay: of ema in a step.
+        start: share of the run after which the average begins; by default 0.75 for swa and 0 for ema. Until then the
+            newest weights are validated, and tested if they stay the best.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    def __init__(
+        self, kind: Literal["ema", "swa"] | None = None, decay: float = 0.999, start: float | None = None
+    ) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"--averaging.decay: expected a share from 0 to below 1, got {decay}")
+        if start is not None and not 0 <= start < 1:
+            raise ValueError(f"--averaging.start: expected a share of the run, from 0 to below 1, got {start}")
+        self.kind = kind
+        self.decay = decay
+        self.start = start if start is not None else 0.75 if kind == "swa" else 0.0
+        self.count = 0  # steps averaged
+        self.mean: dict[str, Tensor] = {}
+        self.newest: dict[str, Tensor] = {}  # while the model has the average's weights instead
+        self._begin = 0.0  # the step after which the first is averaged
+        self._step = 0  # the newest that has been averaged or left out
+        self._statistics_of = 0  # steps averaged when the batch norms' statistics were taken
+
+    @property
+    def wanted(self) -> bool:
+        """With a kind."""
+        return self.kind is not None
+
+    def prepare(self, model: LightningModule, data: DataModule) -> None:
+        """Refuse a model that averages its own weights."""
+        if isinstance(model, GAN):
+            raise ValueError(
+                f"--averaging.kind {self.kind}: the GAN draws with a running mean of its generator's weights as it is, "
+                f"see --model.decay; leave it out"
+            )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out when to begin; have a loaded average where the model is."""
+        total = trainer.estimated_stepping_batches if self.start else 0
+        if total == float("inf"):
+            raise ValueError("--averaging.start has to know the run's length; give --trainer.max_epochs")
+        self._begin = self.start * total
+        self._step = trainer.global_step
+        self.mean = {name: value.to(pl_module.device) for name, value in self.mean.items()}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Train on with the newest weights."""
+        self._give_newest(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Average what an optimizer step has changed."""
+        if trainer.global_step == self._step:  # gradients are being accumulated
+            return
+        self._step = trainer.global_step
+        if self._step > self._begin:
+            self._average(pl_module)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate the average."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._give_mean(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Test the average, if no checkpoint is better."""
+        self._give_mean(trainer, pl_module)
+
+    @torch.no_grad()
+    def _average(self, model: LightningModule) -> None:
+        values = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+        if not self.count:
+            self.mean = {name: value.to(_precise(value.dtype), copy=True) for name, value in values.items()}
+        else:
+            decay = min(self.decay, (1 + self.count) / (10 + self.count))
+            share = 1 / (self.count + 1) if self.kind == "swa" else 1 - decay
+            newest = [values[name].to(mean.dtype) for name, mean in self.mean.items()]
+            torch._foreach_lerp_([*self.mean.values()], newest, share)
+        self.count += 1
+
+    def _give_mean(self, trainer: Trainer, model: LightningModule) -> None:
+        if not self.count or self.newest:
+            return
+        state = model.state_dict()
+        self.newest = {name: state[name].clone() for name in self.mean}
+        model.load_state_dict(self.mean, strict=False)
+        norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _learns(module)]
+        if self.kind == "swa" and norms and self._statistics_of < self.count:
+            take_statistics(norms, model, trainer)
+            self._statistics_of = self.count
+            self.mean |= {name: buffer.clone() for name, buffer in model.named_buffers() if name in self.mean}
+
+    def _give_newest(self, model: LightningModule) -> None:
+        if self.newest:
+            model.load_state_dict(self.newest, strict=False)
+            self.newest = {}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Save both, whichever the model has."""
+        if self.count:
+            state = checkpoint["state_dict"]
+            checkpoint["newest_weights"] = self.newest or {name: state[name] for name in self.mean}
+            checkpoint["state_dict"] = state | self.mean
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Go on from both."""
+        if trainer.state.fn == "fit" and "newest_weights" in checkpoint:
+            newest = checkpoint["newest_weights"]
+            self.mean = {name: checkpoint["state_dict"][name].clone() for name in newest}
+            pl_module.load_state_dict(newest, strict=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many steps the average is of, and the batch norms' statistics."""
+        return {"count": self.count, "statistics_of": self._statistics_of}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.count, self._statistics_of = state_dict["count"], state_dict["statistics_of"]
+
+
+def _precise(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)  # in 16 bits, an average would soon stand still
+
+
+def _learns(norm: _BatchNorm) -> bool:
+    """Whether a batch norm has statistics that training changes: those of a frozen one are to stay."""
+    return norm.track_running_stats and (norm.weight is None or norm.weight.requires_grad)
+
+
+@torch.no_grad()
+def take_statistics(norms: Iterable[_BatchNorm], model: Any, trainer: Trainer) -> None:
+    """Give batch norms the statistics of one pass over the training split, with no augmentation and no dropout.
+
+    As torch's update_bn, which takes models of one argument only, does. All processes call this together.
+
+    Args:
+        norms: of the model.
+        model: in whichever mode; it stays in that.
+        trainer: of the run.
+    """
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    modes = {module: module.training for module in model.modules()}
+    momenta = {norm: norm.momentum for norm in norms}
+    stage = trainer.state.stage
+    model.eval()
+    for norm in momenta:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean of all batches
+        norm.train()
+    trainer.validating = True  # the data is not to be augmented
+    for batch in data.whole_training_split(int(trainer.num_training_batches)):
+        with trainer.precision_plugin.forward_context():
+            model.step(trainer.strategy.batch_to_device(batch))
+    trainer.state.stage = stage
+    for norm, momentum in momenta.items():
+        norm.momentum = momentum
+        for statistic in (norm.running_mean, norm.running_var):
+            if trainer.world_size > 1 and isinstance(statistic, Tensor):
+                distributed.all_reduce(statistic)
+                statistic /= trainer.world_size
+    for module, mode in modes.items():
+        module.training = mode
