@@ -81,7 +81,9 @@ class Progress(Callback):
 
     def _draw_training(self, trainer: Trainer, stage: str = "") -> None:
         if self.is_time(trainer):
-            epochs = f"{trainer.current_epoch + 1}" + (f"/{trainer.max_epochs}" if trainer.max_epochs else "")
+            epochs = f"{trainer.current_epoch + 1}" + (
+                f"/{trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
+            )
             metrics = "  ".join(f"{name} {float(value):.4g}" for name, value in trainer.callback_metrics.items())
             self.draw(f"epoch {epochs}{stage}", trainer.global_step, metrics)
 
