@@ -12,7 +12,7 @@ from tests.stopping import TECHNIQUES, TWICE, compare, in_pieces
 
 
 def main(folder: Path, words: list[str]) -> None:
-    """Write what differs, for each recipe or technique that the words name or else for all, with what options follow."""
+    """Write what differs, for each recipe or technique that the words name, or else for all; options may follow."""
     options = next((place for place, word in enumerate(words) if word.startswith("--")), len(words))
     names, given = words[:options], words[options:]
     found: dict[str, list[str]] = {}
