@@ -17,7 +17,7 @@ from transformers import BertConfig, BertModel
 
 from datamodules.catalogue import PUBLISHED
 from datamodules.tokens import new_tokenizer
-from scripts import benchmark, fit, predict, submit
+from scripts import benchmark, export, find_rate, fit, predict, schedule, submit, sweep
 from scripts import test as testing
 from scripts.cli import runs
 from scripts.cli.recipes import ROOT
@@ -29,6 +29,10 @@ MAINS = {
     "predict.py": predict.main,
     "benchmark.py": benchmark.main,
     "submit.py": submit.main,
+    "export.py": export.main,
+    "find_rate.py": find_rate.main,
+    "schedule.py": schedule.main,
+    "sweep.py": sweep.main,
 }
 INPUTS = Path(__file__).parent / "inputs"
 
@@ -156,6 +160,11 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
         words += ["--model.judge_steps", "3"] if "gan" in words else []
     if script == "benchmark.py":
         monkeypatch.setattr("scripts.cli.benchmark.STEPS", 4)
+    if script == "find_rate.py":
+        words += ["--steps", "10"]
+    if script == "sweep.py":
+        words[words.index("--trials") + 1] = "2"
+        words += ["--logs", str(place / "lightning_logs"), "--trainer.max_epochs", "1"]
     if script == "submit.py":
         words += ["--dry-run"]  # tests/scripts/test_slurm.py submits
     try:
