@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from callbacks.lora import merged
 from callbacks.whole_file import whole_file
 from lightning_modules.seq2seq import Seq2Seq
 from scripts.cli.errors import UsageError, did_you_mean, one_line_errors
@@ -75,8 +76,7 @@ def export(
             trained.data.setup("test")
         else:
             trained.data.setup_test()
-        model = trained.model  # where it has adapters, they have to become part of its weights here
-        network = portable(model, trained.data)
+        network = portable(merged(trained.model), trained.data)
         metadata = described(trained, network)
         written = {name: verified(name, network, metadata) for name in files}
         for name, (content, found) in written.items():

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from callbacks.checkpoint_file import read_checkpoint
@@ -15,6 +16,7 @@ from lightning_modules.mlp import MLP
 from scripts.cli import trained
 from scripts.cli.recipes import resolve
 from scripts.cli.training import fit
+from scripts.export import main as export
 from tests.stopping import SHORT, compare, in_pieces, train
 
 SMALL = ["--model.hidden_size", "16", "--model.num_heads", "2", "--data.batch_size", "8", "--data.num_reviews", "200"]
@@ -71,7 +73,6 @@ def test_merged_it_computes_the_same_under_the_names_it_had_before() -> None:
 
 def test_the_adapter_loads_with_peft_and_the_head_beside_it(tmp_path: Path) -> None:
     from peft import PeftModel
-    from safetensors.torch import load_file
 
     model = adapted()
     torch.manual_seed(1)
@@ -126,8 +127,6 @@ def test_goes_on_exactly_and_leaves_an_adapter_of_the_best_weights(tmp_path: Pat
     assert compare(whole, pieces) == []
     best = read_checkpoint(whole / "checkpoints" / "best.ckpt")
     assert not best["optimizer_states"][0]["state"].keys() - range(len(best["state_dict"]))
-    from safetensors.torch import load_file
-
     for run in (whole, pieces):
         adapter = load_file(run / "adapter" / "adapter_model.safetensors")
         for name, weight in adapter.items():
@@ -142,8 +141,11 @@ def test_a_checkpoint_alone_is_tested_and_starts_other_runs(tmp_path: Path, caps
     assert results is not None
     assert trained.test(str(run), None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
     capsys.readouterr()
-    source = trained.load(str(run), None, [])
-    with_merged = {name: weight.clone() for name, weight in merged(source.model).state_dict().items()}
+    with_merged = merged(trained.load(str(run), None, []).model).state_dict()
+    export(["--checkpoint", str(run), "--format", "safetensors", "--output", str(tmp_path / "model")])
+    plain = load_file(tmp_path / "model.safetensors")
+    assert not [name for name in plain if "lora" in name or "base_layer" in name]
+    capsys.readouterr()
     frozen = ["--model.pretrained", str(run), "--finetuning.freeze_epochs", "9", "--logs", str(tmp_path)]
     assert train(["--model", "bert_classifier", *SHORT, *SMALL, *frozen]) == 0
     assert f"from {run}: " in capsys.readouterr().out
