@@ -31,6 +31,8 @@ class LoRA(Technique):
         ValueError: a number is out of its range.
     """
 
+    needs_whole_weights = True
+
     def __init__(
         self, rank: int | None = None, alpha: int | None = None, dropout: float = 0.0, targets: list[str] | None = None
     ) -> None:

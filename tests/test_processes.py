@@ -24,6 +24,7 @@ CASES = {
     "class weights": ("mlp", [*TABLE, "--data.balance", "weights", "--model.loss", "focal"]),
     "over-sampling": ("mlp", [*TABLE, "--data.balance", "over"]),
     "linear_regression": ("linear_regression", []),
+    "fine-tuning": ("mlp", [*TABLE, "--trainer.limit_train_batches", "3", "--finetuning.freeze_epochs", "1"]),
     "transformer": (
         "transformer",
         ["--data.batch_size", "7", "--model.dropout", "0", "--trainer.gradient_clip_val", "null"],

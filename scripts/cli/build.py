@@ -168,6 +168,10 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
     options["strategy"] = pick_strategy(options, run.model, 60 * config.timeout)
     if isinstance(options["strategy"], FSDPStrategy):
         options["inference_mode"] = False  # weights gathered in it could not be trained on
+        for technique in run.techniques:
+            if technique.needs_whole_weights:
+                name = type(technique).__name__.lower()
+                raise ValueError(f"--trainer.strategy fsdp and --{name} contradict each other; use ddp")
     if options["log_every_n_steps"] is None:
         steps, limit = len(run.data.train_dataloader()), options["limit_train_batches"]
         if limit is not None:
