@@ -187,7 +187,14 @@ def chosen_space(request: Request, config: Any, space: str | None) -> list[Dimen
 
 
 def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
-    """Run the trials that are left, and show what came of all."""
+    """Run the trials that are left, and show what came of all; then let others go on."""
+    try:
+        _carry_out(plan, folder, debug)
+    finally:
+        release()
+
+
+def _carry_out(plan: Plan, folder: Path, debug: bool) -> None:
     import optuna
     from optuna.trial import TrialState
 
@@ -204,7 +211,6 @@ def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
             draw(study, plan, folder)
             print(f"\n{table(study, plan)}\n\nbest: {plan.command(ranked(study)[0])}")
             print(f"table and plot: {shown(folder / 'trials.csv')}, {shown(folder / 'trials.png')}", flush=True)
-    release()
     if signals.number:
         print(f"stopped; python scripts/sweep.py --resume {shlex.quote(shown(folder))} goes on", file=sys.stderr)
         sys.exit(128 + signals.number)

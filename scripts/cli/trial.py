@@ -1,7 +1,6 @@
 """A trial of a sweep: one run of fit.py, a process of its own, whose metric is read as it goes."""
 
 import csv
-import ctypes
 import json
 import os
 import signal
@@ -14,9 +13,9 @@ from pathlib import Path
 from scripts.cli.recipes import ROOT
 
 FIT = ROOT / "scripts" / "fit.py"
+MORTAL = Path(__file__).with_name("mortal.py")
 GRACE = 60  # seconds that a run has to save and end
 EVERY = 0.2  # seconds between two looks at a run
-_PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 
 
 class TrialRun:
@@ -37,13 +36,12 @@ class TrialRun:
         folder.mkdir(parents=True, exist_ok=True)
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(FIT), *words, "--logs", str(folder)],
+                [sys.executable, "-P", str(MORTAL), str(os.getpid()), str(FIT), *words, "--logs", str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=place,
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops its trial
-                preexec_fn=_die_with_parent(),
             )
 
     @property
@@ -101,11 +99,3 @@ class TrialRun:
             return f"killed by {signal.Signals(-status).name}"
         lines = [line.strip() for line in self.output.read_text(errors="replace").splitlines() if line.strip()]
         return lines[-1] if lines else f"exit status {status}"
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """Makes Linux kill a process as soon as the one that started it is gone, however that ended."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

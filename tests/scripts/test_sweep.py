@@ -187,7 +187,7 @@ def test_a_real_sweep(tmp_path):
         data__batch_size={"choice": [32, 100_000]},
     )
     words = ["--model", "mlp", "--trials", "4", "--space", space, "--unpruned", "1", "--logs", str(tmp_path)]
-    words += ["--trainer.max_epochs", "400", "--trainer.limit_train_batches", "4"]
+    words += ["--trainer.max_epochs", "150", "--trainer.limit_train_batches", "4"]
     command = [
         sys.executable,
         str(ROOT / "scripts" / "sweep.py"),
