@@ -48,6 +48,7 @@ class DataModule(LightningDataModule):
 
     provides: ClassVar[tuple[str, ...]] = ()
     learned: ClassVar[tuple[str, ...]] = ()
+    shapes_vary: ClassVar[bool] = False  # whether hardly two batches have the same shape
 
     def __init__(
         self,

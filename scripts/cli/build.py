@@ -25,7 +25,7 @@ from callbacks.technique import Technique
 from callbacks.throughput import Throughput
 from callbacks.watchdog import Watchdog
 from datamodules.base import DataModule
-from scripts.cli.allocator import keep_memory
+from scripts.cli.allocator import forget_shapes, keep_memory
 from scripts.cli.errors import UsageError
 from scripts.cli.launch import environment_plugins, pick_strategy
 from scripts.cli.options import Parser, class_at, constructor_arguments, linked, save_every
@@ -76,6 +76,8 @@ def build_data(data_class: str, arguments: Config) -> DataModule:
     """
     data = class_at(data_class)(**arguments)
     assert isinstance(data, DataModule)
+    if data.shapes_vary:
+        forget_shapes()
     return data
 
 
