@@ -8,33 +8,8 @@ from torch.nn import functional as F
 
 from datamodules.reading import Passages
 from lightning_modules.encoders import architecture_of, bert, encode
+from lightning_modules.overlap import LONGEST_RUN, NEAR, runs_shared, shares_near
 from lightning_modules.tasks.reader import Reader
-
-LONGEST_RUN = 3  # tokens; longer ones count alike
-
-
-def runs_shared(passages: Passages) -> Tensor:
-    """How much of its question stands around each token of a context.
-
-    Returns:
-        (P, T), 0 in the question's part and the padding; in the context's part 1, and one more for each length from 1
-        to LONGEST_RUN of which some run of tokens through this one stands in the question, too.
-    """
-    ids, start = passages.ids, passages.context_start[:, None]
-    places = torch.arange(ids.shape[1], device=ids.device)
-    in_context = passages.segments.bool()
-    longest = places.shape[0] if torch.compiler.is_exporting() else int(start.max())  # a file's sizes know no values
-    in_question = (places < start)[:, :longest]
-    same = ids[:, :, None] == ids[:, None, : in_question.shape[1]]  # (P, T, Q)
-    same &= in_context[:, :, None] & in_question[:, None]
-    _, length, asked = same.shape
-    further = F.pad(same, (0, LONGEST_RUN - 1, 0, LONGEST_RUN - 1))
-    level, run = in_context.long(), same
-    for ahead in range(LONGEST_RUN):
-        run = run & further[:, ahead : ahead + length, ahead : ahead + asked]  # where runs of this length begin
-        begins = F.pad(run.any(2), (ahead, 0))
-        level += torch.stack([begins[:, back : back + length] for back in range(ahead + 1)]).any(0)
-    return level
 
 
 class BertQA(Reader):
@@ -52,7 +27,7 @@ class BertQA(Reader):
         hidden_size: D, with fresh weights.
         num_layers: with fresh weights.
         num_heads: attention heads in each layer, with fresh weights.
-        dropout: share of features and attention weights silenced in training, with fresh weights.
+        dropout: share of features silenced in training, with fresh weights.
         padding: number of the padding token.
         max_length: tokens in the longest window.
         architecture: of the encoder, where a checkpoint brings it.
@@ -81,17 +56,28 @@ class BertQA(Reader):
     ) -> None:
         super().__init__(unanswerable=unanswerable, **kwargs)
         self.encoder = bert(
-            pretrained, num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length, architecture
+            pretrained,
+            num_tokens,
+            hidden_size,
+            num_layers,
+            num_heads,
+            padding,
+            dropout,
+            max_length,
+            architecture,
+            attention_dropout=0.0,  # with it every window's T² attention weights would be kept, and take twice as long
         )
         self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
         width: int = self.encoder.config.hidden_size  # type: ignore[union-attr,assignment]
         self.marks = nn.Embedding(2 + LONGEST_RUN, width)
-        nn.init.zeros_(self.marks.weight)  # what a pretrained encoder reads is at first what it knows
+        self.near = nn.Linear(3 * len(NEAR), width, bias=False)
+        for layer in (self.marks, self.near):
+            nn.init.zeros_(layer.weight)  # what a pretrained encoder reads is at first what it knows
         self.head = nn.Linear(width, 2)
 
     def forward(self, passages: Passages) -> Tensor:
         """Scores of starts and ends, those of "no answer" first."""
-        marks = self.marks(runs_shared(passages))
+        marks = self.marks(runs_shared(passages)) + self.near(shares_near(passages))
         states = encode(self.encoder, passages.ids, passages.mask, passages.segments, marks)  # (P, T, D)
         scores = self.head(states)  # (P, T, 2)
         tokens = scores.flatten(0, 1)[passages.first]  # (B, N, 2)

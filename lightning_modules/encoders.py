@@ -20,6 +20,7 @@ def bert(
     dropout: float = 0.1,
     max_length: int = 512,
     architecture: dict[str, Any] | None = None,
+    attention_dropout: float | None = None,
 ) -> nn.Module:
     """A BERT-like encoder without a head: a pretrained one of transformers, or a small one with fresh weights.
 
@@ -33,9 +34,10 @@ def bert(
         num_layers: of the fresh one.
         num_heads: attention heads in each layer of the fresh one.
         padding: number of the padding token.
-        dropout: share of features and attention weights silenced in training, of the fresh one.
+        dropout: share of features silenced in training, of the fresh one.
         max_length: tokens in the longest input.
         architecture: as a checkpoint keeps it (`architecture_of`); then neither a name nor a folder is looked for.
+        attention_dropout: share of attention weights silenced in training, of the fresh one; by default as dropout.
 
     Raises:
         ValueError: there is no such model, or it is made for fewer tokens.
@@ -51,7 +53,10 @@ def bert(
             raise ValueError(
                 f"--model.hidden_size {hidden_size} and --model.num_heads {num_heads}: expected a multiple of the heads"
             )
-        network = _fresh(num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length)
+        attention_dropout = dropout if attention_dropout is None else attention_dropout
+        network = _fresh(
+            num_tokens, hidden_size, num_layers, num_heads, padding, dropout, attention_dropout, max_length
+        )
     if getattr(network, "pooler", None) is not None:
         network.pooler = None  # the models here have heads of their own; weights without a gradient would stop DDP
     config = network.config
@@ -68,7 +73,14 @@ def bert(
 
 
 def _fresh(
-    num_tokens: int, hidden_size: int, num_layers: int, num_heads: int, padding: int, dropout: float, max_length: int
+    num_tokens: int,
+    hidden_size: int,
+    num_layers: int,
+    num_heads: int,
+    padding: int,
+    dropout: float,
+    attention_dropout: float,
+    max_length: int,
 ) -> nn.Module:
     """A ModernBERT: its places are rotations, and its lower layers see only what is near.
 
@@ -92,7 +104,7 @@ def _fresh(
         max_position_embeddings=max_length,
         initializer_range=0.5 * hidden_size**-0.5,
         embedding_dropout=dropout,
-        attention_dropout=dropout,
+        attention_dropout=attention_dropout,
         mlp_dropout=dropout,
         pad_token_id=padding,
         bos_token_id=None,

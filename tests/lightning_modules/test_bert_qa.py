@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 import torch
 
-from datamodules.reading import Answers, Passages, Reading
-from lightning_modules.bert_qa import BertQA, runs_shared
+from datamodules.reading import Answers, Reading
+from lightning_modules.bert_qa import BertQA
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence, longest_run, parts
 from lightning_modules.tasks.reader import AnswerF1, ExactMatch, Given, best_spans
 
@@ -273,25 +273,19 @@ def test_a_checkpoint_needs_no_pretrained_folder(data, model):
     torch.testing.assert_close(again(passages), model(passages))
 
 
-def test_runs_shared_with_the_question_are_those_found_one_by_one():
-    torch.manual_seed(0)
-    starts, length = torch.tensor([6, 4, 3]), 15
-    ids = torch.randint(5, 9, (3, length))  # few different tokens: many runs
-    lengths = torch.tensor([15, 11, 15])
-    empty = torch.zeros(3, 1, dtype=torch.long)
-    passages = Passages(ids, lengths, starts, empty[:, 0], empty, empty[:, 0], empty, [], [])
-    levels = runs_shared(passages).tolist()
-    for row, (start, end) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
-        tokens = ids[row].tolist()
-        question, context = tokens[:start], tokens[start:end]
-        for place, level in enumerate(levels[row]):
-            if not start <= place < end:
-                assert level == 0
-                continue
-            here = place - start
-            expected = 1
-            for size in (1, 2, 3):
-                around = [context[first : first + size] for first in range(max(here - size + 1, 0), here + 1)]
-                asked = [question[first : first + size] for first in range(len(question) - size + 1)]
-                expected += any(len(run) == size and run in asked for run in around)
-            assert level == expected
+def test_what_is_shared_changes_nothing_at_first_and_is_learned(data, model):
+    passages, _ = batch = data._split("train")[torch.arange(4)]
+    with torch.no_grad():
+        before = model(passages)
+        model.near.weight += 1
+        assert not torch.allclose(model(passages), before)
+        model.near.weight.zero_()
+    fresh = BertQA(**{name: getattr(data, name) for name in data.provides}, hidden_size=16, num_layers=1, num_heads=2)
+    assert not fresh.near.weight.any(), "a pretrained encoder reads what it knows"
+    fresh.step(batch).loss.backward()
+    assert fresh.near.weight.grad.any()
+
+
+def test_attention_weights_are_never_silenced(data):
+    model = BertQA(**{name: getattr(data, name) for name in data.provides}, hidden_size=16, num_heads=2, dropout=0.5)
+    assert {layer.attention_dropout for layer in model.encoder.modules() if hasattr(layer, "attention_dropout")} == {0}

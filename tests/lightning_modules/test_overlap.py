@@ -1,0 +1,67 @@
+import math
+
+import pytest
+import torch
+
+from datamodules.reading import Passages
+from lightning_modules.overlap import NEAR, SHARPNESS, runs_shared, shares_near
+
+
+def windows_of(ids, lengths, starts, owner):
+    """Windows of questions with their contexts, without what the overlap has no use for."""
+    empty = torch.zeros(len(ids), 1, dtype=torch.long)
+    sizes = torch.zeros(max(owner) + 1, dtype=torch.long)
+    return Passages(ids, torch.tensor(lengths), torch.tensor(starts), torch.tensor(owner), empty, sizes, empty, [], [])
+
+
+def test_runs_shared_with_the_question_are_those_found_one_by_one():
+    torch.manual_seed(0)
+    starts, lengths = [6, 4, 3], [15, 11, 15]
+    ids = torch.randint(5, 9, (3, 15))  # few different tokens: many runs
+    levels = runs_shared(windows_of(ids, lengths, starts, [0, 1, 2])).tolist()
+    for row, (start, end) in enumerate(zip(starts, lengths, strict=True)):
+        tokens = ids[row].tolist()
+        question, context = tokens[:start], tokens[start:end]
+        for place, level in enumerate(levels[row]):
+            if not start <= place < end:
+                assert level == 0
+                continue
+            here = place - start
+            expected = 1
+            for size in (1, 2, 3):
+                around = [context[first : first + size] for first in range(max(here - size + 1, 0), here + 1)]
+                asked = [question[first : first + size] for first in range(len(question) - size + 1)]
+                expected += any(len(run) == size and run in asked for run in around)
+            assert level == expected
+
+
+def test_shares_near_are_those_counted_one_by_one():
+    torch.manual_seed(0)
+    starts, lengths, owner = [6, 6, 4], [150, 90, 120], [0, 0, 1]
+    ids = torch.randint(5, 40, (3, 150))
+    ids[0, 2] = ids[0, 1]  # a token that the question has twice counts once
+    ids[1, :6] = ids[0, :6]  # the second window of the same question
+    found = shares_near(windows_of(ids, lengths, starts, owner))
+    assert found.shape == (3, 150, 3 * len(NEAR))
+    contexts = [ids[row, start:end].tolist() for row, (start, end) in enumerate(zip(starts, lengths, strict=True))]
+    shares = torch.zeros(3, 150, len(NEAR))
+    for row, start in enumerate(starts):
+        whole = [token for other, text in enumerate(contexts) if owner[other] == owner[row] for token in text]
+        asked = set(ids[row, :start].tolist()) & set(whole)
+        weight = {token: math.log(1 + len(whole) / whole.count(token)) for token in asked}
+        for place in range(len(contexts[row])):
+            for number, width in enumerate(NEAR):
+                near = contexts[row][max(place - width // 2, 0) : place + width // 2 + 1]
+                share = sum(weight[token] for token in asked & set(near)) / sum(weight.values())
+                shares[row, start + place, number] = share
+    torch.testing.assert_close(found[..., : len(NEAR)], shares)
+    best = torch.stack([shares[:2].amax((0, 1)), shares[:2].amax((0, 1)), shares[2].amax(0)])[:, None]
+    torch.testing.assert_close(found[..., len(NEAR) : -len(NEAR)], shares / best)
+    torch.testing.assert_close(found[..., -len(NEAR) :], (shares / best) ** SHARPNESS)
+
+
+@pytest.mark.parametrize("question", [[7, 8], []])
+def test_where_nothing_is_shared_every_share_is_zero(question):
+    ids = torch.tensor([[*question, 11, 12, 13]])
+    passages = windows_of(ids, [ids.shape[1]], [len(question)], [0])
+    assert not shares_near(passages).any()
