@@ -25,6 +25,7 @@ from callbacks.technique import Technique
 from callbacks.throughput import Throughput
 from callbacks.watchdog import Watchdog
 from datamodules.base import DataModule
+from lightning_modules.batch_norm import SyncBatchNorms
 from scripts.cli.allocator import forget_shapes, keep_memory
 from scripts.cli.errors import UsageError
 from scripts.cli.launch import environment_plugins, pick_strategy
@@ -192,7 +193,7 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
         callbacks.append(Progress())
     callbacks.append(Watchdog(60 * config.timeout))
     try:
-        return Trainer(
+        trainer = Trainer(
             **options,
             enable_model_summary=False,
             enable_progress_bar=False,
@@ -204,6 +205,9 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
         )
     except Exception as error:  # Lightning raises its own kinds for a device that is not there, a bad share, ...
         raise ValueError(f"--trainer: {error}") from error
+    if options["sync_batchnorm"] and trainer.strategy.root_device.type == "cpu":
+        trainer.strategy._layer_sync = SyncBatchNorms()  # type: ignore[attr-defined]
+    return trainer
 
 
 def check_training(options: dict[str, Any], model: LightningModule) -> None:
