@@ -3,6 +3,8 @@
 python scripts/predict.py --checkpoint lightning_logs/cnn/version_0 --input photos/ --output predictions.csv
 python scripts/predict.py --checkpoint best.ckpt --input rows.csv --output predictions.jsonl
 python scripts/predict.py --checkpoint best.ckpt --input rows.csv             prints CSV
+python scripts/predict.py --checkpoint one.ckpt --checkpoint other.ckpt --input rows.csv
+                                                 several as one, see test.py
 python scripts/predict.py --checkpoint lightning_logs/gan/version_0 --input seeds.txt --output drawn.csv
                                                  draws an image for each number in the file, into the folder drawn/
 """
@@ -20,14 +22,15 @@ def main(words: list[str]) -> None:
         if answer_help(words, __file__):
             return
         line = Line(words)
-        checkpoint, source, output = line.value("--checkpoint"), line.value("--input"), line.value("--output")
-        if checkpoint is None:
+        checkpoints, average = [*line.values("--checkpoint")], line.value("--average")
+        source, output = line.value("--input"), line.value("--output")
+        if not checkpoints:
             raise UsageError("which model? Give --checkpoint, a checkpoint or the folder of a run")
         if source is None:
             raise UsageError("predict what? Give --input, a file or a folder")
-    from scripts.cli.trained import predict  # imports torch and Lightning
+    from scripts.cli.prediction import predict  # imports torch and Lightning
 
-    predict(checkpoint, source, output, line.words, debug)
+    predict(checkpoints, average, source, output, line.words, debug)
 
 
 if __name__ == "__main__":

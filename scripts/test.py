@@ -3,6 +3,9 @@
 python scripts/test.py --checkpoint lightning_logs/gat/version_0      a run's best checkpoint on its own test split
 python scripts/test.py --checkpoint best.ckpt --data my_folder        other data: its test split, or all of it
 python scripts/test.py --checkpoint best.ckpt --data.root /data       with other options
+python scripts/test.py --checkpoint lightning_logs/gat/version_0 --checkpoint lightning_logs/gat/version_1
+                                                              several as one: the mean of their probabilities,
+                                                              or with `--average weights` one network of their means
 """
 
 import sys
@@ -18,12 +21,13 @@ def main(words: list[str]) -> None:
         if answer_help(words, __file__):
             return
         line = Line(words)
-        checkpoint, dataset = line.value("--checkpoint"), line.value("--data")
-        if checkpoint is None:
+        checkpoints = [*line.values("--checkpoint")]
+        average, dataset = line.value("--average"), line.value("--data")
+        if not checkpoints:
             raise UsageError("which model? Give --checkpoint, a checkpoint or the folder of a run")
-    from scripts.cli.trained import test  # imports torch and Lightning
+    from scripts.cli.testing import test  # imports torch and Lightning
 
-    test(checkpoint, dataset, line.words, debug)
+    test(checkpoints, average, dataset, line.words, debug)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from callbacks.checkpoint_file import write_checkpoint
+from scripts.cli import prediction, testing
 from scripts.cli import trained as cli
 from scripts.cli.build import Built, build, quiet
 from scripts.cli.options import class_at, parse
@@ -110,7 +111,7 @@ def test_tensorboard_has_the_settings_and_the_best_metric(trained):
 
 def test_the_checkpoint_alone_tests_and_repeats_the_score(trained, capsys):
     _, results, folder = trained
-    assert cli.test(str(folder), None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
+    assert testing.test([str(folder)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
     assert "baseline" in capsys.readouterr().out
 
 
@@ -141,7 +142,7 @@ def test_predicts_for_files_in_their_order(trained, tmp_path):
     source = example_input(name)
     outputs = [tmp_path / "rows.csv", tmp_path / "rows.jsonl"]
     for output in outputs:
-        cli.predict(str(folder), str(source), str(output), [], debug=True)
+        prediction.predict([str(folder)], None, str(source), str(output), [], debug=True)
     with outputs[0].open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     rows = [json.loads(line) for line in outputs[1].read_text(encoding="utf-8").splitlines()]

@@ -1,5 +1,6 @@
 """Classification: each example belongs to one of several classes."""
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
@@ -160,6 +161,15 @@ class Classifier(Task):
         if self.class_weights is not None:
             step = step._replace(num_targets=self.weights(step.target).sum())
         return super().shared(step)
+
+    @property
+    def votes(self) -> bool:
+        """Yes, unless a model is judged by more than its logits."""
+        return not self.own_loss
+
+    def mean_of(self, answers: Tensor) -> Tensor:
+        """The logarithms of the mean probabilities, from the logits of several models, (M, …, C)."""
+        return answers.log_softmax(-1).logsumexp(0) - math.log(len(answers))
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The majority class, where the classes' shares are known."""

@@ -60,6 +60,11 @@ class Forecaster(Task):
         self.season = season
         self.target_mean = target_mean
 
+    @property
+    def votes(self) -> bool:
+        """Yes."""
+        return True
+
     def metrics(self) -> MetricCollection:
         """Mean absolute and root mean squared error in the target's units, mean squared error of the scaled target."""
         return MetricCollection(

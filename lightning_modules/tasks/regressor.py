@@ -31,6 +31,11 @@ class Regressor(Task):
         self.target_mean = target_mean
         self.target_std = target_std
 
+    @property
+    def votes(self) -> bool:
+        """Yes."""
+        return True
+
     def metrics(self) -> MetricCollection:
         """Mean absolute error, root mean squared error, and the share of variance explained."""
         return MetricCollection({"mae": MeanAbsoluteError(), "rmse": MeanSquaredError(squared=False), "r2": R2Score()})

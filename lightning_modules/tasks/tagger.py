@@ -1,5 +1,6 @@
 """Named entity recognition: each word carries a tag, and the tags make entities."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -160,6 +161,15 @@ class Tagger(Task):
         self.tag_names = list(tag_names)
         self.types = [name.partition("-")[2] for name in self.tag_names[1::2]]
         self.known_entities = known_entities
+
+    @property
+    def votes(self) -> bool:
+        """Yes."""
+        return True
+
+    def mean_of(self, answers: Tensor) -> Tensor:
+        """The logarithms of the mean probabilities, from the logits of several models, (M, …, K)."""
+        return answers.log_softmax(-1).logsumexp(0) - math.log(len(answers))
 
     def metrics(self) -> MetricCollection:
         """Precision, recall and F1 of entities."""

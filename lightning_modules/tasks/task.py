@@ -206,6 +206,15 @@ class Task(LightningModule):
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """One plain dictionary an example, ready to be written as a row."""
 
+    @property
+    def votes(self) -> bool:
+        """Whether the answers of several models can be averaged to one, see `mean_of`."""
+        return False
+
+    def mean_of(self, answers: Tensor) -> Tensor:
+        """The mean of what `forward` gives in several models, (M, …)."""
+        return answers.mean(0)
+
     def show(self, batch: Any, board: Board) -> None:
         """Show what the model makes of a batch, in the terms of the task."""
 

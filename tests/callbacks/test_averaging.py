@@ -16,7 +16,7 @@ from torch.optim.swa_utils import update_bn
 from callbacks.averaging import Averaging
 from callbacks.checkpoint_file import read_checkpoint
 from callbacks.checkpoints import Checkpoints
-from scripts.cli import trained as trained_models
+from scripts.cli import testing
 from scripts.cli.trained import load
 from tests.stopping import SHORT, compare, train
 
@@ -98,7 +98,7 @@ def test_the_average_is_what_is_validated_and_tested(name: str, kind: str, tmp_p
         loss = trainer.validate(trained.model, trained.data, verbose=False)[0]["val/loss"]
         assert (loss == pytest.approx(validated[place], rel=1e-5)) is not newest
     tested = json.loads((folder / "results.json").read_text())["test"]
-    again = trained_models.test(str(best), None, ["--trainer.limit_test_batches", "2"], debug=True)
+    again = testing.test([str(best)], None, None, ["--trainer.limit_test_batches", "2"], debug=True)
     assert again == pytest.approx(tested, rel=1e-5)
 
 

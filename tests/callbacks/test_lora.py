@@ -13,7 +13,7 @@ from callbacks.lora import LoRA, merged
 from datamodules.tokens import Ragged, Text
 from lightning_modules.bert_classifier import BertClassifier
 from lightning_modules.mlp import MLP
-from scripts.cli import trained
+from scripts.cli import testing, trained
 from scripts.cli.recipes import resolve
 from scripts.cli.training import fit
 from scripts.export import main as export
@@ -139,7 +139,7 @@ def test_a_checkpoint_alone_is_tested_and_starts_other_runs(tmp_path: Path, caps
     results = fit(resolve(words), debug=True)
     run = tmp_path / "bert_classifier" / "version_0"
     assert results is not None
-    assert trained.test(str(run), None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
+    assert testing.test([str(run)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
     capsys.readouterr()
     with_merged = merged(trained.load(str(run), None, []).model).state_dict()
     export(["--checkpoint", str(run), "--format", "safetensors", "--output", str(tmp_path / "model")])

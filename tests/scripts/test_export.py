@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from scripts.cli import export as exporting
+from scripts.cli import prediction
 from scripts.cli import trained as cli
 from scripts.cli.recipes import recipe_names, resolve
 from scripts.cli.training import fit
@@ -78,7 +79,7 @@ def test_pixels_go_into_the_file_as_they_are_in_a_picture(cnn, tmp_path):
     pictures = [np.random.default_rng(seed).integers(0, 256, (8, 8), np.uint8) for seed in range(5)]
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
-    cli.predict(str(cnn), str(tmp_path), str(tmp_path / "rows.jsonl"), [], debug=True)
+    prediction.predict([str(cnn)], None, str(tmp_path), str(tmp_path / "rows.jsonl"), [], debug=True)
     session = onnxruntime.InferenceSession(file)
     (logits,) = session.run(None, {"pixels": np.stack(pictures)[:, None]})
     classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])

@@ -118,7 +118,7 @@ def test_translations_are_cut_into_the_same_tokens(tmp_path: Path) -> None:
 def test_is_tested_without_the_run_it_came_from(tmp_path: Path, monkeypatch: Any) -> None:
     import shutil
 
-    from scripts.cli import trained
+    from scripts.cli import testing
 
     first = run("cnn", tmp_path, "--data.batch_size", "8")
     monkeypatch.chdir(first.parent)
@@ -126,7 +126,7 @@ def test_is_tested_without_the_run_it_came_from(tmp_path: Path, monkeypatch: Any
     results = fit(resolve(words), debug=True)
     shutil.rmtree(first)
     assert results is not None
-    found = trained.test(str(tmp_path / "b" / "cnn" / "version_0"), None, [], debug=True)
+    found = testing.test([str(tmp_path / "b" / "cnn" / "version_0")], None, None, [], debug=True)
     assert found == pytest.approx(results["test"], rel=1e-5)
 
 
