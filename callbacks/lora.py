@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from callbacks.technique import Technique
+from callbacks.whole_file import whole_file
 from datamodules.base import DataModule
 
 ENCODER = "encoder"  # where the BERT models have theirs
@@ -99,7 +100,7 @@ class LoRA(Technique):
             folder: made if it is not there.
         """
         from peft import get_peft_model_state_dict
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         encoder = model.get_submodule(ENCODER)
         # In full: a part of a name may mean one more layer in the model that the adapter is laid upon.
@@ -108,13 +109,11 @@ class LoRA(Technique):
         folder.mkdir(exist_ok=True)
         self._config(target_modules=names, base_model_name_or_path=source, inference_mode=True).save_pretrained(folder)
         adapter = get_peft_model_state_dict(encoder)
-        save_file(
-            {f"base_model.model.{name}": weight.contiguous() for name, weight in adapter.items()},
-            folder / "adapter_model.safetensors",
-            {"format": "pt"},
-        )
+        named = {f"base_model.model.{name}": weight for name, weight in adapter.items()}
         rest = {name: weight for name, weight in model.state_dict().items() if not name.startswith(f"{ENCODER}.")}
-        save_file(rest, folder / "head.safetensors", {"format": "pt"})
+        for file, weights in (("adapter_model", named), ("head", rest)):
+            with whole_file(folder / f"{file}.safetensors") as whole:
+                whole.write(save({name: weight.contiguous() for name, weight in weights.items()}, {"format": "pt"}))
 
 
 def merged(model: LightningModule) -> LightningModule:

@@ -160,10 +160,10 @@ def test_a_checkpoint_alone_is_tested_and_starts_other_runs(tmp_path: Path, caps
 @pytest.mark.long
 def test_a_pretrained_encoder_is_adapted_by_a_hundredth_of_its_weights(minilm: str, tmp_path: Path) -> None:
     words = ["--model", "bert_classifier", "--model.pretrained", minilm, "--lora.rank", "4", "--logs", str(tmp_path)]
-    words += ["--data.num_reviews", "400", "--data.batch_size", "16", "--model.optimizer.lr", "0.002"]
-    results = fit(resolve([*words, "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]), debug=True)
+    words += ["--data.num_reviews", "1000", "--data.batch_size", "16", "--model.optimizer.lr", "0.002"]
+    results = fit(resolve([*words, "--trainer.accelerator", "cpu"]), debug=True)
     assert results is not None
-    assert results["test"]["accuracy"] > results["baseline"]["accuracy"] + 0.2
+    assert results["test"]["auroc"] > results["baseline"]["tf_idf_auroc"] + 0.1
     run = tmp_path / "bert_classifier" / "version_0"
     assert (run / "adapter" / "adapter_model.safetensors").stat().st_size < 2_000_000
     source = nn.Module()
