@@ -106,6 +106,27 @@ def test_the_weights_and_what_stands_beside_them_are_enough_to_build_the_model_a
         torch.testing.assert_close(model((images / 255 - mean) / std), expected)
 
 
+@pytest.mark.long
+def test_adapters_are_a_part_of_the_weights_that_are_written(tmp_path):
+    run = run_of("bert_classifier", tmp_path, "--lora.rank", "2", "--model.optimizer.lr", "0.1")
+    weights = safetensors.torch.load_file(exported(run, "safetensors", tmp_path / "bert.safetensors"))
+    assert not [name for name in weights if "lora" in name or "base_layer" in name]
+    adapted = cli.load(str(run), None, [])
+    adapted.data.setup("test")
+    plain = cli.load(str(run_of("bert_classifier", tmp_path / "plain")), None, []).model
+    plain.load_state_dict(weights)
+    text, _ = next(iter(adapted.data.test_dataloader()))
+    with torch.no_grad():
+        torch.testing.assert_close(plain.eval()(text), adapted.model.eval()(text), atol=1e-5, rtol=1e-4)
+        adapted.model.encoder.load_state_dict(
+            {
+                name: 0 * weight if "lora_B" in name else weight
+                for name, weight in adapted.model.encoder.state_dict().items()
+            }
+        )
+        assert not torch.allclose(plain(text), adapted.model(text), atol=1e-3)  # they do count
+
+
 def test_a_file_of_torch_export_is_run_without_any_of_this_projects_code(cnn, tmp_path):
     file = exported(cnn, "torch", tmp_path / "cnn.pt2")
     extra = {"metadata.json": ""}
