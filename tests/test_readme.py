@@ -17,7 +17,7 @@ from transformers import BertConfig, BertModel
 
 from datamodules.catalogue import PUBLISHED
 from datamodules.tokens import new_tokenizer
-from scripts import benchmark, export, find_rate, fit, predict, schedule, submit, sweep
+from scripts import benchmark, cross_validate, export, find_rate, fit, predict, schedule, submit, sweep
 from scripts import test as testing
 from scripts.cli import runs
 from scripts.cli.recipes import ROOT
@@ -29,6 +29,7 @@ MAINS = {
     "predict.py": predict.main,
     "benchmark.py": benchmark.main,
     "submit.py": submit.main,
+    "cross_validate.py": cross_validate.main,
     "export.py": export.main,
     "find_rate.py": find_rate.main,
     "schedule.py": schedule.main,
@@ -162,6 +163,9 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
         monkeypatch.setattr("scripts.cli.benchmark.STEPS", 4)
     if script == "find_rate.py":
         words += ["--steps", "10"]
+    if script == "cross_validate.py":
+        words[words.index("--folds") + 1] = "2"
+        words += ["--logs", str(place / "lightning_logs"), "--trainer.max_epochs", "1"]
     if script == "sweep.py":
         words[words.index("--trials") + 1] = "2"
         words += ["--logs", str(place / "lightning_logs"), "--trainer.max_epochs", "1"]

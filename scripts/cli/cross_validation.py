@@ -1,0 +1,146 @@
+"""As many runs as there are folds, each tested on another one."""
+
+import csv
+import io
+import json
+import shlex
+import statistics
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scripts.cli.build import quiet
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.options import parse
+from scripts.cli.recipes import Line, read_yaml, resolve
+from scripts.cli.runs import LOGS, claim, lock, release, write_whole
+from scripts.cli.sweep import minded
+from scripts.cli.training import dump, shown
+from scripts.cli.trial import TrialRun
+
+PLAN = "folds.yaml"
+
+
+@dataclass
+class Plan:
+    """What a cross-validation is, as its folder says it.
+
+    Args:
+        name: of the model.
+        words: options of fit.py.
+        folds: how many.
+        place: the folder that paths are relative to.
+    """
+
+    name: str
+    words: list[str]
+    folds: int
+    place: str
+
+
+def cross_validate(words: list[str], folds: int, debug: bool) -> None:
+    """Begin a cross-validation.
+
+    Args:
+        words: options of fit.py.
+        folds: how many.
+        debug: let errors through.
+    """
+    quiet()
+    with one_line_errors(debug, (ValueError, OSError)):
+        line = Line(words)
+        for option in ("--data.num_folds", "--data.fold"):
+            if line.mentions(option):
+                raise UsageError(f"{option}: is said by --folds {folds} here; leave it out")
+        logs = Path(line.value("--logs") or LOGS).expanduser().absolute()
+        request = resolve(line.words)
+        request.arguments += ["--data.num_folds", str(folds), "--data.fold", "0"]
+        parse(request)  # refuses here what every fold would refuse
+        plan = Plan(request.name, line.words, folds, str(Path.cwd()))
+        folder = claim(logs, plan.name, "folds")
+        lock(folder, None)
+        write_whole(folder / PLAN, dump(asdict(plan)))
+    carry_out(plan, folder, debug)
+
+
+def go_on(resumed: str, debug: bool) -> None:
+    """Go on with a cross-validation that was stopped."""
+    quiet()
+    with one_line_errors(debug, (ValueError, OSError)):
+        folder = Path(resumed).expanduser().absolute()
+        if not (folder / PLAN).is_file():
+            raise UsageError(f"--resume {resumed}: expected a folder such as lightning_logs/gat/folds_0")
+        lock(folder, None)
+        plan = Plan(**read_yaml(folder / PLAN))
+    carry_out(plan, folder, debug)
+
+
+def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
+    """Train the folds that are left, and say what came of all."""
+    try:
+        with one_line_errors(debug, (UsageError, OSError)), minded() as signals:
+            failed = False
+            for fold in range(plan.folds):
+                if scores_of(plan, folder, fold) is None and not signals.number:
+                    run = started(plan, folder, fold)
+                    run.watch(lambda values: False, lambda: bool(signals.number))
+                    if scores_of(plan, folder, fold) is None and not signals.number:
+                        failed = True
+                        print(f"fold {fold}: failed: {run.cause()}", file=sys.stderr, flush=True)
+                        continue
+                scores = scores_of(plan, folder, fold)
+                if scores is not None:
+                    told = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+                    print(f"fold {fold}: {told}", flush=True)
+            summary(plan, folder)
+    finally:
+        release()
+    if signals.number:
+        again = shlex.quote(shown(folder))
+        print(f"stopped; python scripts/cross_validate.py --resume {again} goes on", file=sys.stderr)
+        sys.exit(128 + signals.number)
+    if failed:
+        sys.exit(1)
+
+
+def started(plan: Plan, folder: Path, fold: int) -> TrialRun:
+    """A fold's run, which goes on where an earlier one was stopped."""
+    place = folder / f"fold_{fold}"
+    words = [*plan.words, "--data.num_folds", str(plan.folds), "--data.fold", str(fold)]
+    run = place / plan.name / "version_0"
+    if (run / "checkpoints" / "last.ckpt").exists():
+        words = ["--resume", str(run)]
+    elif run.exists():  # it was killed before there was anything to go on from
+        (run / "config.yaml").unlink(missing_ok=True)
+        run.rename(run.with_name(f"killed_{len([*run.parent.glob('killed_*')])}"))
+    if not Line(plan.words).mentions("--trainer.enable_progress_bar"):
+        words += ["--trainer.enable_progress_bar", "false"]
+    return TrialRun(words, place, plan.name, "", plan.place)
+
+
+def scores_of(plan: Plan, folder: Path, fold: int) -> dict[str, float] | None:
+    """A fold's test metrics, once it has come to its end."""
+    path = folder / f"fold_{fold}" / plan.name / "version_0" / "results.json"
+    return json.loads(path.read_text(encoding="utf-8"))["test"] if path.exists() else None
+
+
+def summary(plan: Plan, folder: Path) -> None:
+    """Write and print the mean and the standard deviation of what is done."""
+    done = {fold: scores for fold in range(plan.folds) if (scores := scores_of(plan, folder, fold)) is not None}
+    if not done:
+        return
+    names = list(next(iter(done.values())))
+    columns = {name: [scores[name] for scores in done.values()] for name in names}
+    mean = {name: statistics.fmean(values) for name, values in columns.items()}
+    deviation = {name: statistics.stdev(values) if len(values) > 1 else 0.0 for name, values in columns.items()}
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["fold", *names], lineterminator="\n")
+    writer.writeheader()
+    for fold, scores in {**done, "mean": mean, "standard deviation": deviation}.items():
+        writer.writerow({"fold": fold, **scores})
+    write_whole(folder / "scores.csv", text.getvalue())
+    width = max(map(len, names))
+    print(f"\n{len(done)} of {plan.folds} folds{'':{width}}  {'mean':>10}  {'deviation':>10}")
+    for name in names:
+        print(f"{name:{width + 13}}  {mean[name]:>10.4g}  {deviation[name]:>10.4g}")
+    print(f"\nscores: {shown(folder / 'scores.csv')}", flush=True)
