@@ -35,6 +35,8 @@ class Averaging(Technique):
         ValueError: a number is out of its range.
     """
 
+    needs_whole_weights = True
+
     def __init__(
         self, kind: Literal["ema", "swa"] | None = None, decay: float = 0.999, start: float | None = None
     ) -> None:
