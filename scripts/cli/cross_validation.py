@@ -136,8 +136,8 @@ def summary(plan: Plan, folder: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, ["fold", *names], lineterminator="\n")
     writer.writeheader()
-    for fold, scores in {**done, "mean": mean, "standard deviation": deviation}.items():
-        writer.writerow({"fold": fold, **scores})
+    writer.writerows({"fold": fold, **scores} for fold, scores in done.items())
+    writer.writerows([{"fold": "mean", **mean}, {"fold": "standard deviation", **deviation}])
     write_whole(folder / "scores.csv", text.getvalue())
     width = max(map(len, names))
     print(f"\n{len(done)} of {plan.folds} folds{'':{width}}  {'mean':>10}  {'deviation':>10}")
