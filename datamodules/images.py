@@ -304,7 +304,10 @@ class Images(LabelledData):
         """uint8 to float32 of mean 0 and spread 1 in each channel, in the memory order that convolutions like."""
         mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1) * 255
         scale = 1 / (torch.tensor(self.std, device=images.device).view(-1, 1, 1) * 255)
-        return ((images.float() - mean) * scale).contiguous(memory_format=torch.channels_last)
+        normal = ((images.float() - mean) * scale).contiguous(memory_format=torch.channels_last)
+        if self.trainer is None:
+            return normal
+        return self.trainer.precision_plugin.convert_input(normal)  # it has been given bytes, which it left alone
 
     def pixels(self, images: Tensor) -> Tensor:
         """Normalised images as they were, from 0 to 1."""

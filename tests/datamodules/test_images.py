@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.plugins import Precision
 from PIL import Image
 from torch import Tensor
 
 from datamodules import images as images_module
 from datamodules.image_files import decode
 from datamodules.images import Images, _shifted
+from tests.stopping import SHORT, train
 
 CLASSES = ["猫", "dog", "sea horse"]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -210,6 +212,8 @@ def test_mirrored_images_are_the_image_or_its_mirror_image() -> None:
 
 
 class _Trainer:
+    precision_plugin = Precision()
+
     def __init__(self, training: bool) -> None:
         self.training = training
 
@@ -505,3 +509,9 @@ def test_a_published_folder_of_flowers_is_read(shared_data: Path) -> None:
     assert torch.bincount(data.labels[data.splits.test]).tolist() == [20] * 12
     assert data.images is not None
     assert data.images.shape == (960, 3, 32, 32)
+
+
+@pytest.mark.parametrize("precision", ["64", "bf16-true"])
+def test_images_come_in_the_precision_of_the_weights(precision: str, tmp_path: Path) -> None:
+    words = ["--model", "cnn", *SHORT, "--data.batch_size", "16", "--trainer.max_steps", "1", "--logs", str(tmp_path)]
+    assert train([*words, "--trainer.precision", precision]) == 0
