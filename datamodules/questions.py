@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules.download import DataError
 from datamodules.encoding import decoded
-from datamodules.entities import SHARES, SURNAMES, pools_of_words
+from datamodules.names import SHARES, SURNAMES, pools_of_words
 from datamodules.sampling import generator
 from datamodules.stored_rows import StoredRows, joined, stored_rows
 from datamodules.text_files import Repeatable, is_large, state_of

@@ -18,12 +18,12 @@ from datamodules.entities import (
     Sentence,
     Unit,
     cut_words,
-    generated_names,
     read_sentences,
     sentence_of,
     usual_unit,
 )
 from datamodules.examples import Source
+from datamodules.names import generated_names
 from datamodules.sampling import Splits, chosen, ranges
 from datamodules.stored_rows import MadeAsNeeded, StoredRows, examples_of, read_rows
 from datamodules.text_files import Repeatable, split_files
