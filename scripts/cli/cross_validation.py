@@ -14,9 +14,8 @@ from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.options import parse
 from scripts.cli.recipes import Line, read_yaml, resolve
 from scripts.cli.runs import LOGS, claim, lock, release, write_whole
-from scripts.cli.sweep import minded
 from scripts.cli.training import dump, shown
-from scripts.cli.trial import TrialRun
+from scripts.cli.trial import TrialRun, minded
 
 PLAN = "folds.yaml"
 
@@ -111,7 +110,6 @@ def started(plan: Plan, folder: Path, fold: int) -> TrialRun:
     if (run / "checkpoints" / "last.ckpt").exists():
         words = ["--resume", str(run)]
     elif run.exists():  # it was killed before there was anything to go on from
-        (run / "config.yaml").unlink(missing_ok=True)
         run.rename(run.with_name(f"killed_{len([*run.parent.glob('killed_*')])}"))
     if not Line(plan.words).mentions("--trainer.enable_progress_bar"):
         words += ["--trainer.enable_progress_bar", "false"]

@@ -4,41 +4,30 @@ Optuna suggests what to try and says which trial is hopeless (Akiba et al. 2019,
 What it knows is a file in the sweep's folder, to which lines are only added: a sweep that was killed goes on from it.
 """
 
-import csv
-import io
 import math
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
-
 from callbacks.signals import Signals
-from callbacks.whole_file import whole_file
 from scripts.cli.build import quiet
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.options import class_at, parse
 from scripts.cli.recipes import Line, Request, read_yaml, resolve
 from scripts.cli.runs import LOGS, claim, lock, release, write_whole
 from scripts.cli.search_space import Dimension, around, read_space, without_given
+from scripts.cli.sweep_report import CAUSE, draw, ended, ranked, table, write_table
 from scripts.cli.training import dump, shown
-from scripts.cli.trial import TrialRun
+from scripts.cli.trial import TrialRun, minded
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
 WARM_UP = 2  # validations before a trial may be stopped
-INTERRUPTED, CAUSE = (
-    "interrupted",
-    "cause",
-)  # what is noted of a failed trial: it is to be tried again, or why it failed
-SHOWN = 10  # trials in the table
 
 
 @dataclass
@@ -219,17 +208,6 @@ def _carry_out(plan: Plan, folder: Path, debug: bool) -> None:
         sys.exit(1)
 
 
-@contextmanager
-def minded() -> Iterator[Signals]:
-    """Within this, a signal that asks for the end is noted."""
-    signals = Signals()
-    signals.install()
-    try:
-        yield signals
-    finally:
-        signals.uninstall()
-
-
 def opened(plan: Plan, folder: Path) -> "Study":
     """What is known so far.
 
@@ -271,16 +249,6 @@ def give_back(study: "Study", trial: "FrozenTrial") -> None:
     # First: whoever is killed between the two tries them twice, and not never.
     study.enqueue_trial(trial.system_attrs.get("fixed_params", {}) | trial.params)
     study.tell(trial.number, state=TrialState.FAIL)
-
-
-def ended(study: "Study") -> list["FrozenTrial"]:
-    """The trials that have ended, however, and are not tried again."""
-    from optuna.trial import TrialState
-
-    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    return [
-        each for each in study.get_trials(states=states) if each.state != TrialState.FAIL or CAUSE in each.user_attrs
-    ]
 
 
 def carry_out_one(study: "Study", plan: Plan, folder: Path, signals: Signals) -> None:
@@ -325,78 +293,3 @@ def carry_out_one(study: "Study", plan: Plan, folder: Path, signals: Signals) ->
         study.tell(trial, state=TrialState.FAIL)
         came = f"failed: {run.cause()}"
     print(f"trial {place + 1} of {plan.trials}: {' '.join(words)}: {came}", flush=True)
-
-
-def ranked(study: "Study") -> list["FrozenTrial"]:
-    """The trials that have ended: those that came to their end, the best first, and then the others."""
-    sign = 1 if study.direction.name == "MINIMIZE" else -1
-
-    def key(trial: "FrozenTrial") -> tuple[bool, float, int]:
-        complete = trial.state.name == "COMPLETE"
-        return not complete, sign * trial.values[0] if complete and trial.values else 0.0, trial.number
-
-    return sorted(ended(study), key=key)
-
-
-def rows(study: "Study", plan: Plan) -> list[dict[str, Any]]:
-    """What came of each trial."""
-    return [
-        {
-            "trial": trial.number,
-            plan.monitor: trial.value if trial.state.name == "COMPLETE" else "",
-            **{each.option: trial.params.get(each.option, "") for each in plan.dimensions},
-            "validations": len(trial.intermediate_values),
-            "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else "",
-            "end": {"COMPLETE": "complete", "PRUNED": "stopped early"}.get(
-                trial.state.name, trial.user_attrs.get(CAUSE, "")
-            ),
-        }
-        for trial in ranked(study)
-    ]
-
-
-def write_table(study: "Study", plan: Plan, folder: Path) -> None:
-    """Write trials.csv, the best trial first."""
-    found = rows(study, plan)
-    if found:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
-        write_whole(folder / "trials.csv", text.getvalue())
-
-
-def table(study: "Study", plan: Plan) -> str:
-    """The best trials, a line each."""
-    found = rows(study, plan)
-    lines = [list(found[0]), *([_short(value) for value in row.values()] for row in found[:SHOWN])]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([*text, *([f"… and {len(found) - SHOWN} more"] if len(found) > SHOWN else [])])
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def draw(study: "Study", plan: Plan, folder: Path) -> None:
-    """Draw trials.png: how the best value came about, and the value over each option."""
-    trials = [trial for trial in ranked(study) if trial.state.name == "COMPLETE"]
-    in_order = sorted(trials, key=lambda trial: trial.number)
-    better = min if plan.mode == "min" else max
-    values = [float(trial.values[0]) for trial in in_order]
-    figure = Figure(figsize=(8, 2.4 * (1 + len(plan.dimensions))), layout="constrained")
-    first, *further = figure.subplots(1 + len(plan.dimensions), squeeze=False)[:, 0]
-    numbers = [trial.number for trial in in_order]
-    first.plot(numbers, values, "o", color="tab:blue", label="trial")
-    first.step(
-        numbers, [better(values[: end + 1]) for end in range(len(values))], where="post", color="black", label="best"
-    )
-    first.set(xlabel="trial", ylabel=plan.monitor)
-    first.legend(fontsize="small")
-    for axes, each in zip(further, plan.dimensions, strict=True):
-        axes.plot([trial.params[each.option] for trial in in_order], values, "o", color="tab:blue")
-        axes.plot([trials[0].params[each.option]], [trials[0].values[0]], "o", color="tab:red")
-        axes.set(xlabel=each.option, ylabel=plan.monitor, xscale="log" if each.kind == "log" else axes.get_xscale())
-    with whole_file(folder / "trials.png") as file:
-        figure.savefig(file, format="png", dpi=120)

@@ -1,4 +1,4 @@
-"""A trial of a sweep: one run of fit.py, a process of its own, whose metric is read as it goes."""
+"""A trial of a sweep, or a fold: one run of fit.py, a process of its own, whose metric is read as it goes."""
 
 import csv
 import json
@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from callbacks.signals import Signals
 from scripts.cli.recipes import ROOT
 
 FIT = ROOT / "scripts" / "fit.py"
@@ -99,3 +101,14 @@ class TrialRun:
             return f"killed by {signal.Signals(-status).name}"
         lines = [line.strip() for line in self.output.read_text(errors="replace").splitlines() if line.strip()]
         return lines[-1] if lines else f"exit status {status}"
+
+
+@contextmanager
+def minded() -> Iterator[Signals]:
+    """Within this, a signal that asks for the end is noted."""
+    signals = Signals()
+    signals.install()
+    try:
+        yield signals
+    finally:
+        signals.uninstall()
