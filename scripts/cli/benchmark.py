@@ -178,7 +178,7 @@ def new_trainer(
 ) -> tuple[Trainer, LightningModule]:
     """A trainer with everything that `fit.py` has but the progress bar, and a copy of the fresh model."""
     ready.trainer.enable_progress_bar = False
-    trainer = build_trainer(config, ready, replace(run, techniques=[*techniques(ready).values()]))
+    trainer = build_trainer(config, ready, replace(run, techniques=techniques(ready)))
     settle(trainer, config, resolved(request, config), run.model, folder / request.name / "version_0")
     return trainer, copy.deepcopy(run.model)
 

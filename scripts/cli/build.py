@@ -43,13 +43,13 @@ class Built:
     Args:
         data: set up, so that its sizes are known.
         model: of those sizes.
-        techniques: that the run uses.
+        techniques: that the run uses, by their sections of options.
         start: whose weights it starts from, and how many, in a line, if from an earlier run's.
     """
 
     data: DataModule
     model: LightningModule
-    techniques: list[Technique]
+    techniques: dict[str, Technique]
     start: str = ""
 
 
@@ -134,14 +134,14 @@ def starting_point(model_class: str, arguments: Config) -> Start | None:
     return None
 
 
-def prepared(ready: Namespace, model: LightningModule, data: DataModule) -> list[Technique]:
+def prepared(ready: Namespace, model: LightningModule, data: DataModule) -> dict[str, Technique]:
     """The techniques that the options ask for, after they have prepared the model.
 
     Raises:
         ValueError: one makes no sense for this model or this data.
     """
-    used = [*techniques(ready).values()]
-    for technique in used:
+    used = techniques(ready)
+    for technique in used.values():
         technique.prepare(model, data)
     return used
 
@@ -171,9 +171,8 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
     options["strategy"] = pick_strategy(options, run.model, 60 * config.timeout)
     if isinstance(options["strategy"], FSDPStrategy):
         options["inference_mode"] = False  # weights gathered in it could not be trained on
-        for technique in run.techniques:
+        for name, technique in run.techniques.items():
             if technique.needs_whole_weights:
-                name = type(technique).__name__.lower()
                 raise ValueError(f"--trainer.strategy fsdp and --{name} contradict each other; use ddp")
     if options["log_every_n_steps"] is None:
         steps, limit = len(run.data.train_dataloader()), options["limit_train_batches"]
@@ -183,7 +182,7 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
         options["log_every_n_steps"] = max(1, min(50, total // 50))  # fifty points make a curve
     check_training(options, run.model)
     callbacks: list[Callback] = [
-        *run.techniques,
+        *run.techniques.values(),
         *_listed(options.pop("callbacks")),
         Showcase(),
         Throughput(),
