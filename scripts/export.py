@@ -30,7 +30,7 @@ from its training split (scaling, categories, tokenizer). Batches may have any s
 import sys
 
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.recipes import Line, answer_help
+from scripts.cli.recipes import WHICH_MODEL, Line, answer_help
 
 
 def main(words: list[str]) -> None:
@@ -40,14 +40,11 @@ def main(words: list[str]) -> None:
         if answer_help(words, __file__):
             return
         line = Line(words)
-        checkpoint, dataset, output = line.value("--checkpoint"), line.value("--data"), line.value("--output")
+        checkpoint, dataset = line.needed("--checkpoint", WHICH_MODEL), line.value("--data")
         formats = [name for names in line.values("--format") for name in names.split(",")]
-        if checkpoint is None:
-            raise UsageError("which model? Give --checkpoint, a checkpoint or the folder of a run")
         if not formats:
             raise UsageError("as what? Give --format safetensors, onnx or torch")
-        if output is None:
-            raise UsageError("where to? Give --output, a file")
+        output = line.needed("--output", "where to? Give --output, a file")
     from scripts.cli.export import export  # imports torch and Lightning
 
     export(checkpoint, formats, output, dataset, line.words, debug)

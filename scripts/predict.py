@@ -12,7 +12,7 @@ python scripts/predict.py --checkpoint lightning_logs/gan/version_0 --input seed
 import sys
 
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.recipes import Line, answer_help
+from scripts.cli.recipes import WHICH_MODEL, Line, answer_help
 
 
 def main(words: list[str]) -> None:
@@ -23,11 +23,12 @@ def main(words: list[str]) -> None:
             return
         line = Line(words)
         checkpoints, average = [*line.values("--checkpoint")], line.value("--average")
-        source, output = line.value("--input"), line.value("--output")
         if not checkpoints:
-            raise UsageError("which model? Give --checkpoint, a checkpoint or the folder of a run")
-        if source is None:
-            raise UsageError("predict what? Give --input, a file or a folder")
+            raise UsageError(WHICH_MODEL)
+        source, output = (
+            line.needed("--input", "predict what? Give --input, a file or a folder"),
+            line.value("--output"),
+        )
     from scripts.cli.prediction import predict  # imports torch and Lightning
 
     predict(checkpoints, average, source, output, line.words, debug)

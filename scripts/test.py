@@ -11,7 +11,7 @@ python scripts/test.py --checkpoint lightning_logs/gat/version_0 --checkpoint li
 import sys
 
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.recipes import Line, answer_help
+from scripts.cli.recipes import WHICH_MODEL, Line, answer_help
 
 
 def main(words: list[str]) -> None:
@@ -24,7 +24,7 @@ def main(words: list[str]) -> None:
         checkpoints = [*line.values("--checkpoint")]
         average, dataset = line.value("--average"), line.value("--data")
         if not checkpoints:
-            raise UsageError("which model? Give --checkpoint, a checkpoint or the folder of a run")
+            raise UsageError(WHICH_MODEL)
     from scripts.cli.testing import test  # imports torch and Lightning
 
     test(checkpoints, average, dataset, line.words, debug)

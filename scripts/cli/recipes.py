@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "scripts" / "recipes"
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster, where PyYAML has it
 
+WHICH_MODEL = "which model? Give --checkpoint, a checkpoint or the folder of a run"
+
 Config = dict[str, Any]
 
 
@@ -167,6 +169,17 @@ class Line:
         if len(set(values)) > 1:
             raise UsageError(f"{name} {values[0]} and {name} {values[1]} contradict each other; give one")
         return values[0] if values else None
+
+    def needed(self, name: str, question: str) -> str:
+        """The option's value; takes it.
+
+        Raises:
+            UsageError: there is none; the message is the question that it would have answered.
+        """
+        value = self.value(name)
+        if value is None:
+            raise UsageError(question)
+        return value
 
 
 def resolve(words: list[str]) -> Request:
