@@ -33,20 +33,3 @@ def without_features(x: Tensor, chance: float) -> Tensor:
         return x * kept
     values = x.values() * kept[x.col_indices()]
     return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
-
-
-def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 as a sparse CSR tensor (N, N), where D are the row sums of A + I.
-
-    Args:
-        edge_index: (2, E) both directions of each edge, once, and no loops.
-        num_nodes: N
-    """
-    loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
-    both = torch.cat([edge_index, loops], 1)
-    rows, columns = both[:, (both[0] * num_nodes + both[1]).argsort()]
-    degree = torch.bincount(rows, minlength=num_nodes)
-    scale = degree.float().rsqrt()
-    start = torch.nn.functional.pad(degree.cumsum(0), (1, 0))
-    values = scale[rows] * scale[columns]
-    return torch.sparse_csr_tensor(start, columns, values, (num_nodes, num_nodes), check_invariants=False)

@@ -11,13 +11,14 @@ import pyarrow as pa
 import scipy.sparse as sp
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.download import DataError
 from datamodules.encoding import known_encoding
 from datamodules.errors import check_chance
 from datamodules.examples import Source
-from datamodules.graph_augmentation import kept_edges, normalised_adjacency, without_features
+from datamodules.graph_augmentation import kept_edges, without_features
 from datamodules.labels import LabelledData, class_codes
 from datamodules.sampling import cut
 from datamodules.tabular import Column, read_table, strings
@@ -64,11 +65,21 @@ def undirected(pairs: np.ndarray[Any, Any], size: int) -> Any:
     return matrix.tocsr()
 
 
-def normalised(adjacency: Any) -> Any:
-    """D^-1/2 (A + I) D^-1/2 of a scipy matrix A."""
-    looped = adjacency + sp.identity(adjacency.shape[0], dtype=np.float32)
-    scale = sp.diags(1 / np.sqrt(np.asarray(looped.sum(1)).ravel()))
-    return (scale @ looped @ scale).tocsr()
+def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 as a sparse CSR tensor (N, N), where D are the row sums of A + I.
+
+    Args:
+        edge_index: (2, E) both directions of each edge, once, and no loops.
+        num_nodes: N
+    """
+    loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
+    both = torch.cat([edge_index, loops], 1)
+    rows, columns = both[:, (both[0] * num_nodes + both[1]).argsort()]
+    degree = torch.bincount(rows, minlength=num_nodes)
+    scale = degree.float().rsqrt()
+    start = F.pad(degree.cumsum(0), (1, 0))
+    values = scale[rows] * scale[columns]
+    return torch.sparse_csr_tensor(start, columns, values, (num_nodes, num_nodes), check_invariants=False)
 
 
 class PlanetoidUnpickler(pickle.Unpickler):
@@ -351,7 +362,7 @@ class Nodes(LabelledData):
                 f"{where}: has {size} nodes, expected {self.num_nodes}: the model knows nodes by their number alone"
             )
         pairs = torch.from_numpy(np.stack(network.adjacency.nonzero()).astype(np.int64))
-        return Graph(x, pairs, csr(normalised(network.adjacency)), torch.arange(size))
+        return Graph(x, pairs, normalised_adjacency(pairs, size), torch.arange(size))
 
     def examples(self, index: Tensor) -> NodeExamples:
         """Nodes of the graph."""

@@ -8,8 +8,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-import scipy.sparse
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -19,7 +17,7 @@ from torch_geometric.utils import subgraph
 from datamodules.base import DataModule
 from datamodules.graphs import Graphs
 from datamodules.images import Images
-from datamodules.nodes import Graph, csr, normalised
+from datamodules.nodes import Graph, normalised_adjacency
 from datamodules.reading import Passages
 from datamodules.series import Series
 from datamodules.tagging import Sentences
@@ -313,9 +311,7 @@ class OfGraph(Portable):
         nodes = torch.arange(self.sizes[0])
         for size in self.sizes:
             edges, _ = subgraph(nodes[:size], self.graph.edge_index, num_nodes=len(nodes))
-            pairs = edges.numpy()
-            adjacency = scipy.sparse.coo_array((np.ones(pairs.shape[1], np.float32), pairs), shape=(size, size))
-            yield Graph(self.graph.x.to_dense()[:size], edges, csr(normalised(adjacency)), nodes[:size])
+            yield Graph(self.graph.x.to_dense()[:size], edges, normalised_adjacency(edges, size), nodes[:size])
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """Nodes and edges."""

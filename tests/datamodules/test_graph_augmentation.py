@@ -3,13 +3,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from datamodules.graph_augmentation import kept_edges, normalised_adjacency, without_features
+from datamodules.graph_augmentation import kept_edges, without_features
 from datamodules.graphs import GraphClasses
-from datamodules.nodes import Nodes, csr, normalised, undirected
+from datamodules.nodes import Nodes, undirected
 
 
 def pairs_of(edge_index: Tensor) -> set[tuple[int, int]]:
@@ -48,16 +47,6 @@ def test_an_edge_that_has_one_direction_or_stands_twice_goes_as_one() -> None:
         kept = kept_edges(edge_index, 4, 0.5)
         assert kept[0] == kept[1] == kept[3]
     assert kept_edges(torch.empty(2, 0, dtype=torch.long), 4, 0.5).shape == (0,)
-
-
-@pytest.mark.parametrize("isolated", [False, True])
-def test_the_adjacency_is_what_it_is_for_a_graph_read_like_that(isolated: bool) -> None:
-    adjacency = network() if not isolated else sp.csr_matrix((40, 40), dtype=np.float32)
-    found = normalised_adjacency(edges_of(adjacency).flip(1), 40)
-    expected = csr(normalised(adjacency))
-    assert torch.equal(found.crow_indices(), expected.crow_indices())
-    assert torch.equal(found.col_indices(), expected.col_indices())
-    torch.testing.assert_close(found.values(), expected.values())
 
 
 def test_a_feature_goes_for_all_nodes_and_the_others_stay_as_they_are() -> None:

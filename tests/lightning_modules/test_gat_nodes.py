@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from torch_geometric.nn import GATConv
 
-from datamodules.nodes import Graph, csr, normalised, undirected
+from datamodules.nodes import Graph, csr, normalised_adjacency, undirected
 from lightning_modules.gat_nodes import NodeGAT
 
 
@@ -19,7 +19,7 @@ def graph() -> Graph:
     matrix = undirected(pairs, 12)
     x = torch.randn(12, 5) * (torch.rand(12, 5) < 0.5)
     edges = torch.from_numpy(np.stack(matrix.nonzero()).astype(np.int64))
-    return Graph(csr(sp.csr_matrix(x.numpy())), edges, csr(normalised(matrix)), torch.arange(12))
+    return Graph(csr(sp.csr_matrix(x.numpy())), edges, normalised_adjacency(edges, 12), torch.arange(12))
 
 
 @pytest.mark.parametrize("num_output_heads", [1, 8])

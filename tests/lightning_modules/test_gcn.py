@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from datamodules.nodes import Graph, csr, normalised, undirected
+from datamodules.nodes import Graph, csr, normalised_adjacency, undirected
 from lightning_modules.gcn import GCN
 from lightning_modules.graph_layers import dropout
 
@@ -16,7 +16,7 @@ def random_graph(size: int = 12, features: int = 5) -> Graph:
     matrix = undirected(pairs, size)
     x = torch.randn(size, features) * (torch.rand(size, features) < 0.5)
     edges = torch.from_numpy(np.stack(matrix.nonzero()).astype(np.int64))
-    return Graph(csr(sp.csr_matrix(x.numpy())), edges, csr(normalised(matrix)), torch.arange(size))
+    return Graph(csr(sp.csr_matrix(x.numpy())), edges, normalised_adjacency(edges, size), torch.arange(size))
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
