@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from lightning_modules.tasks import pictures
 from lightning_modules.tasks.classifier import Classifier
+from lightning_modules.tasks.losses import class_shares
 from lightning_modules.tasks.task import Board, Step
 
 
@@ -69,11 +70,6 @@ class ClassCapsules(nn.Module):
         votes = self.votes(primary)
         with torch.autocast(votes.device.type, enabled=False):  # agreements are sums of over a thousand terms
             return route(votes, self.iterations)[0]
-
-
-def class_shares(target: Tensor, num_classes: int) -> Tensor:
-    """(B,) → (B, K), the share of each class: ones and zeros, unless the images are mixed and the target has shares."""
-    return target if target.is_floating_point() else F.one_hot(target, num_classes)
 
 
 def margin_loss(lengths: Tensor, target: Tensor) -> Tensor:

@@ -5,6 +5,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def class_shares(target: Tensor, num_classes: int) -> Tensor:
+    """(B,) → (B, C), the share of each class: ones and zeros, unless the images are mixed and the target has shares."""
+    return target if target.is_floating_point() else F.one_hot(target, num_classes)
+
+
 def class_losses(logits: Tensor, target: Tensor, gamma: float = 0.0, label_smoothing: float = 0.0) -> Tensor:
     """`-Σ_k t_k (1 - p_k)^γ log p_k`, of each example: cross-entropy if γ is 0, else the focal loss.
 
@@ -24,7 +29,6 @@ def class_losses(logits: Tensor, target: Tensor, gamma: float = 0.0, label_smoot
         return F.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
     classes = logits.shape[1]
     logs = logits.float().log_softmax(-1)
-    shares = target.to(logs) if target.is_floating_point() else F.one_hot(target, classes).to(logs)
-    shares = (1 - label_smoothing) * shares + label_smoothing / classes
+    shares = (1 - label_smoothing) * class_shares(target, classes).to(logs) + label_smoothing / classes
     doubt = (1 - logs.exp()).clamp(min=torch.finfo(logs.dtype).eps)  # of 0 its power has no gradient where γ < 1
     return -(shares * doubt**gamma * logs).sum(-1)
