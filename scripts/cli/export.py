@@ -220,7 +220,7 @@ def hushed() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            # A recurrent layer lists its own weights anew when it is traced; what is written is compared with the model.
+            # A recurrent layer lists its own weights anew when it is traced; what is written is compared all the same.
             warnings.filterwarnings("ignore", message="The tensor attributes .*_flat_weights")
             yield
     finally:
