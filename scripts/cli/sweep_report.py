@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from callbacks.whole_file import whole_file
 from scripts.cli.runs import write_whole
@@ -83,8 +84,8 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def draw(study: "Study", plan: "Plan", folder: Path) -> None:
-    """Draw trials.png: how the best value came about, and the value over each option."""
+def picture(study: "Study", plan: "Plan") -> Figure:
+    """How the best value came about, and the value over each option."""
     trials = [trial for trial in ranked(study) if trial.state.name == "COMPLETE"]
     in_order = sorted(trials, key=lambda trial: trial.number)
     better = min if plan.mode == "min" else max
@@ -97,10 +98,22 @@ def draw(study: "Study", plan: "Plan", folder: Path) -> None:
         numbers, [better(values[: end + 1]) for end in range(len(values))], where="post", color="black", label="best"
     )
     first.set(xlabel="trial", ylabel=plan.monitor)
+    first.xaxis.set_major_locator(MaxNLocator(integer=True))
     first.legend(fontsize="small")
     for axes, each in zip(further, plan.dimensions, strict=True):
+        if each.kind == "choice":
+            axes.xaxis.update_units(each.values)  # all of them, in their order
         axes.plot([trial.params[each.option] for trial in in_order], values, "o", color="tab:blue")
         axes.plot([trials[0].params[each.option]], [trials[0].values[0]], "o", color="tab:red")
-        axes.set(xlabel=each.option, ylabel=plan.monitor, xscale="log" if each.kind == "log" else axes.get_xscale())
+        axes.set(xlabel=each.option, ylabel=plan.monitor)
+        if each.kind == "log":
+            axes.set_xscale("log")
+        elif each.kind == "int":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def draw(study: "Study", plan: "Plan", folder: Path) -> None:
+    """Draw trials.png."""
     with whole_file(folder / "trials.png") as file:
-        figure.savefig(file, format="png", dpi=120)
+        picture(study, plan).savefig(file, format="png", dpi=120)

@@ -16,6 +16,7 @@ from scripts.cli import sweep as sweeping
 from scripts.cli import trial as trials
 from scripts.cli.recipes import ROOT, read_recipe, recipe_names, resolve
 from scripts.cli.search_space import Dimension, read_space
+from scripts.cli.sweep_report import picture
 from scripts.sweep import main as sweep
 
 PRETENDING = ROOT / "tests" / "pretending.py"
@@ -51,6 +52,25 @@ def refused(capsys, *words: str) -> str:
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     return line
+
+
+def test_the_picture_names_the_choices_and_counts_in_whole_numbers():
+    import optuna
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    kinds = {"model.hidden_size": CategoricalDistribution(("32", "128")), "model.num_layers": IntDistribution(1, 4)}
+    study = optuna.create_study()
+    for value, (size, layers) in enumerate([("128", 2), ("32", 4)]):
+        tried = {"model.hidden_size": size, "model.num_layers": layers}
+        study.add_trial(optuna.create_trial(value=value, params=tried, distributions=kinds))
+    space = {"model.hidden_size": {"choice": [32, 128]}, "model.num_layers": {"int": [1, 4]}}
+    plan = sweeping.Plan("mlp", [], "", 2, 5, space, "val/loss", "min", 0)
+    figure = picture(study, plan)
+    figure.canvas.draw()
+    trials, sizes, layers = figure.axes
+    assert [label.get_text() for label in sizes.get_xticklabels()] == ["32", "128"]
+    for axes in (trials, layers):
+        assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
 def is_alive(process: int) -> bool:
