@@ -42,7 +42,8 @@ def parameter_groups(
     for weight in part.parameters():
         slow = backbone_rate != 1 and id(weight) not in of_head
         bare = bool(defaults.get("weight_decay")) and weight.dim() < 2
-        group = groups.setdefault((slow, bare), {"params": []})
+        name = "biases and norms" if bare else "weights"
+        group = groups.setdefault((slow, bare), {"params": [], "name": f"backbone {name}" if slow else name})
         group["params"].append(weight)
         if slow:
             group["lr"] = backbone_rate * defaults["lr"]

@@ -126,5 +126,5 @@ def test_a_run_without_an_end_has_no_schedule_that_must_know_it():
 def test_the_rate_of_a_step_is_logged_and_falls_after_the_validations_that_are_no_better(tmp_path):
     assert train(["--model", "mlp", *SHORT, *TWICE, *PLATEAU, "--logs", str(tmp_path)]) == 0
     with (tmp_path / "mlp" / "version_0" / "metrics.csv").open() as file:
-        found = [float(row["lr-AdamW/pg1"]) for row in csv.DictReader(file) if row["lr-AdamW/pg1"]]
+        found = [float(row["lr-AdamW/weights"]) for row in csv.DictReader(file) if row["lr-AdamW/weights"]]
     assert found == pytest.approx([1e-6 * share for share in (1 / 3, 2 / 3, 1, 1, 0.5, 0.5, 0.25, 0.25)])
