@@ -114,12 +114,21 @@ def test_two_gpus_that_share_out_the_weights_train_as_with_ddp(tmp_path: Path) -
     compare_with_fsdp("transformer", two, two, tmp_path)
 
 
-def test_a_resnet_whose_batch_norms_share_their_statistics_trains_on_two_processes_as_on_one(tmp_path: Path) -> None:
+def on_two_processes(script: str, *words: str) -> None:
+    """Run a script of tests/ with torchrun."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    script = [str(ROOT / "tests" / "shared_statistics.py"), str(tmp_path / "differences.json")]
     variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(command + script, capture_output=True, text=True, env=variables, timeout=300, check=False)
+    command += [str(ROOT / "tests" / script), *words]
+    ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+def test_each_of_two_processes_keeps_half_of_every_weight() -> None:
+    on_two_processes("shared_weights.py")
+
+
+def test_a_resnet_whose_batch_norms_share_their_statistics_trains_on_two_processes_as_on_one(tmp_path: Path) -> None:
+    on_two_processes("shared_statistics.py", str(tmp_path / "differences.json"))
     differences = json.loads((tmp_path / "differences.json").read_text())
     assert "bn1.running_var" in differences
     assert max(differences.values()) < 1e-9  # in 64 bits; in 32, so deep a network makes 1 % of it in two steps

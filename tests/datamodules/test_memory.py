@@ -120,7 +120,7 @@ def some_images(path: Path, number: int) -> Path:
     [
         ("text", some_texts, 2000, 30),
         ("images", some_images, 600, 110),
-        ("pairs", some_pairs, 1200, 30),
+        ("pairs", some_pairs, 2400, 60),
         ("tagged", some_tagged, 1000, 60),
         ("squad", some_squad, 100, 30),
     ],

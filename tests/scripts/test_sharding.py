@@ -1,19 +1,13 @@
-"""Weights that are shared out among processes; what is trained with them is compared in tests/test_processes.py."""
-
-from pathlib import Path
-from typing import Any
+"""Weights that are shared out among processes; tests/test_processes.py has the processes."""
 
 import pytest
-import torch
-from torch import Tensor, distributed, nn
-from torch.distributed.tensor import DTensor
+from torch import nn
 
-from lightning_modules.transformer import EncoderLayer
 from scripts.cli.build import build
 from scripts.cli.launch import pick_strategy
 from scripts.cli.options import parse
 from scripts.cli.recipes import resolve
-from scripts.cli.sharding import FSDPStrategy, blocks, shared_out
+from scripts.cli.sharding import FSDPStrategy, blocks
 from scripts.fit import main as fit
 
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu"]
@@ -82,47 +76,3 @@ def test_what_cannot_be_shared_out_is_refused_in_one_line(words, expected, capsy
     assert stop.value.code == 2
     assert capsys.readouterr().err.splitlines() == [f"error: {expected}"]
     assert not (tmp_path / "logs").exists()
-
-
-class Encoder(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(EncoderLayer(8, 2, 16, 0.0, True) for _ in range(2))
-        self.head = nn.Linear(8, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x, torch.ones(1, 1, 1, 3, dtype=torch.bool))
-        return self.head(x)
-
-
-def _keeps_half(rank: int, folder: Path) -> None:
-    """In each of two processes: what is kept of a weight, and that all of it is there while the model computes."""
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    torch.manual_seed(rank)
-    model = Encoder()
-    layers: Any = model.layers
-    seen: list[tuple[bool, ...]] = []
-
-    def look(*_: object) -> None:
-        seen.append(tuple(isinstance(layer.attention.query.weight, DTensor) for layer in layers))
-
-    for layer in layers:
-        layer.feedforward.register_forward_pre_hook(look)
-    shared_out(model, torch.device("cpu"))
-    for name, weight in model.named_parameters():
-        assert isinstance(weight, DTensor), name
-        assert weight.to_local().numel() * 2 == weight.numel(), name
-    with torch.no_grad():
-        model(torch.zeros(1, 3, 8))
-    assert seen == [(False, True), (True, False)]
-    whole = layers[0].attention.query.weight.full_tensor()
-    torch.manual_seed(0)
-    first: Any = Encoder().layers[0]
-    assert torch.equal(whole, first.attention.query.weight)  # the first process's
-    distributed.destroy_process_group()
-
-
-@pytest.mark.long
-def test_each_of_two_processes_keeps_half_of_every_weight(tmp_path: Path) -> None:
-    torch.multiprocessing.start_processes(_keeps_half, (tmp_path,), nprocs=2, start_method="spawn")
