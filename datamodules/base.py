@@ -48,7 +48,8 @@ class DataModule(LightningDataModule):
 
     provides: ClassVar[tuple[str, ...]] = ()
     learned: ClassVar[tuple[str, ...]] = ()
-    shapes_vary: ClassVar[bool] = False  # whether hardly two batches have the same shape
+    shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their number of examples
+    shapes_return: ClassVar[bool] = True  # whether a shape that has been comes again soon
 
     def __init__(
         self,

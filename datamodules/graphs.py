@@ -264,6 +264,7 @@ class GraphClasses(LabelledData):
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_features", "num_edge_features", *LabelledData.provides)
+    shapes_vary: ClassVar[bool] = True
     learned: ClassVar[tuple[str, ...]] = (
         *LabelledData.learned, "node_labels", "edge_labels", "node_scale", "edge_scale",
     )  # fmt: skip

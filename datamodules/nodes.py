@@ -190,6 +190,7 @@ class Nodes(LabelledData):
         check_chance("edge_dropout", edge_dropout)
         check_chance("feature_masking", feature_masking)
         self.edge_dropout = edge_dropout
+        self.shapes_vary = edge_dropout > 0  # type: ignore[misc]
         self.feature_masking = feature_masking
         self.target = target
         self.encoding = known_encoding(encoding)

@@ -256,7 +256,7 @@ class Reading(TokenizedData):
     provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "unanswerable")
     learned: ClassVar[tuple[str, ...]] = (*TokenizedData.learned, "unanswerable")
     learnable: ClassVar[tuple[str, ...]] = ("wordpiece",)
-    shapes_vary: ClassVar[bool] = True  # in the number of windows, and in the tokens of the longest
+    shapes_return: ClassVar[bool] = False  # in the number of windows, and in the tokens of the longest
     least_length: ClassVar[int] = 16
 
     def __init__(

@@ -32,6 +32,7 @@ class TokenizedData(DataModule):
     learned: ClassVar[tuple[str, ...]] = ("tokenizer_json",)
     learnable: ClassVar[tuple[str, ...]] = ("words", "wordpiece")
     least_length: ClassVar[int] = 4
+    shapes_vary: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -218,6 +218,7 @@ class Translation(DataModule):
 
     provides: ClassVar[tuple[str, ...]] = ("source_tokenizer", "target_tokenizer", "scoring")
     learned: ClassVar[tuple[str, ...]] = provides
+    shapes_vary: ClassVar[bool] = True
     source_tokenizer: str
     target_tokenizer: str
     scoring: Scoring

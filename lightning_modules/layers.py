@@ -1,6 +1,7 @@
 """Blocks that two or more models share."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -75,3 +76,12 @@ def forecast(cells: nn.RNNBase, head: nn.Module, x: Tensor, relative: bool) -> T
     states, _ = cells(x - last if relative else x)  # (B, W, D)
     ahead = head(states[:, -1])
     return ahead + last[..., 0] if relative else ahead
+
+
+def blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """The blocks of a Transformer: members of its outermost lists, each of which normalises its features."""
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            yield from (block for block in child if any(isinstance(part, nn.LayerNorm) for part in block.modules()))
+        else:
+            yield from blocks(child)

@@ -40,6 +40,9 @@ PLATEAU = [  # which no small rate leaves, so that it gets smaller with every va
 TECHNIQUES = {  # a recipe, and what is more than it has
     "plateau": ("mlp", PLATEAU),
     "ema": ("cnn", ["--averaging.kind", "ema"]),
+    "activation_checkpointing": ("transformer", ["--activation_checkpointing.every", "1"]),
+    "compile": ("mlp", ["--compile.mode", "default"]),
+    "compile for all shapes": ("attention_rnn", ["--compile.mode", "default", "--data.word_dropout", "0.1"]),
     "swa": ("cnn", ["--averaging.kind", "swa", "--averaging.start", "0.5"]),
 }
 TWICE = ["--trainer.val_check_interval", "2"]  # an epoch

@@ -2,7 +2,10 @@
 
 import ctypes
 import os
+import resource
 import sys
+
+import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 _NEVER = 2**31 - 1  # bytes; the largest that mallopt takes
@@ -35,3 +38,10 @@ def forget_shapes() -> None:
     """
     for name in _CACHES:
         os.environ.setdefault(name, str(_FEW))
+
+
+def held(device: torch.device) -> tuple[int, int]:
+    """The most bytes that the process, and its tensors on the GPU if there is one, ever held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    in_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, in_gpu

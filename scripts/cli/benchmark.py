@@ -1,15 +1,10 @@
 """What the Trainer, with full logging and checkpointing, costs over a plain loop of the same network."""
 
 import copy
-import resource
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,22 +12,22 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import nn
 
 from callbacks.processes import greatest
 from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
 from datamodules.base import DataModule
 from lightning_modules.gan import GAN
+from scripts.cli.allocator import held
 from scripts.cli.build import Built, build, build_trainer, quiet, settle
 from scripts.cli.errors import one_line_errors
 from scripts.cli.launch import agree, wait_for_others
 from scripts.cli.options import Parser, parse, resolved
+from scripts.cli.plain_step import learner
 from scripts.cli.recipes import Request
 from scripts.cli.runs import write_json
 from scripts.cli.techniques import techniques
 
-Precision = Callable[[], AbstractContextManager[Any]]
 ROUNDS = 3
 STEPS = 200  # training steps in a round, in whole epochs or a part of one
 
@@ -198,10 +193,7 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most
         batch = data.transfer_batch_to_device(batch, device, 0)
         return data.on_after_batch_transfer(batch, 0)
 
-    def precision() -> AbstractContextManager[Any]:
-        return torch.autocast(device.type, torch.bfloat16) if "bf16" in str(trainer.precision) else nullcontext()
-
-    learn = adversaries(model, precision) if isinstance(model, GAN) else learner(model, precision, trainer)
+    learn, precision = learner(model, trainer), trainer.precision_plugin.forward_context
     began = time.perf_counter()
     for _ in range(epochs):
         model.train()
@@ -217,55 +209,6 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - began
-
-
-def learner(model: Any, precision: Precision, trainer: Trainer) -> Callable[[Any], None]:
-    """A training step of a model with one loss."""
-    optimizer = model.optimizer(model.parameters())
-
-    def closure(batch: Any) -> torch.Tensor:
-        optimizer.zero_grad()
-        with precision():
-            loss = model.step(batch).loss
-        loss.backward()
-        if trainer.gradient_clip_val:
-            nn.utils.clip_grad_norm_(model.parameters(), trainer.gradient_clip_val)
-        return loss
-
-    return lambda batch: optimizer.step(partial(closure, batch))
-
-
-def adversaries(model: GAN, precision: Precision) -> Callable[[Any], None]:
-    """A step of the discriminator and one of the generator."""
-    assert model.optimizer is not None
-    of_generator = model.optimizer(model.generator.parameters())
-    of_discriminator = model.optimizer(model.discriminator.parameters())
-
-    def learn(batch: Any) -> None:
-        images, _ = batch
-        with precision():
-            drawn = model(model.noise(len(images)))
-            loss = model.discriminator_loss(images, drawn)
-        of_discriminator.zero_grad()
-        loss.backward()
-        of_discriminator.step()
-        model.discriminator.requires_grad_(False)
-        with precision():
-            loss = model.generator_loss(drawn)
-        of_generator.zero_grad()
-        loss.backward()
-        of_generator.step()
-        model.average()
-        model.discriminator.requires_grad_(True)
-
-    return learn
-
-
-def held(device: torch.device) -> tuple[int, int]:
-    """The most bytes that the process, and its tensors on the GPU if there is one, ever held."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    in_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, in_gpu
 
 
 def peak_memory(device: torch.device) -> str:

@@ -29,7 +29,7 @@ from lightning_modules.batch_norm import SyncBatchNorms
 from scripts.cli.allocator import forget_shapes, keep_memory
 from scripts.cli.errors import UsageError
 from scripts.cli.launch import environment_plugins, pick_strategy
-from scripts.cli.options import Parser, class_at, constructor_arguments, linked, save_every
+from scripts.cli.options import AUTO, Parser, class_at, constructor_arguments, linked, save_every
 from scripts.cli.pretrained import Start, own_run
 from scripts.cli.recipes import Config, Request
 from scripts.cli.sharding import FSDPStrategy
@@ -75,9 +75,11 @@ def build_data(data_class: str, arguments: Config) -> DataModule:
     Raises:
         ValueError: an option is out of its range.
     """
+    if arguments.get("batch_size") == AUTO:
+        raise ValueError(f"--data.batch_size {AUTO}: scripts/fit.py alone finds it; give a number")
     data = class_at(data_class)(**arguments)
     assert isinstance(data, DataModule)
-    if data.shapes_vary:
+    if not data.shapes_return:
         forget_shapes()
     return data
 
@@ -174,12 +176,7 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
         for name, technique in run.techniques.items():
             if technique.needs_whole_weights:
                 raise ValueError(f"--trainer.strategy fsdp and --{name} contradict each other; use ddp")
-    if options["log_every_n_steps"] is None:
-        steps, limit = len(run.data.train_dataloader()), options["limit_train_batches"]
-        if limit is not None:
-            steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
-        total = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
-        options["log_every_n_steps"] = max(1, min(50, total // 50))  # fifty points make a curve
+    options["log_every_n_steps"] = options["log_every_n_steps"] or steps_between_points(options, run.data)
     check_training(options, run.model)
     callbacks: list[Callback] = [
         *run.techniques.values(),
@@ -207,6 +204,15 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
     if options["sync_batchnorm"] and trainer.strategy.root_device.type == "cpu":
         trainer.strategy._layer_sync = SyncBatchNorms()  # type: ignore[attr-defined]
     return trainer
+
+
+def steps_between_points(options: Config, data: DataModule) -> int:
+    """So many that at least fifty points make a curve, where the run is long enough."""
+    steps, limit = len(data.train_dataloader()), options["limit_train_batches"]
+    if limit is not None:
+        steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
+    total = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
+    return max(1, min(50, total // 50))
 
 
 def check_training(options: dict[str, Any], model: LightningModule) -> None:

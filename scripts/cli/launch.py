@@ -17,8 +17,9 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from lightning_modules.layers import blocks
 from scripts.cli.errors import UsageError
-from scripts.cli.sharding import FSDPStrategy, blocks
+from scripts.cli.sharding import FSDPStrategy
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ from scripts.cli.recipes import Config, Line, Request
 from scripts.cli.techniques import TECHNIQUES, techniques
 from scripts.cli.trust import allowed_by_user, check_kinds, check_names, check_words, only_trusted, refusal
 
+AUTO = "auto"  # a batch size that has to be found
 Precision = Literal["auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64"]
 
 # What the command line settles itself: where the run's folder is, what it logs, how its data is sampled.
@@ -118,6 +119,15 @@ def constructor_arguments(kind: type) -> set[str]:
     return names - {"self"}
 
 
+def default_of(kind: type, name: str) -> Any:
+    """The default of a constructor's argument, the bases' where it is passed on."""
+    for base in kind.__mro__:
+        parameter = inspect.signature(base.__init__).parameters.get(name)  # type: ignore[misc]
+        if parameter is not None:
+            return parameter.default
+    raise LookupError(f"{kind.__name__} takes no {name}")
+
+
 def linked(model: type[LightningModule], data: type[LightningDataModule]) -> list[str]:
     """The arguments of the model that the data states: sizes, class names, scales."""
     provides: tuple[str, ...] = getattr(data, "provides", ())
@@ -153,7 +163,14 @@ def build_parser(request: Request) -> Parser:
     parser.add_class_arguments(model, "model", skip=set(linked(model, data)), instantiate=False)
     if "pretrained" not in constructor_arguments(model):
         parser.add_argument("--model.pretrained", type=str | None, default=None, help="an earlier run to start from")
-    parser.add_class_arguments(data, "data", instantiate=False)
+    parser.add_class_arguments(data, "data", skip={"batch_size"}, instantiate=False)
+    parser.add_argument(
+        "--data.batch_size",
+        type=int | Literal["auto"] | None,
+        default=default_of(data, "batch_size"),
+        help="examples in a training step, of all processes together; null for the whole training split; auto for the "
+        "largest power of two that fits into memory and leaves an epoch ten steps",
+    )
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SETTLED, instantiate=False)
     parser.add_argument(
         "--trainer.precision", type=Precision, default="auto", help="auto: bf16 where the hardware has it"

@@ -1,6 +1,6 @@
 """Several processes that each keep a part of the weights, the gradients and the optimizer's state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,14 +15,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
-
-def blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The blocks of a Transformer: members of its outermost lists, each of which normalises its features."""
-    for child in module.children():
-        if isinstance(child, nn.ModuleList):
-            yield from (block for block in child if any(isinstance(part, nn.LayerNorm) for part in block.modules()))
-        else:
-            yield from blocks(child)
+from lightning_modules.layers import blocks
 
 
 def shared_out(model: nn.Module, device: torch.device) -> None:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from callbacks.activation_checkpointing import ActivationCheckpointing
 from callbacks.averaging import Averaging
+from callbacks.compile import Compile
 from callbacks.early_stopping import Patience
 from callbacks.finetuning import Finetuning
 from callbacks.lora import LoRA
@@ -13,6 +15,8 @@ TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare
     "lora": LoRA,
     "finetuning": Finetuning,  # of what is trained at all
     "averaging": Averaging,
+    "activation_checkpointing": ActivationCheckpointing,
+    "compile": Compile,  # with all that the others have changed
 }
 
 

@@ -16,11 +16,12 @@ from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
 from datamodules.errors import DataError
 from lightning_modules.tasks.task import Task
+from scripts.cli.batch_size import LEAST, settle_batch_size
 from scripts.cli.build import Built, build, build_trainer, quiet, settle
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.failures import one_cause
 from scripts.cli.launch import agree, job, started_again, wait_for_others
-from scripts.cli.options import parse, resolved
+from scripts.cli.options import AUTO, parse, resolved
 from scripts.cli.recipes import Config, Request
 from scripts.cli.resume import differences, refuse_changes
 from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, release, write_json, write_whole
@@ -53,11 +54,17 @@ def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
         if config.print_config:
             print(dump(content), end="")
             return None
+        wanted = config.data.batch_size
+        if wanted == AUTO:
+            config.data.batch_size = LEAST
         if request.resume:
             before = yaml.safe_load((request.resume / "config.yaml").read_text(encoding="utf-8"))
             refuse_changes(differences(before, content), config.inexact)
         run = build(request, parser, config)
         trainer = build_trainer(config, parser.instantiate(config), run)
+        if wanted == AUTO:
+            settle_batch_size(config, trainer, run)
+            content = resolved(request, config)
         run.data.check_processes(trainer.world_size)
         folder, checkpoint = agree(trainer, lambda: place(request, config, content))
         if checkpoint is not None:

@@ -3,11 +3,12 @@
 import pytest
 from torch import nn
 
+from lightning_modules.layers import blocks
 from scripts.cli.build import build
 from scripts.cli.launch import pick_strategy
 from scripts.cli.options import parse
 from scripts.cli.recipes import resolve
-from scripts.cli.sharding import FSDPStrategy, blocks
+from scripts.cli.sharding import FSDPStrategy
 from scripts.fit import main as fit
 
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu"]

@@ -1,0 +1,67 @@
+"""Computes parts of a large model twice, so that less of it has to be remembered."""
+
+from functools import partial
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from callbacks.technique import Technique
+from datamodules.base import DataModule
+from lightning_modules.layers import blocks
+
+
+class ActivationCheckpointing(Technique):
+    """Remembers of a Transformer's blocks what goes in, and computes the rest again when gradients need it.
+
+    Chen et al. 2016, https://arxiv.org/abs/1604.06174. The gradients are the same, to the bit: dropout is drawn again
+    from the same state. A step takes up to a third longer. Convolutional networks are left alone: their batch norms
+    would count every batch twice.
+
+    Args:
+        every: checkpoint every so manieth block, from the first; 1 for all; by default none.
+
+    Raises:
+        ValueError: the number is out of its range.
+    """
+
+    def __init__(self, every: int | None = None) -> None:
+        if every is not None and every < 1:
+            raise ValueError(f"--activation_checkpointing.every: expected at least 1, got {every}")
+        self.every = every
+
+    @property
+    def wanted(self) -> bool:
+        """With a number."""
+        return self.every is not None
+
+    def prepare(self, model: LightningModule, data: DataModule) -> None:
+        """Refuse a model without blocks.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if not any(blocks(model)):
+            raise ValueError(
+                f"--activation_checkpointing.every {self.every}: computes the blocks of Transformers and BERTs twice, "
+                f"of which {type(model).__name__} has none; leave it out"
+            )
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let blocks forget, for as long as the model is trained."""
+        if stage == "fit":
+            for block in list(blocks(pl_module))[:: self.every]:
+                block.forward = partial(_forgetting, block, block.forward)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the blocks as they were."""
+        if stage == "fit":
+            for block in blocks(pl_module):
+                vars(block).pop("forward", None)
+
+
+def _forgetting(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
+    if not block.training:
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)

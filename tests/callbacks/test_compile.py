@@ -1,0 +1,76 @@
+"""A compiled model learns the same, and its checkpoints know nothing of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from callbacks.checkpoint_file import read_checkpoint
+from callbacks.compile import Compile
+from datamodules.graphs import GraphClasses
+from datamodules.nodes import Nodes
+from datamodules.tabular import Tabular
+from datamodules.text import TextClassification
+from scripts.cli import testing
+from scripts.fit import main as fit
+from tests.stopping import FURTHER, SHORT, train
+
+# torch looks at what it traces, and warns of that itself (2.14).
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+COMPILED = ["--compile.mode", "default"]
+
+
+@pytest.fixture
+def fresh() -> None:
+    """As if nothing had been compiled yet."""
+    torch.compiler.reset()
+    counters.clear()
+
+
+def run(folder: Path, name: str, *words: str) -> Path:
+    assert train(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)]) == 0
+    return folder / name / "version_0"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["mlp", "cnn", "gan", "gat", "attention_rnn"])
+def test_a_compiled_model_learns_the_same(name: str, fresh: None, tmp_path: Path) -> None:
+    words = ["--model.optimizer.class_path", "torch.optim.SGD", "--model.optimizer.init_args.lr", "0.01"]
+    words += [] if name == "gan" else ["--model.dropout", "0"]  # which is drawn otherwise
+    plain, compiled = run(tmp_path / "plain", name, *words), run(tmp_path / "compiled", name, *words, *COMPILED)
+    assert counters["stats"]["calls_captured"] > 0
+    expected, found = (read_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"] for path in (plain, compiled))
+    assert found.keys() == expected.keys()
+    for weight, value in expected.items():
+        torch.testing.assert_close(found[weight], value, rtol=1e-3, atol=1e-4)
+
+
+def test_the_test_is_that_of_the_checkpoint_as_it_is(fresh: None, tmp_path: Path) -> None:
+    path = run(tmp_path, "mlp", *COMPILED)
+    assert counters["stats"]["calls_captured"] > 0
+    captured = counters["stats"]["calls_captured"]
+    tested = testing.test([str(path)], None, None, ["--trainer.limit_test_batches", "2"], False)
+    assert tested == json.loads((path / "results.json").read_text())["test"]
+    assert counters["stats"]["calls_captured"] == captured
+
+
+@pytest.mark.parametrize(
+    ("data", "varies"), [(Tabular, False), (TextClassification, True), (GraphClasses, True), (Nodes, False)]
+)
+def test_shapes_that_vary_are_compiled_at_once(data: type[Any], varies: bool) -> None:
+    technique = Compile("default")
+    technique.prepare(None, data)  # type: ignore[arg-type]
+    assert technique.dynamic is varies
+
+
+def test_no_compiler_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(SystemExit) as stop:
+        fit(["--model", "mlp", *COMPILED, "--logs", str(tmp_path / "logs")])
+    assert stop.value.code == 2
+    expected = "error: --compile.mode default: needs a C++ compiler, and no-such-compiler is not found"
+    assert capsys.readouterr().err.splitlines() == [expected]
+    assert not (tmp_path / "logs").exists()
