@@ -6,6 +6,7 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
@@ -106,12 +107,14 @@ def _read(path: Path, where: str, architecture: str) -> dict[str, Tensor]:
     if not path.exists():
         return _downloaded(path.name, where, architecture)
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the bytes lead it into
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{where}: not a file of weights ({reason})") from None
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{where}: expected a state_dict, names with tensors, as torch.save writes it")
+        raise ValueError(f"{where}: expected a state_dict, names with tensors, as torch.save or safetensors writes it")
     return content
 
 

@@ -1,9 +1,12 @@
 """Weights to start from that an earlier run of this project has learned, rather than somebody else."""
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
@@ -16,19 +19,34 @@ Config = dict[str, Any]
 
 
 def own_run(pretrained: str | None) -> str | None:
-    """The full path of what `--model.pretrained` names, if that is a run's folder or one of our checkpoints."""
+    """The full path of what `--model.pretrained` names, if that is a run's folder, or a file of ours."""
     path = Path(pretrained).expanduser() if pretrained else None
     if path is None or not path.exists():
         return None
-    ours = path.suffix == ".ckpt" if path.is_file() else (path / "checkpoints").is_dir() or any(path.glob("*.ckpt"))
+    if path.is_file():
+        ours = path.suffix == ".ckpt" or "recipe" in exported_metadata(path)
+    else:
+        ours = (path / "checkpoints").is_dir() or any(path.glob("*.ckpt"))
     return str(path.resolve()) if ours else None
 
 
+def exported_metadata(path: Path) -> dict[str, str]:
+    """What a file of safetensors says of itself; nothing if it is another kind of file, or a damaged one."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except safetensors.SafetensorError:
+        return {}
+
+
 class Start:
-    """A checkpoint whose weights another model starts from: all whose names and shapes fit, whatever model it was.
+    """An earlier run whose weights another model starts from: all whose names and shapes fit, whatever model it was.
 
     Args:
-        pretrained: a run's folder, of which it is the best one, or the checkpoint itself.
+        pretrained: a run's folder, of which it is the best checkpoint, or the checkpoint itself, or a file of
+            safetensors that scripts/export.py wrote.
 
     Raises:
         UsageError: there is none, or it is damaged.
@@ -36,16 +54,46 @@ class Start:
 
     def __init__(self, pretrained: str) -> None:
         self.where = pretrained
-        path = find_checkpoint(Path(pretrained), "--model.pretrained")
+        self.weights: dict[str, Tensor]
+        self.recipe: str
+        self.learned: Config  # by its data
+        self.architecture: Config | None  # of the encoder, where it has one that transformers builds
+        if Path(pretrained).suffix == ".safetensors":
+            self._read_export(Path(pretrained))
+        else:
+            self._read_checkpoint(find_checkpoint(Path(pretrained), "--model.pretrained"))
+
+    def _read_export(self, path: Path) -> None:
+        said = exported_metadata(path)
+        self.recipe, self.learned = said["recipe"], json.loads(said["learned"])
+        self.architecture = json.loads(said["settings"]).get("architecture")
+        self.weights = safetensors.torch.load_file(path)
+
+    def _read_checkpoint(self, path: Path) -> None:
         try:
-            self.checkpoint = read_checkpoint(path)
+            checkpoint = read_checkpoint(path)
         except CheckpointError as error:
             raise UsageError(f"--model.pretrained {path}: {error}{other_checkpoint(path)}") from None
+        config = checkpoint["config"]
+        self.recipe = config["about"]["name"]
+        self.learned = checkpoint.get(config["data"]["class_path"].rpartition(".")[2], {})
+        self.architecture = checkpoint.get("rebuild", {}).get("architecture")
+        self.weights = checkpoint["state_dict"]
+        if "lora" in config:
+            self._merge(config["lora"])
 
-    @property
-    def architecture(self) -> Config | None:
-        """Of the encoder, where it has one that transformers builds."""
-        return self.checkpoint.get("rebuild", {}).get("architecture")
+    def _merge(self, lora: Config) -> None:
+        """Make what adapters had learned a part of the weights."""
+        from callbacks.lora import LoRA, merge  # these take seconds to import, and few runs need them
+        from lightning_modules.encoders import bert
+
+        encoder = bert(None, num_tokens=1, max_length=1, architecture=self.architecture)
+        LoRA(**lora).adapt(encoder)
+        own = [name for name in self.weights if name.startswith("encoder.")]
+        encoder.load_state_dict({name.removeprefix("encoder."): self.weights[name] for name in own})
+        merge(encoder)
+        rest = {name: weight for name, weight in self.weights.items() if name not in own}
+        self.weights = rest | {f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}
 
     def arguments(self, accepted: Collection[str]) -> Config:
         """What the constructor of a model that starts from it is given, of the arguments that it accepts."""
@@ -54,26 +102,7 @@ class Start:
 
     def hand_on(self, data: DataModule) -> None:
         """Let data that are texts be cut into the tokens whose embeddings were learned."""
-        name = self.checkpoint["config"]["data"]["class_path"].rpartition(".")[2]
-        learned: Config = self.checkpoint.get(name, {})
-        data.take_tokenizers({key: value for key, value in learned.items() if "tokenizer" in key})
-
-    def weights(self) -> dict[str, Tensor]:
-        """The checkpoint's weights; what adapters had learned is a part of them."""
-        weights: dict[str, Tensor] = self.checkpoint["state_dict"]
-        lora = self.checkpoint["config"].get("lora")
-        if lora is None:
-            return weights
-        from callbacks.lora import LoRA, merge  # these take seconds to import, and few runs need them
-        from lightning_modules.encoders import bert
-
-        encoder = bert(None, num_tokens=1, max_length=1, architecture=self.architecture)
-        LoRA(**lora).adapt(encoder)
-        own = [name for name in weights if name.startswith("encoder.")]
-        encoder.load_state_dict({name.removeprefix("encoder."): weights[name] for name in own})
-        merge(encoder)
-        rest = {name: weight for name, weight in weights.items() if name not in own}
-        return rest | {f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}
+        data.take_tokenizers({name: value for name, value in self.learned.items() if "tokenizer" in name})
 
     def give(self, model: LightningModule) -> str:
         """Give a model the weights that fit; what remains is fresh.
@@ -89,15 +118,14 @@ class Start:
                 f"--model.pretrained {self.where}: expected a model with one loss, which {type(model).__name__} has "
                 f"not; --resume goes on with a run of its own"
             )
-        own, weights = model.state_dict(), self.weights()
+        own, weights = model.state_dict(), self.weights
         fits = {name for name, value in own.items() if name in weights and weights[name].shape == value.shape}
         sizes = {name: weight.numel() for name, weight in model.named_parameters()}
         taken = sum(size for name, size in sizes.items() if name in fits)
         if not taken:
-            of = self.checkpoint["config"]["about"]["name"]
             raise UsageError(
-                f"--model.pretrained {self.where}: no weight of this {of} fits {type(model).__name__} in name and "
-                f"shape; give a run of the same model with the same sizes"
+                f"--model.pretrained {self.where}: no weight of this {self.recipe} fits {type(model).__name__} in name "
+                f"and shape; give a run of the same model with the same sizes"
             )
         model.load_state_dict(own | {name: weights[name] for name in fits})
         fresh = list(dict.fromkeys(name.rpartition(".")[0] for name in sizes if name not in fits))

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torchvision.models import resnet18
 
 from callbacks.checkpoint_file import read_checkpoint
 from scripts.cli.pretrained import Start, own_run
 from scripts.cli.recipes import resolve
 from scripts.cli.training import fit
+from scripts.export import main as export
 from scripts.fit import main
 from tests.stopping import SHORT, train
 
@@ -113,6 +116,37 @@ def test_translations_are_cut_into_the_same_tokens(tmp_path: Path) -> None:
     for name in ("source_tokenizer", "target_tokenizer"):
         one, two = (read_checkpoint(f / "checkpoints" / "last.ckpt")["Translation"][name] for f in (first, second))
         assert one == two
+
+
+@pytest.mark.parametrize(
+    ("name", "further"), [("cnn", []), ("resnet", []), ("bert_classifier", ["--lora.rank", "2"]), ("attention_rnn", [])]
+)
+def test_an_exported_file_is_as_good_as_the_run(name: str, further: list[str], tmp_path: Path) -> None:
+    small = ["--data.batch_size", "8"]
+    first = run(name, tmp_path, *small, *further)
+    file = tmp_path / "exported.safetensors"
+    export(["--checkpoint", str(first), "--format", "safetensors", "--output", str(file)])
+    of_run, of_file = (run(name, tmp_path, *small, "--model.pretrained", str(start)) for start in (first, file))
+    expected, found = weights(of_run), weights(of_file)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, msg=lambda text, key=key: f"{key}: {text}")  # type: ignore[misc]
+    if name in ("attention_rnn", "bert_classifier"):
+        one, two = (read_checkpoint(f / "checkpoints" / "last.ckpt") for f in (of_run, of_file))
+        assert one["TextClassification"]["tokenizer_json"] == two["TextClassification"]["tokenizer_json"]
+
+
+def test_weights_of_torchvision_may_be_in_safetensors(tmp_path: Path, refused: Any) -> None:
+    torch.manual_seed(1)
+    network = resnet18(num_classes=10)
+    file = tmp_path / "weights.safetensors"
+    save_file(network.state_dict(), file)
+    words = ["--data.batch_size", "8", "--model.stride", "32", "--model.pretrained", str(file)]
+    found = weights(run("resnet", tmp_path, *words))["network.layer4.1.conv2.weight"]
+    torch.testing.assert_close(found, network.layer4[1].conv2.weight.data)
+    file.write_bytes(b"no weights")
+    line = refused("--model", "resnet", "--model.pretrained", str(file), "--logs", str(tmp_path))
+    assert line.startswith(f"error: --model.pretrained {file}: not a file of weights (")
 
 
 def test_is_tested_without_the_run_it_came_from(tmp_path: Path, monkeypatch: Any) -> None:
