@@ -13,8 +13,11 @@ from torchmetrics.classification import (
     BinaryAUROC,
     BinaryAveragePrecision,
     MulticlassAccuracy,
+    MulticlassAveragePrecision,
     MulticlassF1Score,
 )
+from torchmetrics.functional.classification import multilabel_average_precision
+from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.tasks import pictures
 from lightning_modules.tasks.losses import class_losses
@@ -37,6 +40,21 @@ class _OfPositives(BinaryAveragePrecision):
         super().update(_probability(preds), target)
 
 
+class _OfClasses(MulticlassAveragePrecision):
+    """Mean over the classes that occur of the average precision of each against all others, from (B, C) logits."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        super().update(preds.float().softmax(-1), target)
+
+    def compute(self) -> Tensor:  # type: ignore[override]
+        preds, target = dim_zero_cat(self.preds), dim_zero_cat(self.target)
+        found = F.one_hot(target, self.num_classes)
+        occurs = found.any(0)  # of a class without examples there is none, of which torchmetrics would warn
+        if occurs.sum() == 1:
+            return preds.new_ones(())
+        return multilabel_average_precision(preds[:, occurs], found[:, occurs], int(occurs.sum()))
+
+
 class _Auroc(BinaryAUROC):
     """Area under the ROC curve of the last of two classes, from (B, 2) logits."""
 
@@ -51,7 +69,8 @@ class Classifier(Task):
     in which all examples weigh the same: so runs can be compared.
 
     Metrics: accuracy; f1, the mean of the classes' F1; balanced_accuracy, the mean of their recalls; with two
-    classes also average_precision and auroc of the last one. The baseline always gives the classes their shares of
+    classes also average_precision and auroc of the last one, with more average_precision in the test alone, the mean
+    over the classes. The baseline always gives the classes their shares of
     the training split.
 
     Args:
@@ -182,8 +201,11 @@ class Classifier(Task):
         return (shares / shares.sum()).log().expand(len(target), -1)
 
     def on_test_epoch_start(self) -> None:
-        """Count, besides, which class was taken for which."""
+        """Judge the ranking of many classes, too, which takes too long for a validation; count the confusions."""
         super().on_test_epoch_start()
+        if self.num_classes > 2:
+            for metrics in (self.test_metrics, *self.baseline_metrics.values()):
+                metrics.add_metrics({"average_precision": _OfClasses(self.num_classes).to(self.device)})
         self.confusion = torch.zeros(self.num_classes, self.num_classes, dtype=torch.long, device=self.device)
 
     def test_judged(self, step: Step) -> None:

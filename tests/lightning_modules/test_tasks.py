@@ -48,6 +48,22 @@ def test_classification_metrics_equal_scikit_learns(classes):
         assert result["test/auroc"] == pytest.approx(sk.roc_auc_score(y, probability[:, 1]))
         assert result["baseline/average_precision"] == pytest.approx(float(y.float().mean()))
         assert result["baseline/auroc"] == pytest.approx(0.5)
+    else:
+        each = [sk.average_precision_score(y == number, probability[:, number]) for number in range(classes)]
+        assert result["test/average_precision"] == pytest.approx(np.mean(each))
+        assert result["baseline/average_precision"] == pytest.approx(1 / 3)  # the classes' shares, whatever they are
+
+
+def test_a_class_without_test_examples_has_no_average_precision():
+    torch.manual_seed(2)
+    x, y = torch.randn(20, 4), torch.randint(0, 2, (20,)) * 2
+    model = MLP(4, 3)
+    result = judged(model, x, y)
+    with torch.no_grad():
+        probability = model.eval()(x).softmax(-1).numpy()
+    each = [sk.average_precision_score(y == number, probability[:, number]) for number in (0, 2)]
+    assert result["test/average_precision"] == pytest.approx(np.mean(each))
+    assert judged(model, x, torch.zeros(20, dtype=torch.long))["test/average_precision"] == 1
 
 
 def test_batches_of_small_scores_are_ranked_among_the_others():
