@@ -11,6 +11,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import MixedPrecision
 
 from callbacks.checkpoint_file import AtomicCheckpointIO
 from callbacks.checkpoints import Checkpoints
@@ -63,6 +64,7 @@ def quiet() -> None:
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 says it to torch 2.14 and later
         "`torch.jit.script.*` is deprecated",  # torch_geometric 2.8, the same
         r"It is recommended to use `self.log\(.*sync_dist=True\)`",  # what is logged has been brought together
+        r"Detected call of `lr_scheduler.step\(\)` before",  # in fp16 a first step that overflows is left out
         "The `srun` command is available",  # scripts/submit.py is the way there
         "Sparse CSR tensor support is in beta state",  # its results are tested against the dense formula
     ):
@@ -154,12 +156,19 @@ def pick_precision(wanted: str, accelerator: str) -> str:
         return wanted
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "32"
-    if accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
+    if on_cpu(accelerator):
         cpu = torch.backends.cpu.get_cpu_capability()
         flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
         if cpu.startswith("AVX512") and ("amx_bf16" in flags or "avx512_bf16" in flags):
             return "bf16-mixed"
     return "32"
+
+
+def on_cpu(accelerator: str) -> bool:
+    """Whether a run with this `--trainer.accelerator` computes on the CPU."""
+    return accelerator == "cpu" or (
+        accelerator == "auto" and not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    )
 
 
 def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
@@ -171,6 +180,11 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
     options: dict[str, Any] = dict(ready.trainer)
     options["precision"] = pick_precision(options["precision"], str(options["accelerator"]))
     options["strategy"] = pick_strategy(options, run.model, 60 * config.timeout)
+    plugins: list[Any] = [AtomicCheckpointIO(), *environment_plugins()]
+    if options["precision"] == "16-mixed" and on_cpu(str(options["accelerator"])):
+        # Lightning would take bf16 instead. It is not fast there, but what a GPU is to do can be tried.
+        plugins.append(MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu")))
+        options["precision"] = None
     if isinstance(options["strategy"], FSDPStrategy):
         options["inference_mode"] = False  # weights gathered in it could not be trained on
         for name, technique in run.techniques.items():
@@ -196,7 +210,7 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
             enable_checkpointing=False,
             logger=False,
             callbacks=callbacks,
-            plugins=[AtomicCheckpointIO(), *environment_plugins()],
+            plugins=plugins,
             use_distributed_sampler=False,
         )
     except Exception as error:  # Lightning raises its own kinds for a device that is not there, a bad share, ...

@@ -18,8 +18,6 @@ from scripts.cli import testing
 from scripts.fit import main as fit
 from tests.stopping import FURTHER, SHORT, train
 
-# torch looks at what it traces, and warns of that itself (2.14).
-pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 COMPILED = ["--compile.mode", "default"]
 
 
