@@ -43,7 +43,10 @@ TECHNIQUES = {  # a recipe, and what is more than it has
     "activation_checkpointing": ("transformer", ["--activation_checkpointing.every", "1"]),
     "lora": ("bert_classifier", ["--data.batch_size", "8", "--lora.rank", "2", "--lora.dropout", "0.1"]),
     "fp16": ("cnn", ["--trainer.precision", "16-mixed", "--trainer.gradient_clip_val", "1"]),
-    "swa of what thaws": ("cnn", ["--finetuning.freeze_epochs", "1", "--averaging.kind", "swa", "--averaging.start", "0"]),
+    "swa of what thaws": (
+        "cnn",
+        ["--finetuning.freeze_epochs", "1", "--averaging.kind", "swa", "--averaging.start", "0"],
+    ),
     "compile": ("mlp", ["--compile.mode", "default"]),
     "compile for all shapes": ("attention_rnn", ["--compile.mode", "default", "--data.word_dropout", "0.1"]),
     "swa": ("cnn", ["--averaging.kind", "swa", "--averaging.start", "0.5"]),
