@@ -69,7 +69,7 @@ def schedule_of(request: Request) -> Schedule:
     if not math.isfinite(total):
         raise UsageError("--trainer.max_time does not say how many steps the run has; give --trainer.max_epochs, too")
     per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    rates = rates_of(trainer)
+    rates = alike(rates_of(trainer), int(total))
     plateau = any(isinstance(config.scheduler, Plateau) for config in trainer.lr_scheduler_configs)
     return Schedule(int(total), per_epoch, rates, note_of(run.model) if plateau else "")
 
@@ -84,16 +84,24 @@ def note_of(model: LightningModule) -> str:
 
 
 def rates_of(trainer: Trainer) -> dict[str, Callable[[int], float]]:
-    """Each group's rate as a function of the step; one name where there is one group."""
+    """Each group's rate as a function of the step."""
     schedules = {id(config.scheduler.optimizer): config.scheduler for config in trainer.lr_scheduler_configs}
     groups = [(optimizer, place) for optimizer in trainer.optimizers for place in range(len(optimizer.param_groups))]
     found: dict[str, Callable[[int], float]] = {}
     for number, (optimizer, place) in enumerate(groups, start=1):
         group = optimizer.param_groups[place]
-        name = "lr" if len(groups) == 1 else f"lr {number} {group.get('name', '')}".strip()
+        name = f"lr {number} {group.get('name', '')}".strip()
         schedule = schedules.get(id(optimizer))
         found[name] = partial(_scheduled, schedule, place) if schedule else partial(_constant, group["lr"])
     return found
+
+
+def alike(rates: dict[str, Callable[[int], float]], total: int) -> dict[str, Callable[[int], float]]:
+    """Groups with the same rate at every step as one, under all their names; "lr" if it is one for all."""
+    names: dict[tuple[float, ...], list[str]] = {}
+    for name, rate in rates.items():
+        names.setdefault(tuple(map(rate, spread(total, POINTS))), []).append(name)
+    return {"lr" if len(names) == 1 else ", ".join(same): rates[same[0]] for same in names.values()}
 
 
 def _scheduled(schedule: object, place: int, step: int) -> float:
@@ -114,8 +122,11 @@ def spread(total: int, most: int) -> list[int]:
 def table(schedule: Schedule) -> str:
     """Some steps, counted from 1, with their epochs and rates."""
     lines = [f"{'step':>9}  {'epoch':>6}" + "".join(f"  {name:>10}" for name in schedule.rates)]
+    widths = [max(len(name), 10) for name in schedule.rates]
     for step in spread(schedule.total, LINES):
-        rates = "".join(f"  {rate(step):>10.4g}" for rate in schedule.rates.values())
+        rates = "".join(
+            f"  {rate(step):>{width}.4g}" for rate, width in zip(schedule.rates.values(), widths, strict=True)
+        )
         lines.append(f"{step + 1:>9}  {step // schedule.per_epoch + 1:>6}{rates}")
     return "\n".join(lines)
 

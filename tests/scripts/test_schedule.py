@@ -12,24 +12,34 @@ from tests.stopping import FURTHER, SHORT, train
 
 
 @pytest.mark.parametrize(
-    ("name", "further", "total"),
+    ("name", "further", "total", "shown"),
     [
-        ("mlp", ["--model.schedule", "cosine", "--model.warmup", "0.3"], 8),
-        ("mlp", ["--model.schedule", "step", "--trainer.max_steps", "5"], 5),
-        ("mlp", ["--model.schedule", "one_cycle", "--trainer.accumulate_grad_batches", "3"], 4),
-        ("mlp", ["--model.schedule", "constant"], 8),
-        ("gan", ["--model.schedule", "linear"], 8),
+        ("mlp", ["--model.schedule", "cosine", "--model.warmup", "0.3"], 8, ["lr"]),
+        ("mlp", ["--model.schedule", "step", "--trainer.max_steps", "5"], 5, ["lr"]),
+        ("mlp", ["--model.schedule", "one_cycle", "--trainer.accumulate_grad_batches", "3"], 4, ["lr"]),
+        ("mlp", ["--model.schedule", "constant"], 8, ["lr"]),
+        ("gan", ["--model.schedule", "linear"], 8, ["lr"]),
+        (
+            "cnn",
+            ["--finetuning.backbone_rate", "0.1"],
+            8,
+            ["lr 1 weights, lr 2 biases and norms", "lr 3 backbone weights, lr 4 backbone biases and norms"],
+        ),
     ],
 )
-def test_shows_the_rates_that_the_run_logs(name: str, further: list[str], total: int, tmp_path: Path) -> None:
+def test_shows_the_rates_that_the_run_logs(
+    name: str, further: list[str], total: int, shown: list[str], tmp_path: Path
+) -> None:
     words = ["--model", name, *SHORT, *FURTHER.get(name, []), *further]
     schedule = schedule_of(resolve(words))
     assert schedule.total == total
     assert train([*words, "--logs", str(tmp_path)]) == 0
     with (tmp_path / name / "version_0" / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["train/loss"]]
-    logged = [[float(value) for key, value in row.items() if key.startswith("lr-")] for row in rows]
-    assert logged == [[rate(step) for rate in schedule.rates.values()] for step in range(total)]
+    columns = [key for key in rows[0] if key.startswith("lr-")]
+    logged = dict.fromkeys(tuple(float(row[key]) for row in rows) for key in columns)  # groups with the same as one
+    assert list(logged) == [tuple(rate(step) for step in range(total)) for rate in schedule.rates.values()]
+    assert list(schedule.rates) == shown
 
 
 def test_draws_a_picture_and_a_table_and_leaves_no_run(
