@@ -37,8 +37,8 @@ def test_shows_the_rates_that_the_run_logs(
     with (tmp_path / name / "version_0" / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["train/loss"]]
     columns = [key for key in rows[0] if key.startswith("lr-")]
-    logged = dict.fromkeys(tuple(float(row[key]) for row in rows) for key in columns)  # groups with the same as one
-    assert list(logged) == [tuple(rate(step) for step in range(total)) for rate in schedule.rates.values()]
+    logged = {tuple(float(row[key]) for row in rows) for key in columns}  # groups with the same as one
+    assert logged == {tuple(rate(step) for step in range(total)) for rate in schedule.rates.values()}
     assert list(schedule.rates) == shown
 
 
