@@ -8,17 +8,21 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+import tokenizers
 import torch
 from filelock import FileLock
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from callbacks.whole_file import whole_file
+from datamodules import tokens
 from datamodules.base import DATA_FOLDER
 from datamodules.tokens import Ragged
 
+MANY_BYTES = 10**7  # of texts: to learn a vocabulary from more takes long
 MOST_BYTES = 20 * 10**9  # of all files together; those in use may be more
 _IN_USE: dict[Path, int] = {}  # files held open under a shared lock, which ends with this process
 
@@ -52,7 +56,7 @@ def cache_folder() -> Path:
     return folder if os.access(above, os.W_OK) else Path(tempfile.gettempdir()) / f"tokens-{os.getuid()}"
 
 
-def written_once(write: Callable[[IO[bytes]], None], key: Sequence[str], suffix: str) -> Path:
+def written_once(write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: str) -> Path:
     """A file that the first of several processes writes; it is kept while this process lives.
 
     Args:
@@ -111,3 +115,24 @@ def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagg
         file.write(array.array("i", [len(lengths)]).tobytes())
 
     return StoredRagged(written_once(write, key, ".int32"))
+
+
+def learned_once(learn: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str], *settings: Any) -> str:
+    """The JSON of a tokenizer; from many texts the first of several processes learns it, and later runs read it.
+
+    Args:
+        learn: makes a tokenizer of texts.
+        texts: that may be gone through several times.
+        settings: what it depends on besides.
+    """
+    size, digest = 0, hashlib.sha256()
+    for text in texts:
+        letters = text.encode("utf-8", "surrogatepass")
+        digest.update(len(letters).to_bytes(8, "little") + letters)
+        size += len(letters)
+    if size < MANY_BYTES:
+        return learn(texts).to_str()
+    code = hashlib.sha256(Path(tokens.__file__).read_bytes())
+    key = [digest.hexdigest(), code.hexdigest(), tokenizers.__version__, *map(str, settings)]
+    path = written_once(lambda file: file.write(learn(texts).to_str().encode()), key, ".json")
+    return path.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """Data whose examples are texts, cut into tokens."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 from tokenizers import Tokenizer
@@ -8,6 +9,7 @@ from tokenizers import Tokenizer
 from datamodules.base import DataModule
 from datamodules.encoding import known_encoding
 from datamodules.errors import check_chance
+from datamodules.token_cache import learned_once
 from datamodules.tokens import from_text, new_tokenizer, padding_of, pretrained_tokenizer
 from datamodules.word_dropout import WordDropout
 
@@ -80,11 +82,12 @@ class TokenizedData(DataModule):
         self.taken = learned.get("tokenizer_json", "")
 
     def learn_tokenizer(self, texts: Iterable[str]) -> None:
-        """Learn the tokenizer from texts of the training split, which may be gone through twice, or load a model's."""
+        """Load a model's tokenizer, or learn one from texts of the training split, gone through several times."""
         if self.taken:
             self.tokenizer_json = self.taken
         elif self.tokenizer in self.learnable:
-            self.tokenizer_json = new_tokenizer(self.tokenizer, texts, self.vocab_size).to_str()
+            learn = partial(new_tokenizer, self.tokenizer, vocab_size=self.vocab_size)
+            self.tokenizer_json = learned_once(learn, texts, self.tokenizer, self.vocab_size)
         else:
             self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
         self._built = None

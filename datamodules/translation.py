@@ -1,7 +1,8 @@
 """Pairs of sentences in two languages, as token numbers."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -19,8 +20,8 @@ from datamodules.examples import Source
 from datamodules.phrases import phrases
 from datamodules.sampling import Splits, chosen
 from datamodules.stored_rows import StoredRows, read_rows
-from datamodules.text_files import LONGEST_FIELD, Row, lines_of
-from datamodules.token_cache import stored
+from datamodules.text_files import LONGEST_FIELD, Repeatable, Row, lines_of
+from datamodules.token_cache import learned_once, stored
 from datamodules.tokens import BEGIN, PAD, Ragged, Text, encodings, new_translator_tokenizer, number_of
 from datamodules.tokens import from_text as tokenizer_from
 from datamodules.word_dropout import WordDropout
@@ -377,11 +378,15 @@ class Translation(DataModule):
         if self.taken is not None:
             self.source_tokenizer, self.target_tokenizer = self.taken
         elif self.shared_vocabulary:
-            self.source_tokenizer = new_translator_tokenizer(chain(side(0), side(1)), self.vocab_size).to_str()
+            self.source_tokenizer = self._learned(lambda: chain(side(0), side(1)))
             self.target_tokenizer = self.source_tokenizer
         else:
-            self.source_tokenizer = new_translator_tokenizer(side(0), self.vocab_size).to_str()
-            self.target_tokenizer = new_translator_tokenizer(side(1), self.vocab_size).to_str()
+            self.source_tokenizer = self._learned(lambda: side(0))
+            self.target_tokenizer = self._learned(lambda: side(1))
+
+    def _learned(self, texts: Callable[[], Iterator[str]]) -> str:
+        learn = partial(new_translator_tokenizer, vocab_size=self.vocab_size)
+        return learned_once(learn, Repeatable(texts), "translator", self.vocab_size)
 
     def _encoded(self, texts: Iterable[str], rows: Any, tokenizer_json: str, begin: bool = False) -> Ragged:
         """Token numbers of the texts that rows have; they are in a file if the rows are."""

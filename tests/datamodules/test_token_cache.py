@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from datamodules import token_cache
-from datamodules.token_cache import stored
+from datamodules.token_cache import learned_once, stored
+from datamodules.tokens import new_tokenizer
 from scripts.cli.recipes import ROOT
 
 USES = """
@@ -73,3 +74,47 @@ def test_what_another_process_uses_stays(folder, tmp_path):
     age(used, 60)
     write("fifth")
     assert not used.exists()
+
+
+@pytest.fixture
+def learnings(monkeypatch):
+    """How often a vocabulary was learned; from 100 letters on, once is enough."""
+    monkeypatch.setattr(token_cache, "MANY_BYTES", 100)
+    found = []
+
+    def learn(texts):
+        found.append(list(texts))
+        return new_tokenizer("words", texts, 50)
+
+    return learn, found
+
+
+def test_a_vocabulary_is_learned_from_many_texts_once(learnings, folder):
+    learn, found = learnings
+    texts = ["the same words and the same words"] * 5
+    first, again = (learned_once(learn, texts, 50) for _ in range(2))
+    assert first == again == new_tokenizer("words", texts, 50).to_str()
+    assert found == [texts]
+    learned_once(learn, [*texts[:-1], "the same words and others"], 50)
+    learned_once(learn, texts, 60)
+    learned_once(learn, ["".join(texts)], 50)  # the same letters, cut otherwise
+    assert len(found) == 4
+    assert len([*folder.glob("*.json")]) == 4
+
+
+def test_a_vocabulary_is_learned_from_few_texts_without_a_file(learnings, folder):
+    learn, found = learnings
+    assert learned_once(learn, ["few words"] * 3) == learned_once(learn, ["few words"] * 3)
+    assert len(found) == 2
+    assert not folder.exists()
+
+
+def test_other_code_learns_anew(learnings, monkeypatch, tmp_path):
+    learn, found = learnings
+    texts = ["the same words and the same words"] * 5
+    learned_once(learn, texts)
+    changed = tmp_path / "tokens.py"
+    changed.write_text("another way to cut words")
+    monkeypatch.setattr(token_cache.tokens, "__file__", str(changed))
+    learned_once(learn, texts)
+    assert len(found) == 2
