@@ -155,8 +155,9 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
             }[name]
             fit.main(["--model", name, *own, "--data.batch_size", "16", "--trainer.max_epochs", "1"])
     if script == "fit.py" and ({"--model", "--config"} & set(words)) and "--help" not in words:
-        words += ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3", "--data.batch_size"]
-        words += ["null" if "gcn" in words or "linear_regression" in words else "16"]
+        words += ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
+        if "auto" not in words:
+            words += ["--data.batch_size", "null" if "gcn" in words or "linear_regression" in words else "16"]
         words += ["--trainer.limit_val_batches", "2", "--trainer.limit_test_batches", "2"]
         words += ["--model.judge_steps", "3"] if "gan" in words else []
     if script == "benchmark.py":
