@@ -13,7 +13,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
-from callbacks.whole_file import whole_file
+from datamodules.whole_file import whole_file
 
 FORMAT = 1  # of what a checkpoint holds; raised when older versions of this project could no longer read it
 SEAL = b"sha256:"

@@ -9,8 +9,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from callbacks.technique import Technique
-from callbacks.whole_file import whole_file
 from datamodules.base import DataModule
+from datamodules.whole_file import whole_file
 
 ENCODER = "encoder"  # where the BERT models have theirs
 Config = Any  # LoraConfig: peft takes a second to import, and only a run that adapts needs it

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from callbacks.whole_file import whole_file
+from datamodules.whole_file import whole_file
 
 
 class MetricsFile(Logger):

@@ -17,10 +17,10 @@ from filelock import FileLock
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from callbacks.whole_file import whole_file
 from datamodules import tokens
 from datamodules.base import DATA_FOLDER
 from datamodules.tokens import Ragged
+from datamodules.whole_file import whole_file
 
 MANY_BYTES = 10**7  # of texts: to learn a vocabulary from more takes long
 MOST_BYTES = 20 * 10**9  # of all files together; those in use may be more

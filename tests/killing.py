@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import callbacks.checkpoints
-import callbacks.whole_file
+import datamodules.whole_file
 from tests.stopping import compare, train
 
 WORDS = [
@@ -67,7 +66,7 @@ def dies_in_save(moment: str, count: int) -> Callable[[], None]:
 
             files.Hashed.write = dying(files.Hashed.write)
         elif moment == "naming":
-            callbacks.whole_file.os.fsync = dying(os.fsync)
+            datamodules.whole_file.os.fsync = dying(os.fsync)
         else:
             os.link = dying(os.link)
 

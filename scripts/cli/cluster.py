@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from callbacks.whole_file import whole_file
+from datamodules.whole_file import whole_file
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.recipes import ROOT, Config, Line
 

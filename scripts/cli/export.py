@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from callbacks.lora import merged
-from callbacks.whole_file import whole_file
+from datamodules.whole_file import whole_file
 from lightning_modules.seq2seq import Seq2Seq
 from scripts.cli.errors import UsageError, did_you_mean, one_line_errors
 from scripts.cli.options import class_at, linked

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
-from callbacks.whole_file import whole_file
+from datamodules.whole_file import whole_file
 from scripts.cli.build import Built, build, build_trainer, quiet
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.launch import wait_for_others

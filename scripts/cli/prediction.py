@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import distributed
 
-from callbacks.whole_file import whole_file
 from datamodules.base import DataModule
+from datamodules.whole_file import whole_file
 from scripts.cli.ensemble import load_all
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.launch import agree, wait_for_others

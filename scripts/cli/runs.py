@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
-from callbacks.whole_file import whole_file
+from datamodules.whole_file import whole_file
 from scripts.cli.errors import UsageError
 from scripts.cli.recipes import ROOT
 

@@ -7,7 +7,7 @@ What it knows is a file in the sweep's folder, to which lines are only added: a 
 import math
 import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from scripts.cli.options import class_at, parse
 from scripts.cli.recipes import Line, Request, read_yaml, resolve
 from scripts.cli.runs import LOGS, claim, lock, release, write_whole
 from scripts.cli.search_space import Dimension, around, read_space, without_given
+from scripts.cli.sweep_plan import Plan
 from scripts.cli.sweep_report import CAUSE, draw, ended, ranked, table, write_table
 from scripts.cli.training import dump, shown
 from scripts.cli.trial import TrialRun, minded
@@ -28,43 +29,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 WARM_UP = 2  # validations before a trial may be stopped
-
-
-@dataclass
-class Plan:
-    """What a sweep is to do; `sweep.yaml` in its folder.
-
-    Args:
-        name: of the model.
-        words: of each trial's command line, those that differ from trial to trial left out.
-        place: the folder that the words' paths are relative to.
-        trials: how many.
-        unpruned: how many run to their end before any is stopped early.
-        space: the values of each option, as a recipe has them.
-        monitor: the metric.
-        mode: whether a `min` or a `max` of it is best.
-        seed: of what is suggested.
-    """
-
-    name: str
-    words: list[str]
-    place: str
-    trials: int
-    unpruned: int
-    space: dict[str, Any]
-    monitor: str
-    mode: str
-    seed: int
-
-    @property
-    def dimensions(self) -> list[Dimension]:
-        """The search space."""
-        return read_space(self.space, "sweep.yaml")
-
-    def command(self, trial: "FrozenTrial") -> str:
-        """The command line that repeats a trial."""
-        tried = [word for each in self.dimensions for word in each.words(trial.params[each.option])]
-        return shlex.join(["python", "scripts/fit.py", *self.words, *tried])
 
 
 def sweep(words: list[str], trials: int, space: str | None, unpruned: int, debug: bool) -> None:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from callbacks.whole_file import whole_file
+from datamodules.whole_file import whole_file
 from scripts.cli.runs import write_whole
+from scripts.cli.sweep_plan import Plan
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
-
-    from scripts.cli.sweep import Plan
 
 SHOWN = 10  # trials in the table
 INTERRUPTED = "interrupted"  # noted of a failed trial that is to be tried again
@@ -43,7 +42,7 @@ def ranked(study: "Study") -> list["FrozenTrial"]:
     return sorted(ended(study), key=key)
 
 
-def rows(study: "Study", plan: "Plan") -> list[dict[str, Any]]:
+def rows(study: "Study", plan: Plan) -> list[dict[str, Any]]:
     """What came of each trial."""
     return [
         {
@@ -60,7 +59,7 @@ def rows(study: "Study", plan: "Plan") -> list[dict[str, Any]]:
     ]
 
 
-def write_table(study: "Study", plan: "Plan", folder: Path) -> None:
+def write_table(study: "Study", plan: Plan, folder: Path) -> None:
     """Write trials.csv, the best trial first."""
     found = rows(study, plan)
     if found:
@@ -71,7 +70,7 @@ def write_table(study: "Study", plan: "Plan", folder: Path) -> None:
         write_whole(folder / "trials.csv", text.getvalue())
 
 
-def table(study: "Study", plan: "Plan") -> str:
+def table(study: "Study", plan: Plan) -> str:
     """The best trials, a line each."""
     found = rows(study, plan)
     lines = [list(found[0]), *([_short(value) for value in row.values()] for row in found[:SHOWN])]
@@ -84,7 +83,7 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def picture(study: "Study", plan: "Plan") -> Figure:
+def picture(study: "Study", plan: Plan) -> Figure:
     """How the best value came about, and the value over each option."""
     trials = [trial for trial in ranked(study) if trial.state.name == "COMPLETE"]
     in_order = sorted(trials, key=lambda trial: trial.number)
@@ -113,7 +112,7 @@ def picture(study: "Study", plan: "Plan") -> Figure:
     return figure
 
 
-def draw(study: "Study", plan: "Plan", folder: Path) -> None:
+def draw(study: "Study", plan: Plan, folder: Path) -> None:
     """Draw trials.png."""
     with whole_file(folder / "trials.png") as file:
         picture(study, plan).savefig(file, format="png", dpi=120)
