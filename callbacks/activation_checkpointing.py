@@ -16,11 +16,11 @@ class ActivationCheckpointing(Technique):
     """Remembers of a Transformer's blocks what goes in, and computes the rest again when gradients need it.
 
     Chen et al. 2016, https://arxiv.org/abs/1604.06174. The gradients are the same, to the bit: dropout is drawn again
-    from the same state. A step takes up to a third longer. Convolutional networks are left alone: their batch norms
+    from the same state. A step takes about a third longer. Convolutional networks are left alone: their batch norms
     would count every batch twice.
 
     Args:
-        every: checkpoint every so manieth block, from the first; 1 for all; by default none.
+        every: 1 for all blocks, 2 for every second one, and so on, from the first; by default none.
 
     Raises:
         ValueError: the number is out of its range.

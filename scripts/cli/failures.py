@@ -64,7 +64,7 @@ def in_one_line(error: Exception, trainer: Trainer, config: Any) -> str | None:
         return " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError):
         size = config.data.batch_size
-        smaller = f"; try --data.batch_size {max(1, size // 2)}" if size else ""
+        smaller = f"; try --data.batch_size {max(1, size // 2)}, or auto" if size else ""
         return f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}"
     for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
         if "DataLoader worker" in str(cause):

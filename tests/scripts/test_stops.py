@@ -254,7 +254,7 @@ def test_a_killed_loader_is_told(start: Any) -> None:
 def test_out_of_memory_says_which_batch_size_to_try(start: Any) -> None:
     run = start(*MLP, "--trainer.callbacks", "tests.misbehaving.RunsOut")
     assert run.status(60) == 1
-    assert run.said == ["error: out of memory on cpu with --data.batch_size 32; try --data.batch_size 16"]
+    assert run.said == ["error: out of memory on cpu with --data.batch_size 32; try --data.batch_size 16, or auto"]
 
 
 @pytest.fixture
