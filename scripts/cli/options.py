@@ -77,6 +77,7 @@ class Parser(ArgumentParser):
 
 def _readable(kind: str) -> str:
     kind = re.sub(r"<class '(?:builtins\.)?([^']+)'>", r"\1", kind.strip())
+    kind = re.sub(r"typing\.Literal\[([^,]*)\]", r"\1", kind)
     kind = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", kind)
     return {"NoneType": "null", "dot import path string": "the name of a class"}.get(kind, kind.replace("'", ""))
 

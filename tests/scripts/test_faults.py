@@ -44,7 +44,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Any:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--data.batch_size", "nan"], "--data.batch_size: expected int or null, got nan"),
+        (["--data.batch_size", "nan"], "--data.batch_size: expected int or auto or null, got nan"),
         (["--trainer.max_epochs", "nan"], "--trainer.max_epochs: expected int or null, got nan"),
         (["--trainer.val_check_interval", "0"], "--trainer.val_check_interval: expected a positive number, got 0"),
         (["--trainer.val_check_interval", "-0.5"], "--trainer.val_check_interval: expected a positive number"),

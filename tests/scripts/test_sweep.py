@@ -249,7 +249,7 @@ def test_a_real_sweep(tmp_path):
         ({"data.batch_size": {"choice": [32, "32"]}}, "choice: expected two or more different values"),
         ({"model.droppout": {"uniform": [0, 0.5]}}, "--model.droppout: no such option; did you mean --model.dropout?"),
         ({"model.num_layers": {"uniform": [1, 4]}}, "--model.num_layers: expected int, got 1.0"),
-        ({"data.batch_size": {"choice": [32, "many"]}}, "--data.batch_size: expected int or null, got many"),
+        ({"data.batch_size": {"choice": [32, "many"]}}, "--data.batch_size: expected int or auto or null, got many"),
     ],
 )  # fmt: skip
 def test_a_malformed_space_is_refused_in_one_line(space, expected, tmp_path, capsys):
