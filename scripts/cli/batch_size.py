@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 
@@ -35,20 +36,27 @@ class Found(NamedTuple):
     reason: str
 
 
-def settle_batch_size(config: Namespace, trainer: Trainer, run: Built) -> None:
+def settle_batch_size(config: Namespace, trainer: Trainer, run: Built, earlier: Path | None) -> None:
     """Give a run, which has been built for another, the batch size that the first process finds, and say which it is.
 
     Args:
         config: the parsed options; changed, so that the run is repeated with the same.
         trainer: of the run.
         run: its data and its fresh model.
+        earlier: the folder of this run, if it goes on.
     """
-    found = agree(trainer, lambda: largest(run, trainer))
+    found = agree(trainer, lambda: begun_with(earlier) if earlier else largest(run, trainer))
     config.data.batch_size = run.data.batch_size = found.batch_size
     if config.trainer.log_every_n_steps is None:
         trainer.log_every_n_steps = steps_between_points(config.trainer, run.data)  # type: ignore[attr-defined]
     if trainer.is_global_zero:
-        print(f"batch size {found.batch_size}: {found.reason}; scripts/find_rate.py finds a rate that goes with it")
+        print(f"batch size {found.batch_size}: {found.reason}")
+
+
+def begun_with(folder: Path) -> Found:
+    """The batch size with which a run was begun."""
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    return Found(config["data"]["init_args"]["batch_size"], "this run was begun with it")
 
 
 def largest(run: Built, trainer: Trainer) -> Found:
@@ -78,7 +86,8 @@ def largest(run: Built, trainer: Trainer) -> Found:
         torch.cuda.empty_cache()
     few = f"leave an epoch fewer than {STEPS} steps"
     reason = few if 2 * size > most else f"take more than {SHARE:.0%} of the memory of {device}"
-    return Found(size * processes, f"twice as many would {reason}")
+    advice = "scripts/find_rate.py finds a rate that goes with it"
+    return Found(size * processes, f"twice as many would {reason}; {advice}")
 
 
 def step_of(run: Built, trainer: Trainer) -> Callable[[int], None]:

@@ -63,7 +63,7 @@ def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
         run = build(request, parser, config)
         trainer = build_trainer(config, parser.instantiate(config), run)
         if wanted == AUTO:
-            settle_batch_size(config, trainer, run)
+            settle_batch_size(config, trainer, run, begun_before(request, config))
             content = resolved(request, config)
         run.data.check_processes(trainer.world_size)
         folder, checkpoint = agree(trainer, lambda: place(request, config, content))
@@ -96,16 +96,24 @@ def place(request: Request, config: Any, content: Config) -> Found:
         if found.checkpoint is None:
             raise UsageError(f"--resume {request.resume}: no valid checkpoint in it, so there is nothing to go on with")
         return found
-    logs = Path(config.logs).expanduser().absolute() if config.logs else LOGS
-    this = job()
-    if this is not None and started_again():
-        earlier = folder_of_job(logs, request.name, this)
-        if earlier is not None:
-            return go_on(earlier, this)
-    folder = claim(logs, request.name)
-    lock(folder, this)
+    earlier = begun_before(request, config)
+    if earlier is not None:
+        return go_on(earlier, job())
+    folder = claim(logs_of(config), request.name)
+    lock(folder, job())
     write_whole(folder / "config.yaml", dump(content))
     return Found(folder, None)
+
+
+def begun_before(request: Request, config: Any) -> Path | None:
+    """The folder of the run that this job has begun before SLURM or torchrun started it again."""
+    this = job()
+    return folder_of_job(logs_of(config), request.name, this) if this is not None and started_again() else None
+
+
+def logs_of(config: Any) -> Path:
+    """Where runs go."""
+    return Path(config.logs).expanduser().absolute() if config.logs else LOGS
 
 
 def changed(path: Path, trainer: Trainer, run: Built) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from scripts.cli import batch_size
+from scripts.cli import batch_size, training
 from scripts.cli.batch_size import SHARE, largest, peak_of
 from scripts.cli.build import build, build_trainer
 from scripts.cli.options import parse
@@ -98,6 +99,20 @@ def test_a_run_with_it_is_a_run_with_that_number(tmp_path: Path) -> None:
     assert yaml.safe_load((found / "config.yaml").read_text())["data"]["init_args"]["batch_size"] == 32
     assert train([*words, "--data.batch_size", "32", "--logs", str(tmp_path / "given")]) == 0
     assert compare(found, tmp_path / "given" / "mlp" / "version_0") == []
+
+
+def test_a_job_that_is_started_again_goes_on_with_what_it_began_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ["--model", "mlp", *SHORT, *AUTO, "--logs", str(tmp_path)]
+    monkeypatch.setattr(training, "job", lambda: "slurm 7")
+    assert train(words, stop=3) == 128 + signal.SIGTERM
+    monkeypatch.setattr(training, "started_again", lambda: True)
+    monkeypatch.setattr(batch_size, "largest", lambda run, trainer: pytest.fail("it was found before"))
+    assert train(words) == 0
+    assert [path.name for path in (tmp_path / "mlp").iterdir()] == ["version_0"]
+    results = json.loads((tmp_path / "mlp" / "version_0" / "results.json").read_text())
+    assert results["test"]
 
 
 @pytest.mark.parametrize(
