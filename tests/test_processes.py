@@ -32,6 +32,7 @@ CASES = {
     "bert_ner": ("bert_ner", ["--data.batch_size", "9", "--model.dropout", "0"]),
     "bert_qa": ("bert_qa", ["--data.batch_size", "5"]),
     "shared batch statistics": ("cnn", [*TABLE, "--trainer.sync_batchnorm", "true"]),
+    "a batch size that is found": ("mlp", ["--data.batch_size", "auto", "--model.dropout", "0"]),
     "clipped gradients": ("mlp", [*TABLE, "--trainer.gradient_clip_val", "0.01"]),
 }
 LARGE = {
