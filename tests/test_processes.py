@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from callbacks.checkpoint_file import read_checkpoint
 from scripts.cli.recipes import ROOT
+from tests.stopping import train
 
 pytestmark = pytest.mark.long
 
@@ -35,13 +37,16 @@ CASES = {
     "a batch size that is found": ("mlp", ["--data.batch_size", "auto", "--model.dropout", "0"]),
     "clipped gradients": ("mlp", [*TABLE, "--trainer.gradient_clip_val", "0.01"]),
 }
-LARGE = {
-    "transformer": ["--data.batch_size", "7", "--model.dropout", "0"],
-    "torch_transformer": ["--data.batch_size", "7", "--model.dropout", "0"],
-    "bert_classifier": ["--data.batch_size", "9", "--model.dropout", "0"],
-    "bert_ner": ["--data.batch_size", "9", "--model.dropout", "0"],
-    "bert_qa": ["--data.batch_size", "5"],
+# Clipped, and with a state of the optimizer's own, whose parts have to be put together.
+MOMENTUM = ["--model.optimizer.momentum", "0.9", "--trainer.gradient_clip_val", "0.5"]
+SHARED_OUT = {
+    "fsdp transformer": ("transformer", ["--data.batch_size", "7", "--model.dropout", "0", *MOMENTUM]),
+    "fsdp torch_transformer": ("torch_transformer", ["--data.batch_size", "7", "--model.dropout", "0", *MOMENTUM]),
+    "fsdp bert_classifier": ("bert_classifier", ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM]),
+    "fsdp bert_ner": ("bert_ner", ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM]),
+    "fsdp bert_qa": ("bert_qa", ["--data.batch_size", "5", *MOMENTUM]),
 }
+FSDP = ["--trainer.strategy", "fsdp", "--trainer.devices", "2"]
 SHORT = [
     *("--trainer.max_steps", "6", "--trainer.accelerator", "cpu", "--trainer.precision", "32"),
     *(
@@ -65,13 +70,58 @@ def run(script: str, *words: str) -> None:
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 
+def on_two_processes(script: str, *words: str) -> None:
+    """Run a script of tests/ with torchrun."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command += [str(ROOT / "tests" / script), *words]
+    ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=900, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the runs on two processes, all one after the other in the same two, which are slow to start.
+
+    Of several processes that test, the first makes them.
+    """
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    folder = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    with FileLock(folder / "runs.lock"):
+        if not (folder / "runs").exists():
+            make_runs(request, folder / "runs")
+    return folder / "runs"
+
+
+def make_runs(request: pytest.FixtureRequest, folder: Path) -> None:
+    """Train what is wanted on two processes."""
+    folder.mkdir()
+    wanted = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    cases = {params["case"] for params in wanted if params.get("case") in CASES | SHARED_OUT}
+    lines = [
+        [*words_of(case), *(FSDP if case in SHARED_OUT else []), "--logs", str(folder / "two" / case)]
+        for case in sorted(cases)
+    ]
+    file = folder / "lines.json"
+    file.write_text(json.dumps(lines))
+    on_two_processes("command_lines.py", str(file))
+
+
+def words_of(case: str) -> list[str]:
+    name, words = (CASES | SHARED_OUT)[case]
+    return ["--model", name, *SHORT, *words]
+
+
+def one_and_two(case: str, runs: Path) -> tuple[Path, Path]:
+    """The folders of a case's run on one process, which is this one, and on two."""
+    assert train([*words_of(case), "--logs", str(runs / "one" / case)]) == 0
+    name = words_of(case)[1]
+    return runs / "one" / case / name / "version_0", runs / "two" / case / name / "version_0"
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_train_and_test_as_one(case: str, tmp_path: Path) -> None:
-    name, words = CASES[case]
-    for devices in ("1", "2"):
-        logs = str(tmp_path / devices)
-        run("fit.py", "--model", name, *SHORT, *words, "--trainer.devices", devices, "--logs", logs)
-    one, two = (tmp_path / devices / name / "version_0" for devices in ("1", "2"))
+def test_two_processes_train_and_test_as_one(case: str, runs: Path) -> None:
+    one, two = one_and_two(case, runs)
     weights = [read_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"] for folder in (one, two)]
     for key, weight in weights[0].items():
         torch.testing.assert_close(
@@ -83,13 +133,8 @@ def test_two_processes_train_and_test_as_one(case: str, tmp_path: Path) -> None:
     assert scores[0].get("per_class") == scores[1].get("per_class")
 
 
-def compare_with_fsdp(name: str, devices: list[str], other: list[str], folder: Path) -> Path:
-    """Train with weights that are shared out, and otherwise; the same has to come of it. Gives the former's run."""
-    # Clipped, and with a state of the optimizer's own, whose parts have to be put together.
-    words = [*SHORT, *LARGE[name], "--model.optimizer.momentum", "0.9", "--trainer.gradient_clip_val", "0.5"]
-    for logs, further in (("one", other), ("fsdp", [*devices, "--trainer.strategy", "fsdp"])):
-        run("fit.py", "--model", name, *words, *further, "--logs", str(folder / logs))
-    one, fsdp = (folder / logs / name / "version_0" for logs in ("one", "fsdp"))
+def compare_with_shared_out(one: Path, fsdp: Path) -> None:
+    """The same has to come of weights that are shared out as of others."""
     saved = [read_checkpoint(path / "checkpoints" / "last.ckpt") for path in (one, fsdp)]
     (expected,), (found,) = (checkpoint["optimizer_states"] for checkpoint in saved)
     assert found["param_groups"] == expected["param_groups"]
@@ -99,29 +144,23 @@ def compare_with_fsdp(name: str, devices: list[str], other: list[str], folder: P
     torch.testing.assert_close(saved[1]["state_dict"], dict(saved[0]["state_dict"]), rtol=1e-4, atol=1e-5)
     scores = [json.loads((path / "results.json").read_text())["test"] for path in (one, fsdp)]
     assert scores[0] == pytest.approx(scores[1], rel=1e-3, abs=1e-4)
-    return fsdp
 
 
-@pytest.mark.parametrize("name", LARGE)
-def test_two_processes_that_share_out_the_weights_train_as_one(name: str, tmp_path: Path) -> None:
-    trained = compare_with_fsdp(name, ["--trainer.devices", "2"], ["--trainer.devices", "1"], tmp_path)
-    if name == "transformer":  # what is saved needs neither the strategy nor two processes
-        run("test.py", "--checkpoint", str(trained), "--trainer.devices", "1", "--trainer.limit_test_batches", "1")
+@pytest.mark.parametrize("case", SHARED_OUT)
+def test_two_processes_that_share_out_the_weights_train_as_one(case: str, runs: Path) -> None:
+    one, fsdp = one_and_two(case, runs)
+    compare_with_shared_out(one, fsdp)
+    if "transformer" in case:  # what is saved needs neither the strategy nor two processes
+        run("test.py", "--checkpoint", str(fsdp), "--trainer.devices", "1", "--trainer.limit_test_batches", "1")
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 def test_two_gpus_that_share_out_the_weights_train_as_with_ddp(tmp_path: Path) -> None:
-    two = ["--trainer.accelerator", "gpu", "--trainer.devices", "2"]
-    compare_with_fsdp("transformer", two, two, tmp_path)
-
-
-def on_two_processes(script: str, *words: str) -> None:
-    """Run a script of tests/ with torchrun."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command += [str(ROOT / "tests" / script), *words]
-    ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    words = [*words_of("fsdp transformer"), "--trainer.accelerator", "gpu", "--trainer.devices", "2"]
+    for strategy in ("ddp", "fsdp"):
+        run("fit.py", *words, "--trainer.strategy", strategy, "--logs", str(tmp_path / strategy))
+    ddp, fsdp = (tmp_path / strategy / "transformer" / "version_0" for strategy in ("ddp", "fsdp"))
+    compare_with_shared_out(ddp, fsdp)
 
 
 def test_each_of_two_processes_keeps_half_of_every_weight() -> None:
@@ -135,23 +174,22 @@ def test_a_resnet_whose_batch_norms_share_their_statistics_trains_on_two_process
     assert max(differences.values()) < 1e-9  # in 64 bits; in 32, so deep a network makes 1 % of it in two steps
 
 
-@pytest.mark.parametrize("rows", [5, 65])
-def test_two_processes_predict_in_the_order_of_the_input(rows: int, tmp_path: Path) -> None:
+def test_two_processes_predict_in_the_order_of_the_input(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
-    run(
-        "fit.py", "--model", "attention_rnn", "--trainer.max_steps", "2", "--logs", str(logs), "--data.batch_size", "32"
-    )
-    file = tmp_path / "texts.txt"
-    file.write_text("\n".join(f"it is number {number} and {'good ' * (number % 7)}" for number in range(rows)))
-    found = []
-    for devices in ("1", "2"):
-        output = tmp_path / f"{devices}.csv"
-        checkpoint = str(logs / "attention_rnn" / "version_0")
-        words = ["--checkpoint", checkpoint, "--input", str(file), "--output", str(output)]
-        run("predict.py", *words, "--trainer.devices", devices)
-        with output.open() as rows_of:
-            found.append(list(csv.DictReader(rows_of)))
-    assert [row["input"] for row in found[1]] == [row["input"] for row in found[0]]
-    assert [row["prediction"] for row in found[1]] == [row["prediction"] for row in found[0]]
-    for one, two in zip(*found, strict=True):
-        assert float(two["p_positive"]) == pytest.approx(float(one["p_positive"]), abs=1e-5)
+    words = ["--trainer.max_steps", "2", "--data.batch_size", "32", "--trainer.accelerator", "cpu"]
+    assert train(["--model", "attention_rnn", *words, "--logs", str(logs)]) == 0
+    checkpoint = str(logs / "attention_rnn" / "version_0")
+    for rows in (5, 65):  # fewer than a batch, and of the last batch but one
+        file = tmp_path / f"{rows}.txt"
+        file.write_text("\n".join(f"it is number {number} and {'good ' * (number % 7)}" for number in range(rows)))
+        found = []
+        for devices in ("1", "2"):
+            output = tmp_path / f"{rows} {devices}.csv"
+            words = ["--checkpoint", checkpoint, "--input", str(file), "--output", str(output)]
+            run("predict.py", *words, "--trainer.devices", devices)
+            with output.open() as rows_of:
+                found.append(list(csv.DictReader(rows_of)))
+        assert [row["input"] for row in found[1]] == [row["input"] for row in found[0]]
+        assert [row["prediction"] for row in found[1]] == [row["prediction"] for row in found[0]]
+        for one, two in zip(*found, strict=True):
+            assert float(two["p_positive"]) == pytest.approx(float(one["p_positive"]), abs=1e-5)
