@@ -133,7 +133,7 @@ def starting_point(model_class: str, arguments: Config) -> Start | None:
     if pretrained is not None and "pretrained" not in constructor_arguments(class_at(model_class)):
         raise UsageError(
             f"--model.pretrained {pretrained}: no run of this project; expected the folder of one, such as "
-            f"lightning_logs/cnn/version_0, or a checkpoint in it"
+            f"lightning_logs/cnn/version_0, a checkpoint in it, or safetensors that scripts/export.py made of it"
         )
     return None
 
