@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch._dynamo
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 from lightning_modules.gan import GAN
+
+MOST = 64  # variants of a step: another for each layer that thaws, for each size of a last batch
 
 
 class Compile(Technique):
@@ -35,6 +38,7 @@ class Compile(Technique):
         self.mode = mode
         self.dynamic = False
         self._compiled: list[tuple[nn.Module, str]] = []
+        self._before = False, False  # whether algorithms had to be deterministic, or to warn
 
     @property
     def wanted(self) -> bool:
@@ -60,6 +64,13 @@ class Compile(Technique):
         if stage != "fit":
             return
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # says that there is no GPU
+        torch._dynamo.config.recompile_limit = MOST  # by default 8, and beyond that nothing is compiled
+        self._before = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        if trainer.strategy.root_device.type == "cpu":  # threads would add an embedding's gradients in any order
+            torch.use_deterministic_algorithms(True, warn_only=True)
         self._compiled = [(pl_module, "step")]
         if isinstance(pl_module, GAN):
             self._compiled = [(pl_module.generator, "forward"), (pl_module.discriminator, "forward")]
@@ -68,6 +79,10 @@ class Compile(Technique):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave the model as it was."""
+        if not self._compiled:
+            return
         while self._compiled:
             module, name = self._compiled.pop()
             delattr(module, name)
+        enabled, warn_only = self._before
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
