@@ -64,7 +64,6 @@ def quiet() -> None:
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 says it to torch 2.14 and later
         "`torch.jit.script.*` is deprecated",  # torch_geometric 2.8, the same
         r"It is recommended to use `self.log\(.*sync_dist=True\)`",  # what is logged has been brought together
-        r"Detected call of `lr_scheduler.step\(\)` before",  # in fp16 a first step that overflows is left out
         "The `srun` command is available",  # scripts/submit.py is the way there
         "Sparse CSR tensor support is in beta state",  # its results are tested against the dense formula
     ):
@@ -181,6 +180,8 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
     options["precision"] = pick_precision(options["precision"], str(options["accelerator"]))
     options["strategy"] = pick_strategy(options, run.model, 60 * config.timeout)
     plugins: list[Any] = [AtomicCheckpointIO(), *environment_plugins()]
+    if options["precision"] == "16-mixed":  # where a first step that overflows is left out, and no other should be
+        warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler.step\(\)` before")
     if options["precision"] == "16-mixed" and on_cpu(str(options["accelerator"])):
         # Lightning would take bf16 instead. It is not fast there, but what a GPU is to do can be tried.
         plugins.append(MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu")))
