@@ -20,6 +20,7 @@ from datamodules.catalogue import EMBEDDED, PUBLISHED
 from datamodules.download import DataError, download, find_folder, unpack
 from datamodules.examples import Examples, Loader, Names, Source
 from datamodules.sampling import Batches, EvenClasses, Splits, check_shares, cut, fold_of, seed_globally
+from datamodules.workers import workers
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
 
@@ -322,6 +323,7 @@ class DataModule(LightningDataModule):
             batch_size=None,
             sampler=self._batches(examples, training, self.rank),
             num_workers=self.num_workers,
+            multiprocessing_context=workers(self.num_workers),
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

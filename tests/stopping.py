@@ -18,7 +18,7 @@ SHORT = [
     *("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "2"),
     *("--trainer.limit_test_batches", "2", "--trainer.check_val_every_n_epoch", "1", "--trainer.precision", "32"),
     *("--trainer.log_every_n_steps", "1", "--trainer.num_sanity_val_steps", "1", "--trainer.accelerator", "cpu"),
-    *("--trainer.enable_progress_bar", "false"),
+    *("--trainer.enable_progress_bar", "false", "--timeout", "5"),  # whose watchdog says where a run hangs
 ]
 FURTHER = {
     "gan": ["--model.judge_steps", "5", "--model.hidden_size", "8"],
