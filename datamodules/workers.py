@@ -22,7 +22,7 @@ class Fork(popen_fork.Popen):
         for _ in range(ATTEMPTS):
             reading, writing = os.pipe()
             process_obj.begun = writing
-            super()._launch(process_obj)
+            super()._launch(process_obj)  # type: ignore[misc]
             os.close(writing)  # so that a process which dies is no longer waited for
             begun = connection.wait([reading], PATIENCE)
             os.close(reading)
@@ -30,7 +30,7 @@ class Fork(popen_fork.Popen):
                 return
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-            self.finalizer()
+            self.close()
         raise RuntimeError(f"a process that loads data hung at its start, {ATTEMPTS} times in a row")
 
 
