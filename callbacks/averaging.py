@@ -6,8 +6,10 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, distributed
+from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from callbacks.processes import part, whole
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 from lightning_modules.gan import GAN
@@ -34,8 +36,6 @@ class Averaging(Technique):
     Raises:
         ValueError: a number is out of its range.
     """
-
-    needs_whole_weights = True
 
     def __init__(
         self, kind: Literal["ema", "swa"] | None = None, decay: float = 0.999, start: float | None = None
@@ -74,7 +74,8 @@ class Averaging(Technique):
             raise ValueError("--averaging.start has to know the run's length; give --trainer.max_epochs")
         self._begin = self.start * total
         self._step = trainer.global_step
-        self.mean = {name: value.to(pl_module.device) for name, value in self.mean.items()}
+        state = pl_module.state_dict() if self.mean else {}
+        self.mean = {name: part(value, state[name]) for name, value in self.mean.items()}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Train on with the newest weights."""
@@ -107,8 +108,8 @@ class Averaging(Technique):
         else:
             decay = min(self.decay, (1 + self.count) / (10 + self.count))
             share = 1 / (self.count + 1) if self.kind == "swa" else 1 - decay
-            newest = [values[name].to(mean.dtype) for name, mean in self.mean.items()]
-            torch._foreach_lerp_([*self.mean.values()], newest, share)
+            newest = [_here(values[name]).to(mean.dtype) for name, mean in self.mean.items()]
+            torch._foreach_lerp_([*map(_here, self.mean.values())], newest, share)
         self.count += 1
 
     def _give_mean(self, trainer: Trainer, model: LightningModule) -> None:
@@ -132,8 +133,9 @@ class Averaging(Technique):
         """Save both, whichever the model has."""
         if self.count:
             state = checkpoint["state_dict"]
-            checkpoint["newest_weights"] = self.newest or {name: state[name] for name in self.mean}
-            checkpoint["state_dict"] = state | self.mean
+            newest = whole(self.newest, trainer.global_rank)
+            checkpoint["newest_weights"] = newest or {name: state[name] for name in self.mean}
+            checkpoint["state_dict"] = state | whole(self.mean, trainer.global_rank)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Go on from both."""
@@ -153,6 +155,11 @@ class Averaging(Technique):
 
 def _precise(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)  # in 16 bits, an average would soon stand still
+
+
+def _here(value: Tensor) -> Tensor:
+    """What this process keeps of a tensor."""
+    return value.to_local() if isinstance(value, DTensor) else value
 
 
 def _learns(norm: _BatchNorm) -> bool:

@@ -1,11 +1,13 @@
-"""What several processes that train together agree on."""
+"""What several processes that train together agree on, and share out."""
 
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
-from torch import distributed
+from torch import Tensor, distributed
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils._pytree import tree_map_only
 
 _CPU_GROUP: list[Any] = []
 
@@ -47,3 +49,24 @@ def wrap_anew(trainer: Trainer) -> None:
     if isinstance(strategy, DDPStrategy):
         strategy.model = strategy.lightning_module
         strategy.configure_ddp()
+
+
+def whole(state: Any, rank: int) -> Any:
+    """A state with all of each tensor of which every process keeps a part; every process has to ask.
+
+    In the first process, that is: the others' memory is not for it, and they get None.
+    """
+
+    def gathered(part: DTensor) -> Tensor | None:
+        tensor = part.full_tensor()
+        return tensor.cpu() if rank == 0 else None
+
+    return tree_map_only(DTensor, gathered, state)
+
+
+def part(value: Tensor, weight: Tensor) -> Tensor:
+    """This process's part of a tensor that is kept for each number of a weight; all of it, if the weight is whole."""
+    value = value.to(weight.device)
+    if isinstance(value, DTensor) or not isinstance(weight, DTensor):
+        return value
+    return distribute_tensor(value, weight.device_mesh, weight.placements, src_data_rank=None)

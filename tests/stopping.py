@@ -40,6 +40,7 @@ PLATEAU = [  # which no small rate leaves, so that it gets smaller with every va
 TECHNIQUES = {  # a recipe, and what is more than it has
     "plateau": ("mlp", PLATEAU),
     "ema": ("cnn", ["--averaging.kind", "ema"]),
+    "ema of a Transformer": ("torch_transformer", ["--averaging.kind", "ema"]),
     "activation_checkpointing": ("transformer", ["--activation_checkpointing.every", "1"]),
     "lora": ("bert_classifier", ["--data.batch_size", "8", "--lora.rank", "2", "--lora.dropout", "0.1"]),
     "fp16": ("cnn", ["--trainer.precision", "16-mixed", "--trainer.gradient_clip_val", "1"]),

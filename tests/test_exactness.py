@@ -123,6 +123,6 @@ def test_goes_on_exactly_on_two_processes_with_training_data_changed_by_chance(
 
 @pytest.mark.long
 def test_goes_on_exactly_on_two_processes_that_share_out_the_weights(tmp_path: Path) -> None:
-    names = ["transformer", "bert_classifier"]
+    names = ["transformer", "bert_classifier", "ema of a Transformer"]
     fsdp = ["--trainer.strategy", "fsdp", "--trainer.devices", "2"]
     assert on_two_processes(tmp_path, *names, *fsdp) == {name: [] for name in names}

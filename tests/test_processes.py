@@ -45,6 +45,10 @@ SHARED_OUT = {
     "fsdp bert_classifier": ("bert_classifier", ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM]),
     "fsdp bert_ner": ("bert_ner", ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM]),
     "fsdp bert_qa": ("bert_qa", ["--data.batch_size", "5", *MOMENTUM]),
+    "fsdp bert_ner with an average": (
+        "bert_ner",
+        ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--averaging.kind", "ema"],
+    ),
 }
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.devices", "2"]
 SHORT = [
@@ -141,7 +145,9 @@ def compare_with_shared_out(one: Path, fsdp: Path) -> None:
     assert found["state"].keys() == expected["state"].keys()
     for number, state in expected["state"].items():
         torch.testing.assert_close(found["state"][number], state, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(saved[1]["state_dict"], dict(saved[0]["state_dict"]), rtol=1e-4, atol=1e-5)
+    for weights in ("state_dict", "newest_weights"):  # the latter where an average is kept
+        found, expected = (dict(checkpoint.get(weights, {})) for checkpoint in reversed(saved))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     scores = [json.loads((path / "results.json").read_text())["test"] for path in (one, fsdp)]
     assert scores[0] == pytest.approx(scores[1], rel=1e-3, abs=1e-4)
 

@@ -11,10 +11,9 @@ from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
-from torch.utils._pytree import tree_map_only
 
+from callbacks.processes import part, whole
 from lightning_modules.layers import blocks
 
 
@@ -79,18 +78,11 @@ class FSDPStrategy(DDPStrategy):
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """All weights, in the first process; every process has to ask."""
         assert self.lightning_module is not None
-        return self._whole(self.lightning_module.state_dict())
+        return whole(self.lightning_module.state_dict(), self.global_rank)
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The whole state, in the first process; every process has to ask."""
-        return self._whole(optimizer.state_dict())
-
-    def _whole(self, state: Any) -> Any:
-        def gathered(part: DTensor) -> Tensor | None:
-            tensor = part.full_tensor()
-            return tensor.cpu() if self.is_global_zero else None  # the others' memory is not for it
-
-        return tree_map_only(DTensor, gathered, state)
+        return whole(optimizer.state_dict(), self.global_rank)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         """Take this process's part, if the model is shared out by now."""
@@ -110,14 +102,11 @@ class FSDPStrategy(DDPStrategy):
 
     def teardown(self) -> None:
         """Leave the parts where they are; Lightning would have them moved to the CPU."""
-        for part in (self.cluster_environment, self.precision_plugin, self.accelerator):
-            assert part is not None
-            part.teardown()
+        for owned in (self.cluster_environment, self.precision_plugin, self.accelerator):
+            assert owned is not None
+            owned.teardown()
 
 
-def _part(value: Any, weight: DTensor) -> Any:
-    """This process's part of a state that is kept for each number of a weight; others, such as counts, as they are."""
-    if not isinstance(value, Tensor) or value.shape != weight.shape:
-        return value
-    value = value.to(weight.device)
-    return distribute_tensor(value, weight.device_mesh, weight.placements, src_data_rank=None)
+def _part(value: Any, weight: Tensor) -> Any:
+    """This process's part of what an optimizer keeps for each number of a weight; its counts as they are."""
+    return part(value, weight) if isinstance(value, Tensor) and value.shape == weight.shape else value
