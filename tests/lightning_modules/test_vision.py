@@ -67,6 +67,21 @@ def test_shrinks_images_as_often_as_it_says(name, stride):
     assert sides == [64 // stride] * 2
 
 
+@pytest.mark.parametrize(("share", "same"), [(0.0, True), (0.8, False)])
+def test_blocks_are_skipped_in_training_as_often_as_wanted(share, same):
+    model = made("efficientnet_b0", dropout=0.0, stochastic_depth=share).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()  # so that nothing else differs
+    images = torch.randn(8, 1, 8, 8)
+    assert torch.equal(model(images), model(images)) is same
+
+
+def test_refuses_to_skip_all_blocks():
+    with pytest.raises(ValueError, match="stochastic_depth: expected a share from 0 to below 1, got 1"):
+        made("efficientnet_b0", stochastic_depth=1)
+
+
 @pytest.mark.parametrize(
     ("size", "stride"), [(8, 2), (28, 8), (32, 8), (64, 16), (96, 16), (97, 32), (128, 32), (500, 32)]
 )
