@@ -66,8 +66,8 @@ def test_the_strategy_waits_as_long_as_that_of_ddp() -> None:
             "--trainer.strategy fsdp and --trainer.precision 16-mixed contradict each other: expected 32 or bf16-mixed",
         ),
         (
-            ["--model", "transformer", "--trainer.devices", "2", "--lora.rank", "2"],
-            "--trainer.strategy fsdp and --lora contradict each other; use ddp",
+            ["--model", "transformer", "--trainer.devices", "2", "--compile.mode", "default"],
+            "--trainer.strategy fsdp and --compile contradict each other; use ddp",
         ),
     ],
 )
