@@ -28,7 +28,7 @@ class EfficientNet(Classifier):
             the most that leaves four pixels a side.
         dropout: share of features silenced before the classes in training; by default the architecture's.
         stochastic_depth: share of training examples that skip the last block, and of fewer the earlier ones
-            (Huang et al. 2016, https://arxiv.org/abs/1603.09382); long trainings profit, short ones want 0.
+            (Huang et al. 2016, https://arxiv.org/abs/1603.09382); by default the architecture's.
         pretrained: weights to start from: a name of torchvision's, such as IMAGENET1K_V1, or a file with a
             state_dict. The classes start fresh unless there are as many.
         kwargs: as for Classifier and Task.
@@ -48,17 +48,18 @@ class EfficientNet(Classifier):
         architecture: Architecture = "b0",
         stride: int | None = None,
         dropout: float | None = None,
-        stochastic_depth: float = 0.2,
+        stochastic_depth: float | None = None,
         pretrained: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
         self.rebuild = {"pretrained": None}  # a checkpoint has all weights itself
-        if not 0 <= stochastic_depth < 1:
+        further = {} if stochastic_depth is None else {"stochastic_depth_prob": stochastic_depth}
+        if stochastic_depth is not None and not 0 <= stochastic_depth < 1:
             raise ValueError(f"--model.stochastic_depth: expected a share from 0 to below 1, got {stochastic_depth}")
         name = f"efficientnet_{architecture}"
         stride = fitting_stride(image_size, STRIDES, stride)
-        self.network = models.get_model(name, num_classes=num_classes, stochastic_depth_prob=stochastic_depth)
+        self.network = models.get_model(name, num_classes=num_classes, **further)
         crop_to_small_maps(self.network)
         if dropout is not None:
             self.network.classifier[0].p = dropout

@@ -241,7 +241,8 @@ def resolve(words: list[str]) -> Request:
         defaults = merge(defaults, nested(about.get("data", {}).get(dataset, {}).get("with", {})))
     if given.get("model", {}).get("pretrained") or line.mentions("--model.pretrained"):
         defaults = merge(defaults, nested(about.get("pretrained", {})))
-    config = merge(defaults, given)
+    # A run has its own settings: what a recipe has come to say since then is not among them.
+    config = given if resume is not None else merge(defaults, given)
     if dataset is not None:
         config = merge(config, {"data": {"dataset": dataset}})
     return Request(name, paths["model"], paths["data"], config, line.words, about, resume)

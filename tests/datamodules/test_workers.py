@@ -1,6 +1,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -34,8 +35,11 @@ def load(number: int, rows: Rows) -> Tensor:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    global hanging
     monkeypatch.setattr(datamodules.workers, "PATIENCE", 0.5)
+    yield
+    hanging = 0
 
 
 @pytest.mark.usefixtures("impatient")
@@ -52,7 +56,6 @@ def test_gives_up_where_all_of_them_hang() -> None:
     hanging = 100
     with pytest.raises(RuntimeError, match="a process that loads data hung at its start, 3 times in a row"):
         load(2, Rows(torch.arange(12)))
-    hanging = 0
 
 
 class Dying(Rows):

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from callbacks.checkpoint_file import FORMAT, read_checkpoint, write_checkpoint
 from scripts import test as testing
-from scripts.cli.recipes import ROOT
+from scripts.cli.recipes import ROOT, resolve
 from scripts.fit import main as fit
 from tests.stopping import SHORT, train
 
@@ -139,6 +140,15 @@ def test_other_settings_are_refused_and_listed(run: Path, refused: Any, capsys: 
 
 def test_harmless_settings_may_change(run: Path) -> None:
     assert train(["--resume", str(run), "--data.num_workers", "1", "--save_every", "2 steps"]) == 0
+
+
+def test_what_a_recipe_has_come_to_say_since_is_not_the_runs(tmp_path: Path) -> None:
+    model = {"class_path": "lightning_modules.cnn.CNN", "init_args": {"dropout": 0.5}}
+    data = {"class_path": "datamodules.images.Images", "init_args": {"dataset": "MNIST"}}
+    content = {"about": {"name": "cnn"}, "model": model, "data": data, "trainer": {"max_epochs": 2}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    config = resolve(["--resume", str(tmp_path)]).defaults
+    assert config == {"model": {"dropout": 0.5}, "data": {"dataset": "MNIST"}, "trainer": {"max_epochs": 2}}
 
 
 def test_a_default_may_be_said_again(run: Path) -> None:
