@@ -25,14 +25,13 @@ class Compile(Technique):
 
     Ansel et al. 2024, https://doi.org/10.1145/3620665.3640366. Weights keep their names, so that a checkpoint neither
     shows nor needs it; the model is tested as it is. Data whose shapes vary is compiled for all shapes at once, and
-    not first for one: so a resumed run computes with the same code.
+    not first for one: so a resumed run computes with the same code. Where fsdp shares out the weights, what lies
+    between two gatherings is compiled by itself.
 
     Args:
         mode: of torch.compile: default, reduce-overhead (on a GPU: fewer launches, more memory), or max-autotune (tries
             more, and takes longer to); by default nothing is compiled.
     """
-
-    needs_whole_weights = True
 
     def __init__(self, mode: Literal["default", "reduce-overhead", "max-autotune"] | None = None) -> None:
         self.mode = mode

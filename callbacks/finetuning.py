@@ -26,8 +26,6 @@ class Finetuning(Technique):
         ValueError: a number is out of its range.
     """
 
-    needs_whole_weights = True
-
     def __init__(self, freeze_epochs: int = 0, unfreeze_epochs: int = 1, backbone_rate: float = 1.0) -> None:
         if freeze_epochs < 0:
             raise ValueError(f"--finetuning.freeze_epochs: expected at least 0, got {freeze_epochs}")

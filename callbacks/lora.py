@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
-from torch import nn
+from torch import Tensor, nn
 
+from callbacks.processes import whole
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 from datamodules.whole_file import whole_file
@@ -31,8 +31,6 @@ class LoRA(Technique):
     Raises:
         ValueError: a number is out of its range.
     """
-
-    needs_whole_weights = True
 
     def __init__(
         self, rank: int | None = None, alpha: int | None = None, dropout: float = 0.0, targets: list[str] | None = None
@@ -89,14 +87,16 @@ class LoRA(Technique):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the adapter of the weights that are tested: the best ones."""
-        self.save(pl_module, Path(trainer.default_root_dir) / "adapter")
+        weights = whole(pl_module.state_dict(), trainer.global_rank)
+        if trainer.is_global_zero:
+            self.save(pl_module, weights, Path(trainer.default_root_dir) / "adapter")
 
-    @rank_zero_only
-    def save(self, model: LightningModule, folder: Path) -> None:
+    def save(self, model: LightningModule, weights: dict[str, Tensor], folder: Path) -> None:
         """Write the adapter as peft does, and all weights outside the encoder.
 
         Args:
             model: adapted.
+            weights: all of the model's.
             folder: made if it is not there.
         """
         from peft import get_peft_model_state_dict
@@ -108,9 +108,12 @@ class LoRA(Technique):
         source = model.hparams.get("pretrained")
         folder.mkdir(exist_ok=True)
         self._config(target_modules=names, base_model_name_or_path=source, inference_mode=True).save_pretrained(folder)
-        adapter = get_peft_model_state_dict(encoder)
+        own = f"{ENCODER}."
+        adapter = get_peft_model_state_dict(
+            encoder, {name.removeprefix(own): weight for name, weight in weights.items() if name.startswith(own)}
+        )
         named = {f"base_model.model.{name}": weight for name, weight in adapter.items()}
-        rest = {name: weight for name, weight in model.state_dict().items() if not name.startswith(f"{ENCODER}.")}
+        rest = {name: weight for name, weight in weights.items() if not name.startswith(own)}
         for file, weights in (("adapter_model", named), ("head", rest)):
             with whole_file(folder / f"{file}.safetensors") as whole:
                 whole.write(save({name: weight.contiguous() for name, weight in weights.items()}, {"format": "pt"}))

@@ -10,8 +10,6 @@ from datamodules.base import DataModule
 class Technique(Callback):
     """An option of training for every model; what its constructor takes are the options of its section."""
 
-    needs_whole_weights = False  # it does not work where each process keeps a part of them
-
     @property
     @abstractmethod
     def wanted(self) -> bool:

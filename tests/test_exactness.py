@@ -122,7 +122,15 @@ def test_goes_on_exactly_on_two_processes_with_training_data_changed_by_chance(
 
 
 @pytest.mark.long
-def test_goes_on_exactly_on_two_processes_that_share_out_the_weights(tmp_path: Path) -> None:
-    names = ["transformer", "bert_classifier", "ema of a Transformer"]
+@pytest.mark.parametrize(
+    ("names", "further"),
+    [
+        (["transformer", "bert_classifier", "ema of a Transformer", "activation_checkpointing", "lora"], []),
+        (["bert_classifier"], ["--compile.mode", "default", "--finetuning.freeze_epochs", "1"]),
+    ],
+)
+def test_goes_on_exactly_on_two_processes_that_share_out_the_weights(
+    names: list[str], further: list[str], tmp_path: Path
+) -> None:
     fsdp = ["--trainer.strategy", "fsdp", "--trainer.devices", "2"]
-    assert on_two_processes(tmp_path, *names, *fsdp) == {name: [] for name in names}
+    assert on_two_processes(tmp_path, *names, *fsdp, *further) == {name: [] for name in names}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from safetensors.torch import load_file
 
 from callbacks.checkpoint_file import read_checkpoint
 from scripts.cli.recipes import ROOT
@@ -49,6 +50,21 @@ SHARED_OUT = {
         "bert_ner",
         ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--averaging.kind", "ema"],
     ),
+    "fsdp bert_classifier with adapters": (
+        "bert_classifier",
+        ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--lora.rank", "2"],
+    ),
+    "fsdp bert_classifier compiled": (
+        "bert_classifier",
+        ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--compile.mode", "default"],
+    ),
+    "fsdp bert_classifier that thaws": (
+        "bert_classifier",
+        [
+            *("--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--trainer.limit_train_batches", "2"),
+            *("--finetuning.freeze_epochs", "1", "--finetuning.unfreeze_epochs", "2"),
+        ],
+    ),
 }
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.devices", "2"]
 SHORT = [
@@ -81,6 +97,7 @@ def on_two_processes(script: str, *words: str) -> None:
     command += [str(ROOT / "tests" / script), *words]
     ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=900, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
+    assert "Warning" not in ended.stderr, ended.stderr
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +173,10 @@ def compare_with_shared_out(one: Path, fsdp: Path) -> None:
 def test_two_processes_that_share_out_the_weights_train_as_one(case: str, runs: Path) -> None:
     one, fsdp = one_and_two(case, runs)
     compare_with_shared_out(one, fsdp)
+    if "adapters" in case:
+        for name in ("adapter_model", "head"):
+            expected, found = (load_file(path / "adapter" / f"{name}.safetensors") for path in (one, fsdp))
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     if "transformer" in case:  # what is saved needs neither the strategy nor two processes
         run("test.py", "--checkpoint", str(fsdp), "--trainer.devices", "1", "--trainer.limit_test_batches", "1")
 

@@ -188,9 +188,6 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
         options["precision"] = None
     if isinstance(options["strategy"], FSDPStrategy):
         options["inference_mode"] = False  # weights gathered in it could not be trained on
-        for name, technique in run.techniques.items():
-            if technique.needs_whole_weights:
-                raise ValueError(f"--trainer.strategy fsdp and --{name} contradict each other; use ddp")
     options["log_every_n_steps"] = options["log_every_n_steps"] or steps_between_points(options, run.data)
     check_training(options, run.model)
     callbacks: list[Callback] = [

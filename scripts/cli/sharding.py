@@ -12,6 +12,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_map_only
 
 from callbacks.processes import part, whole
 from lightning_modules.layers import blocks
@@ -25,9 +26,14 @@ def shared_out(model: nn.Module, device: torch.device) -> None:
     for tensor in [*model.parameters(), *model.buffers()]:
         distributed.broadcast(tensor.detach(), src=0)  # as DDP does: all begin with the first one's weights
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
-    for block in list(blocks(model)):
-        fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    for module in [*blocks(model), model]:
+        module.register_forward_hook(_without_views)
+        fully_shard(module, mesh=mesh)
+
+
+def _without_views(module: nn.Module, args: Any, output: Any) -> Any:
+    """What a module gives as tensors of their own: changed in place, a view would no longer gather for its gradient."""
+    return tree_map_only(Tensor, lambda tensor: tensor if tensor._base is None else tensor.clone(), output)
 
 
 class FSDPStrategy(DDPStrategy):
@@ -54,6 +60,9 @@ class FSDPStrategy(DDPStrategy):
         if trainer.state.fn == TrainerFn.FITTING:
             self.setup_optimizers(trainer)
         self.setup_precision_plugin()
+
+    def configure_ddp(self) -> None:
+        """Wrap nothing, also where other weights are trained from now on: what is gathered follows its parts."""
 
     def _hold_all(self, whole: bool) -> None:
         assert self.model is not None

@@ -124,14 +124,6 @@ def test_two_processes_go_on_exactly(tmp_path: Path) -> None:
     assert on_two_processes(tmp_path, "cnn", "resnet", *FREEZE) == {"cnn": [], "resnet": []}
 
 
-@pytest.mark.parametrize(("option", "section"), [("finetuning.freeze_epochs", "finetuning"), ("lora.rank", "lora")])
-def test_weights_that_are_shared_out_are_refused(option: str, section: str, tmp_path: Path, capsys: Any) -> None:
-    words = ["--model", "bert_classifier", *SHORT, f"--{option}", "1", "--trainer.strategy", "fsdp"]
-    assert train([*words, "--trainer.devices", "2", "--logs", str(tmp_path)]) == 2
-    line = capsys.readouterr().err.strip()
-    assert line == f"error: --trainer.strategy fsdp and --{section} contradict each other; use ddp"
-
-
 def test_a_run_without_it_says_nothing_of_it(tmp_path: Path) -> None:
     assert train(["--model", "cnn", *SHORT, "--trainer.max_epochs", "1", "--logs", str(tmp_path)]) == 0
     assert "finetuning" not in (tmp_path / "cnn" / "version_0" / "config.yaml").read_text()

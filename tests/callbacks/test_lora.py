@@ -78,7 +78,7 @@ def test_the_adapter_loads_with_peft_and_the_head_beside_it(tmp_path: Path) -> N
     torch.manual_seed(1)
     base = BertClassifier(30, 3, hidden_size=8, num_heads=2, max_length=16).eval()
     shake(model)
-    LoRA(rank=2).save(model, tmp_path / "adapter")
+    LoRA(rank=2).save(model, model.state_dict(), tmp_path / "adapter")
     assert {file.name for file in (tmp_path / "adapter").iterdir()} == {
         "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
     }  # fmt: skip

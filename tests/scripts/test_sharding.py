@@ -65,10 +65,6 @@ def test_the_strategy_waits_as_long_as_that_of_ddp() -> None:
             ["--model", "transformer", "--trainer.devices", "2", "--trainer.precision", "16-mixed"],
             "--trainer.strategy fsdp and --trainer.precision 16-mixed contradict each other: expected 32 or bf16-mixed",
         ),
-        (
-            ["--model", "transformer", "--trainer.devices", "2", "--compile.mode", "default"],
-            "--trainer.strategy fsdp and --compile contradict each other; use ddp",
-        ),
     ],
 )
 def test_what_cannot_be_shared_out_is_refused_in_one_line(words, expected, capsys, tmp_path) -> None:
