@@ -1,13 +1,15 @@
 """Ends a run that hangs, and says where."""
 
-import faulthandler
 import os
 import sys
 import threading
 import time
+import traceback
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+
+STDERR = 2  # where several processes speak at the same time: each has to say all at once
 
 
 class Watchdog(Callback):
@@ -33,9 +35,11 @@ class Watchdog(Callback):
         while self.seen is not None:
             time.sleep(min(1.0, self.seconds / 4))
             if self.seen is not None and time.monotonic() - self.seen > self.seconds:
-                print(f"process {rank} has done nothing for {self.seconds:g} s; it is here:", file=sys.stderr)
-                faulthandler.dump_traceback(file=sys.stderr)
-                print(f"error: process {rank} hung (--timeout sets how long is waited)", file=sys.stderr, flush=True)
+                said = (
+                    f"process {rank} has done nothing for {self.seconds:g} s; it is here:\n{stacks()}"
+                    f"error: process {rank} hung (--timeout sets how long is waited)\n"
+                )
+                os.write(STDERR, said.encode())
                 os._exit(1)
 
     def _alive(self, *args: Any, **kwargs: Any) -> None:
@@ -53,3 +57,14 @@ class Watchdog(Callback):
     def on_exception(self, *args: Any, **kwargs: Any) -> None:
         """Watch no more."""
         self.seen = None
+
+
+def stacks() -> str:
+    """Where each thread is, newest call first; without the lines themselves, since a disk may be what hangs."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    lines = []
+    for ident, frame in sys._current_frames().items():
+        lines.append(f"thread {names.get(ident, ident)}:")
+        for caller, number in traceback.walk_stack(frame):
+            lines.append(f'  File "{caller.f_code.co_filename}", line {number}, in {caller.f_code.co_name}')
+    return "".join(f"{line}\n" for line in lines)
