@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.utils import subgraph
 
 from datamodules.base import DataModule
 from datamodules.graphs import Graphs
@@ -308,6 +307,8 @@ class OfGraph(Portable):
 
     def batches(self) -> Iterator[Graph]:
         """The graph, and its first half."""
+        from torch_geometric.utils import subgraph  # seconds to import
+
         nodes = torch.arange(self.sizes[0])
         for size in self.sizes:
             edges, _ = subgraph(nodes[:size], self.graph.edge_index, num_nodes=len(nodes))
