@@ -114,9 +114,9 @@ class LoRA(Technique):
         )
         named = {f"base_model.model.{name}": weight for name, weight in adapter.items()}
         rest = {name: weight for name, weight in weights.items() if not name.startswith(own)}
-        for file, weights in (("adapter_model", named), ("head", rest)):
-            with whole_file(folder / f"{file}.safetensors") as whole:
-                whole.write(save({name: weight.contiguous() for name, weight in weights.items()}, {"format": "pt"}))
+        for stem, content in (("adapter_model", named), ("head", rest)):
+            with whole_file(folder / f"{stem}.safetensors") as file:
+                file.write(save({name: weight.contiguous() for name, weight in content.items()}, {"format": "pt"}))
 
 
 def merged(model: LightningModule) -> LightningModule:
