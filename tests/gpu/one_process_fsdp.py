@@ -1,0 +1,19 @@
+"""Trains with fsdp on one process, which fit.py refuses: so what it does on a GPU is tried where there is only one."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from scripts.cli.sharding import FSDPStrategy
+from tests.two_processes import main
+
+
+def _alone(*args: Any) -> FSDPStrategy:
+    return FSDPStrategy(timeout=timedelta(minutes=1))
+
+
+if __name__ == "__main__":
+    with patch("scripts.cli.build.pick_strategy", _alone):
+        main(Path(sys.argv[1]), sys.argv[2:])
