@@ -53,6 +53,10 @@ TECHNIQUES = {  # a recipe, and what is more than it has
     "swa": ("cnn", ["--averaging.kind", "swa", "--averaging.start", "0.5"]),
 }
 TWICE = ["--trainer.val_check_interval", "2"]  # an epoch
+# What changes training data by chance.
+IMAGES = ["--data.auto_augment", "trivial", "--data.erase", "0.5", "--data.mixup", "0.4", "--data.cutmix", "1"]
+GRAPHS = ["--data.edge_dropout", "0.3", "--data.feature_masking", "0.2"]
+WORDS = ["--data.word_dropout", "0.2"]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli.recipes import ROOT, recipe_names
-from tests.stopping import TECHNIQUES, TWICE, compare, in_pieces
+from tests.stopping import GRAPHS, IMAGES, TECHNIQUES, TWICE, WORDS, compare, in_pieces
 
 MIDDLE, END = 2, 4  # of an epoch of four steps
 
@@ -49,11 +49,6 @@ def test_goes_on_exactly_with(further: list[str], tmp_path: Path) -> None:
 def test_goes_on_exactly_where_classes_are_balanced(name: str, further: list[str], tmp_path: Path) -> None:
     whole, pieces = in_pieces(name, tmp_path, [MIDDLE, END], further)
     assert compare(whole, pieces) == []
-
-
-IMAGES = ["--data.auto_augment", "trivial", "--data.erase", "0.5", "--data.mixup", "0.4", "--data.cutmix", "1"]
-GRAPHS = ["--data.edge_dropout", "0.3", "--data.feature_masking", "0.2"]
-WORDS = ["--data.word_dropout", "0.2"]
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,22 @@ from callbacks.checkpoint_file import read_checkpoint
 from scripts.cli import prediction, testing
 from scripts.cli.recipes import ROOT, recipe_names
 from tests.gpu.parts import Figures, Part, Stage
-from tests.stopping import FURTHER, SHORT, TECHNIQUES, TWICE, compare, in_pieces, train
+from tests.stopping import FURTHER, GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 
 SIGTERM_AT, SIGKILL_AT = 2, 6  # of eight steps; four make an epoch, and the last save before the kill is that of step 4
+CHANGED = {  # training data that is changed by chance, on the device
+    "images by chance": ("cnn", IMAGES),
+    "images by chance, further": (
+        "cnn",
+        [
+            *("--data.auto_augment", "randaugment", "--data.crop", "0.5", "--data.shift", "1", "--data.flip", "true"),
+            *("--data.rotate", "10"),
+        ],
+    ),
+    "words by chance": ("attention_rnn", WORDS),
+    "graphs by chance": ("gat", GRAPHS),
+    "nodes by chance": ("gcn", GRAPHS),
+}
 SMALL = ("mlp", "gcn")  # what the small form runs
 CLOSE = 1e-3  # of a test's score, on the same device
 
@@ -29,7 +42,7 @@ def recipe_parts(device: list[str], small: bool) -> list[Part]:
         small: only some.
     """
     names = SMALL if small else tuple(recipe_names())
-    stages = (begin, killed, finish, again_with_deterministic_algorithms)
+    stages = (begin, killed, finish, explain)
     return [
         Part(
             "exactness",
@@ -44,8 +57,8 @@ def recipe_parts(device: list[str], small: bool) -> list[Part]:
 
 
 def technique_parts(device: list[str], small: bool) -> list[Part]:
-    """A part for each technique that tests/stopping.py knows."""
-    names = ["ema"] if small else list(TECHNIQUES)
+    """A part for each technique that tests/stopping.py knows, and for each way to change training data by chance."""
+    names = ["ema"] if small else [*TECHNIQUES, *CHANGED]
     return [Part("techniques", name.replace(" ", "_"), [Stage(partial(technique, name, device))]) for name in names]
 
 
@@ -86,20 +99,25 @@ def finish(name: str, device: list[str], folder: Path, found: Figures) -> Figure
     }
 
 
-def again_with_deterministic_algorithms(name: str, device: list[str], folder: Path, found: Figures) -> Figures:
-    """Where the two differ: find out whether it is the device's order of additions that does it."""
+def explain(name: str, device: list[str], folder: Path, found: Figures) -> Figures:
+    """Where the two differ: whether two runs that nobody stopped do, too, and whether deterministic algorithms help."""
     if not found["unlike"]:
         return {}
+    assert train([*words_of(name, device), "--logs", str(folder / "again")]) == 0
+    runs = [folder / kind / name / "version_0" for kind in ("whole", "again")]
+    assert compare(*runs), f"two runs that nobody stopped are equal, but the resumed one differs in {found['unlike']}"
     further = [*device, "--trainer.deterministic", "warn"]
-    whole, pieces = in_pieces(name, folder / "deterministic", [SIGTERM_AT, SIGKILL_AT], further)
-    found = {"unlike_deterministic": compare(whole, pieces)}
-    assert not found["unlike_deterministic"], found
-    return found
+    deterministic = in_pieces(name, folder / "deterministic", [SIGTERM_AT, SIGKILL_AT], further)
+    return {
+        "difference_of_whole": largest_difference(*runs),
+        "unlike_deterministic": compare(*deterministic),
+        "difference_deterministic": largest_difference(*deterministic),
+    }
 
 
 def technique(name: str, device: list[str], folder: Path, found: Figures) -> Figures:
     """Stop and resume a run with a technique; 16-mixed stays what it is."""
-    recipe, further = TECHNIQUES[name]
+    recipe, further = (TECHNIQUES | CHANGED)[name]
     whole, pieces = in_pieces(recipe, folder, [3, 6], [*device, *further, *TWICE])
     return {"unlike": compare(whole, pieces), "difference": largest_difference(whole, pieces)}
 

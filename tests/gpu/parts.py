@@ -88,6 +88,7 @@ class Running:
             with (self.folder / "log.txt").open("ab") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
+            sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
             status = 1
             try:
                 found = self.part.stages[self.stage].run(self.folder, self.part.found)

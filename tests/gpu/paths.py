@@ -21,7 +21,7 @@ from tests.gpu.parts import Figures, Part, Stage
 from tests.stopping import FURTHER, SHORT, train
 
 SCARCE = 0.01  # of a GPU's memory: what a batch that is too large is tried with
-SMALL = ("export_mlp", "more_devices", "ddp")  # what the small form runs
+SMALL = ("export_mlp", "more_devices", "fsdp_alone", "ddp")  # what the small form runs
 
 
 def path_parts(device: list[str], gpus: int, small: bool) -> list[Part]:

@@ -121,8 +121,12 @@ CASES = {
         60,
         pairs,
     ),
-    "resnet": Case(sized(model__depth=50, data__batch_size=256), 30, partial(images, (2700, 3, 224, 224))),
-    "gat": Case(sized(data__batch_size=256), 60, motifs, sized(data__batch_size=16)),
+    "resnet": Case(
+        [*sized(model__depth=50, data__batch_size=256), "--data.val_fraction", "0.02", "--data.test_fraction", "0.02"],
+        40,
+        partial(images, (5500, 3, 224, 224)),
+    ),
+    "gat": Case(sized(data__batch_size=128), 128, motifs, sized(data__batch_size=16)),
     "cnn": Case(sized(data__batch_size=512), 100, partial(images, (60_000, 1, 28, 28))),
     "mlp": Case(sized(data__batch_size=256), 150, rows, sized(data__batch_size=16)),
 }

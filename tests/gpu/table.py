@@ -66,6 +66,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "exactness": {
         "resumed": _equal,
         "largest difference": _as_number("difference", ".1e"),
+        "of two whole runs": _as_number("difference_of_whole", ".1e"),
         "test.py's": _as_number("score", ".1e"),
         "predictions": _as_number("predictions", "d"),
         "as on a CPU": _as_number("as_on_cpu", ".0%"),
