@@ -1,8 +1,5 @@
 """One graph whose nodes are to be classified."""
 
-import copyreg
-import pickle
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from datamodules import planetoid
 from datamodules.download import DataError
 from datamodules.encoding import known_encoding
 from datamodules.errors import check_chance
@@ -22,8 +20,6 @@ from datamodules.graph_augmentation import kept_edges, without_features
 from datamodules.labels import LabelledData, class_codes
 from datamodules.sampling import cut
 from datamodules.tabular import Column, read_table, strings
-
-PLANETOID_PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
 
 
 class Graph(NamedTuple):
@@ -80,42 +76,6 @@ def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
     start = F.pad(degree.cumsum(0), (1, 0))
     values = scale[rows] * scale[columns]
     return torch.sparse_csr_tensor(start, columns, values, (num_nodes, num_nodes), check_invariants=False)
-
-
-class PlanetoidUnpickler(pickle.Unpickler):
-    """Unpickles Planetoid's files, and nothing that is not an array, a matrix or a container."""
-
-    ADMITTED: ClassVar[dict[tuple[str, str], Any]] = {
-        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("scipy.sparse.csr", "csr_matrix"): sp.csr_matrix,
-        ("collections", "defaultdict"): defaultdict,
-        ("__builtin__", "list"): list,
-        ("__builtin__", "object"): object,
-        ("copy_reg", "_reconstructor"): copyreg._reconstructor,  # type: ignore[attr-defined]
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The class of that name, if it is admitted."""
-        if (module, name) not in self.ADMITTED:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a Planetoid file")
-        return self.ADMITTED[module, name]
-
-
-def read_planetoid_part(path: Path) -> Any:
-    """One of Planetoid's files.
-
-    Raises:
-        DataError: it is damaged, or holds something that has no place there; nothing of it has run then.
-    """
-    try:
-        if path.name.endswith("test.index"):
-            return np.loadtxt(path, dtype=np.int64)
-        with path.open("rb") as file:
-            return PlanetoidUnpickler(file, encoding="latin1").load()
-    except Exception as error:  # pickle raises whatever the bytes lead it into
-        raise DataError(f"{path}: not a Planetoid file ({error})") from None
 
 
 class Network(NamedTuple):
@@ -235,8 +195,8 @@ class Nodes(LabelledData):
 
     def _read_planetoid(self) -> Source:
         prefix = f"ind.{self.dataset.lower()}."
-        folder = self.folder_of([prefix + part for part in PLANETOID_PARTS])
-        part = {name: read_planetoid_part(folder / (prefix + name)) for name in PLANETOID_PARTS}
+        folder = self.folder_of([prefix + part for part in planetoid.PARTS])
+        part = planetoid.read(folder, prefix)
         tested = part["test.index"]
         size = max(int(tested.max()) + 1, len(part["graph"]))
         known = part["allx"].shape[0]
@@ -258,7 +218,7 @@ class Nodes(LabelledData):
         train = part["y"].shape[0]
         official = {
             "train": torch.arange(train),
-            "val": torch.arange(train, train + 500),
+            "val": torch.arange(train, train + planetoid.VALIDATION),
             "test": torch.from_numpy(np.sort(tested)),
         }
         return Source(size, self.labels, official)

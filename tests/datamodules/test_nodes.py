@@ -1,4 +1,3 @@
-import os
 import pickle
 import random
 import shutil
@@ -10,7 +9,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from datamodules.nodes import Graph, Nodes, csr, normalised_adjacency, read_planetoid_part, undirected
+from datamodules.nodes import Graph, Nodes, csr, normalised_adjacency, undirected
+from datamodules.planetoid import read_part
 
 NAMES = ["id", "age", "town", "label", "split"]
 Row = list[Any]
@@ -308,44 +308,6 @@ def test_a_model_that_knows_nodes_by_number_refuses_another_graph(place: Path, r
         data.read_input(place / "new")
 
 
-class Malicious:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.folder),)
-
-
-@pytest.mark.parametrize("protocol", [0, 2, 4])
-@pytest.mark.parametrize("inside", ["alone", "in a list"])
-def test_a_malicious_pickle_is_refused_and_has_not_run(
-    protocol: int, inside: str, tmp_path: Path, refused: Any
-) -> None:
-    content = Malicious(tmp_path / "it ran")
-    file = tmp_path / "ind.cora.x"
-    file.write_bytes(pickle.dumps([content] if inside == "in a list" else content, protocol))
-    with refused(file, "not a Planetoid file", "mkdir has no place"):
-        read_planetoid_part(file)
-    assert not (tmp_path / "it ran").exists()
-    pickle.loads(file.read_bytes())
-    assert (tmp_path / "it ran").exists(), "the pickle is malicious indeed"
-
-
-@pytest.mark.parametrize("name", ["builtins.eval", "numpy.load", "collections.OrderedDict", "os.system"])
-def test_only_what_planetoid_needs_is_unpickled(name: str, tmp_path: Path, refused: Any) -> None:
-    module, attribute = name.split(".")
-    (tmp_path / "ind.cora.x").write_bytes(f"c{module}\n{attribute}\n.".encode())
-    with refused(tmp_path / "ind.cora.x", f"{name} has no place"):
-        read_planetoid_part(tmp_path / "ind.cora.x")
-
-
-@pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x02]q\x00(K\x01K", b"cnumpy\nndarray\n)R."])
-def test_a_damaged_pickle_is_refused(content: bytes, tmp_path: Path, refused: Any) -> None:
-    (tmp_path / "ind.cora.x").write_bytes(content)
-    with refused(tmp_path / "ind.cora.x", "not a Planetoid file"):
-        read_planetoid_part(tmp_path / "ind.cora.x")
-
-
 @pytest.fixture(scope="module")
 def cora(shared_data: Path) -> Nodes:
     data = Nodes("Cora", root=str(shared_data))
@@ -397,7 +359,7 @@ def test_cora_finds_its_edges_past_the_last_node(shared_data: Path, place: Path,
     raw.mkdir(parents=True)
     for file in (shared_data / "graph" / "planetoid" / "Cora" / "raw").iterdir():
         shutil.copyfile(file, raw / file.name)
-    graph = read_planetoid_part(raw / "ind.cora.graph")
+    graph = read_part(raw / "ind.cora.graph")
     graph[5].append(2708)
     (raw / "ind.cora.graph").write_bytes(pickle.dumps(graph, protocol=2))
     with refused(raw / "ind.cora.graph", "joins 5 and 2708", "nodes go from 0 to 2707"):
