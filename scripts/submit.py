@@ -19,6 +19,7 @@ python scripts/submit.py --model gat --time 01:00:00 --dry-run                 p
 The job's script and output are lightning_logs/<model>/slurm-<job>.sh and .out.
 """
 
+import os
 import sys
 
 from scripts.cli.cluster import batch_script, submit, take_allocation
@@ -46,7 +47,8 @@ def main(words: list[str]) -> None:
             refuse_changes([*allocation.changes(before["trainer"]), *differences(before, now)], config.inexact)
         rest += allocation.trainer
         if dry:
-            print(batch_script(request.name, rest, allocation), end="")
+            sys.stdout.buffer.write(os.fsencode(batch_script(request.name, rest, allocation)))
+            sys.stdout.flush()
         else:
             print(submit(request.name, rest, allocation))
 

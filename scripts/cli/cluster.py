@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from datamodules.whole_file import whole_file
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.recipes import ROOT, Config, Line
+from scripts.cli.shell import HIDDEN, command_line, quoted
 
 FIT = ROOT / "scripts" / "fit.py"
 STRAGGLE = 25  # seconds between the first task's end and the last one's before SLURM kills what is left
@@ -118,7 +118,7 @@ def seconds(time: str) -> int:
     Raises:
         UsageError: it is not one.
     """
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time)
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time, re.ASCII)
     if found is None:
         raise UsageError(f"--time: expected MINUTES, HOURS:MINUTES:SECONDS or DAYS-HOURS:MINUTES:SECONDS, got {time}")
     days, first, second, third = (int(part or 0) for part in found.groups())
@@ -180,8 +180,8 @@ def _further(line: Line) -> list[tuple[str, str | None]]:
             raise UsageError(f"--sbatch {option}: {name} is settled by {SETTLED[name]}")
         further.append((name, value if given else None))
     for name, value in further:
-        if not (value or "").isprintable():
-            raise UsageError(f"{name}: expected one line of text, got {value!r}")
+        if value is not None:
+            directive(name, value)  # refuses what cannot be said
     return further
 
 
@@ -233,12 +233,41 @@ def directives(name: str, allocation: Allocation, folder: Path) -> list[str]:
         ("requeue", None),
         ("open-mode", "append"),
         ("chdir", os.getcwd()),
-        ("output", f"{str(folder).replace('%', '%%')}/slurm-%j.out"),
+        ("output", output_pattern(folder)),
         *allocation.further,
     ]
     return [
-        f"#SBATCH --{name}" if value is None else f"#SBATCH --{name}={shlex.quote(value)}" for name, value in options
+        f"#SBATCH --{name}" if value is None else f"#SBATCH --{name}={directive(name, value)}"
+        for name, value in options
     ]
+
+
+def output_pattern(folder: Path) -> str:
+    """The job's output in that folder, as sbatch takes it.
+
+    Raises:
+        UsageError: it cannot be said.
+    """
+    if "\\" in str(folder):  # with one, sbatch fills in nothing, not even the job's id
+        raise UsageError(
+            f"--logs {folder}: expected a folder without a backslash in its path, which sbatch cannot take"
+        )
+    return f"{str(folder).replace('%', '%%')}/slurm-%j.out"
+
+
+def directive(name: str, value: str) -> str:
+    r"""An option's value as sbatch reads it from a line of the script.
+
+    It knows quotes, and unlike a shell, `\` within them of whatever kind; not a shell's `$`. A line that has the word
+    hetjob (once packjob) begins another job, wherever it stands.
+
+    Raises:
+        UsageError: it has a character that no line can have.
+    """
+    if HIDDEN.search(value):
+        raise UsageError(f"{name}: expected one line of text without control characters, got {value!r}")
+    escaped = re.sub(r'[\\"]', r"\\\g<0>", value)
+    return '"' + re.sub("(?i)(het|pack)(job)", r"\1\\\2", escaped) + '"'
 
 
 def batch_script(name: str, words: list[str], allocation: Allocation) -> str:
@@ -255,7 +284,7 @@ def batch_script(name: str, words: list[str], allocation: Allocation) -> str:
     if allocation.cpus_per_task:
         lines.append(f"export OMP_NUM_THREADS={allocation.cpus_per_task}")
         srun += f" --cpus-per-task={allocation.cpus_per_task}"  # since SLURM 22.05 srun does not inherit it
-    command = shlex.join([sys.executable, str(FIT), *words])
+    command = command_line([sys.executable, str(FIT), *words])
     lines.append(
         f"""
 # After the first task's end the others have {STRAGGLE} seconds. (kill-on-bad-exit would send them SIGTERM at once, in
@@ -297,14 +326,14 @@ def submit(name: str, words: list[str], allocation: Allocation) -> str:
             raise PermissionError(13, "Permission denied")
     except OSError as error:
         raise UsageError(f"--logs {folder.parent}: cannot be written ({error.strerror})") from None
-    done = subprocess.run(["sbatch", "--parsable"], input=script.encode(), capture_output=True, check=False)
+    done = subprocess.run(["sbatch", "--parsable"], input=os.fsencode(script), capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").replace("sbatch: error: ", "")
         raise UsageError(f"sbatch refused the job: {said.strip() or f'status {done.returncode}'}")
     job = done.stdout.decode().strip().partition(";")[0]  # a federation's cluster comes after the semicolon
     kept, output = folder / f"slurm-{job}.sh", folder / f"slurm-{job}.out"
     with whole_file(kept) as file:
-        file.write(script.encode())
+        file.write(os.fsencode(script))
     return (
         f"job {job}: {name} on {allocation.size}\n"
         f"script: {_shown(kept)}\noutput: {_shown(output)}\nqueue:  squeue --job {job}"
@@ -313,4 +342,4 @@ def submit(name: str, words: list[str], allocation: Allocation) -> str:
 
 def _shown(path: Path) -> str:
     relative = os.path.relpath(path)
-    return shlex.quote(relative if len(relative) < len(str(path)) else str(path))
+    return quoted(relative if len(relative) < len(str(path)) else str(path))

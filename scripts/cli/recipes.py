@@ -1,6 +1,7 @@
 """Recipes: what `--model NAME` stands for. Read with no more than YAML, so that a listing needs no torch."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ class Request:
         arguments: the rest of the command line, for the parser of these two classes.
         about: the recipe's own section.
         resume: the folder of a run to go on with.
+
+    Raises:
+        UsageError: the name is none.
     """
 
     name: str
@@ -43,6 +47,24 @@ class Request:
     arguments: list[str] = field(default_factory=list)
     about: Config = field(default_factory=dict)
     resume: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+def check_name(name: Any) -> None:
+    """Refuse a model's name that could not be a folder's, a job's and a word of a command line everywhere.
+
+    Letters are those of any language. What Windows reserves, such as CON, is not refused: fit.py does not run there.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+        raise UsageError(
+            f"about.name: expected the name of a model: letters, digits, _, - and ., "
+            f"of which - and . do not come first, got {name!r}"
+        )
 
 
 def recipe_names() -> list[str]:
@@ -213,7 +235,12 @@ def resolve(words: list[str]) -> Request:
     for file in files:
         file_paths, plain = sections(read_yaml(file), str(file))
         paths |= file_paths
-        file_name = (plain.pop("about", None) or {}).get("name")
+        described = plain.pop("about", None) or {}
+        if not isinstance(described, dict):
+            raise UsageError(f"{file}: about: expected a section with a name, found {described!r}")
+        file_name = described.get("name")
+        if file_name is not None:
+            check_name(file_name)
         if name is not None and file_name not in (None, name):
             option, where = ("--config", file) if resume is None else ("--resume", resume)
             raise UsageError(f"--model {name} and {option} {where} (of model {file_name}) contradict each other")

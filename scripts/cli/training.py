@@ -25,6 +25,7 @@ from scripts.cli.options import AUTO, parse, resolved
 from scripts.cli.recipes import Config, Request
 from scripts.cli.resume import differences, refuse_changes
 from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, release, write_json, write_whole
+from scripts.cli.shell import quoted
 
 FEW = 10  # classes, that their table leaves the rest of the report in sight
 MENDED = (UsageError, DataError, NonFiniteError, DiskFullError)  # what a user can mend while a run goes on
@@ -133,7 +134,7 @@ def leave(stopped: Stopped, trainer: Trainer, folder: Path) -> NoReturn:
     Processes that Lightning has started end with 0: it takes any other status for a failure, and kills the rest.
     """
     if trainer.is_global_zero:
-        print(f"{stopped}; python scripts/fit.py --resume {shown(folder)} goes on from there", file=sys.stderr)
+        print(f"{stopped}; python scripts/fit.py --resume {quoted(shown(folder))} goes on from there", file=sys.stderr)
     wait_for_others(trainer)
     environment = getattr(trainer.strategy, "cluster_environment", None)
     child = isinstance(environment, LightningEnvironment) and trainer.local_rank > 0
@@ -233,5 +234,5 @@ def report(results: dict[str, Any], folder: Path) -> str:
     )
     if results["best_checkpoint"]:
         lines.append(f"checkpoint: {shown(Path(results['best_checkpoint']))}")
-    lines.append(f"dashboard:  tensorboard --logdir {shown(folder.parent)}")
+    lines.append(f"dashboard:  tensorboard --logdir {quoted(shown(folder.parent))}")
     return "\n".join(lines)

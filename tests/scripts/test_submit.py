@@ -1,7 +1,7 @@
 """A run as a SLURM job: what the script says, and what is refused before anything is submitted."""
 
 import os
-import shlex
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +10,10 @@ import pytest
 
 from scripts import submit
 from scripts.cli import cluster
+from scripts.cli.errors import UsageError
 from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import ROOT, resolve
+from scripts.cli.shell import HIDDEN, quoted
 from scripts.cli.training import dump
 
 NEITHER = ["--model", "mlp"]
@@ -24,10 +26,43 @@ def script_of(capsys, *words: str) -> str:
     return capsys.readouterr().out
 
 
+def read_by_sbatch(line: str) -> list[str]:
+    """The options of a line of the script, told apart by the rules of SLURM's own parser (src/sbatch/opt.c).
+
+    In its words: a backslash escapes what follows, within quotes of both kinds as outside of them; a # that is neither
+    escaped nor quoted begins a comment; a line that has hetjob or packjob in it belongs to another job.
+    """
+    assert not re.search("(?i)hetjob|packjob", line)
+    options, current, quote, escaped = [], None, "", False
+    for letter in line.removeprefix("#SBATCH") + " ":
+        if escaped or (quote and letter not in (quote, "\\")):
+            current, escaped = (current or "") + letter, False
+        elif letter == "\\":
+            escaped = True
+        elif quote or letter in "\"'":
+            quote = "" if quote else letter
+        elif letter == "#":
+            break
+        elif not letter.isspace():
+            current = (current or "") + letter
+        elif current is not None:
+            options.append(current)
+            current = None
+    assert not quote
+    return options
+
+
 def directives(script: str) -> dict[str, str]:
-    """The `#SBATCH` lines, read as sbatch reads them."""
-    words = [shlex.split(line.removeprefix("#SBATCH "))[0] for line in script.splitlines() if "#SBATCH" in line]
-    return dict(word.removeprefix("--").partition("=")[::2] for word in words)
+    """The `#SBATCH` lines, read as sbatch reads them: up to the first command."""
+    found = {}
+    for line in script.split("\n"):
+        if line.strip() and not line.startswith("#"):
+            break
+        if line.startswith("#SBATCH"):
+            (option,) = read_by_sbatch(line)
+            name, _, value = option.removeprefix("--").partition("=")
+            found[name] = value
+    return found
 
 
 def command(script: str) -> list[str]:
@@ -193,6 +228,173 @@ def test_further_options_of_sbatch(capsys):
 def test_bash_can_read_the_script(capsys, words):
     done = subprocess.run(["bash", "-n"], input=script_of(capsys, *words), text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+HOSTILE = [
+    "$(touch mark)",
+    "`touch mark`",
+    "'; touch mark; '",
+    '"; touch mark; "',
+    "a'b\"c",
+    "; touch mark #",
+    "&& touch mark",
+    "| touch mark",
+    "> mark",
+    "a\ntouch mark\n",
+    "\n#SBATCH --output=mark\n#PBS -o mark\n",
+    "\r\ntouch mark",
+    "$'\\n' \\",
+    "a\\",
+    "\\'; touch mark",
+    "%j %x %%",
+    "#SBATCH --wrap=mark",
+    "~root",
+    "*",
+    "{a,b}",
+    "-rf",
+    "!touch",
+    "$HOME ${IFS}",
+    "  spaces\t and tabs  ",
+    "猫 的　数据",
+    "\x1b]0;title\x07\x85\u2028\u202e\u2066",
+    "字\udcb0\udca1.csv",
+    "",
+]
+
+
+@pytest.fixture
+def stubs(tmp_path, monkeypatch) -> Path:
+    """A folder whose `srun`, `scontrol` and `sbatch` come first and write down, each in a file, what they are given."""
+    for name, status in (("srun", 143), ("scontrol", 0), ("sbatch", 0)):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(
+            f'#!/bin/bash\n[ {name} != sbatch ] || cat >"{tmp_path}/script"\n'
+            f'printf "%s\\0" "$@" >"{tmp_path}/{name}"\necho 7\nexit {status}\n'
+        )
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7; touch mark")
+    return tmp_path
+
+
+def given(stub: Path) -> list[str]:
+    return [os.fsdecode(word) for word in stub.read_bytes().split(b"\0")[:-1]]
+
+
+@pytest.mark.parametrize("chosen", [HOSTILE, *([word] for word in HOSTILE)])
+def test_a_script_runs_what_was_typed_and_nothing_else(chosen, stubs, monkeypatch):
+    here = stubs / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    words = [part for word in chosen for part in ("--data.target", word, f"--x={word}")]
+    script = os.fsencode(cluster.batch_script("mlp", words, cluster.Allocation(further=(("partition", "gpu"),))))
+    done = subprocess.run(["bash"], input=script, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    options = ["--kill-on-bad-exit=0", f"--wait={cluster.STRAGGLE}"]
+    assert given(stubs / "srun") == [*options, sys.executable, str(cluster.FIT), *words]
+    assert given(stubs / "scontrol") == ["requeue", "7; touch mark"]
+    assert not [*here.iterdir()]
+    lines = [line for line in script.split(b"\n") if re.match(rb"#(SBATCH|PBS|BSUB)", line)]
+    assert len(lines) == len(cluster.directives("mlp", cluster.Allocation(), here)) + 1
+
+
+@pytest.mark.parametrize("word", [word for word in HOSTILE if word and not HIDDEN.search(word)])
+def test_every_option_of_sbatch_arrives_as_it_was_typed(word, stubs, monkeypatch):
+    here = stubs / f"my packJob {word}"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    further = (("partition", word), ("comment", f"a hetjob {word}"), ("exclusive", None))
+    words = ["--logs", f"{stubs}/logs {word}".replace("\\", "")]
+    script = cluster.batch_script("猫-1.0", words, cluster.Allocation(further=further))
+    said = directives(script)
+    assert said["job-name"] == "猫-1.0"
+    assert (said["partition"], said["comment"], said["exclusive"]) == (word, f"a hetjob {word}", "")
+    assert said["chdir"] == str(here)
+    assert said["output"].replace("%%", "%") == f"{words[1]}/猫-1.0/slurm-%j.out"
+    assert said["output"].replace("%%", "").count("%") == 1
+    done = subprocess.run(["bash"], input=os.fsencode(script), capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not [*here.iterdir()]
+
+
+def test_what_is_submitted_is_what_is_shown_byte_for_byte(stubs, capfdbinary):
+    words = [*GPUS, "--logs", str(stubs / "logs"), "--data.target", "字\udcb0\udca1\n"]
+    submit.main([*words, "--dry-run"])
+    shown = capfdbinary.readouterr().out
+    assert os.fsencode("字\udcb0\udca1") in shown
+    submit.main(words)
+    assert (stubs / "script").read_bytes() == shown
+    assert given(stubs / "sbatch") == ["--parsable"]
+
+
+@pytest.mark.parametrize("hidden", ["\x1b[2J", "a\x85b", "a\u2028b", "a\u202eb", "a\rb", "\x7f", "a\x00b"])
+def test_no_line_of_a_script_hides_anything(hidden):
+    with pytest.raises(UsageError, match="comment: expected one line of text without control characters"):
+        cluster.directive("comment", hidden)
+
+
+def test_a_line_break_is_refused_wherever_it_comes_from(capsys, stubs, monkeypatch):
+    assert "comment: expected one line" in refused(capsys, *NEITHER, "--sbatch=comment=a\n#SBATCH --output=mark")
+    assert "output: expected one line" in refused(capsys, *NEITHER, "--logs", "logs\n#SBATCH --output=mark")
+    (stubs / "a\nb").mkdir()
+    monkeypatch.chdir(stubs / "a\nb")
+    assert "chdir: expected one line" in refused(capsys, *NEITHER)
+    assert not (stubs / "script").exists()
+
+
+def test_a_folder_that_sbatch_cannot_name_is_refused(capsys, stubs):
+    assert "without a backslash" in refused(capsys, *NEITHER, "--logs", "a\\b")
+
+
+@pytest.mark.parametrize("word", [word for word in HOSTILE if word])
+def test_what_is_printed_to_be_copied_is_what_was_meant(word, tmp_path):
+    line = os.fsencode(f"printf '%s\\0' {quoted(word)}")
+    assert line.count(b"\n") == 0
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True, cwd=tmp_path)
+    assert os.fsdecode(done.stdout) == f"{word}\0"
+    assert not [*tmp_path.iterdir()]
+
+
+NO_NAMES = [
+    "a\n#SBATCH --output=mark",
+    "../../up",
+    "..",
+    ".hidden",
+    "a/b",
+    "-rf",
+    "a b",
+    "a\u202eb",
+    "a\x1b",
+    "",
+    3,
+    ["a"],
+]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_configuration_names_no_line_and_no_folder_elsewhere(name, capsys, stubs):
+    logs = stubs / "logs"
+    content = {"about": {"name": name}, "model": {"class_path": "lightning_modules.mlp.MLP"}}
+    content["data"] = {"class_path": "datamodules.tabular.TabularClassification", "init_args": {"dataset": "iris"}}
+    (stubs / "config.yaml").write_text(dump(content))
+    words = ["--config", str(stubs / "config.yaml"), "--logs", str(logs)]
+    line = refused(capsys, *words)
+    assert "about.name: expected the name of a model" in line or (name == "" and "which model?" in line)
+    assert not logs.exists()
+    assert not (stubs / "script").exists()
+    if isinstance(name, str):
+        assert "the name of a model" in refused(capsys, "--model", name, *words)
+
+
+@pytest.mark.parametrize("name", ["猫", "my_model-2.1", "_", "CON", "été"])
+def test_names_of_any_language_are_names(name, capsys, stubs):
+    content = {"model": {"class_path": "lightning_modules.mlp.MLP"}}
+    content["data"] = {"class_path": "datamodules.tabular.TabularClassification", "init_args": {"dataset": "iris"}}
+    (stubs / "config.yaml").write_text(dump(content))
+    said = directives(script_of(capsys, "--model", name, "--config", str(stubs / "config.yaml")))
+    assert said["job-name"] == name
+    assert said["output"].endswith(f"/{name}/slurm-%j.out")
 
 
 @pytest.mark.parametrize(
