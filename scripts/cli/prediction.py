@@ -1,6 +1,5 @@
 """Predict for a user's files, and write it down."""
 
-import csv
 import io
 import json
 import os
@@ -16,6 +15,7 @@ from datamodules.whole_file import whole_file
 from scripts.cli.ensemble import load_all
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.launch import agree, wait_for_others
+from scripts.cli.spreadsheet import Sheet
 from scripts.cli.trained import Trained
 
 
@@ -71,7 +71,7 @@ class Writer(Callback):
         data: what is predicted for.
         file: to write to; None in the other processes.
         as_json: a line of JSON each; otherwise CSV with a header, in which `probabilities` become a column `p_<class>`
-            each and lists are JSON.
+            each, lists are JSON, and nothing is a formula: see `spreadsheet.cell`.
         images: folder for the `image` of each row, where there is one, under the row's number; None to leave them out.
     """
 
@@ -83,7 +83,7 @@ class Writer(Callback):
         self.file = file
         self.as_json = as_json
         self.images = images
-        self.csv: csv.DictWriter[str] | None = None
+        self.sheet: Sheet | None = None
         self.written = 0
         self.batches = 0
 
@@ -121,10 +121,9 @@ class Writer(Callback):
             return
         probabilities = row.pop("probabilities", {})
         flat = {key: _cell(value) for key, value in row.items()} | {f"p_{key}": p for key, p in probabilities.items()}
-        if self.csv is None:
-            self.csv = csv.DictWriter(self.file, list(flat), lineterminator="\n")
-            self.csv.writeheader()
-        self.csv.writerow(flat)
+        if self.sheet is None:
+            self.sheet = Sheet(self.file, list(flat))
+        self.sheet.write(flat)
 
 
 def _cell(value: Any) -> Any:
