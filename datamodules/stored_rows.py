@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.errors import DataError
 from datamodules.text_files import is_large, state_of
 from datamodules.token_cache import stored, written_once
 
@@ -57,12 +58,19 @@ class StoredRows(Generic[T]):
         start, end = (int(place) for place in self.ends[number : number + 2])
         with self.paths[part].open("rb") as file:
             file.seek(start - int(self.ends[self.first[part]]))
-            return self.made(json.loads(file.read(end - start)))
+            return self._row(file.read(end - start), self.paths[part])
 
     def __iter__(self) -> Iterator[T]:
         for path in self.paths:
             with path.open("rb") as file:
-                yield from map(self.made, map(json.loads, file))
+                for line in file:
+                    yield self._row(line, path)
+
+    def _row(self, line: bytes, path: Path) -> T:
+        try:
+            return self.made(json.loads(line))
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise DataError(f"{path}: damaged; delete it and run again") from None
 
 
 def stored_rows(rows: Iterable[T], key: Sequence[str], made: Callable[[Any], T]) -> StoredRows[T]:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from datamodules import tokens
 from datamodules.base import DATA_FOLDER
+from datamodules.errors import DataError
 from datamodules.tokens import Ragged
 from datamodules.whole_file import whole_file
 
@@ -32,14 +33,19 @@ class StoredRagged(Ragged):
 
     Args:
         path: of the file: all tokens, the length of each sequence, and the number of sequences, all int32.
+
+    Raises:
+        DataError: it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        size = path.stat().st_size // 4
-        count = int(np.fromfile(path, np.int32, offset=4 * (size - 1))[0])
+        size, rest = divmod(path.stat().st_size, 4)
+        count = int(np.fromfile(path, np.int32, offset=4 * (size - 1))[0]) if size and not rest else -1
         self.num_values = size - 1 - count
-        lengths = np.fromfile(path, np.int32, count, offset=4 * self.num_values)
+        lengths = np.fromfile(path, np.int32, count, offset=4 * self.num_values) if 0 <= count < size else -np.ones(1)
+        if lengths.min(initial=0) < 0 or lengths.sum(dtype=np.int64) != self.num_values:
+            raise DataError(f"{path}: damaged; delete it and run again")
         self.lengths = torch.from_numpy(lengths).long()
         self.start = self.lengths.cumsum(0) - self.lengths
 
@@ -50,10 +56,20 @@ class StoredRagged(Ragged):
 
 
 def cache_folder() -> Path:
-    """Where such files are kept: beside the published data sets, or elsewhere if nothing can be written there."""
+    """Where such files are kept: beside the published data sets, or elsewhere if nothing can be written there.
+
+    Raises:
+        DataError: elsewhere is a folder that somebody else has made, and may have put files into.
+    """
     folder = DATA_FOLDER / "tokens"
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return folder if os.access(above, os.W_OK) else Path(tempfile.gettempdir()) / f"tokens-{os.getuid()}"
+    if os.access(above, os.W_OK):
+        return folder
+    folder = Path(tempfile.gettempdir()) / f"tokens-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise DataError(f"{folder}: belongs to somebody else; set $TMPDIR to a folder of your own")
+    return folder
 
 
 def written_once(write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: str) -> Path:

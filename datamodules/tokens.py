@@ -165,7 +165,10 @@ def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
     """
     file = Path(name_or_path).expanduser() / "tokenizer.json"
     if file.is_file():
-        return from_text(file.read_text(encoding="utf-8"))
+        try:
+            return from_text(file.read_text(encoding="utf-8"))
+        except (DataError, UnicodeDecodeError) as error:
+            raise DataError(f"{file}: {error}") from None
     from transformers import AutoTokenizer  # seconds to import, and needed for no vocabulary of our own
 
     try:
@@ -180,8 +183,15 @@ def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
 
 
 def from_text(text: str) -> Tokenizer:
-    """A tokenizer from its JSON form, without the truncation and padding that it may prescribe."""
-    tokenizer = Tokenizer.from_str(text)
+    """A tokenizer from its JSON form, without the truncation and padding that it may prescribe.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # tokenizers has no kind of its own
+        raise DataError(f"not a tokenizer's JSON ({error})") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

@@ -138,8 +138,8 @@ def _pretrained(name: str) -> nn.Module:
             f"--model.pretrained {name}: refused, since its file of weights holds more than weights; "
             f"give a model whose weights are in safetensors"
         ) from None
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # transformers and torch raise whatever the files lead them into
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"--model.pretrained {name}: no model there ({reason}); give a model's folder, "
             f"or a name that can be downloaded"

@@ -65,9 +65,14 @@ class Start:
 
     def _read_export(self, path: Path) -> None:
         said = exported_metadata(path)
-        self.recipe, self.learned = said["recipe"], json.loads(said["learned"])
-        self.architecture = json.loads(said["settings"]).get("architecture")
-        self.weights = safetensors.torch.load_file(path)
+        try:
+            self.recipe, self.learned = said["recipe"], json.loads(said["learned"])
+            self.architecture = json.loads(said["settings"]).get("architecture")
+            self.weights = safetensors.torch.load_file(path)
+        except (LookupError, AttributeError, ValueError, RecursionError, safetensors.SafetensorError) as error:
+            raise UsageError(
+                f"--model.pretrained {path}: not as scripts/export.py writes it ({type(error).__name__}: {error})"
+            ) from None
 
     def _read_checkpoint(self, path: Path) -> None:
         try:

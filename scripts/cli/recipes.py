@@ -86,6 +86,8 @@ def read_yaml(path: Path, option: str = "--config") -> Config:
         raise UsageError(f"{option} {path}: not a readable text file ({error})") from None
     try:
         content = yaml.load(text, Loader)
+    except (yaml.reader.ReaderError, RecursionError, ValueError) as error:  # such as a control character, or a date
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -152,9 +154,15 @@ def sections(config: Config, where: str) -> tuple[Config, Config]:
             if unknown:
                 raise UsageError(f"{where}: `{name}:` holds class_path and init_args only, found {min(unknown)}")
             if "class_path" in section:
+                if not isinstance(section["class_path"], str):
+                    raise UsageError(
+                        f"{where}: {name}.class_path: expected a class's name, got {section['class_path']!r}"
+                    )
                 paths[name] = section["class_path"]
             plain[name] = section.get("init_args") or {}
-        else:
+            if not isinstance(plain[name], dict):
+                raise UsageError(f"{where}: {name}.init_args: expected a section of settings, got {plain[name]!r}")
+        elif name != "trainer" or section is not None:  # as an empty section reads
             plain[name] = section
     return paths, plain
 

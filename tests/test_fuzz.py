@@ -1,0 +1,507 @@
+"""No file that is read runs code, crashes the interpreter, or ends in a traceback, whatever it holds.
+
+FUZZ_ROUNDS and FUZZ_SEED in the environment make it longer, and another one.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import pickle
+import struct
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from PIL import Image
+from transformers import BertConfig, BertModel
+
+from callbacks.checkpoint_file import SEAL, SEAL_SIZE, read_checkpoint, write_checkpoint
+from callbacks.metrics_file import MetricsFile
+from datamodules import planetoid, token_cache
+from datamodules.download import unpack
+from datamodules.graphs import GraphClasses
+from datamodules.image_files import read_idx
+from datamodules.images import Images
+from datamodules.nodes import Nodes
+from datamodules.reading import Reading
+from datamodules.series import Series
+from datamodules.stored_rows import StoredRows
+from datamodules.tabular import TabularClassification
+from datamodules.tagging import Tagging
+from datamodules.text import TextClassification
+from datamodules.token_cache import StoredRagged
+from datamodules.tokens import new_tokenizer, pretrained_tokenizer
+from datamodules.translation import Translation
+from lightning_modules.encoders import bert
+from lightning_modules.vision import _read as read_weights
+from scripts import cross_validate, fit, predict, sweep
+from scripts import test as testing
+from scripts.cli.pretrained import Start, own_run
+from scripts.cli.recipes import resolve
+from scripts.cli.runs import folder_of_job, newest_checkpoint
+from tests import planetoid_files
+from tests.forked import died
+from tests.fuzzing import Files, Kind, Leaves, archives, module, pickles, put, survive, tags
+
+ROUNDS = int(os.environ.get("FUZZ_ROUNDS", 30))
+SEED = int(os.environ.get("FUZZ_SEED", 0))
+WORDS = ["--model", "mlp", "--data", "iris"]
+TRAIN = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+SMALL = {
+    "vocab_size": 20,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "intermediate_size": 8,
+    "max_position_embeddings": 16,
+}
+
+
+def set_up(kind: Callable[..., Any], name: str = "", **options: Any) -> Callable[[Path], Any]:
+    """Reads a file or the folder as data, up to the first batch."""
+
+    def read(folder: Path) -> None:
+        data = kind(str(folder / name), batch_size=4, **options)
+        data.setup()
+        next(iter(data.train_dataloader()))
+
+    return read
+
+
+def text(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def table(mark: Path) -> Kind:
+    rows = text(["a,b,kind", *(f"{number}.5,x{number % 3},{'yn'[number % 2]}" for number in range(40))])
+    return Kind(
+        {"t.csv": rows}, set_up(TabularClassification, "t.csv"), tuple({"t.csv": each} for each in pickles(mark))
+    )
+
+
+def parquet(mark: Path) -> Kind:
+    written = io.BytesIO()
+    columns = {"a": [float(number) for number in range(40)], "kind": ["yn"[number % 2] for number in range(40)]}
+    pq.write_table(pa.table(columns), written)
+    read = set_up(TabularClassification, "t.parquet")
+    return Kind({"t.parquet": written.getvalue()}, read, tuple({"t.parquet": each} for each in pickles(mark)))
+
+
+def series(mark: Path) -> Kind:
+    rows = text(["date,value", *(f"2024-01-01 {n // 60:02}:{n % 60:02},{n % 7}" for n in range(200))])
+    return Kind(
+        {"s.csv": rows}, set_up(Series, "s.csv", window=4, horizon=2), tuple({"s.csv": each} for each in pickles(mark))
+    )
+
+
+def texts(mark: Path) -> Kind:
+    rows = text([f'{{"text": "word{n % 5} and more", "label": "{"ab"[n % 2]}"}}' for n in range(40)])
+    deep = {"t.jsonl": b"[" * 200_000 + b"\n"}
+    return Kind({"t.jsonl": rows}, set_up(TextClassification, "t.jsonl"), (deep,))
+
+
+def text_table(mark: Path) -> Kind:
+    rows = text(["label\ttext", *(f"{'ab'[n % 2]}\tword{n % 5} and more" for n in range(40))])
+    return Kind({"t.tsv.gz": gzip.compress(rows), "u.tsv": rows}, set_up(TextClassification, "t.tsv.gz"))
+
+
+def columns(mark: Path) -> Kind:
+    rows = text([f"{'Anna' if n % 3 else 'Rome'} {'B-PER' if n % 3 else 'B-LOC'}\nsings O\n" for n in range(40)])
+    return Kind({"t.txt": rows}, set_up(Tagging, "t.txt"))
+
+
+def entities(mark: Path) -> Kind:
+    row = '{"text": "Anna sings in Rome", "label": {"name": {"Anna": [[0, 3]]}}}'
+    return Kind({"t.json": text([row] * 40)}, set_up(Tagging, "t.json"), ({"t.json": b"[" * 200_000},))
+
+
+def questions(mark: Path) -> Kind:
+    asked = [
+        {
+            "context": f"Anna {n} sings in Rome.",
+            "qas": [{"id": str(n), "question": "Where?", "answers": [{"text": "Rome", "answer_start": 16 + n // 10}]}],
+        }
+        for n in range(10, 40)
+    ]
+    content = json.dumps({"data": [{"title": "t", "paragraphs": asked}]}).encode()
+    return Kind({"q.json": content}, set_up(Reading, "q.json"), ({"q.json": b'{"data":' + b"[" * 200_000},))
+
+
+def pairs(mark: Path) -> Kind:
+    rows = text([f"one {n} dog\teins {n} hund" for n in range(80)])
+    return Kind({"t.tsv": rows}, set_up(Translation, "t.tsv"))
+
+
+def images(mark: Path) -> Kind:
+    sample: Files = {}
+    for number, ending in enumerate(("png", "jpg", "bmp", "gif", "webp", "tiff") * 4):
+        file = io.BytesIO()
+        pixels = np.random.default_rng(number).integers(0, 255, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(file, {"jpg": "jpeg"}.get(ending, ending))
+        sample[f"{'ab'[number % 2]}{number // 6 % 2}/{number}.{ending}"] = file.getvalue()
+    huge = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0)
+    forged = [huge, *pickles(mark), b"%!PS\n(mark) (w) file closefile\n", b"<svg onload='mark'/>"]
+    return Kind(sample, set_up(Images), tuple({"a0/0.png": each} for each in forged))
+
+
+def digits(mark: Path) -> Kind:
+    content = b"\0\0\x08\x03" + struct.pack(">3I", 4, 5, 5) + bytes(100)
+    headers = ([255] + [2**32 - 1] * 255, [2, 2**31, 2**31], [3, 0, 2**32 - 1, 2**32 - 1], [0])
+    forged = tuple(
+        {"i.gz": gzip.compress(b"\0\0\x08" + bytes([size]) + struct.pack(f">{len(shape)}I", *shape))}
+        for size, *shape in headers
+    )
+    return Kind(
+        {"i.gz": gzip.compress(content), "j": content}, lambda f: (read_idx(f / "i"), read_idx(f / "j")), forged
+    )
+
+
+def cifar(mark: Path) -> Kind:
+    records = b"".join(bytes([number % 10]) + bytes([number]) * 3072 for number in range(20))
+    names = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
+    sample = {f"cifar-10-batches-bin/{name}": records for name in names}
+    return Kind(sample, lambda folder: Images("CIFAR10", root=str(folder)).setup())
+
+
+def many_graphs(mark: Path) -> Kind:
+    nodes = range(1, 81)
+    sample = {
+        "G_A.txt": text([f"{n}, {n + 1}\n{n + 1}, {n}" for n in nodes if n % 2]),
+        "G_graph_indicator.txt": text([str((n + 1) // 2) for n in nodes]),
+        "G_graph_labels.txt": text([str(n % 2) for n in range(40)]),
+        "G_node_labels.txt": text([str(n % 3) for n in nodes]),
+        "G_node_attributes.txt": text([f"{n}.5, {n % 7}" for n in nodes]),
+    }
+    return Kind({f"G/{name}": content for name, content in sample.items()}, set_up(GraphClasses, "G"))
+
+
+def nodes(mark: Path) -> Kind:
+    sample = {
+        "nodes.csv": text(["id,a,label", *(f"n{n},{n}.5,{'xy'[n % 2]}" for n in range(40))]),
+        "edges.csv": text(["from,to", *(f"n{n},n{n + 1}" for n in range(39))]),
+    }
+    return Kind(sample, set_up(Nodes))
+
+
+def planetoid_parts(mark: Path) -> Kind:
+    folder = planetoid_files.write(mark.parent / "planetoid")
+    sample = {file.name: file.read_bytes() for file in folder.iterdir()}
+    forged = tuple({"ind.cora.x": each} for each in pickles(mark))
+    return Kind(sample, lambda folder: planetoid.read(folder, "ind.cora."), forged)
+
+
+def packed(mark: Path) -> Kind:
+    sample = archives(mark.parent / "inside" / "harmless")[0].replace(b"../", b"aa/")
+    forged = tuple({"a.zip": each} for each in archives(mark))
+    return Kind({"a.zip": sample}, lambda folder: unpack(folder / "a.zip", folder / "in" / "side"), forged)
+
+
+def cached_tokens(mark: Path) -> Kind:
+    content = np.array([5, 6, 7, 8, 2, 2, 2], np.int32).tobytes()
+
+    def read(folder: Path) -> None:
+        rows = StoredRagged(folder / "a.int32")
+        rows.joined(torch.arange(len(rows.lengths)))
+
+    lies = ([-1], [2**31 - 1], [-(2**31)], [1, -(2**31), 1], [5, 2**31 - 1, 1], [5, 6, -1, 2], [])
+    return Kind({"a.int32": content}, read, tuple({"a.int32": np.array(each, np.int32).tobytes()} for each in lies))
+
+
+def cached_rows(mark: Path) -> Kind:
+    rows = text([json.dumps(["a text", n]) for n in range(5)])
+    forged = tuple({"a.jsonl": each} for each in [*pickles(mark), b"[" * 200_000])
+    return Kind({"a.jsonl": rows}, lambda folder: list(StoredRows([folder / "a.jsonl"], list)), forged)
+
+
+def tokenizers(mark: Path) -> Kind:
+    content = new_tokenizer("words", ["a few words and more"] * 4, 60).to_str().encode()
+    forged = tuple({"tokenizer.json": each} for each in [*pickles(mark), b"[" * 200_000])
+
+    def read(folder: Path) -> None:
+        pretrained_tokenizer(str(folder)).encode("a few words")
+
+    return Kind({"tokenizer.json": content}, read, forged)
+
+
+def exported(mark: Path) -> Kind:
+    said = {"recipe": "mlp", "learned": "{}", "settings": "{}"}
+    content = safetensors.torch.save({"weight": torch.zeros(2, 2)}, said)
+    header = struct.pack("<Q", 2**63) + b"{}"
+    forged = tuple({"a.safetensors": each} for each in [header, *pickles(mark)])
+
+    def read(folder: Path) -> None:
+        path = str(folder / "a.safetensors")
+        if own_run(path):
+            Start(path)
+        read_weights(Path(path), "--model.pretrained", "resnet18")
+
+    return Kind({"a.safetensors": content}, read, forged)
+
+
+def hugging_face(mark: Path) -> Kind:
+    network = BertModel(BertConfig(**SMALL))
+    weights = io.BytesIO()
+    torch.save(network.state_dict(), weights)
+    config = json.loads(network.config.to_json_string()) | {"architectures": ["BertModel"]}
+    mapped = {"auto_map": {"AutoConfig": "modeling_x.Mine", "AutoModel": "modeling_x.Evil"}}
+    adapter = {"peft_type": "LORA", "base_model_name_or_path": str(mark.parent / "elsewhere"), "r": 1}
+    elsewhere = mark.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "modeling_x.py").write_bytes(module(mark))
+    (elsewhere / "config.json").write_text(json.dumps({"model_type": "evil"} | mapped))
+    sample = {
+        "config.json": json.dumps(config).encode(),
+        "pytorch_model.bin": weights.getvalue(),
+        "modeling_x.py": module(mark),
+    }
+    adapted = {"adapter_config.json": json.dumps(adapter | mapped).encode()}
+    forged = [
+        *({"pytorch_model.bin": each} for each in pickles(mark)),
+        {"config.json": json.dumps(config | mapped).encode()},
+        {"config.json": json.dumps({"model_type": "evil"} | mapped).encode()},
+        {"config.json": json.dumps(mapped).encode()},
+        {"config.json": json.dumps(config | {"attn_implementation": "somebody/kernel"}).encode()},
+        *(adapted | {"adapter_model.bin": each} for each in pickles(mark)),
+        adapted | {"config.json": json.dumps(config | mapped).encode()},
+    ]
+    read = lambda folder: bert(str(folder), num_tokens=20, max_length=16)  # noqa: E731
+    return Kind(sample, read, tuple(forged), ("config.json", "pytorch_model.bin"))
+
+
+def classes(mark: Path) -> list[dict[str, Any]]:
+    """Configurations that name what they should not."""
+    ran = [str(mark)]
+    calls: list[dict[str, Any]] = [
+        {"class_path": "os.makedirs", "init_args": {"name": ran[0]}},
+        {"class_path": "subprocess.Popen", "init_args": {"args": ["mkdir", *ran]}},
+        {"class_path": "builtins.exec", "init_args": {"source": f"import os; os.makedirs({ran[0]!r})"}},
+        {
+            "class_path": "torch.hub.load",
+            "init_args": {"repo_or_dir": str(mark.parent), "model": "m", "source": "local"},
+        },
+        {"class_path": "theirs.Mine"},
+        {"class_path": "theirs"},
+        {"class_path": "../theirs.Mine"},
+        {"class_path": 3},
+        {"class_path": ["theirs.Mine"]},
+    ]
+    found: list[dict[str, Any]] = []
+    for call in calls:
+        found += [
+            {"model": call},
+            {"data": call},
+            {"model": {"init_args": {"optimizer": call}}},
+            {"trainer": {"callbacks": [call]}},
+            {"trainer": {"callbacks": call}},
+            {"trainer": {"profiler": call}},
+            {"trainer": {"strategy": call}},
+        ]
+    return [*found, {"allow": "theirs"}, {"allow": ["theirs"]}, {"about": {"name": "../theirs"}}, {"about": []}]
+
+
+CONFIG = {
+    "about": {"name": "mlp"},
+    "model": {"class_path": "lightning_modules.mlp.MLP", "init_args": {"dropout": 0.1}},
+    "data": {"class_path": "datamodules.tabular.TabularClassification", "init_args": {"dataset": "iris"}},
+    "trainer": {"max_epochs": 1},
+}
+
+
+def merged(content: dict[str, Any]) -> bytes:
+    """A configuration with some sections of another."""
+    whole = {key: value | content.get(key, {}) if key != "about" else value for key, value in CONFIG.items()}
+    return yaml.safe_dump(
+        whole | {key: value for key, value in content.items() if key not in whole or key == "about"}
+    ).encode()
+
+
+def configurations(mark: Path) -> Kind:
+    forged = [{"c.yaml": merged(content)} for content in classes(mark)]
+    forged += [{"c.yaml": b"model: {dropout: " + tag.encode() + b"}\n"} for tag in tags(mark)]
+    forged += [{"c.yaml": b"model: " + b"[" * 100_000 + b"]" * 100_000}, {"c.yaml": b"? [a]\n: b\n"}]
+    forged += [{"c.yaml": name.encode() + b":\n"} for name in CONFIG]
+
+    def read(folder: Path) -> None:
+        fit.main(["--config", str(folder / "c.yaml"), "--print_config", "--logs", str(folder / "logs")])
+
+    return Kind({"c.yaml": merged({}), "theirs.py": module(mark)}, read, tuple(forged), ("c.yaml",))
+
+
+def checkpoint(mark: Path) -> dict[str, Any]:
+    """The content of one, of a small run."""
+    logs = mark.parent / "logs"
+    fit.main([*WORDS, *TRAIN, "--logs", str(logs)])
+    return read_checkpoint(next(logs.rglob("best*.ckpt")))
+
+
+def sealed(content: Any, folder: Path) -> bytes:
+    write_checkpoint(content, folder / "sealed.ckpt")
+    return (folder / "sealed.ckpt").read_bytes()
+
+
+def checkpoints(mark: Path) -> Kind:
+    content = checkpoint(mark)
+    forged = [sealed(content | {"config": yaml.safe_load(merged(each))}, mark.parent) for each in classes(mark)]
+    forged += [sealed(content | {"more": object_}, mark.parent) for object_ in (Leaves(mark),)]
+    forged += pickles(mark)
+    iris = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
+    (mark.parent / "rows.csv").write_bytes(text([",".join(iris), "1,2,3,4"]))
+
+    def read(folder: Path) -> None:
+        words = ["--checkpoint", str(folder / "best.ckpt"), "--trainer.accelerator", "cpu"]
+        testing.main(words)
+        predict.main([*words, "--input", str(mark.parent / "rows.csv")])
+
+    return Kind({"best.ckpt": sealed(content, mark.parent)}, read, tuple({"best.ckpt": each} for each in forged))
+
+
+def contents(mark: Path) -> Kind:
+    """What a checkpoint holds, under a checksum that fits."""
+    whole = sealed({"state_dict": {"weight": torch.zeros(2, 3)}, "config": CONFIG, "epoch": 1}, mark.parent)
+
+    def read(folder: Path) -> None:
+        body = (folder / "body").read_bytes()
+        seal = SEAL + hashlib.sha256(body + b"\0\0").hexdigest().encode()
+        (folder / "best.ckpt").write_bytes(body + SEAL_SIZE.to_bytes(2, "little") + seal)
+        read_checkpoint(folder / "best.ckpt")
+
+    others = io.BytesIO(), io.BytesIO()
+    for file, other in zip(others, ([1], {"state_dict": {}}), strict=True):
+        torch.save(other, file)
+    forged = [pickles(mark)[3], *(file.getvalue() for file in others)]
+    return Kind({"body": whole[: -SEAL_SIZE - 2]}, read, tuple({"body": each[:-2]} for each in forged))
+
+
+def folders_of_runs(mark: Path) -> Kind:
+    rows = text(["epoch,step,loss", "0,1,0.5", "0,2,0.25"])
+
+    def read(folder: Path) -> None:
+        metrics = MetricsFile(folder / "mlp" / "version_0")
+        metrics.go_back({"rows": 2, "columns": ["epoch", "step"], "pending": []})
+        folder_of_job(folder, "mlp", "slurm 7")
+        newest_checkpoint(folder / "mlp" / "version_0")
+        resolve(["--resume", str(folder / "mlp" / "version_0")])
+
+    run = "mlp/version_0"
+    sample = {
+        f"{run}/metrics.csv": rows,
+        f"{run}/.lock": b"12\nslurm 7\n",
+        f"{run}/config.yaml": merged({}),
+        f"{run}/checkpoints/last.ckpt": pickles(mark)[3],
+    }
+    forged = [{f"{run}/{name}": each} for name in ("metrics.csv", ".lock", "config.yaml") for each in pickles(mark)[:3]]
+    return Kind(sample, read, tuple(forged))
+
+
+KINDS = (
+    *(table, parquet, series, texts, text_table, columns, entities, questions, pairs, images, digits, cifar),
+    *(many_graphs, nodes, planetoid_parts, packed, cached_tokens, cached_rows, tokenizers, exported, hugging_face),
+    *(configurations, checkpoints, contents, folders_of_runs),
+)
+
+
+@pytest.mark.parametrize("made", KINDS, ids=lambda made: made.__name__)
+def test_no_file_leaves_a_mark_or_crashes(
+    made: Callable[[Path], Kind], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "mark"
+    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    kind = made(mark)
+    (tmp_path / "theirs.py").write_bytes(module(mark))
+
+    def attempt() -> None:
+        warnings.simplefilter("ignore")  # of damaged files libraries warn in many words
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            survive(kind, tmp_path / "folder", ROUNDS, SEED)
+
+    assert died(attempt, tmp_path / "said", seconds=60 + 2 * ROUNDS) == ""
+    assert not mark.exists()
+
+
+def test_what_is_forged_would_leave_its_mark(tmp_path: Path) -> None:
+    made = pickles(tmp_path / "mark")
+    for content in made[:3]:
+        pickle.loads(content)
+        (tmp_path / "mark").rmdir()
+    torch.load(io.BytesIO(made[3]), weights_only=False)
+    (tmp_path / "mark").rmdir()
+    np.load(io.BytesIO(made[4]), allow_pickle=True)
+    (tmp_path / "mark").rmdir()
+    for tag in tags(tmp_path / "mark")[:3]:
+        yaml.unsafe_load(tag)
+        (tmp_path / "mark").rmdir()
+    exec(module(tmp_path / "mark"))
+    (tmp_path / "mark").rmdir()
+
+
+def train(folder: Path) -> None:
+    fit.main(["--config", str(folder / "c.yaml"), "--logs", str(folder / "logs"), *TRAIN])
+
+
+def resume_sweep(folder: Path) -> None:
+    sweep.main(["--resume", str(folder)])
+
+
+def resume_folds(folder: Path) -> None:
+    cross_validate.main(["--resume", str(folder)])
+
+
+def asked_of(mark: Path) -> list[tuple[Callable[[Path], Any], Files]]:
+    """Files that ask for a run, each of which would leave the mark as soon as the run does what they say."""
+    place = mark.parent
+    (place / "theirs.py").write_bytes(module(mark))
+    model = place / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "evil", "auto_map": {"AutoConfig": "theirs.Mine"}}')
+    (model / "theirs.py").write_bytes(module(mark))
+    loads = {
+        "class_path": "lightning.pytorch.callbacks.LambdaCallback",
+        "init_args": {"setup": "torch_geometric.llm.models.GLEM"},
+    }
+    runs = [{"trainer": {"callbacks": [loads]}}, {"trainer": {"callbacks": [{"class_path": "theirs.Mine"}]}}]
+    words = [*WORDS, *TRAIN, "--allow", "theirs", "--trainer.callbacks+=theirs.Mine"]
+    plan = {"name": "mlp", "words": words, "place": str(place)}
+    space = {"trials": 1, "unpruned": 1, "space": {"model.dropout": {"uniform": [0, 0.5]}}, "monitor": "val/loss"}
+    sweeps = {**plan, **space, "mode": "min", "seed": 0}
+    elsewhere = {"name": "../../theirs", "words": [*WORDS, *TRAIN]}
+    return [
+        *((train, {"c.yaml": merged(run), "theirs.py": module(mark)}) for run in runs),
+        (resume_sweep, {"sweep.yaml": yaml.safe_dump(sweeps).encode()}),
+        (resume_sweep, {"sweep.yaml": yaml.safe_dump(sweeps | elsewhere).encode()}),
+        (resume_folds, {"folds.yaml": yaml.safe_dump(plan | {"folds": 2}).encode()}),
+        (resume_folds, {"folds.yaml": yaml.safe_dump(plan | {"folds": 2} | elsewhere).encode()}),
+    ]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(6))
+def test_no_run_that_a_file_asks_for_leaves_a_mark(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, mark = tmp_path / "place", tmp_path / "place" / "mark"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    read, files = asked_of(mark)[number]
+    folder = place / "in" / "side"
+
+    def attempt() -> None:
+        put(files, folder)
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(SystemExit):
+            read(folder)
+
+    assert died(attempt, tmp_path / "said", seconds=120) == ""
+    assert not mark.exists()
+    assert not [*tmp_path.glob("theirs*")]
+    assert not [*place.glob("theirs")]
