@@ -128,6 +128,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
                 error = CheckpointError("holds bare weights, not a checkpoint that scripts/fit.py saved")
         raise error from None
     checkpoint = _loaded(path)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("format"), int):
+        raise CheckpointError("not a checkpoint that scripts/fit.py saved: it does not say its format")
     if checkpoint["format"] > FORMAT:
         raise CheckpointError(
             f"written by a newer version of this project (format {checkpoint['format']}, expected {FORMAT} or less)"

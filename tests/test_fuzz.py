@@ -409,9 +409,13 @@ KINDS = (
     *(many_graphs, nodes, planetoid_parts, packed, cached_tokens, cached_rows, tokenizers, exported, hugging_face),
     *(configurations, checkpoints, contents, folders_of_runs),
 )
+SLOW = (configurations, checkpoints)
 
 
-@pytest.mark.parametrize("made", KINDS, ids=lambda made: made.__name__)
+@pytest.mark.parametrize(
+    "made",
+    [pytest.param(made, id=made.__name__, marks=[pytest.mark.long] if made in SLOW else []) for made in KINDS],
+)
 def test_no_file_leaves_a_mark_or_crashes(
     made: Callable[[Path], Kind], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from datamodules import token_cache
+from datamodules.errors import DataError
 from datamodules.token_cache import learned_once, stored
 from datamodules.tokens import new_tokenizer
 from scripts.cli.recipes import ROOT
@@ -118,3 +119,20 @@ def test_other_code_learns_anew(learnings, monkeypatch, tmp_path):
     monkeypatch.setattr(token_cache.tokens, "__file__", str(changed))
     learned_once(learn, texts)
     assert len(found) == 2
+
+
+def test_a_folder_for_temporary_files_that_somebody_else_has_made_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_cache.os, "access", lambda *_: False)
+    monkeypatch.setattr(token_cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = token_cache.cache_folder()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert token_cache.cache_folder() == folder
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="belongs to somebody else"):
+        token_cache.cache_folder()
+    owner = os.getuid()
+    monkeypatch.setattr(token_cache.os, "getuid", lambda: owner + 1)
+    (tmp_path / f"tokens-{owner + 1}").mkdir()
+    with pytest.raises(DataError, match="belongs to somebody else"):
+        token_cache.cache_folder()
