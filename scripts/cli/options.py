@@ -19,7 +19,16 @@ from scripts.cli.launch import settle_devices
 from scripts.cli.pretrained import own_run
 from scripts.cli.recipes import Config, Line, Request
 from scripts.cli.techniques import TECHNIQUES, techniques
-from scripts.cli.trust import allowed_by_user, check_kinds, check_names, check_words, only_trusted, refusal
+from scripts.cli.trust import (
+    allowed_by_user,
+    check_names,
+    check_parsed,
+    check_words,
+    expected_at,
+    only_trusted,
+    place_of,
+    refusal,
+)
 
 AUTO = "auto"  # a batch size that has to be found
 Precision = Literal["auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64"]
@@ -61,16 +70,16 @@ class Parser(ArgumentParser):
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
         if found := re.search(r"Importing '([^']+)' is not allowed", message):
-            return f"{option or 'class_path'}: {refusal(found[1])}"
+            return refusal(option, found[1])
         if found := re.search(r"- (--\S+?: (?:no such option|expected).*)", message):  # of a class within the class
-            return found[1].replace("--", f"{option}.").replace(f"({option}.help", "(--help")
+            return re.sub(r"--(?!help|allow)", f"{option}.", found[1])
         given = re.search(r"(?:Given value|Got value): (.*)", message)
         expected = [
             _readable(kind)
             for kind in re.findall(r"Expected (?:an? )?(.*?)(?:\. Got value|: .*|$)", message, re.MULTILINE)
         ]
         if option and expected:
-            wanted = " or ".join(dict.fromkeys(expected))
+            wanted = expected_at(option) if place_of(option) else " or ".join(dict.fromkeys(expected))
             return f"{option}: expected {wanted}, got {given[1].strip() if given else 'nothing'}"
         return f"{option}: {message}" if option and option not in message else message
 
@@ -207,7 +216,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
         config.print_config = "--print_config" in request.arguments
     except ArgumentError as error:
         raise UsageError(parser.translated(error.message or str(error))) from error
-    check_kinds("", config.as_dict(), allowed)
+    check_parsed("", config, allowed)
     config.model.pretrained = own_run(config.model.pretrained) or config.model.pretrained
     if config.model.pretrained and "tokenizer" in config.data:
         config.data.tokenizer = config.model.pretrained  # a pretrained model reads no other tokens than its own

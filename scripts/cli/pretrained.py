@@ -12,6 +12,7 @@ from torch import Tensor
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
 from datamodules.base import DataModule
+from scripts.cli.checkpoint_content import check_content
 from scripts.cli.errors import UsageError
 from scripts.cli.runs import find_checkpoint, other_checkpoint
 
@@ -79,6 +80,7 @@ class Start:
             checkpoint = read_checkpoint(path)
         except CheckpointError as error:
             raise UsageError(f"--model.pretrained {path}: {error}{other_checkpoint(path)}") from None
+        check_content(checkpoint, f"--model.pretrained {path}")
         config = checkpoint["config"]
         self.recipe = config["about"]["name"]
         self.learned = checkpoint.get(config["data"]["class_path"].rpartition(".")[2], {})

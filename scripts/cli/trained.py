@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
@@ -13,11 +14,16 @@ from datamodules.base import DataModule
 from datamodules.catalogue import known_datasets
 from scripts.cli.allocator import keep_memory
 from scripts.cli.build import build_data, build_model, pick_precision, prepared, quiet
+from scripts.cli.checkpoint_content import check_content
 from scripts.cli.errors import UsageError
 from scripts.cli.launch import environment_plugins, pick_strategy
 from scripts.cli.options import parse
 from scripts.cli.recipes import Config, Request, check_dataset, merge, sections
 from scripts.cli.runs import find_checkpoint, other_checkpoint
+
+# What a checkpoint says of the trainer that still matters. Not the strategy, the callbacks and the profiler: they were
+# for training, and what they name is not even looked up.
+KEPT = ("accelerator", "devices", "num_nodes", "precision", "limit_test_batches", "limit_predict_batches")
 
 
 @dataclass
@@ -47,8 +53,7 @@ def read(path: Path) -> dict[str, Any]:
         checkpoint = read_checkpoint(path)
     except CheckpointError as error:
         raise UsageError(f"--checkpoint {path}: {error}{other_checkpoint(path)}") from None
-    if "config" not in checkpoint:
-        raise UsageError(f"--checkpoint {path}: holds no configuration, which scripts/fit.py saves")
+    check_content(checkpoint, f"--checkpoint {path}")
     return checkpoint
 
 
@@ -68,26 +73,22 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
     if re.match(r"https?://", checkpoint_path):
         raise UsageError(f"--checkpoint {checkpoint_path}: an address; download the file first, from someone you trust")
     checkpoint = read(find_checkpoint(Path(checkpoint_path).expanduser()))
-    config: Config = checkpoint["config"]
-    paths, plain = sections({key: value for key, value in config.items() if key != "about"}, checkpoint_path)
-    if dataset is not None:
-        plain = merge(plain, {"data": {"dataset": check_dataset(dataset, known_datasets(paths["data"]))}})
-    request = Request(config["about"]["name"], paths["model"], paths["data"], plain, arguments)
+    request = requested(checkpoint, checkpoint_path, dataset, arguments)
     parser, options = parse(request)
+    check_trainer(options.trainer)
     ready = parser.instantiate(options)
     data = build_data(request.data, dict(ready.data))
     state = checkpoint.get(type(data).__qualname__)
-    if state is None:
+    if not isinstance(state, dict) or not {*data.learned} <= {*state}:
         raise UsageError(f"--checkpoint {checkpoint_path}: was trained without {type(data).__name__}")
     data.load_state_dict(state)
-    again = checkpoint.get(
-        "rebuild", {}
-    )  # arguments that stand for files which may be gone, such as a pretrained model's
-    model = build_model(request.model, dict(ready.model) | again, data)
+    model = build_model(request.model, dict(ready.model), data)
     prepared(ready, model, data)
-    model.load_state_dict(checkpoint["state_dict"])
-    kept = ("accelerator", "devices", "num_nodes", "strategy", "limit_test_batches", "limit_predict_batches")
-    given = {name: options.trainer[name] for name in kept}
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UsageError(f"--checkpoint {checkpoint_path}: its weights are of another network ({error})") from None
+    given = {name: options.trainer[name] for name in (*KEPT, "strategy") if name != "precision"}
     if given["strategy"] == "fsdp":
         given["strategy"] = "auto"  # without gradients and optimizer there is nothing to share out
     trainer = Trainer(
@@ -101,4 +102,38 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    return Trained(data, model, trainer, config)
+    return Trained(data, model, trainer, checkpoint["config"])
+
+
+def requested(checkpoint: dict[str, Any], where: str, dataset: str | None, arguments: list[str]) -> Request:
+    """What a checkpoint describes, as if a command line had asked for it.
+
+    The model is built without looking for the weights that it once started from: the checkpoint has them all.
+
+    Raises:
+        UsageError: it describes nothing that could be built.
+    """
+    config: Config = checkpoint["config"]
+    paths, plain = sections({key: value for key, value in config.items() if key != "about"}, where)
+    if dataset is not None:
+        plain = merge(plain, {"data": {"dataset": check_dataset(dataset, known_datasets(paths["data"]))}})
+    plain["model"] = plain["model"] | checkpoint.get("rebuild", {}) | {"pretrained": None}
+    plain["trainer"] = {name: value for name, value in plain["trainer"].items() if name in KEPT and is_plain(value)}
+    return Request(config["about"]["name"], paths["model"], paths["data"], plain, arguments)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a setting of the trainer is one value, or a list of the numbers of devices."""
+    return not isinstance(value, dict | list) or (isinstance(value, list) and all(type(item) is int for item in value))
+
+
+def check_trainer(trainer: Namespace) -> None:
+    """Refuse options that would build what only training has.
+
+    Raises:
+        UsageError: one was given.
+    """
+    for name, none in (("callbacks", None), ("profiler", None), ("strategy", str), ("accelerator", str)):
+        value = trainer[name]
+        if value is not None and (none is None or not isinstance(value, none)):
+            raise UsageError(f"--trainer.{name}: is for training; leave it out where a checkpoint is read")

@@ -1,22 +1,34 @@
-"""A configuration names no class but those of this project, of its libraries, and those that the user allowed."""
+"""A file names no class but of the kind that its place wants, of modules that were looked at, unless the user allows it."""
 
+import gc
 import importlib
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+import torch_geometric
 import yaml
+from lightning.pytorch import Callback
 
+import lightning_modules
 from callbacks.checkpoint_file import write_checkpoint
+from lightning_modules import encoders, vision
 from scripts import test as testing
 from scripts.cli import trust
-from scripts.cli.recipes import RECIPES
+from scripts.cli.errors import UsageError
+from scripts.cli.options import parse
+from scripts.cli.recipes import RECIPES, resolve
+from scripts.cli.trained import load, requested
+from scripts.export import main as export
 from scripts.fit import main as fit
 from scripts.predict import main as predict
 
@@ -74,6 +86,7 @@ def callback(name: str, **settings: Any) -> str:
 
 
 LAMBDA = "lightning.pytorch.callbacks.LambdaCallback"
+SWA = "lightning.pytorch.callbacks.StochasticWeightAveraging"  # may be named, and has a function among its arguments
 
 
 @pytest.mark.parametrize(
@@ -90,7 +103,7 @@ LAMBDA = "lightning.pytorch.callbacks.LambdaCallback"
         ["--trainer.callbacks+=theirs.Watch"],
         ["--trainer.callbacks+", "theirs.Watch"],
         ["--trainer.callbacks", "[{class_path: theirs.Watch}]"],
-        ["--trainer.callbacks", callback(LAMBDA, on_fit_start={"class_path": "theirs.Mine"})],
+        ["--trainer.callbacks", callback(SWA, swa_lrs=0.1, avg_fn={"class_path": "theirs.Mine"})],
         ["--trainer.strategy", "{class_path: theirs.Mine}"],
         ["--trainer.profiler", "{class_path: theirs.Mine}"],
         ["--trainer.accelerator.class_path", "theirs.Mine"],
@@ -104,9 +117,9 @@ def test_an_option_imports_nothing_that_was_not_allowed(
     monkeypatch.chdir(theirs)
     line = refused(capsys, "--model", "mlp", *words)
     assert not (theirs / "it ran").exists()
-    option = words[0].split("=")[0].removesuffix("+").removesuffix(".class_path")
+    option = re.sub(r"\+|\.class_path|\.help", "", words[0].split("=")[0])
     assert option in line
-    assert re.search(r"theirs\.\w+ is neither of this project nor .*add --allow theirs\.\w+$", line.strip())
+    assert re.search(r"expected an? .+, got the class (theirs\.\w+); .*add --allow \1$", line.strip())
 
 
 @pytest.mark.parametrize(
@@ -117,7 +130,7 @@ def test_an_option_imports_nothing_that_was_not_allowed(
         ("trainer: {callbacks: [{class_path: theirs.Watch}]}", "trainer.callbacks"),
         ("trainer: {callbacks: {class_path: theirs.Watch}}", "trainer.callbacks"),
         ("trainer: {profiler: {class_path: theirs.Mine}}", "trainer.profiler"),
-        (f"trainer: {{callbacks: {callback(LAMBDA, on_fit_start={'class_path': 'theirs.Mine'})}}}", "on_fit_start"),
+        (f"trainer: {{callbacks: {callback(SWA, swa_lrs=0.1, avg_fn={'class_path': 'theirs.Mine'})}}}", "avg_fn"),
         ("data: {root: {class_path: theirs.Mine}}", "data.root"),
     ],
 )
@@ -150,7 +163,7 @@ def own(folder: Path, **changed: str) -> str:
 
 def test_a_model_of_ones_own_is_refused_with_the_word_that_allows_it_and_then_runs(theirs: Path, capsys: Any) -> None:
     line = refused(capsys, "--config", own(theirs))
-    assert line.startswith("error: model: theirs.MyMLP is neither")
+    assert line.startswith("error: model: expected a LightningModule of lightning_modules, got the class theirs.MyMLP")
     assert not (theirs / "it ran").exists()
     word = re.search(r"--allow (\S+)$", line.strip())
     assert word is not None
@@ -159,7 +172,7 @@ def test_a_model_of_ones_own_is_refused_with_the_word_that_allows_it_and_then_ru
     assert (theirs / "it ran").exists()
     assert "allow" not in content  # a configuration that is passed on allows nothing at the next one's
     line = refused(capsys, "--config", own(theirs, optimizer="theirs.Mine"), "--allow", "theirs.MyMLP")
-    assert line.startswith("error: model.optimizer: theirs.Mine is neither")
+    assert line.startswith("error: model.optimizer: expected an Optimizer of torch.optim, got the class theirs.Mine")
 
 
 @pytest.mark.parametrize("words", [["--allow", "theirs"], ["--allow=theirs.Mine", "--allow", "theirs.MyMLP"]])
@@ -213,24 +226,43 @@ def test_nothing_is_called_that_is_no_optimizer_and_no_callback(name: str, capsy
     assert name in line
 
 
-def test_a_function_is_no_class_even_where_a_library_has_it(capsys: Any) -> None:
-    words = ["--trainer.callbacks", callback(LAMBDA, on_fit_start="torch.hub.load")]
-    line = refused(capsys, "--model", "mlp", *words)
-    assert "expected the name of a class, got the function torch.hub.load" in line
-
-
-def test_the_libraries_own_classes_need_no_leave(capsys: Any) -> None:
-    words = [
-        "--model.optimizer",
-        "torch.optim.RMSprop",
-        "--trainer.profiler",
-        "lightning.pytorch.profilers.SimpleProfiler",
-    ]
-    content = shown(
-        capsys, "--model", "mlp", *words, "--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"
-    )
+def test_the_admitted_classes_need_no_leave(capsys: Any) -> None:
+    words = ["--model.optimizer", "torch.optim.RMSprop"]
+    words += ["--trainer.profiler", "lightning.pytorch.profilers.SimpleProfiler"]
+    words += ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"]
+    content = shown(capsys, "--model", "mlp", *words)
     assert content["model"]["init_args"]["optimizer"]["class_path"] == "torch.optim.RMSprop"
     assert content["trainer"]["callbacks"][0]["class_path"] == "lightning.pytorch.callbacks.EarlyStopping"
+    assert content["trainer"]["profiler"]["class_path"] == "lightning.pytorch.profilers.SimpleProfiler"
+
+
+ARGUMENTS = {  # that have to be given
+    "EarlyStopping": {"monitor": "val/loss"},
+    "GradientAccumulationScheduler": {"scheduling": {2: 2}},
+    "StochasticWeightAveraging": {"swa_lrs": 0.1},
+}
+
+
+def test_every_admitted_callback_is_found_under_both_of_its_names() -> None:
+    full = [f"lightning.pytorch.callbacks.{module}.{name}" for name, module in trust.CALLBACKS.items()]
+    short = [f"lightning.pytorch.callbacks.{name}" for name in trust.CALLBACKS]
+    specs = [{"class_path": path, "init_args": ARGUMENTS.get(path.rpartition(".")[2], {})} for path in (*full, *short)]
+    words = ["--model", "linear_regression", "--trainer.callbacks", yaml.safe_dump(specs)]
+    parser, config = parse(resolve(words))
+    built = [type(callback) for callback in parser.instantiate(config).trainer.callbacks]
+    assert [f"{kind.__module__}.{kind.__qualname__}" for kind in built] == full * 2
+
+
+@pytest.mark.parametrize("argument", ["dirpath", "filename"])
+def test_a_profiler_is_not_told_where_to_write(argument: str, capsys: Any, tmp_path: Path) -> None:
+    profiler = {"class_path": "lightning.pytorch.profilers.SimpleProfiler", "init_args": {argument: str(tmp_path)}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"trainer": {"profiler": profiler}}))
+    line = refused(capsys, "--model", "mlp", "--config", str(tmp_path / "mine.yaml"))
+    assert f"--trainer.profiler.{argument}: would have a configuration say where to write" in line
+    profiler["dict_kwargs"] = profiler.pop("init_args")  # which the parser keeps only for what a constructor hands on
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"trainer": {"profiler": profiler}}))
+    content = shown(capsys, "--model", "mlp", "--config", str(tmp_path / "mine.yaml"))
+    assert content["trainer"]["profiler"]["init_args"][argument] is None
 
 
 @pytest.mark.parametrize("name", ["theirs/../mine", "", "a b", "jsonargparse", "jsonargparse.set_parsing_settings"])
@@ -239,24 +271,231 @@ def test_only_a_name_can_be_allowed(name: str, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "trusted"),
+    ("where", "name", "trusted"),
     [
-        ("torch.optim.SGD", True),
-        ("torches.optim.SGD", False),
-        ("my.one", True),
-        ("my.one.Two", True),
-        ("my.ones", False),
+        ("model.optimizer", "torch.optim.SGD", True),
+        ("model.optimizer", "torch.optims.SGD", False),
+        ("model.optimizer", "torch.nn.Linear", False),
+        ("trainer.callbacks", "torch.optim.SGD", False),
+        ("data.root", "torch.optim.SGD", False),
+        ("anywhere", "my.one", True),
+        ("anywhere", "my.one.Two", True),
+        ("anywhere", "my.ones", False),
     ],
 )
-def test_a_name_is_compared_part_by_part(name: str, trusted: bool) -> None:
-    assert trust.is_trusted(name, ["my.one"]) == trusted
+def test_a_name_is_compared_part_by_part_with_what_may_stand_there(where: str, name: str, trusted: bool) -> None:
+    assert trust.is_trusted(where, name, ["my.one"]) == trusted
 
 
-def test_trusted_libraries_are_declared_and_the_packages_are_our_own() -> None:
+def test_the_packages_whose_classes_may_be_named_are_our_own() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    declared = {re.split(r"[\[<>= ]", entry)[0].replace("-", "_") for entry in project["project"]["dependencies"]}
-    assert set(trust.LIBRARIES) <= declared
-    assert set(trust.OWN) <= set(project["tool"]["setuptools"]["packages"])
+    packages = {name for place in trust.PLACES.values() for name in place.names if "." not in name}
+    assert packages == {"lightning_modules", "datamodules", "callbacks"}
+    assert packages <= set(project["tool"]["setuptools"]["packages"])
+
+
+def placed(name: str) -> dict[str, dict[str, Any]]:
+    """Configurations that name a class, by what is special about each."""
+    spec = {"class_path": name, "init_args": {}}
+
+    def callbacks(value: Any) -> dict[str, Any]:
+        return {"trainer": {"callbacks": value}}
+
+    def inside(kind: str, **settings: Any) -> dict[str, Any]:
+        return callbacks([{"class_path": f"lightning.pytorch.callbacks.{kind}", "init_args": settings}])
+
+    return {
+        "a callback in a list": callbacks([spec]),
+        "a callback alone": callbacks(spec),
+        "a callback's name": callbacks(name),
+        "a function": inside("StochasticWeightAveraging", swa_lrs=0.1, avg_fn=spec),
+        "a function's name": inside("StochasticWeightAveraging", swa_lrs=0.1, avg_fn=name),
+        "a text": inside("EarlyStopping", monitor=spec),
+        "a dictionary": inside("GradientAccumulationScheduler", scheduling={1: spec}),
+        "a union": inside("Timer", duration=spec),
+        "any value": inside("ModelSummary", max_depth=[{"deep": [spec]}]),
+        "an argument past the constructor's": callbacks(
+            {"class_path": "lightning.pytorch.callbacks.ModelSummary", "dict_kwargs": {"deep": spec}}
+        ),
+        "a class of another callback": callbacks([{"class_path": SWA, "init_args": {"swa_lrs": 0.1, "device": spec}}]),
+        "an optimizer": {"model": {"optimizer": spec}},
+        "an optimizer's name": {"model": {"optimizer": name}},
+        "an optimizer's argument": {
+            "model": {"optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": spec}}}
+        },
+        "a strategy": {"trainer": {"strategy": spec}},
+        "a strategy's plugin": {
+            "trainer": {
+                "strategy": {
+                    "class_path": "lightning.pytorch.strategies.DDPStrategy",
+                    "init_args": {"checkpoint_io": spec},
+                }
+            }
+        },
+        "a strategy's function": {
+            "trainer": {
+                "strategy": {
+                    "class_path": "lightning.pytorch.strategies.DDPStrategy",
+                    "init_args": {"ddp_comm_hook": name},
+                }
+            }
+        },
+        "a profiler": {"trainer": {"profiler": spec}},
+        "an accelerator": {"trainer": {"accelerator": spec}},
+        "a number": {"model": {"dropout": spec}},
+        "a folder": {"data": {"root": spec}},
+        "a technique's": {"lora": {"targets": [spec]}},
+        "a whole section": {"trainer": spec},
+    }
+
+
+PLACED = [*placed("")]
+
+
+@pytest.fixture
+def planted(theirs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in which a mark is left by a class of a library, of every kind there is, when it is built or called."""
+    module = ModuleType("torch_geometric.planted")
+    mark = theirs / "it ran"
+
+    class Planted(Callback, torch.optim.SGD):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            mark.touch()
+
+        def __call__(self, *args: Any) -> None:
+            mark.touch()
+
+    for kind, bases in (("Watch", (Callback,)), ("Mine", (torch.optim.SGD,)), ("Both", (Planted,))):
+        made = type(kind, bases, {"__init__": Planted.__init__, "__call__": Planted.__call__})
+        made.__module__ = module.__name__
+        setattr(module, kind, made)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(torch_geometric, "planted", module, raising=False)
+    yield theirs
+    monkeypatch.undo()
+    del module, made, Planted
+    gc.collect()  # the parser looks a bare name up among all subclasses that there are
+
+
+@pytest.mark.parametrize("how", PLACED)
+def test_no_file_and_no_option_has_a_class_built_where_it_is_not_wanted(
+    how: str, planted: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(planted)
+    for name in ("theirs.Watch", "torch_geometric.planted.Both"):
+        config = placed(name)[how]
+        Path("mine.yaml").write_text(yaml.safe_dump(config))
+        refused(capsys, "--model", "linear_regression", "--config", "mine.yaml")
+        ((section, settings),) = config.items()
+        ((option, value),) = settings.items() if how != "a whole section" else [("", settings)]
+        word = value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True, width=1000).strip()
+        refused(capsys, "--model", "linear_regression", f"--{section}.{option}".rstrip("."), word)
+    assert not (planted / "it ran").exists()
+
+
+ODD = [
+    *[".theirs.Watch", "theirs.Watch ", " theirs.Watch", "theirs..Watch", "theirs:Watch", "theirs/Watch"],
+    *[
+        "theirs.Watch\n",
+        "ｔheirs.Watch",
+        "..theirs.Watch",
+        "Watch",
+        "theirs",
+        "callbacks.theirs.Watch",
+        "",
+        "*",
+        "torch",
+    ],
+    *["torch.optim.SGD.__init__", "torch.optim.lr_scheduler.StepLR", "torch.optim.sgd.sgd", "callbacks.lora.nn.Linear"],
+    *["lightning_modules.encoders.bert", "datamodules.download.download", "jsonargparse.set_parsing_settings", 7, None],
+    *[["theirs.Watch"], {"class_path": "theirs.Watch"}, True],
+]
+
+
+@pytest.mark.parametrize("name", ODD, ids=repr)
+def test_no_spelling_of_a_name_comes_past(name: Any, planted: Path, capsys: Any) -> None:
+    for config in (
+        {"trainer": {"callbacks": [{"class_path": name}]}},
+        {"model": {"optimizer": {"class_path": name, "init_args": {"lr": 0.1}}}},
+    ):
+        (planted / "mine.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+        refused(capsys, "--model", "linear_regression", "--config", str(planted / "mine.yaml"))
+    assert not (planted / "it ran").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "x: &x {class_path: theirs.Watch}\ntrainer: {callbacks: [*x]}",
+        "trainer: {callbacks: [&x {class_path: theirs.Watch}, *x]}",
+        "trainer: {callbacks: {<<: {class_path: theirs.Watch}}}",
+        "trainer.callbacks: [{class_path: theirs.Watch}]",
+        "model.optimizer: {class_path: theirs.Mine}",
+        "model: {optimizer.class_path: theirs.Mine}",
+        'trainer: {callbacks: [{"class_path": !!str theirs.Watch}]}',
+        'trainer: {callbacks: "[{class_path: theirs.Watch}]"}',
+        "trainer: {callbacks: theirs.yaml}",
+        "trainer: theirs.yaml",
+        "model: {__path__: theirs.yaml}",
+        "__path__: theirs.yaml",
+        "__default_config__: theirs.yaml",
+        "config: theirs.yaml",
+        "trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitor: x, __path__: {class_path: theirs.Watch}}}]}",
+        "allow: theirs",
+        "--allow: theirs",
+        "logs: theirs",
+    ],
+)
+def test_no_form_of_yaml_comes_past(content: str, planted: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(planted)
+    Path("theirs.yaml").write_text("callbacks: [{class_path: theirs.Watch}]\n")
+    Path("mine.yaml").write_text(f"{content}\n")
+    if content == "logs: theirs":  # an option like others
+        assert "logs" not in shown(capsys, "--model", "linear_regression", "--config", "mine.yaml")
+    else:
+        refused(capsys, "--model", "linear_regression", "--config", "mine.yaml")
+    assert not (planted / "it ran").exists()
+
+
+def test_the_environment_and_a_library_s_own_name_for_it_bring_nothing(
+    planted: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JSONARGPARSE_DEFAULT_ENV", "true")
+    monkeypatch.setenv("FIT.PY_TRAINER__CALLBACKS", "[{class_path: theirs.Watch}]")
+    monkeypatch.setenv("FIT_TRAINER__CALLBACKS", "[{class_path: theirs.Watch}]")
+    parse_or_refuse = ["--model", "linear_regression", "--print_config"]
+    with suppress(SystemExit):
+        fit(parse_or_refuse)
+    assert not (planted / "it ran").exists()
+
+
+NESTED = """
+from torch import nn
+from lightning_modules.mlp import MLP
+
+class Nested(MLP):
+    def __init__(self, activation: nn.Module | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = activation
+"""
+
+
+def test_a_model_of_ones_own_is_given_modules_of_torch_where_the_user_allows_them(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nested.py").write_text(NESTED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(lightning_modules, "__path__", [*lightning_modules.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "lightning_modules.nested", raising=False)
+    file = own(tmp_path, model="lightning_modules.nested.Nested")
+    content = yaml.safe_load(Path(file).read_text())
+    content["model"]["init_args"]["activation"] = {"class_path": "torch.nn.LeakyReLU", "init_args": {"inplace": True}}
+    Path(file).write_text(yaml.safe_dump(content))
+    line = refused(capsys, "--config", file)
+    assert "model.activation: expected a plain value, got the class torch.nn.LeakyReLU" in line
+    for word in ("torch.nn", "torch.nn.LeakyReLU"):
+        parser, config = parse(resolve(["--config", file, "--allow", word]))
+        assert type(parser.instantiate(config).model.activation) is torch.nn.LeakyReLU
 
 
 @pytest.mark.parametrize(
@@ -280,22 +519,134 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return torch.load(file, weights_only=True)
 
 
-@pytest.mark.parametrize("part", ["model", "data", "optimizer", "callbacks"])
+@pytest.mark.parametrize("part", ["model", "data", "optimizer"])
 def test_a_checkpoint_imports_nothing_that_was_not_allowed(
     part: str, trained: dict[str, Any], theirs: Path, capsys: Any
 ) -> None:
     content = yaml.safe_load(yaml.safe_dump(trained["config"]))
     if part in ("model", "data"):
         content[part]["class_path"] = "theirs.MyMLP"
-    elif part == "optimizer":
-        content["model"]["init_args"]["optimizer"] = {"class_path": "theirs.Mine", "init_args": {"lr": 1.0}}
     else:
-        content["trainer"]["callbacks"] = [{"class_path": "theirs.Watch"}]
+        content["model"]["init_args"]["optimizer"] = {"class_path": "theirs.Mine", "init_args": {"lr": 1.0}}
     write_checkpoint(trained | {"config": content}, theirs / "x.ckpt")
     for script, more in ((testing.main, []), (predict, ["--input", str(theirs)])):
         line = refused(capsys, "--checkpoint", str(theirs / "x.ckpt"), *more, script=script)
         assert re.search(r"add --allow theirs\.\w+$", line.strip())
         assert not (theirs / "it ran").exists()
+
+
+@pytest.mark.parametrize("how", PLACED)
+def test_a_checkpoint_has_nothing_built_that_is_not_for_testing(
+    how: str, trained: dict[str, Any], planted: Path
+) -> None:
+    content = yaml.safe_load(yaml.safe_dump(trained["config"]))
+    for name in ("theirs.Watch", "torch_geometric.planted.Both"):
+        for section, settings in placed(name)[how].items():
+            own_section = content[section]["init_args"] if section in ("model", "data") else content.get(section, {})
+            changed = content | {section: own_section | settings}
+            if section in ("model", "data"):
+                changed[section] = content[section] | {"init_args": own_section | settings}
+        write_checkpoint(trained | {"config": changed}, planted / "x.ckpt")
+        if "trainer" in placed(name)[how]:
+            trainer = load(str(planted / "x.ckpt"), None, []).trainer
+            assert [type(built).__module__ for built in trainer.callbacks] == ["callbacks.progress"]  # type: ignore[attr-defined]
+            assert type(trainer.strategy).__name__ == "SingleDeviceStrategy"
+        else:
+            with pytest.raises(UsageError):
+                load(str(planted / "x.ckpt"), None, [])
+    assert not (planted / "it ran").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"],
+        ["--trainer.callbacks", "[{class_path: LearningRateMonitor}]"],
+        ["--trainer.strategy", "{class_path: DDPStrategy}"],
+        ["--trainer.profiler", "simple"],
+        ["--trainer.profiler", "{class_path: SimpleProfiler}"],
+        ["--trainer.callbacks", callback(LAMBDA), "--allow", "lightning.pytorch.callbacks"],
+    ],
+)
+def test_what_is_for_training_is_refused_where_a_checkpoint_is_read(
+    words: list[str], trained: dict[str, Any], capsys: Any, tmp_path: Path
+) -> None:
+    write_checkpoint(trained, tmp_path / "x.ckpt")
+    given = ["--checkpoint", str(tmp_path / "x.ckpt")]
+    export_words = ["--format", "safetensors", "--output", str(tmp_path / "out")]
+    for script, more in ((testing.main, []), (predict, ["--input", str(tmp_path)]), (export, export_words)):
+        line = refused(capsys, *given, *more, *words, script=script)
+        assert re.match(r"error: --trainer\.\w+: is for training; leave it out", line)
+
+
+@pytest.mark.parametrize(
+    ("rebuild", "expected"),
+    [
+        ({"optimizer": {"class_path": "theirs.Mine", "init_args": {"lr": 0.1}}}, "add --allow theirs.Mine"),
+        ({"optimizer": {"class_path": "torch.hub.load"}}, "model.optimizer: expected an Optimizer"),
+        ({"monitor": {"class_path": "theirs.Watch"}}, "model.monitor: expected a plain value"),
+        ({"num_features": 3}, "model.num_features: no such setting"),
+        ({"__class__": "x"}, "model.__class__: no such setting"),
+        ({"schedule": 7}, "model.schedule: expected"),
+        ("theirs", "rebuild: expected dict, got str"),
+    ],
+)
+def test_what_a_checkpoint_rebuilds_a_model_from_is_judged_as_any_setting(
+    rebuild: Any, expected: str, trained: dict[str, Any], theirs: Path, capsys: Any
+) -> None:
+    write_checkpoint(trained | {"rebuild": rebuild}, theirs / "x.ckpt")
+    assert expected in refused(capsys, "--checkpoint", str(theirs / "x.ckpt"), script=testing.main)
+    assert not (theirs / "it ran").exists()
+
+
+@pytest.mark.parametrize("where", ["init_args", "rebuild"])
+def test_a_checkpoint_has_no_weights_fetched(
+    where: str, trained: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoders, "_pretrained", lambda name: pytest.fail(f"looked for {name}"))
+    monkeypatch.setattr(vision, "load_pretrained", lambda *_: pytest.fail("looked for weights"))
+    for model in ("bert_classifier.BertClassifier", "resnet.ResNet"):
+        content = yaml.safe_load(yaml.safe_dump(trained["config"]))
+        content["model"] = {"class_path": f"lightning_modules.{model}", "init_args": {}}
+        content["data"]["class_path"] = "datamodules.text.TextClassification"
+        changed = {"rebuild": {"pretrained": "evil/model"}} if where == "rebuild" else {}
+        if where == "init_args":
+            content["model"]["init_args"]["pretrained"] = "evil/model"
+        request = requested(trained | {"config": content} | changed, "x.ckpt", None, [])
+        assert request.defaults["model"]["pretrained"] is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *[(), ("about",), ("about", "name"), ("model",), ("model", "class_path"), ("model", "init_args"), ("data",)],
+        *[("data", "class_path"), ("data", "init_args"), ("trainer",)],
+    ],
+    ids=".".join,
+)
+@pytest.mark.parametrize("value", [7, None, ["theirs.Watch"]], ids=repr)
+def test_a_checkpoint_of_other_content_is_refused(
+    path: tuple[str, ...], value: Any, trained: dict[str, Any], capsys: Any, tmp_path: Path
+) -> None:
+    changed = {"config": yaml.safe_load(yaml.safe_dump(trained["config"]))}
+    *parents, last = ("config", *path)
+    node: Any = changed
+    for key in parents:
+        node = node[key]
+    node[last] = value
+    write_checkpoint(trained | changed, tmp_path / "x.ckpt")
+    line = refused(capsys, "--checkpoint", str(tmp_path / "x.ckpt"), script=testing.main)
+    assert "expected" in line
+    line = refused(capsys, "--model", "mlp", "--model.pretrained", str(tmp_path / "x.ckpt"))
+    assert "expected" in line
+
+
+def test_a_checkpoint_of_a_run_with_an_admitted_callback_is_tested_without_it(capsys: Any, tmp_path: Path) -> None:
+    words = ["--model", "linear_regression", "--logs", str(tmp_path), "--trainer.max_epochs", "2"]
+    fit([*words, "--trainer.callbacks", callback("EarlyStopping", monitor="val/mae")])
+    capsys.readouterr()
+    testing.main(["--checkpoint", str(tmp_path / "linear_regression" / "version_0")])
+    assert "mae" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["torch.hub.load", "os.system", "subprocess.Popen", "torch.nn.Linear"])
