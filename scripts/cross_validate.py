@@ -2,7 +2,9 @@
 
 python scripts/cross_validate.py --model gat --folds 10 --data MUTAG
 python scripts/cross_validate.py --model mlp --folds 5 --data rows.csv --model.dropout 0.3
-python scripts/cross_validate.py --resume lightning_logs/gat/folds_0        go on with what was stopped
+python scripts/cross_validate.py --resume lightning_logs/gat/folds_0        resume what was stopped, as it was
+
+Whoever resumes what was started with --allow gives it again: no file allows anything.
 
 All options of fit.py are options here. Each fold is a process of its own, whose run lies in
 lightning_logs/<model>/folds_N/fold_K/; beside them stands scores.csv, with each fold's test metrics, their mean and
@@ -23,6 +25,7 @@ def main(words: list[str]) -> None:
             return
         line = Line(words)
         resumed, folds = line.value("--resume"), line.value("--folds")
+        allowed = list(line.values("--allow")) if resumed is not None else []
         rest = [word for word in line.words if word != "--debug"]
         if resumed is not None and (folds or rest):
             raise UsageError(f"--resume {resumed} and {(['--folds'] if folds else rest)[0]} contradict each other")
@@ -33,7 +36,7 @@ def main(words: list[str]) -> None:
     from scripts.cli.cross_validation import cross_validate, go_on  # imports torch and Lightning
 
     if resumed is not None:
-        go_on(resumed, debug)
+        go_on(resumed, allowed, debug)
     elif folds is not None:
         cross_validate(rest, int(folds), debug)
 

@@ -5,7 +5,9 @@ All options of fit.py are options here; those that are given are not searched.
 python scripts/sweep.py --model mlp --trials 20
 python scripts/sweep.py --model gat --trials 50 --data MUTAG --trainer.max_epochs 30
 python scripts/sweep.py --model cnn --trials 20 --space mine.yaml
-python scripts/sweep.py --resume lightning_logs/mlp/sweep_0 [--trials 40]      go on, or try more
+python scripts/sweep.py --resume lightning_logs/mlp/sweep_0 [--trials 40]      resume, or try more
+
+Whoever resumes a sweep that was started with --allow gives it again: no file allows anything.
 
   --trials N       how many trials
   --space FILE     what to try, instead of what the recipe says under `sweep:` (or, where it says nothing, learning
@@ -36,6 +38,7 @@ def main(words: list[str]) -> None:
         line = Line(words)
         resumed, space = line.value("--resume"), line.value("--space")
         trials, unpruned = (_count(option, line.value(option)) for option in ("--trials", "--unpruned"))
+        allowed = list(line.values("--allow")) if resumed is not None else []
         rest = [word for word in line.words if word != "--debug"]
         if resumed is None and trials is None:
             raise UsageError("how often? Give --trials, a number")
@@ -45,7 +48,7 @@ def main(words: list[str]) -> None:
     from scripts.cli.sweep import go_on, sweep  # imports torch and Optuna
 
     if resumed is not None:
-        go_on(resumed, trials, debug)
+        go_on(resumed, trials, allowed, debug)
     elif trials is not None:
         sweep(rest, trials, space, 5 if unpruned is None else unpruned, debug)
 

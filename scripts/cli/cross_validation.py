@@ -6,18 +6,20 @@ import json
 import shlex
 import statistics
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from scripts.cli.build import quiet
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.options import parse
-from scripts.cli.recipes import Line, read_yaml, resolve
+from scripts.cli.options import parse, resolved
+from scripts.cli.recipes import Line, resolve
 from scripts.cli.runs import LOGS, claim, lock, release, write_whole
+from scripts.cli.sweep_plan import allow_words, check_allowed, read_plan
 from scripts.cli.training import dump, shown
 from scripts.cli.trial import TrialRun, minded
 
 PLAN = "folds.yaml"
+SETTINGS = "config.yaml"  # of every fold, whatever becomes of the recipe and of the files that the words name
 
 
 @dataclass
@@ -29,12 +31,14 @@ class Plan:
         words: options of fit.py.
         folds: how many.
         place: the folder that paths are relative to.
+        allowed: what `--allow` named when it began, which whoever resumes it has to give anew.
     """
 
     name: str
     words: list[str]
     folds: int
     place: str
+    allowed: list[str] = field(default_factory=list)
 
 
 def cross_validate(words: list[str], folds: int, debug: bool) -> None:
@@ -54,23 +58,33 @@ def cross_validate(words: list[str], folds: int, debug: bool) -> None:
         logs = Path(line.value("--logs") or LOGS).expanduser().absolute()
         request = resolve(line.words)
         request.arguments += ["--data.num_folds", str(folds), "--data.fold", "0"]
-        parse(request)  # refuses here what every fold would refuse
-        plan = Plan(request.name, line.words, folds, str(Path.cwd()))
+        _, config = parse(request)  # refuses here what every fold would refuse
+        allowed = list(line.values("--allow"))
+        plan = Plan(request.name, line.words, folds, str(Path.cwd()), allowed)
         folder = claim(logs, plan.name, "folds")
         lock(folder, None)
+        write_whole(folder / SETTINGS, dump(resolved(request, config)))
         write_whole(folder / PLAN, dump(asdict(plan)))
     carry_out(plan, folder, debug)
 
 
-def go_on(resumed: str, debug: bool) -> None:
-    """Go on with a cross-validation that was stopped."""
+def go_on(resumed: str, allowed: list[str], debug: bool) -> None:
+    """Resume a cross-validation that was stopped.
+
+    Args:
+        resumed: its folder.
+        allowed: what `--allow` names.
+        debug: let errors through.
+    """
     quiet()
     with one_line_errors(debug, (ValueError, OSError)):
         folder = Path(resumed).expanduser().absolute()
         if not (folder / PLAN).is_file():
             raise UsageError(f"--resume {resumed}: expected a folder such as lightning_logs/gat/folds_0")
+        plan = read_plan(Plan, folder / PLAN)
+        check_allowed(resumed, plan.allowed, allowed, plan.place)
         lock(folder, None)
-        plan = Plan(**read_yaml(folder / PLAN))
+        plan.allowed = allowed
     carry_out(plan, folder, debug)
 
 
@@ -95,25 +109,27 @@ def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
     finally:
         release()
     if signals.number:
-        again = shlex.quote(shown(folder))
-        print(f"stopped; python scripts/cross_validate.py --resume {again} goes on", file=sys.stderr)
+        again = shlex.join(["--resume", shown(folder), *allow_words(plan.allowed)])
+        print(f"stopped; python scripts/cross_validate.py {again} goes on", file=sys.stderr)
         sys.exit(128 + signals.number)
     if failed:
         sys.exit(1)
 
 
 def started(plan: Plan, folder: Path, fold: int) -> TrialRun:
-    """A fold's run, which goes on where an earlier one was stopped."""
+    """A fold's run, which is resumed where an earlier one was stopped; with the settings of the beginning."""
     place = folder / f"fold_{fold}"
-    words = [*plan.words, "--data.num_folds", str(plan.folds), "--data.fold", str(fold)]
+    words = ["--config", str(folder / SETTINGS)] if (folder / SETTINGS).exists() else list(plan.words)
+    words += ["--data.num_folds", str(plan.folds), "--data.fold", str(fold)]
     run = place / plan.name / "version_0"
     if (run / "checkpoints" / "last.ckpt").exists():
         words = ["--resume", str(run)]
-    elif run.exists():  # it was killed before there was anything to go on from
+    elif run.exists():  # it was killed before there was anything to resume
         run.rename(run.with_name(f"killed_{len([*run.parent.glob('killed_*')])}"))
+    words += [word for word in plan.words if word == "--inexact"]  # it is not among a run's settings
     if not Line(plan.words).mentions("--trainer.enable_progress_bar"):
         words += ["--trainer.enable_progress_bar", "false"]
-    return TrialRun(words, place, plan.name, "", plan.place)
+    return TrialRun(words, place, plan.name, "", plan.place, plan.allowed)
 
 
 def scores_of(plan: Plan, folder: Path, fold: int) -> dict[str, float] | None:

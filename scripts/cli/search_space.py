@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -9,6 +10,7 @@ from scripts.cli.errors import UsageError, did_you_mean
 
 Kind = Literal["log", "uniform", "int", "choice"]
 EXAMPLES = "{log: [0.0001, 0.01]}, {uniform: [0, 0.5]}, {int: [1, 4]} or {choice: [32, 64]}"
+OPTION = re.compile(r"[a-z_]+(\.\w+)+|seed_everything|save_every|timeout")  # none that allows, or says where to write
 RATE = "model.optimizer.init_args.lr"
 
 
@@ -28,14 +30,34 @@ class Dimension:
     values: tuple[Any, ...]
 
     def suggested(self, trial: Any) -> list[str]:
-        """The words of a command line that give the option the value which a trial of Optuna suggests."""
-        if self.kind == "choice":
-            value = trial.suggest_categorical(self.option, self.values)
-        elif self.kind == "int":
-            value = trial.suggest_int(self.option, *self.values)
-        else:
-            value = trial.suggest_float(self.option, *self.values, log=self.kind == "log")
-        return self.words(value)
+        """The words of a command line that give the option the value which a trial of Optuna suggests.
+
+        Raises:
+            UsageError: an earlier trial's value was to be tried again, and the option may not have it.
+        """
+        try:
+            if self.kind == "choice":
+                value = trial.suggest_categorical(self.option, self.values)
+            elif self.kind == "int":
+                value = trial.suggest_int(self.option, *self.values)
+            else:
+                value = trial.suggest_float(self.option, *self.values, log=self.kind == "log")
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{self.option}: expected {self.kind} {list(self.values)} ({error})") from None
+        return self.words(self.checked(value))
+
+    def checked(self, value: Any) -> Any:
+        """The value, which a file of earlier trials may have brought.
+
+        Raises:
+            UsageError: it is none of those that the option may have.
+        """
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value not in self.values and (
+            self.kind == "choice" or not number or not self.values[0] <= value <= self.values[1]
+        ):
+            raise UsageError(f"{self.option}: expected {self.kind} {list(self.values)}, got {value!r}")
+        return value
 
     def words(self, value: Any) -> list[str]:
         """The words of a command line that give the option a value."""
@@ -54,6 +76,8 @@ def read_space(space: Any, where: str) -> list[Dimension]:
 
 
 def _dimension(where: str, option: str, choice: Any) -> Dimension:
+    if not OPTION.fullmatch(option):
+        raise UsageError(f"{where}: expected an option of the model, the data or the training, such as model.dropout")
     if not isinstance(choice, dict) or len(choice) != 1:
         raise UsageError(f"{where}: expected {EXAMPLES}, got {choice!r}")
     ((kind, values),) = choice.items()
@@ -64,6 +88,8 @@ def _dimension(where: str, option: str, choice: Any) -> Dimension:
         raise UsageError(f"{where}: {kind}: expected a list, got {values!r}")
     if kind == "choice":
         words = tuple(value if isinstance(value, str) else json.dumps(value) for value in values)
+        if any(word.startswith("--") for word in words):
+            raise UsageError(f"{where}: choice: expected values, and no further options, got {values}")
         if len(set(words)) < max(len(words), 2):
             raise UsageError(f"{where}: choice: expected two or more different values, got {values}")
         return Dimension(option, kind, words)

@@ -19,7 +19,7 @@ from scripts.cli.options import class_at, parse
 from scripts.cli.recipes import Line, Request, read_yaml, resolve
 from scripts.cli.runs import LOGS, claim, lock, release, write_whole
 from scripts.cli.search_space import Dimension, around, read_space, without_given
-from scripts.cli.sweep_plan import Plan
+from scripts.cli.sweep_plan import Plan, allow_words, check_allowed, read_plan
 from scripts.cli.sweep_report import CAUSE, draw, ended, ranked, table, write_table
 from scripts.cli.training import dump, shown
 from scripts.cli.trial import TrialRun, minded
@@ -54,12 +54,13 @@ def sweep(words: list[str], trials: int, space: str | None, unpruned: int, debug
     carry_out(plan, folder, debug)
 
 
-def go_on(resumed: str, trials: int | None, debug: bool) -> None:
-    """Go on with a sweep that was stopped, or try more.
+def go_on(resumed: str, trials: int | None, allowed: list[str], debug: bool) -> None:
+    """Resume a sweep that was stopped, or try more.
 
     Args:
         resumed: its folder.
         trials: how many in all; None for as many as it was to have.
+        allowed: what `--allow` names.
         debug: let errors through.
     """
     quiet()
@@ -70,8 +71,10 @@ def go_on(resumed: str, trials: int | None, debug: bool) -> None:
             raise UsageError(
                 f"--resume {resumed}: no sweep there; expected a folder such as lightning_logs/mlp/sweep_0"
             )
+        plan = read_plan(Plan, folder / "sweep.yaml")
+        check_allowed(resumed, plan.allowed, allowed, plan.place)
         lock(folder, None)
-        plan = Plan(**read_yaml(folder / "sweep.yaml"))
+        plan.allowed = allowed
         if trials is not None:
             plan.trials = trials
             write_whole(folder / "sweep.yaml", dump(asdict(plan)))
@@ -96,6 +99,8 @@ def planned(words: list[str], trials: int, space: str | None, unpruned: int) -> 
     """
     request = resolve(words)
     _, config = parse(request)
+    line = Line(list(words))
+    allowed = list(line.values("--allow"))
     dimensions = chosen_space(request, config, space)
     searched = without_given(dimensions, words)
     if not searched:
@@ -107,7 +112,7 @@ def planned(words: list[str], trials: int, space: str | None, unpruned: int) -> 
     monitor = str(config.model.get("monitor") or kind.default_monitor)
     plan = Plan(
         name=request.name,
-        words=words,
+        words=line.words,
         place=str(Path.cwd()),
         trials=trials,
         unpruned=unpruned,
@@ -115,6 +120,7 @@ def planned(words: list[str], trials: int, space: str | None, unpruned: int) -> 
         monitor=monitor,
         mode="min" if monitor.split("/")[-1] in kind.lower_is_better else "max",
         seed=int(config.seed_everything),
+        allowed=allowed,
     )
     said = [f"  {each.option}: {each.kind} {list(each.values)}" for each in searched]
     return plan, "\n".join(said)
@@ -165,7 +171,8 @@ def _carry_out(plan: Plan, folder: Path, debug: bool) -> None:
             print(f"\n{table(study, plan)}\n\nbest: {plan.command(ranked(study)[0])}")
             print(f"table and plot: {shown(folder / 'trials.csv')}, {shown(folder / 'trials.png')}", flush=True)
     if signals.number:
-        print(f"stopped; python scripts/sweep.py --resume {shlex.quote(shown(folder))} goes on", file=sys.stderr)
+        again = shlex.join(["--resume", shown(folder), *allow_words(plan.allowed)])
+        print(f"stopped; python scripts/sweep.py {again} goes on", file=sys.stderr)
         sys.exit(128 + signals.number)
     if not completed:
         print(f"error: none of {len(ended(study))} trials came to its end; see {shown(folder)}", file=sys.stderr)
@@ -193,8 +200,8 @@ def opened(plan: Plan, folder: Path) -> "Study":
             pruner=optuna.pruners.MedianPruner(n_startup_trials=plan.unpruned, n_warmup_steps=WARM_UP),
             load_if_exists=True,
         )
-    except (ValueError, KeyError) as error:
-        raise UsageError(f"{file}: not what a sweep has written ({error})") from None
+    except Exception as error:  # Optuna raises whatever the lines lead it into
+        raise UsageError(f"{file}: not what a sweep has written ({type(error).__name__}: {error})") from None
 
 
 def mend(file: Path) -> None:
@@ -228,7 +235,8 @@ def carry_out_one(study: "Study", plan: Plan, folder: Path, signals: Signals) ->
     bar = (
         [] if Line(plan.words).mentions("--trainer.enable_progress_bar") else ["--trainer.enable_progress_bar", "false"]
     )
-    run = TrialRun([*plan.words, *words, *bar], folder / f"trial_{trial.number}", plan.name, plan.monitor, plan.place)
+    logs = folder / f"trial_{trial.number}"
+    run = TrialRun([*plan.words, *words, *bar], logs, plan.name, plan.monitor, plan.place, plan.allowed)
     reported = 0
 
     def hopeless(values: list[float]) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from callbacks.signals import Signals
 from scripts.cli.recipes import ROOT
+from scripts.cli.sweep_plan import allow_words
 
 FIT = ROOT / "scripts" / "fit.py"
 MORTAL = Path(__file__).with_name("mortal.py")
@@ -28,10 +29,14 @@ class TrialRun:
         folder: for its logs, and for `output.txt`, what it prints.
         name: of the model.
         monitor: the metric that is read.
-        place: the folder that its paths are relative to.
+        place: the folder that its paths are relative to; nothing is imported from there but what is allowed.
+        allowed: what the user's command line allows it to import.
     """
 
-    def __init__(self, words: list[str], folder: Path, name: str, monitor: str, place: str) -> None:
+    def __init__(
+        self, words: list[str], folder: Path, name: str, monitor: str, place: str, allowed: list[str] | None = None
+    ) -> None:
+        words = [*words, *allow_words(allowed or [])]
         self.run = folder / name / "version_0"
         self.output = folder / "output.txt"
         self.monitor = monitor

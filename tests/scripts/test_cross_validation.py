@@ -4,10 +4,14 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import yaml
 
+from scripts.cli import cross_validation
+from scripts.cli.options import parse
+from scripts.cli.recipes import resolve
 from scripts.cross_validate import main
 
 QUICK = ["--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
@@ -42,8 +46,6 @@ def test_each_fold_is_tested_and_a_lost_one_is_made_good(tmp_path: Path, capsys:
 
 @pytest.mark.long
 def test_a_fold_that_fails_costs_one(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scripts.cli import cross_validation
-
     started = cross_validation.started
 
     def hindered(plan: Any, folder: Path, fold: int) -> Any:
@@ -59,6 +61,105 @@ def test_a_fold_that_fails_costs_one(tmp_path: Path, capsys: Any, monkeypatch: p
     out, err = capsys.readouterr()
     assert "fold 1: failed: error: " in err
     assert "2 of 3 folds" in out
+
+
+class Recorded:
+    """Stands in for a fold's process, of which it keeps the command line."""
+
+    started: ClassVar[list[Any]] = []
+
+    def __init__(self, words: list[str], folder: Path, name: str, monitor: str, place: str, allowed: list[str]) -> None:
+        self.started.append((words, allowed))
+
+    def watch(self, *_: Any) -> bool:
+        return False
+
+    def cause(self) -> str:
+        return "recorded"
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the folds are started with."""
+    monkeypatch.setattr(cross_validation, "TrialRun", Recorded)
+    monkeypatch.setattr(Recorded, "started", [])
+    return Recorded.started
+
+
+def run(*words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert ended.value.code == 1, "every fold has failed"
+
+
+def test_a_resume_keeps_what_it_was_started_with(
+    recorded: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("model: {dropout: 0.125}\n")
+    run("--model", "mlp", "--config", "mine.yaml", "--folds", "2", "--allow", "tests.misbehaving", "--inexact",
+        "--trainer.callbacks", "tests.misbehaving.Slow", *QUICK, "--logs", "logs")  # fmt: skip
+    folder = tmp_path / "logs" / "mlp" / "folds_0"
+    plan = yaml.safe_load((folder / "folds.yaml").read_text())
+    assert "--allow" not in plan["words"]
+    started = [*recorded]
+    recorded.clear()
+    Path("mine.yaml").write_text("model: {dropout: 0.5}\n")  # between the start and the resume
+    with pytest.raises(SystemExit) as ended:
+        main(["--resume", str(folder)])
+    assert ended.value.code == 2
+    assert "was started with --allow tests.misbehaving, which no file can give" in capsys.readouterr().err
+    assert not recorded
+    run("--resume", str(folder), "--allow", "tests.misbehaving")
+    assert recorded == started
+    words, allowed = recorded[1]
+    assert allowed == ["tests.misbehaving"]
+    _, config = parse(resolve([*words, "--allow", "tests.misbehaving"]))
+    assert config.model.dropout == 0.125
+    assert config.data.fold == 1
+    assert config.trainer.max_epochs == 2
+    assert config.inexact
+    assert config.trainer.callbacks.class_path == "tests.misbehaving.Slow"
+    last = folder / "fold_0" / "mlp" / "version_0" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.touch()
+    recorded.clear()
+    run("--resume", str(folder), "--allow", "tests.misbehaving")
+    words, allowed = recorded[0]
+    assert words[:2] == ["--resume", str(last.parents[1])]
+    assert "--inexact" in words
+    assert allowed == ["tests.misbehaving"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        *[({key: None}, f"{key}: missing") for key in ("name", "words", "folds", "place")],
+        *[({key: {"x": 1}}, f"{key}: expected ") for key in ("name", "words", "folds", "place", "allowed")],
+        *[({"words": ["--model", "mlp", *words]}, "words: ") for words in (["--allow", "os"], ["--allow=os"])],
+        *[
+            ({"words": ["--model", "mlp", *words]}, "words: ")
+            for words in (["--logs=x"], [7], ["--config", "--allow=x"])
+        ],
+        ({"name": "../x"}, "name: expected letters"),
+        ({"folds": 1}, "folds: expected at least 2, got 1"),
+        ({"shell": "rm"}, "shell: unknown"),
+    ],
+    ids=repr,
+)
+def test_a_plan_of_other_content_is_refused_in_one_line(
+    changed: dict[str, Any], expected: str, recorded: list[Any], tmp_path: Path, capsys: Any
+) -> None:
+    plan = {"name": "mlp", "words": ["--model", "mlp"], "folds": 2, "place": str(tmp_path)} | changed
+    plan = {key: value for key, value in plan.items() if value is not None}
+    (tmp_path / "folds.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(SystemExit) as ended:
+        main(["--resume", str(tmp_path)])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{tmp_path / 'folds.yaml'}: " in line
+    assert expected in line
+    assert not recorded
 
 
 @pytest.mark.parametrize(

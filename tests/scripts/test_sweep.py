@@ -14,6 +14,7 @@ import yaml
 
 from scripts.cli import sweep as sweeping
 from scripts.cli import trial as trials
+from scripts.cli.errors import UsageError
 from scripts.cli.recipes import ROOT, read_recipe, recipe_names, resolve
 from scripts.cli.search_space import Dimension, read_space
 from scripts.cli.sweep_report import picture
@@ -248,6 +249,8 @@ def test_a_real_sweep(tmp_path):
         ({"data.batch_size": {"choice": [32]}}, "choice: expected two or more different values"),
         ({"data.batch_size": {"choice": [32, "32"]}}, "choice: expected two or more different values"),
         ({"model.droppout": {"uniform": [0, 0.5]}}, "--model.droppout: no such option; did you mean --model.dropout?"),
+        ({"allow": {"choice": ["theirs", "os"]}}, "allow: expected an option of the model, the data or the training"),
+        ({"model.dropout": {"choice": ["--allow=theirs", 0.1]}}, "choice: expected values, and no further options"),
         ({"model.num_layers": {"uniform": [1, 4]}}, "--model.num_layers: expected int, got 1.0"),
         ({"data.batch_size": {"choice": [32, "many"]}}, "--data.batch_size: expected int or auto or null, got many"),
     ],
@@ -275,6 +278,145 @@ def test_a_malformed_space_is_refused_in_one_line(space, expected, tmp_path, cap
 )  # fmt: skip
 def test_refuses_in_one_line(words, expected, capsys):
     assert expected in refused(capsys, *words)
+
+
+PLAN = {
+    "name": "mlp",
+    "words": ["--model", "mlp"],
+    "trials": 2,
+    "unpruned": 5,
+    "space": {"model.dropout": {"uniform": [0.1, 0.6]}},
+    "monitor": "val/loss",
+    "mode": "min",
+    "seed": 0,
+}
+
+
+def planned_in(folder: Path, **changed: object) -> Path:
+    """A sweep's folder as somebody else may give it away."""
+    folder.mkdir(exist_ok=True)
+    plan = {"place": str(folder), **PLAN, **changed}
+    (folder / "sweep.yaml").write_text(
+        yaml.safe_dump({key: value for key, value in plan.items() if value is not None}, sort_keys=False)
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--allow", "theirs"],
+        ["--allow=theirs"],
+        [" --allow=theirs"],
+        ["--allow ", "theirs"],
+        ["--config", "--allow=theirs"],
+        ["--model.dropout", "--allow", "theirs"],
+        ["--logs", "/tmp/elsewhere"],
+        ["--logs=/tmp/elsewhere"],
+        ["--resume", "elsewhere"],
+        ["--model.dropout\0"],
+    ],
+    ids=repr,
+)
+def test_a_plan_allows_nothing_and_reaches_nowhere(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sweeping, "TrialRun", lambda *_: pytest.fail("was started"))
+    folder = planned_in(tmp_path / "sweep_0", words=["--model", "mlp", *words])
+    assert f"{folder / 'sweep.yaml'}: words: " in refused(capsys, "--resume", str(folder))
+    assert {file.name for file in folder.iterdir()} == {"sweep.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        *[({key: None}, f"{key}: missing") for key in PLAN],
+        *[({key: [["x"]]}, f"{key}: expected ") for key in PLAN],
+        ({"place": 7}, "place: expected str, got 7"),
+        ({"place": "/nowhere/at/all"}, "place: expected an existing folder's full path"),
+        ({"place": "."}, "place: expected an existing folder's full path"),
+        ({"shell": "rm"}, "shell: unknown; expected name, words"),
+        ({"allow": ["theirs"]}, "allow: unknown"),
+        ({"allowed": "theirs"}, "allowed: expected list"),
+        ({"name": "../../elsewhere"}, "name: expected letters"),
+        ({"name": ".."}, "name: expected letters"),
+        ({"trials": 0}, "trials: expected at least 1, got 0"),
+        ({"trials": True}, "trials: expected int, got True"),
+        ({"mode": "most"}, "mode: expected min or max, got 'most'"),
+        ({"space": {"allow": {"choice": ["theirs", "os"]}}}, "space: allow: expected an option of the model"),
+        ({"space": {"allow=theirs": {"int": [1, 2]}}}, "expected an option of the model"),
+        ({"space": {"logs": {"choice": ["a", "b"]}}}, "expected an option of the model"),
+        ({"space": {"model.dropout": {"choice": ["--allow=theirs", 0.1]}}}, "expected values, and no further options"),
+        ({"space": {"model.dropout": [1, 2]}}, "expected {log:"),
+    ],
+    ids=repr,
+)
+def test_a_plan_of_other_content_is_refused_in_one_line(changed, expected, tmp_path, capsys):
+    folder = planned_in(tmp_path / "sweep_0", **changed)
+    line = refused(capsys, "--resume", str(folder))
+    assert str(folder / "sweep.yaml") in line
+    assert expected in line
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "7", "name: [", "!!python/object/apply:os.mkdir [mark]", "words: &a [*a]"]
+)
+def test_a_plan_that_is_none_is_refused_in_one_line(content, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.yaml").write_text(content)
+    assert "sweep.yaml" in refused(capsys, "--resume", str(tmp_path))
+    assert not (tmp_path / "mark").exists()
+
+
+def test_what_was_allowed_at_the_beginning_has_to_be_allowed_again(pretending, tmp_path, capsys, monkeypatch):
+    (tmp_path / "theirs.py").write_text("from lightning.pytorch import Callback\nclass Watch(Callback):\n    pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]})
+    words = ["--model", "mlp", "--space", space, "--logs", str(tmp_path), "--trainer.callbacks", "theirs.Watch"]
+    sweep([*words, "--trials", "1", "--allow", "theirs"])
+    capsys.readouterr()
+    folder = tmp_path / "mlp" / "sweep_0"
+    plan = yaml.safe_load((folder / "sweep.yaml").read_text())
+    assert "--allow" not in plan["words"]
+    assert plan["allowed"] == ["theirs"]
+    line = refused(capsys, "--resume", str(folder), "--trials", "2")
+    assert "was started with --allow theirs, which no file can give; add it again" in line
+    assert len(rows_of(folder)) == 1
+    sweep(["--resume", str(folder), "--trials", "2", "--allow", "theirs"])
+    assert len(rows_of(folder)) == 2
+    assert "--allow theirs" in capsys.readouterr().out  # of the command that repeats the best
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # where the user's own module of that name may stand
+    line = refused(capsys, "--resume", str(folder), "--trials", "3", "--allow", "theirs")
+    assert "is looked for in the working folder" in line
+    assert len(rows_of(folder)) == 2
+
+
+@pytest.mark.filterwarnings("ignore:Fixed parameter")  # Optuna's, which then takes it all the same
+@pytest.mark.parametrize("value", ["--allow=theirs", "0.3", True, [0.3], 0.7, -1], ids=repr)
+def test_a_trial_that_was_noted_gives_no_option_and_no_value_of_its_own(value):
+    import optuna
+
+    study = optuna.create_study()
+    study.enqueue_trial({"model.dropout": value, "model.schedule": value}, skip_if_exists=False)
+    trial = study.ask()
+    for each in (Dimension("model.dropout", "uniform", (0.1, 0.6)), Dimension("model.schedule", "choice", ("a", "b"))):
+        with pytest.raises(UsageError, match=f"{each.option}: expected {each.kind}"):
+            each.suggested(trial)
+
+
+@pytest.mark.parametrize(
+    "content", ["7", "[]", "{}", '{"op_code": 0}', '"x"', "\x80\x04cos\nmkdir\n", '{"op_code": "rm"}']
+)
+def test_what_is_known_so_far_is_read_as_plain_lines(content, tmp_path, capsys):
+    folder = planned_in(tmp_path / "sweep_0")
+    (folder / "trials.journal").write_text(content + "\n", encoding="latin1")
+    assert "trials.journal: not what a sweep has written" in refused(capsys, "--resume", str(folder))
+
+
+def test_what_is_known_so_far_has_no_pickled_snapshot():
+    from optuna.storages.journal import JournalFileBackend
+
+    assert not hasattr(JournalFileBackend, "load_snapshot")  # which JournalStorage would unpickle
 
 
 def test_values_are_written_as_a_command_line_wants_them():
