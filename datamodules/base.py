@@ -19,7 +19,17 @@ from torch.utils.data import DataLoader
 from datamodules.catalogue import EMBEDDED, PUBLISHED
 from datamodules.download import DataError, download, find_folder, unpack
 from datamodules.examples import Examples, Loader, Names, Source
-from datamodules.sampling import Batches, EvenClasses, Splits, check_shares, cut, fold_of, seed_globally
+from datamodules.sampling import (
+    Batches,
+    EvenClasses,
+    OrderedBatches,
+    Position,
+    Splits,
+    check_shares,
+    cut,
+    fold_of,
+    seed_globally,
+)
 from datamodules.workers import workers
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
@@ -331,11 +341,12 @@ class DataModule(LightningDataModule):
     def _batches(self, examples: Examples, training: bool, rank: int) -> Batches:
         even = self.even if training else None
         size = len(examples if even is None else even)
+        shuffle = training and not getattr(self.trainer, "overfit_batches", 0)
         try:
-            return Batches(
+            return (Batches if shuffle else OrderedBatches)(
                 len(examples),
                 batch_size=min(self.batch_size or size, size),
-                shuffle=training,
+                shuffle=shuffle,
                 seed=self.seed,
                 drop_last=training,
                 position=self._position if training and self.trainer is not None else None,
@@ -374,7 +385,7 @@ class DataModule(LightningDataModule):
         So a resumed run draws what the stopped one would have drawn. Augmentation comes right after this.
         """
         if self.trainer is not None and self.trainer.training:
-            seed_globally(self.seed, self._position(), self.rank)
+            seed_globally(self.seed, self._position().begun, self.rank)
         return batch
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
@@ -386,10 +397,11 @@ class DataModule(LightningDataModule):
         """A training batch, changed by chance where options ask for it."""
         return batch
 
-    def _position(self) -> int:
-        """Number of training batches that the run has begun; it stands in every checkpoint."""
+    def _position(self) -> Position:
+        """How far training is, which stands in every checkpoint."""
         assert self.trainer is not None
-        return int(self.trainer.fit_loop.epoch_loop.batch_progress.total.ready)
+        loop = self.trainer.fit_loop
+        return Position(loop.epoch_loop.batch_progress.total.ready, loop.max_batches)
 
     def _split(self, name: str) -> Examples:
         assert self.splits is not None, "setup() comes first"

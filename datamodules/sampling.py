@@ -1,5 +1,6 @@
 """Which examples stand in which split, and in which batch; and what is drawn at random in a step."""
 
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
@@ -8,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, SequentialSampler
 
 T = TypeVar("T")
 
@@ -120,6 +121,18 @@ class EvenClasses:
         return torch.cat([rows[torch.randperm(len(rows), generator=random)[places % len(rows)]] for rows in self.rows])
 
 
+class Position(NamedTuple):
+    """How far a run is.
+
+    Args:
+        begun: batches, over all epochs.
+        limit: batches that each epoch has, if they are fewer than there are: the first ones of its own order.
+    """
+
+    begun: int
+    limit: float = math.inf
+
+
 class Batches(Sampler[Tensor]):
     """Index tensors, one a batch, in an order that depends only on the seed and the epoch.
 
@@ -133,7 +146,7 @@ class Batches(Sampler[Tensor]):
         shuffle: whether each epoch has an order of its own.
         seed: of the order.
         drop_last: leave out an incomplete last batch (training); never an only one.
-        position: number of batches that the run has begun; by default the iterations of this object are counted.
+        position: how far the run is; by default the iterations of this object are counted.
         lengths: (size,) of each example; those of like length then share a batch, so that little of it is padding.
         even: which examples each epoch has; by default each of them once.
         rank: this process's number.
@@ -152,7 +165,7 @@ class Batches(Sampler[Tensor]):
         shuffle: bool = False,
         seed: int = 0,
         drop_last: bool = False,
-        position: Callable[[], int] | None = None,
+        position: Callable[[], Position] | None = None,
         lengths: Tensor | None = None,
         even: EvenClasses | None = None,
         rank: int = 0,
@@ -178,11 +191,13 @@ class Batches(Sampler[Tensor]):
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.position is None:
-            epoch, done = self.epochs_begun, 0
+            epoch, done, end = self.epochs_begun, 0, len(self)
             self.epochs_begun += 1
         else:
-            epoch, done = divmod(self.position(), len(self))
-        for batch in self._batches(epoch)[done : len(self)]:
+            begun, limit = self.position()
+            end = int(min(limit, len(self)))
+            epoch, done = divmod(begun, end)
+        for batch in self._batches(epoch)[done:end]:
             yield batch[self.rank :: self.world_size]
 
     def _batches(self, epoch: int) -> Sequence[Tensor]:
@@ -201,3 +216,7 @@ class Batches(Sampler[Tensor]):
         whole = self.size // self.batch_size
         places = [*torch.randperm(whole, generator=random).tolist(), *range(whole, len(batches))]
         return [batches[place] for place in places]  # an incomplete one stays last, where drop_last finds it
+
+
+class OrderedBatches(Batches, SequentialSampler):  # type: ignore[misc]  # whose indices are single numbers
+    """Batches in one order, which Lightning, told to overfit some, knows by this type: others it would replace."""

@@ -26,6 +26,7 @@ def test_every_model_goes_on_exactly(name: str, tmp_path: Path) -> None:
     [
         ["--data.num_workers", "2", "--data.shift", "2", "--data.flip", "true", "--model.dropout", "0.5"],
         ["--trainer.accumulate_grad_batches", "2"],
+        ["--trainer.accumulate_grad_batches", "2", "--trainer.limit_train_batches", "3"],
         ["--trainer.val_check_interval", "2"],
     ],
 )

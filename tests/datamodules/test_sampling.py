@@ -1,10 +1,11 @@
 import random
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from datamodules.sampling import Batches, EvenClasses, cut, fold_of, generator
+from datamodules.sampling import Batches, EvenClasses, Position, cut, fold_of, generator
 
 LABELS = torch.tensor([0] * 50 + [1] * 31 + [2] * 7 + [3] * 2)
 INDEX = torch.arange(100, 190)  # not the positions themselves: labels belong to the data set, a cut may begin anywhere
@@ -81,8 +82,8 @@ def test_batches_go_on_where_the_position_says(drop_last: bool) -> None:
     per_epoch = len(whole)
     epochs = [[batch.tolist() for batch in whole] for _ in range(3)]
     for begun in range(3 * per_epoch):
-        resumed = Batches(**options, position=lambda begun=begun: begun)
         epoch, done = divmod(begun, per_epoch)
+        resumed = Batches(**options, position=partial(Position, begun))
         assert [batch.tolist() for batch in resumed] == epochs[epoch][done:]
 
 
@@ -137,8 +138,27 @@ def test_even_batches_go_on_where_the_position_says_and_are_dealt_out_whole(quot
     batches = [batch.tolist() for _ in range(2) for batch in whole]
     assert len(batches) == 2 * per_epoch
     for begun in range(2 * per_epoch):
-        parts = [Batches(**options, position=lambda begun=begun: begun, rank=rank, world_size=2) for rank in (0, 1)]
+        position = partial(Position, begun)
+        parts = [Batches(**options, position=position, rank=rank, world_size=2) for rank in (0, 1)]
         end = (begun // per_epoch + 1) * per_epoch
         for expected, one, other in zip(batches[begun:end], *parts, strict=True):
             assert one.tolist() == expected[::2]
             assert other.tolist() == expected[1::2]
+
+
+@pytest.mark.parametrize("limit", [1, 5, 11, 12, 20])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_a_limited_epoch_has_the_first_batches_of_its_own_order(limit: int, world_size: int) -> None:
+    options = {"size": 49, "batch_size": 4, "shuffle": True, "seed": 1, "drop_last": True}
+    unlimited = Batches(**options)
+    for epoch in range(3):
+        expected = [batch.tolist() for batch in unlimited][:limit]
+        for done in range(len(expected)):
+            position = partial(Position, epoch * len(expected) + done, limit)
+            parts = [
+                list(Batches(**options, position=position, rank=rank, world_size=world_size))
+                for rank in range(world_size)
+            ]
+            assert [len(part) for part in parts] == [len(expected) - done] * world_size
+            for batch, shares in zip(expected[done:], zip(*parts, strict=True), strict=True):
+                assert sorted(torch.cat(shares).tolist()) == sorted(batch)
