@@ -1,5 +1,7 @@
 """What several processes that train together agree on, and share out."""
 
+import time
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils._pytree import tree_map_only
 
 _CPU_GROUP: list[Any] = []
+UNLIMITED = timedelta(days=365)
 
 
 def greatest(trainer: Trainer, *numbers: int) -> tuple[int, ...]:
@@ -20,10 +23,33 @@ def greatest(trainer: Trainer, *numbers: int) -> tuple[int, ...]:
     if trainer.world_size == 1:
         return numbers
     if not _CPU_GROUP:
-        _CPU_GROUP.append(distributed.new_group(backend="gloo"))
+        _CPU_GROUP.append(distributed.new_group(backend="gloo", timeout=UNLIMITED))
     together = torch.tensor(numbers)
     distributed.all_reduce(together, distributed.ReduceOp.MAX, group=_CPU_GROUP[0])
     return tuple(together.tolist())
+
+
+def outlast_pauses() -> None:
+    """Let no exchange between processes time out: those are of clocks that go on while a job is suspended."""
+    if distributed.is_available() and distributed.is_initialized():
+        # Public since torch 2.14.
+        set_timeout = getattr(distributed, "set_timeout", None) or distributed.distributed_c10d._set_pg_timeout
+        set_timeout(UNLIMITED)
+
+
+def wait_for_started(trainer: Trainer, seconds: int) -> None:
+    """Wait for the end of the processes that this one has started, and kill those that do not end.
+
+    Time in which this process could not run does not count.
+    """
+    started = getattr(trainer.strategy.launcher, "procs", [])
+    for _ in range(10 * seconds):
+        if all(process.poll() is not None for process in started):
+            return
+        time.sleep(0.1)
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 class SameBuffers(Callback):

@@ -1,4 +1,4 @@
-"""Processes that load batches, each begun anew if it hangs before it has begun.
+"""Processes that load batches, each begun anew if it hangs before it has begun, and none left when a run is killed.
 
 A forked process inherits every lock as it stands, and one that another thread holds at that moment is never released.
 Python before 3.11.10 takes such a lock at once (CPython's issue 112275); gloo's threads hold it now and then when
@@ -7,9 +7,12 @@ several processes train. One in some thousand forked processes hung, and the run
 
 import os
 import signal
+import threading
 from multiprocessing import connection, get_start_method, popen_fork
 from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any
+
+from datamodules.mortal import end_with
 
 PATIENCE = 20.0  # seconds; a process begins in milliseconds, and one that is taken for hung is merely begun again
 ATTEMPTS = 3
@@ -19,6 +22,8 @@ class Fork(popen_fork.Popen):
     """A fork that is known to have begun, or else is made again."""
 
     def _launch(self, process_obj: Any) -> None:
+        process_obj.parent = os.getpid()
+        process_obj.of_main_thread = threading.current_thread() is threading.main_thread()
         for _ in range(ATTEMPTS):
             reading, writing = os.pipe()
             process_obj.begun = writing
@@ -38,6 +43,8 @@ class Worker(ForkProcess):
     """A process that says when it has begun."""
 
     begun: int  # end of a pipe
+    parent: int
+    of_main_thread: bool  # another one may end long before its process
 
     @staticmethod
     def _Popen(process_obj: Any) -> Fork:  # noqa: N802 (multiprocessing's name)
@@ -45,6 +52,8 @@ class Worker(ForkProcess):
 
     def run(self) -> None:
         """Say it, and do what a process does."""
+        if self.of_main_thread:
+            end_with(self.parent)
         os.write(self.begun, b"1")
         os.close(self.begun)
         super().run()

@@ -17,11 +17,13 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from callbacks.processes import wait_for_started
 from lightning_modules.layers import blocks
 from scripts.cli.errors import UsageError
 from scripts.cli.sharding import FSDPStrategy
 
 T = TypeVar("T")
+PATIENCE = 20  # seconds for processes that have done their part to end: one that is stopped never would
 
 _SYNC_BUFFERS: Any = (  # at every step; called differently since torch 2.14
     "forward_sync_buffers"
@@ -165,5 +167,4 @@ def started_again() -> bool:
 
 def wait_for_others(trainer: Trainer) -> None:
     """Outlive the processes that this one has started."""
-    for process in getattr(trainer.strategy.launcher, "procs", []):
-        process.wait()
+    wait_for_started(trainer, PATIENCE)

@@ -108,6 +108,12 @@ def release() -> None:
         _LOCKS.pop().close()
 
 
+# A lock belongs to all who have the file open: a process that loads data and outlives its run would keep it. It only
+# closes its copy; unlocked, the file would be so for the run, too.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=release)
+
+
 def folder_of_job(logs: Path, name: str, job: str) -> Path | None:
     """The folder that an earlier start of the same job has claimed."""
     for folder in sorted((logs / name).glob("version_*")):

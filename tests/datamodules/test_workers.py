@@ -1,7 +1,11 @@
+import fcntl
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +13,10 @@ from torch import Tensor
 
 import datamodules.workers
 from datamodules.examples import Loader, Rows
+from datamodules.mortal import is_alive
 from datamodules.workers import workers
+from scripts.cli.recipes import ROOT
+from scripts.cli.runs import lock, release
 
 hanging = 0  # so many of the next forks hang at once, as where they have inherited a lock that is held
 
@@ -71,3 +78,59 @@ def test_one_that_dies_is_still_found_out() -> None:
 
 def test_none_are_begun_where_none_are_wanted() -> None:
     assert workers(0) is None
+
+
+RUN = """
+import os, sys, time, torch
+from pathlib import Path
+from datamodules.examples import Loader, Rows
+from datamodules.workers import workers
+from scripts.cli.runs import lock
+
+class Slow(Rows):
+    def __getitem__(self, index):
+        os.write(1, f"{os.getpid()}\\n".encode())
+        time.sleep(600)  # in which it looks at nothing
+
+lock(Path(sys.argv[1]), None)
+batches = torch.arange(12).split(3)
+options = {"num_workers": 2, "multiprocessing_context": workers(2)}
+list(Loader(Slow(torch.arange(12)), batch_size=None, sampler=batches, **options))
+"""
+
+
+def is_locked(folder: Path) -> bool:
+    with (folder / ".lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def test_those_of_a_run_that_is_killed_end_and_do_not_keep_its_lock(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    ) as run:
+        try:
+            assert run.stdout is not None
+            loaders = [int(run.stdout.readline()) for _ in range(2)]
+            os.kill(loaders[0], signal.SIGSTOP)  # which could not end by itself
+            assert is_locked(tmp_path)
+        finally:
+            run.kill()
+    assert not is_locked(tmp_path)  # at once
+    for _ in range(300):
+        if not any(map(is_alive, loaders)):
+            break
+        time.sleep(0.1)
+    assert not any(map(is_alive, loaders))
+
+
+def test_a_run_keeps_its_lock_when_its_processes_that_load_data_have_ended(tmp_path: Path) -> None:
+    lock(tmp_path, None)
+    assert torch.equal(load(2, Rows(torch.arange(12))), torch.arange(12))
+    assert is_locked(tmp_path)
+    release()
+    assert not is_locked(tmp_path)

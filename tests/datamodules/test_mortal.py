@@ -1,0 +1,77 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from datamodules import mortal
+from datamodules.mortal import LAUNCHER, is_alive, is_stopped
+from scripts.cli.recipes import ROOT
+
+# Starts a process as Lightning does, which ends with this one, and says its id once it has asked for that.
+PARENT = """
+import os, subprocess, sys
+child = os.environ | {"LOCAL_RANK": "1", sys.argv[2]: str(os.getpid())}
+subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=child)
+sys.stdin.read()
+"""
+CHILD = """
+import os, time
+from datamodules import mortal
+mortal.LINUX, mortal.EVERY = %s, 0.1
+mortal.end_with_launcher()
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def gone(process: int) -> bool:
+    """Whether a process is gone within three seconds."""
+    for _ in range(30):
+        if not is_alive(process):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize(("linux", "stopped"), [(True, False), (True, True), (False, False)])
+def test_a_process_ends_when_the_one_that_started_it_is_killed(linux: bool, stopped: bool) -> None:
+    if linux and not mortal.LINUX:
+        pytest.skip("only Linux does this")
+    command = [sys.executable, "-c", PARENT, CHILD % linux, LAUNCHER]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_alive(child)
+        if stopped:
+            os.kill(child, signal.SIGSTOP)
+            while not is_stopped(child):
+                time.sleep(0.01)
+        parent.kill()
+    assert gone(child)
+
+
+@pytest.mark.parametrize("waited", [True, False])
+def test_a_process_ends_at_once_where_the_one_that_started_it_is_gone_already(waited: bool) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | (0 if waited else os.WNOWAIT))  # a zombie in the latter case
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "LOCAL_RANK": "1", LAUNCHER: str(dead.pid)}
+    ended = subprocess.run([sys.executable, "-c", CHILD % True], env=environment, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout) == (128 + signal.SIGKILL, b"")
+    dead.wait()
+
+
+def test_a_process_that_somebody_else_started_does_not_end_with_them() -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "LOCAL_RANK": "1"}
+    environment.pop(LAUNCHER, None)
+    shell = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]])"
+    reading, writing = os.pipe()
+    subprocess.run([sys.executable, "-c", shell, CHILD % True], env=environment, stdout=writing, check=True)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        child = int(said.readline())
+    assert is_alive(child)
+    os.kill(child, signal.SIGKILL)
