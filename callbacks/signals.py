@@ -5,7 +5,10 @@ import signal
 from types import FrameType
 from typing import Any
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+HANGUP = getattr(signal, "SIGHUP", None)  # the terminal is gone; unknown to Windows
+STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, name)
+)
 GRACE = 60  # seconds that a process which loads data outlives a SIGTERM, so that the training process can save
 
 
@@ -37,10 +40,14 @@ class Signals:
         self.number = 0
         self.process = os.getpid()
         self.before: dict[int, Any] = {}
+        self.terminals: list[int] = []  # of stdout and stderr, those that go to one
 
     def install(self) -> None:
-        """Mind the signals, instead of whoever minded them before."""
+        """Mind the signals, instead of whoever minded them before; nohup has a lost terminal ignored, as it stays."""
+        self.terminals = self.terminals or [output for output in (1, 2) if _is_terminal(output)]
         for number in STOPPING:
+            if number == HANGUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             before = signal.signal(number, self._note)
             self.before.setdefault(number, before)
 
@@ -56,7 +63,26 @@ class Signals:
             if number == signal.SIGTERM:
                 signal.alarm(GRACE)
             return
+        if number == HANGUP:
+            self._forget_terminals()
+            if self.number:  # the system and the shell may both say that a terminal is gone
+                return
         if self.number:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.number = number
+
+    def _forget_terminals(self) -> None:
+        """Write to nowhere what would go to a terminal that is gone: the next line would be an error."""
+        for output in self.terminals:
+            if not _is_terminal(output):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, output)
+                os.close(nowhere)
+
+
+def _is_terminal(output: int) -> bool:
+    try:
+        return os.isatty(output)
+    except OSError:
+        return False
