@@ -13,8 +13,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from callbacks.checkpoint_file import AtomicCheckpointIO
+from callbacks.checkpoint_file import AtomicCheckpointIO, CheckpointError, read_checkpoint
 from callbacks.processes import greatest
+from callbacks.run_folder import FolderGoneError, RunFolder
 from callbacks.signals import Signals, Stopped
 
 
@@ -85,11 +86,19 @@ class Checkpoints(Checkpoint):
         mode: `min` or `max`.
         every: when the last is saved.
         signals: that ask the run to end.
+        run: the run's folder, which is looked at before each save, and else once a second.
     """
 
     def __init__(
-        self, folder: Path, monitor: str, mode: str, every: SaveEvery | None = None, signals: Signals | None = None
+        self,
+        folder: Path,
+        monitor: str,
+        mode: str,
+        every: SaveEvery | None = None,
+        signals: Signals | None = None,
+        run: RunFolder | None = None,
     ) -> None:
+        self.run = run or RunFolder(folder.parent)
         self.best_path = folder / "best.ckpt"
         self.last_path = folder / "last.ckpt"
         self.previous_path = folder / "previous.ckpt"
@@ -106,6 +115,7 @@ class Checkpoints(Checkpoint):
         self._batches_of_all = 0  # of the validation or test, that every process has
         self._saved_at = time.monotonic()
         self._saved_step = 0
+        self._looked_at = 0.0  # at the folder
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
@@ -113,6 +123,8 @@ class Checkpoints(Checkpoint):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Between two steps: stop at a loss that is no number, save what has to be saved, obey a signal."""
+        if time.monotonic() - self._looked_at >= 1:
+            self._check_folder(trainer)
         if self._gradients_wait:
             return
         due = trainer.is_global_zero and self._is_due(trainer)
@@ -185,7 +197,8 @@ class Checkpoints(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Write what waits: the best checkpoint is not lost with the run."""
-        self._flush(trainer)
+        if not isinstance(exception, FolderGoneError):
+            self._flush(trainer)
 
     def _count_batches(self, trainer: Trainer, numbers: Sequence[float]) -> None:
         (most,) = greatest(trainer, -int(sum(numbers)))
@@ -237,11 +250,13 @@ class Checkpoints(Checkpoint):
     def _save_best(self, trainer: Trainer) -> None:
         if self._best_waits:
             self._best_waits = False
+            self._check_folder(trainer)
             trainer.save_checkpoint(self.best_path)
 
     def _save_last(self, trainer: Trainer) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
+        self._check_folder(trainer)
         self._flush(trainer)  # the best, which the last says there is
         if trainer.is_global_zero and self.last_path.exists():
             keep(self.last_path, self.previous_path)
@@ -249,10 +264,28 @@ class Checkpoints(Checkpoint):
         self._flush(trainer)
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
+    def _check_folder(self, trainer: Trainer) -> None:
+        self._looked_at = time.monotonic()
+        if trainer.is_global_zero:
+            self.run.check()
+
     def _flush(self, trainer: Trainer) -> None:
         io = trainer.strategy.checkpoint_io
         if isinstance(io, AtomicCheckpointIO):
             io.flush()
+
+    def problem(self, path: Path) -> str | None:
+        """What is wrong with a checkpoint that this run has saved; None if it can be tested."""
+        try:
+            checkpoint = read_checkpoint(path)
+        except FileNotFoundError:
+            return "it is gone"
+        except (CheckpointError, OSError) as error:
+            return str(error)
+        of_run = checkpoint.get("callbacks", {}).get(self.state_key) == self.state_dict()
+        if not of_run or (path == self.best_path and checkpoint["global_step"] != self.best_step):
+            return "it is not the one that this run has saved"
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """What is best so far."""

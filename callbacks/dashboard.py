@@ -1,11 +1,31 @@
 """What a run writes for TensorBoard."""
 
 import time
+from pathlib import Path
 from typing import Any
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
+
+
+class Events(SummaryWriter):
+    """Writes into files that stay open.
+
+    TensorBoard opens its file anew for each record, in a thread that prints a traceback where the run's folder is
+    gone, and makes the file in a folder that has taken its place.
+    """
+
+    def _get_file_writer(self) -> Any:
+        before = self.file_writer
+        writer = super()._get_file_writer()
+        if writer is not before:
+            writer.flush()  # the thread has nothing to do
+            records = writer.event_writer._async_writer._writer
+            records._writer = (Path(self.log_dir) / writer.event_writer._file_name).open("ab")  # which it closes
+        return writer
 
 
 class Dashboard(TensorBoardLogger):
@@ -17,6 +37,14 @@ class Dashboard(TensorBoardLogger):
     def __init__(self, save_dir: Any, **kwargs: Any) -> None:
         super().__init__(save_dir, default_hp_metric=False, **kwargs)
         self._flushed_at = 0.0
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """What writes the events."""
+        if self._experiment is None:
+            self._experiment = Events(log_dir=self.log_dir, **self._kwargs)
+        return self._experiment
 
     def go_back(self, step: int) -> None:
         """Have TensorBoard forget what was logged from this step on: a resumed run logs it again."""

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from callbacks.run_folder import RunFolder
 from datamodules.whole_file import whole_file
 
 
@@ -19,10 +20,12 @@ class MetricsFile(Logger):
 
     Args:
         folder: where it goes.
+        run: the run's folder, which is looked at before each writing; by default that one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run: RunFolder | None = None) -> None:
         super().__init__()
+        self.run = run or RunFolder(folder)
         self.path = folder / "metrics.csv"
         self.columns = ["epoch", "step"]
         self.rows: list[dict[str, Any]] = []  # not yet in the file, but for the last, which may still grow
@@ -98,6 +101,7 @@ class MetricsFile(Logger):
     def _write(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
             return
+        self.run.check()
         self.written += len(rows)
         if self.rewrite:
             old = []

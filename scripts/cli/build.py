@@ -20,6 +20,7 @@ from callbacks.description import Description
 from callbacks.metrics_file import MetricsFile
 from callbacks.processes import SameBuffers
 from callbacks.progress import Progress
+from callbacks.run_folder import RunFolder
 from callbacks.showcase import Showcase
 from callbacks.signals import Signals
 from callbacks.technique import Technique
@@ -260,10 +261,10 @@ def settle(trainer: Trainer, config: Namespace, content: Config, model: Lightnin
         folder: where everything goes.
     """
     monitor, mode = str(model.monitor), str(model.mode)
-    signals = Signals()
-    checkpoints = Checkpoints(folder / "checkpoints", monitor, mode, save_every(config.save_every), signals)
+    signals, run = Signals(), RunFolder(folder)
+    checkpoints = Checkpoints(folder / "checkpoints", monitor, mode, save_every(config.save_every), signals, run)
     trainer._default_root_dir = str(folder)  # type: ignore[attr-defined]  # where Lightning looks for SLURM's files
-    trainer.loggers = loggers(folder)
+    trainer.loggers = loggers(run)
     trainer.callbacks[:0] = [Description(content, monitor, mode)]  # type: ignore[attr-defined]
     rates = LearningRateMonitor("step")
     trainer.callbacks += [rates, checkpoints, Minded(signals)]  # type: ignore[attr-defined]
@@ -290,6 +291,7 @@ def _listed(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
-def loggers(folder: Path) -> list[Logger]:
+def loggers(run: RunFolder) -> list[Logger]:
     """TensorBoard events and a CSV file in the run's folder."""
-    return [Dashboard(folder.parent.parent, name=folder.parent.name, version=folder.name), MetricsFile(folder)]
+    folder = run.path
+    return [Dashboard(folder.parent.parent, name=folder.parent.name, version=folder.name), MetricsFile(folder, run)]

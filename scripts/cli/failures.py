@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer
 
 from callbacks.checkpoint_file import DiskFullError
 from callbacks.checkpoints import NonFiniteError
+from callbacks.run_folder import FolderGoneError, gone
 from datamodules.errors import DataError
 from scripts.cli.errors import UsageError
 
@@ -48,7 +49,9 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
             raise DiskFullError(
                 f"{folder}: the disk is full: {free / 1e6:,.1f} MB are free; the checkpoints are kept"
             ) from None
-        if isinstance(error, DiskFullError):
+        if isinstance(error, FileNotFoundError) and not folder.is_dir():
+            raise FolderGoneError(gone(folder)) from None
+        if isinstance(error, DiskFullError | FolderGoneError):
             raise
         line = in_one_line(error, trainer, config)
         if line is None and alone:

@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 
 from callbacks.checkpoint_file import DiskFullError, read_checkpoint
 from callbacks.checkpoints import Checkpoints, NonFiniteError
+from callbacks.run_folder import FolderGoneError
 from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
 from datamodules.errors import DataError
@@ -28,7 +29,13 @@ from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, rel
 from scripts.cli.shell import quoted
 
 FEW = 10  # classes, that their table leaves the rest of the report in sight
-MENDED = (UsageError, DataError, NonFiniteError, DiskFullError)  # what a user can mend while a run goes on
+MENDED = (
+    UsageError,
+    DataError,
+    NonFiniteError,
+    DiskFullError,
+    FolderGoneError,
+)  # what a user can mend while a run goes on
 
 
 def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:
@@ -76,10 +83,11 @@ def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
     try:
         with one_line_errors(debug, MENDED), one_cause(trainer, folder, config):
             trainer.fit(run.model, run.data, ckpt_path=checkpoint, weights_only=True)
-            path = best.best_path if best.best_score is not None else None
+            path = trainer.strategy.broadcast(to_be_tested(best) if trainer.is_global_zero else None)
             tested = trainer.test(run.model, run.data, ckpt_path=path, weights_only=True, verbose=False)[0]
-            results = outcome(request, content, tested, trainer, best, folder)
+            results = outcome(request, content, tested, trainer, best, path)
             if trainer.is_global_zero:
+                best.run.check()
                 write_json(folder / "results.json", results)
                 print(report(results, folder), flush=True)
     except Stopped as stopped:
@@ -88,6 +96,22 @@ def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
         best.signals.uninstall()
     wait_for_others(trainer)
     return results
+
+
+def to_be_tested(best: Checkpoints) -> Path | None:
+    """The best checkpoint; the last one if the best is damaged or gone; None for the weights as they are now.
+
+    Says which, where it is not the best.
+    """
+    best.run.check()
+    if best.best_score is None:
+        return None
+    problem = best.problem(best.best_path)
+    if problem is None:
+        return best.best_path
+    last = best.last_path if best.problem(best.last_path) is None else None
+    print(f"note: {best.best_path}: {problem}; {last or 'what the run ended with'} is tested instead", file=sys.stderr)
+    return last
 
 
 def place(request: Request, config: Any, content: Config) -> Found:
@@ -167,7 +191,7 @@ def shown(path: Path) -> str:
 
 
 def outcome(
-    request: Request, config: Config, tested: Any, trainer: Trainer, best: Checkpoints, folder: Path
+    request: Request, config: Config, tested: Any, trainer: Trainer, best: Checkpoints, path: Path | None
 ) -> dict[str, Any]:
     """What `results.json` holds."""
     throughput = next(callback for callback in trainer.callbacks if isinstance(callback, Throughput))  # type: ignore[attr-defined]
@@ -181,7 +205,7 @@ def outcome(
         "best": best.best_score,
         "train_seconds": throughput.train_seconds,
         "examples_per_second": throughput.examples_per_second,
-        "best_checkpoint": str(best.best_path) if best.best_score is not None else None,
+        "best_checkpoint": str(path) if path else None,
         **details(trainer.lightning_module),
     }
 

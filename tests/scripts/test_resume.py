@@ -1,5 +1,6 @@
 """What a run that is to go on is refused, and why; numbered as the list of faults has it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 from PIL import Image
 
 from callbacks.checkpoint_file import FORMAT, read_checkpoint, write_checkpoint
+from callbacks.checkpoints import Checkpoints
 from scripts import test as testing
 from scripts.cli.recipes import ROOT, resolve
 from scripts.fit import main as fit
@@ -86,6 +88,59 @@ def test_a_damaged_checkpoint_is_told_with_the_newest_that_is_whole(kind: str, r
     line = refused("--checkpoint", str(file), script=testing.main)
     assert line.startswith(f"error: --checkpoint {file}: {says}")
     assert line.endswith("; the newest valid one beside it is previous.ckpt")
+
+
+def replace_by_another(file: Path) -> None:
+    """Put the checkpoint of another run there, with another best."""
+    content = read_checkpoint(file)
+    content["callbacks"]["Checkpoints"]["best_score"] += 1
+    write_checkpoint(content, file)
+
+
+ENDS = {
+    "whole": (lambda folder: None, "best", ""),
+    "gone": (lambda folder: (folder / "best.ckpt").unlink(), "last", "it is gone"),
+    "damaged": (lambda folder: flip(folder / "best.ckpt"), "last", "damaged: its checksum does not match"),
+    "another run's": (
+        lambda folder: replace_by_another(folder / "best.ckpt"), "last", "it is not the one that this run has saved"
+    ),
+    "none": (lambda folder: [flip(folder / f"{name}.ckpt") for name in ("best", "last")], None, "damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_where_the_best_checkpoint_is_lost_the_last_is_tested(
+    kind: str, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harm, tested, says = ENDS[kind]
+    original = Checkpoints.on_train_end
+
+    def harming(self: Checkpoints, *args: Any) -> None:
+        original(self, *args)
+        harm(self.best_path.parent)
+
+    monkeypatch.setattr(Checkpoints, "on_train_end", harming)
+    assert train([*WORDS, "--logs", str(tmp_path)]) == 0
+    run = tmp_path / "mlp" / "version_0"
+    results = json.loads((run / "results.json").read_text())
+    expected = str(run / "checkpoints" / f"{tested}.ckpt") if tested else None
+    assert results["best_checkpoint"] == expected
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    what = expected or "what the run ended with"
+    assert [says in line and line.endswith(f"; {what} is tested instead") for line in notes] == [True] * bool(says)
+    if tested == "last":  # it is what was tested
+        testing.main(["--checkpoint", str(expected), "--trainer.limit_test_batches", "2"])
+        assert f"{results['test']['accuracy']:.4g}" in capsys.readouterr().out
+
+
+def test_a_damaged_best_checkpoint_does_not_keep_a_run_from_resuming(run: Path, capsys: Any) -> None:
+    file = run / "checkpoints" / "best.ckpt"
+    write_checkpoint(read_checkpoint(run / "checkpoints" / "last.ckpt"), file)
+    flip(file)  # and it is the newest file
+    assert train(["--resume", str(run)]) == 0
+    out, err = capsys.readouterr()
+    assert "best.ckpt: damaged: its checksum does not match" in err
+    assert "goes on from last.ckpt" in out
 
 
 # 29. another model's

@@ -1,0 +1,50 @@
+"""The folder of a run, which somebody may delete while the run writes into it."""
+
+import os
+import weakref
+from pathlib import Path
+
+
+class FolderGoneError(OSError):
+    """A run's folder was deleted, moved or replaced while the run was at work."""
+
+
+class RunFolder:
+    """A run's folder and that of its checkpoints: from when they are first seen, they have to stay what they are.
+
+    Args:
+        path: of the run's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: dict[Path, os.stat_result] = {}
+        self.check()
+
+    def check(self) -> None:
+        """Compare the folders with what they were.
+
+        Raises:
+            FolderGoneError: one is gone, or another one is in its place.
+        """
+        for folder in (self.path, self.path / "checkpoints"):
+            known, found = self._known.get(folder), _stat(folder)
+            if known is None and found is not None:
+                self._known[folder] = found
+                if os.name == "posix":  # kept open, its inode is not given to a new one
+                    weakref.finalize(self, os.close, os.open(folder, os.O_RDONLY))
+            elif known is not None and (found is None or not os.path.samestat(found, known)):
+                raise FolderGoneError(gone(folder, replaced=found is not None))
+
+
+def _stat(folder: Path) -> os.stat_result | None:
+    try:
+        return folder.stat()
+    except FileNotFoundError:
+        return None
+
+
+def gone(folder: Path, replaced: bool = False) -> str:
+    """What to say of a folder that is not there any more."""
+    what = "replaced by another of this name" if replaced else "deleted or moved"
+    return f"{folder}: this folder was {what} while the run was writing into it, so the run has ended"

@@ -1,0 +1,40 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from callbacks.run_folder import FolderGoneError, RunFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "version_0"
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("inner", [".", "checkpoints"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_that_was_deleted_or_replaced_is_noticed(folder: Path, inner: str, again: bool) -> None:
+    run = RunFolder(folder)
+    (folder / "checkpoints").mkdir()
+    run.check()
+    run.check()
+    shutil.rmtree(folder / inner)
+    if again:
+        for _ in range(20):  # file systems soon give an inode again that is free
+            (folder / inner).mkdir(parents=True)
+            with pytest.raises(FolderGoneError, match="was replaced by another of this name while"):
+                run.check()
+            shutil.rmtree(folder / inner)
+    with pytest.raises(FolderGoneError, match="was deleted or moved while the run was writing into it"):
+        run.check()
+
+
+def test_a_folder_that_is_yet_to_be_made_is_not_missed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "version_0")
+    run.check()
+    (tmp_path / "version_0" / "checkpoints").mkdir(parents=True)
+    run.check()
+    (tmp_path / "version_0" / "metrics.csv").touch()
+    run.check()
