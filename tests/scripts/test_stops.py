@@ -3,9 +3,13 @@
 import contextlib
 import json
 import os
+import random
+import select
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +19,7 @@ import pytest
 
 from callbacks.checkpoint_file import read_checkpoint, verify
 from scripts.cli.recipes import ROOT
+from scripts.cli.runs import lock, release
 
 pytestmark = pytest.mark.long
 
@@ -22,6 +27,8 @@ MLP = [
     *("--model", "mlp", "--data.batch_size", "32", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "500"),
     *("--save_every", "5 steps", "--allow", "tests.misbehaving"),
 ]
+# How often runs are killed, and the seed of the moments: the tests of kills can be run for longer, and otherwise.
+KILLS, SEED = int(os.environ.get("KILLS", 0)), int(os.environ.get("KILLS_SEED", 0))
 
 
 class Run:
@@ -32,9 +39,17 @@ class Run:
         words: of its command line.
         environment: besides this process's own.
         command: before the words.
+        terminal: what it takes for the screen; by default its words go into files.
     """
 
-    def __init__(self, folder: Path, *words: str, environment: dict[str, str] | None = None, command: Any = None):
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        environment: dict[str, str] | None = None,
+        command: Any = None,
+        terminal: int | None = None,
+    ) -> None:
         self.folder = folder
         self.run = folder / "mlp" / "version_0"
         self.out, self.err = folder / "out.txt", folder / "err.txt"
@@ -43,7 +58,7 @@ class Run:
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
                 [*command, *words, *([] if {"--resume", "--logs"} & {*words} else ["--logs", str(folder)])],
-                stdout=out, stderr=err, env=variables, cwd=ROOT, start_new_session=True,
+                stdout=terminal or out, stderr=terminal or err, env=variables, cwd=ROOT, start_new_session=True,
             )  # fmt: skip
 
     def wait_for(self, file: str | Path, text: str = "", seconds: float = 120) -> None:
@@ -79,6 +94,13 @@ class Run:
                 found.append(int(text.split()[0]))  # of its session
         return found
 
+    def all_gone(self, seconds: float = 30) -> bool:
+        """Whether the processes that it has started end soon."""
+        began = time.monotonic()
+        while self.children and time.monotonic() - began < seconds:
+            time.sleep(0.1)
+        return self.children == []
+
     def end(self) -> None:
         """Leave nothing behind."""
         try:
@@ -102,6 +124,13 @@ def start(tmp_path: Path) -> Iterator[Any]:
         run.end()
 
 
+def drain(terminal: int, until: Path) -> None:
+    """Read what is written on a terminal, until a file is there."""
+    while not until.exists():
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 4096)
+
+
 def step_of(path: Path) -> int:
     """Steps done when a checkpoint was saved, which has to be whole."""
     verify(path)
@@ -118,6 +147,38 @@ def test_a_signal_saves_at_the_steps_end(start: Any, number: signal.Signals) -> 
     step = step_of(run.run / "checkpoints" / "last.ckpt")
     (line,) = run.said
     assert line.startswith(f"stopped by {number.name} after step {step}; python scripts/fit.py --resume ")
+
+
+def test_a_lost_connection_saves_at_the_steps_end(start: Any) -> None:
+    """The terminal is gone: what is written there from then on is an error, and shell and system both say it."""
+    ours, theirs = os.openpty()
+    run = start(*MLP, "--save_every", "10 minutes", "--trainer.enable_progress_bar", "true", terminal=theirs)
+    os.close(theirs)
+    reading = threading.Thread(target=drain, args=(ours, run.run / "metrics.csv"))
+    reading.start()
+    run.wait_for("metrics.csv")
+    reading.join()
+    os.close(ours)
+    for _ in range(2):
+        run.process.send_signal(signal.SIGHUP)
+        time.sleep(0.01)
+    assert run.status(30) == 128 + signal.SIGHUP
+    assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+
+
+def test_a_run_that_ignores_a_lost_connection_goes_on(start: Any) -> None:
+    command = ["nohup", sys.executable, str(ROOT / "scripts" / "fit.py")]
+    run = start(*MLP, "--save_every", "10 minutes", command=command)
+    run.wait_for("metrics.csv")
+    run.process.send_signal(signal.SIGHUP)
+    before = (run.run / "metrics.csv").stat().st_size
+    for _ in range(600):
+        if (run.run / "metrics.csv").stat().st_size > before:
+            break
+        time.sleep(0.1)
+    assert run.process.poll() is None
+    run.process.send_signal(signal.SIGTERM)
+    assert run.status(30) == 143
 
 
 # 40. a signal in the middle of a validation, in the sanity check, and in set-up
@@ -184,19 +245,20 @@ def test_a_second_signal_ends_it_at_once(start: Any) -> None:
 
 
 # 37, 38. kill -9 at random points and inside saves, with $TMPDIR on another file system
-@pytest.mark.parametrize("seed", [0])
+@pytest.mark.parametrize("seed", [SEED])
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path, seed: int) -> None:
+    kills = KILLS or 26
     shm = Path("/dev/shm")  # where syncing costs nothing: it is another file system than $TMPDIR
     folder = shm / f"killed-{os.getpid()}" if shm.is_dir() else tmp_path
     variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    command = [sys.executable, str(ROOT / "tests" / "killing.py"), str(folder), "26", str(seed)]
+    command = [sys.executable, str(ROOT / "tests" / "killing.py"), str(folder), str(kills), str(seed)]
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=600, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=25 * kills, check=False)
     finally:
         subprocess.run(["rm", "-rf", str(folder)], check=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
     found = json.loads(ended.stderr.splitlines()[-1])
-    assert found == {"killed": 26, "unlike": [], "left": []}
+    assert found == {"killed": kills, "unlike": [], "left": []}
 
 
 # 42. a signal to one process of two
@@ -217,13 +279,79 @@ def test_when_a_process_is_killed_the_job_ends_without_orphans(start: Any, rank:
     run.wait_for("checkpoints/last.ckpt")
     os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGKILL)
     assert run.status(30) != 0
-    for _ in range(300):
-        if not run.children:
-            break
-        time.sleep(0.1)
-    assert run.children == []
+    assert run.all_gone()
     assert run.said[-1] == "error: another process of this run was lost: killed, or its machine is gone"
     assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+
+
+@pytest.mark.parametrize("seed", [SEED])
+def test_when_the_first_process_is_killed_while_others_start_all_are_gone(start: Any, seed: int) -> None:
+    """One of the others may be stopped before."""
+    dice = random.Random(seed)
+    for number in range(KILLS or 3):
+        run = start(*MLP, "--trainer.devices", "2")
+        while not run.children:
+            assert run.process.poll() is None, run.err.read_text()
+            time.sleep(0.02)
+        time.sleep(dice.uniform(0, 6) if number else 0)
+        if dice.random() < 0.5:
+            for child in run.children:
+                os.kill(child, signal.SIGSTOP)
+        run.process.send_signal(dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
+        run.status(30)
+        assert run.all_gone()
+        for folder in (run.folder / "mlp").glob("version_*"):  # the next can have it at once
+            lock(folder, None)
+            release()
+
+
+# 6. all processes suspended together, for longer than the time-out
+def test_a_job_that_is_suspended_does_not_time_out(start: Any) -> None:
+    run = start(*MLP, "--trainer.devices", "2", "--timeout", "0.1")
+    run.wait_for("checkpoints/last.ckpt")
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        os.killpg(run.process.pid, number)
+        time.sleep(10)
+    before = step_of(run.run / "checkpoints" / "last.ckpt")
+    for _ in range(300):
+        if step_of(run.run / "checkpoints" / "last.ckpt") > before:
+            break
+        time.sleep(0.1)
+    assert run.process.poll() is None, run.said
+    run.process.send_signal(signal.SIGTERM)
+    assert run.status(30) == 143
+    assert len(run.said) == 1, run.said
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_stopped_process_does_not_stay_when_the_others_have_timed_out(start: Any, rank: int) -> None:
+    run = start(*MLP, "--trainer.devices", "2", "--timeout", "0.1")
+    run.wait_for("checkpoints/last.ckpt")
+    os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGSTOP)
+    assert run.status(60) != 0
+    assert run.all_gone()
+    assert f"error: process {1 - rank} hung" in run.err.read_text()
+
+
+# a run's folder that is deleted while it runs
+@pytest.mark.parametrize("devices", ["1", "2"])
+@pytest.mark.parametrize("gone", ["version_0", "version_0/checkpoints", ".."])
+def test_a_folder_that_is_deleted_ends_its_run_with_one_line(start: Any, gone: str, devices: str) -> None:
+    run = start(*MLP, "--trainer.devices", devices, "--save_every", "10 minutes")
+    run.wait_for("metrics.csv")
+    if gone == "version_0/checkpoints":
+        run.wait_for("checkpoints/best.ckpt")
+    folder = (run.folder / "mlp" / gone).resolve()
+    target = run.folder / "mlp" if gone == ".." else folder
+    os.rename(target, run.folder / "away")  # at once: files may come while a folder is being deleted
+    shutil.rmtree(run.folder / "away")
+    assert run.status(60) == 2
+    expected = run.run if gone == ".." else folder
+    assert run.said == [
+        f"error: {expected}: this folder was deleted or moved while the run was writing into it, so the run has ended"
+    ]
+    assert not target.exists()
+    assert run.all_gone()
 
 
 # 44. an exception in one process of two
