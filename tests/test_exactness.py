@@ -102,6 +102,12 @@ def test_every_model_and_technique_goes_on_exactly_on_two_processes(tmp_path: Pa
 
 
 @pytest.mark.long
+def test_goes_on_exactly_on_two_processes_where_an_epoch_is_limited(tmp_path: Path) -> None:
+    limit = ["--trainer.limit_train_batches", "5", "--data.num_workers", "1"]
+    assert on_two_processes(tmp_path, "mlp", *limit) == {"mlp": []}
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("balance", ["weights", "over", "under"])
 def test_goes_on_exactly_on_two_processes_where_classes_are_balanced(balance: str, tmp_path: Path) -> None:
     assert on_two_processes(tmp_path, "mlp", "--data.balance", balance, "--data.num_workers", "2") == {"mlp": []}
