@@ -334,8 +334,9 @@ def test_a_stopped_process_does_not_stay_when_the_others_have_timed_out(start: A
 
 
 # a run's folder that is deleted while it runs
-@pytest.mark.parametrize("devices", ["1", "2"])
-@pytest.mark.parametrize("gone", ["version_0", "version_0/checkpoints", ".."])
+@pytest.mark.parametrize(
+    ("gone", "devices"), [("version_0", "1"), ("version_0", "2"), ("version_0/checkpoints", "1"), ("..", "1")]
+)
 def test_a_folder_that_is_deleted_ends_its_run_with_one_line(start: Any, gone: str, devices: str) -> None:
     run = start(*MLP, "--trainer.devices", devices, "--save_every", "10 minutes")
     run.wait_for("metrics.csv")
