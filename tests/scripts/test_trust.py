@@ -265,6 +265,15 @@ def test_a_profiler_is_not_told_where_to_write(argument: str, capsys: Any, tmp_p
     assert content["trainer"]["profiler"]["init_args"][argument] is None
 
 
+def test_a_callback_is_not_told_where_to_write(capsys: Any, tmp_path: Path) -> None:
+    settings = {"folder": str(tmp_path / "elsewhere"), "monitor": "val/loss", "mode": "min"}
+    callbacks = [{"class_path": "callbacks.checkpoints.Checkpoints", "init_args": settings}]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": callbacks}}))
+    line = refused(capsys, "--model", "mlp", "--config", str(tmp_path / "mine.yaml"))
+    assert "--trainer.callbacks.folder: would have a configuration say where to write" in line
+    assert not (tmp_path / "elsewhere").exists()
+
+
 @pytest.mark.parametrize("name", ["theirs/../mine", "", "a b", "jsonargparse", "jsonargparse.set_parsing_settings"])
 def test_only_a_name_can_be_allowed(name: str, capsys: Any) -> None:
     assert f"--allow {name}: expected" in refused(capsys, "--model", "mlp", f"--allow={name}")
