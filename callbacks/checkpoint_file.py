@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
-from datamodules.whole_file import whole_file
+from datamodules.whole_file import PASSING, write_file
 
 FORMAT = 1  # of what a checkpoint holds; raised when older versions of this project could no longer read it
 SEAL = b"sha256:"
@@ -45,23 +46,38 @@ class Hashed:
         """Nothing: the file is synced when it is whole."""
 
 
-class DiskFullError(OSError):
-    """A checkpoint could not be written."""
+class UnsavedError(OSError):
+    """A file of a run could not be written; the message says why, and an older file of that name is still there."""
+
+
+class DiskFullError(UnsavedError):
+    """The disk has no room for it."""
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint with its checksum, which stands where a ZIP archive has its comment.
 
     Raises:
-        DiskFullError: the message says what was needed. An older file of that name is still there.
+        DiskFullError: the message says what was needed.
+        UnsavedError: a network file system failed, in three attempts.
     """
-    try:
-        with whole_file(path) as file:
-            hashed = Hashed(file)
+
+    def write(file: IO[bytes]) -> None:
+        hashed = Hashed(file)
+        try:
             torch.save(checkpoint | {"format": FORMAT}, hashed)  # type: ignore[arg-type]
-            file.seek(-2, os.SEEK_END)  # the length of the comment, 0 so far
-            file.write(SEAL_SIZE.to_bytes(2, "little") + SEAL + hashed.hash.hexdigest().encode())
-    except (OSError, RuntimeError) as error:  # torch makes an error of its own of what the file raised
+        except RuntimeError as error:  # torch makes an error of its own of what the file raised
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+        file.seek(-2, os.SEEK_END)  # the length of the comment, 0 so far
+        file.write(SEAL_SIZE.to_bytes(2, "little") + SEAL + hashed.hash.hexdigest().encode())
+
+    try:
+        write_file(path, write)
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno in PASSING:
+            raise UnsavedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
         needed, free = size_of(checkpoint), shutil.disk_usage(path.parent).free
         if free < needed or "No space left" in f"{error} {error.__context__}":
             raise DiskFullError(
@@ -152,7 +168,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Lightning stages it in $TMPDIR and moves it, which on another file system is a copy that can be cut short.
     A file is not written again within `seconds`: an epoch may take milliseconds. Until then the newest content
-    waits in memory; `flush` writes it.
+    waits in memory; `flush` writes it. So does what a network file system did not take: the run goes on without it,
+    and has its older file until the next save.
 
     Args:
         seconds: least time between two writes of one file.
@@ -163,6 +180,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self.seconds = seconds
         self.written_at: dict[str, float] = {}
         self.waiting: dict[str, dict[str, Any]] = {}
+        self.failed: dict[str, UnsavedError] = {}  # why a file is not the newest
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write the checkpoint, or keep a copy of it if the file was written a moment ago."""
@@ -173,15 +191,34 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             self.write(checkpoint, name)
 
     def write(self, checkpoint: dict[str, Any], name: str) -> None:
-        """Write the file now."""
-        self.waiting.pop(name, None)
-        write_checkpoint(checkpoint, Path(name))
+        """Write the file now, or keep its content for later where a network file system fails."""
+        waited = self.waiting.pop(name, None)
+        try:
+            write_checkpoint(checkpoint, Path(name))
+            self.failed.pop(name, None)
+        except DiskFullError:
+            raise
+        except UnsavedError as error:
+            if name not in self.failed:
+                print(f"warning: {error}; the next save tries again", file=sys.stderr, flush=True)
+            self.failed[name] = error
+            self.waiting[name] = checkpoint if waited is checkpoint else _copied(checkpoint)
         self.written_at[name] = time.monotonic()
 
-    def flush(self) -> None:
-        """Write what waits."""
+    def flush(self, final: bool = False) -> None:
+        """Write what waits.
+
+        Args:
+            final: there is no later save that could try again.
+
+        Raises:
+            UnsavedError: the final attempt failed, too.
+        """
         for name, checkpoint in list(self.waiting.items()):
-            self.write(checkpoint, name)
+            if final or name not in self.failed:
+                self.write(checkpoint, name)
+        if final and self.failed:
+            raise next(iter(self.failed.values()))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
         """Read a checkpoint; only plain types and tensors are let in."""

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from callbacks.checkpoint_file import AtomicCheckpointIO, CheckpointError, read_
 from callbacks.processes import greatest
 from callbacks.run_folder import FolderGoneError, RunFolder
 from callbacks.signals import Signals, Stopped
+from datamodules.whole_file import patiently
 
 
 class NonFiniteError(ValueError):
@@ -136,7 +137,7 @@ class Checkpoints(Checkpoint):
         with between_steps(trainer):
             self._save_best(trainer)
             if signal or save:
-                self._save_last(trainer)
+                self._save_last(trainer, final=bool(signal))
         if signal:
             raise Stopped(signal, trainer.global_step)
 
@@ -162,7 +163,7 @@ class Checkpoints(Checkpoint):
             (bad,) = greatest(trainer, self._bad_step(trainer, look=True))
             self._refuse(trainer, bad)
             with before_validation(trainer):
-                self._save_last(trainer)
+                self._save_last(trainer, final=True)
             raise Stopped(signal, trainer.global_step)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -181,7 +182,7 @@ class Checkpoints(Checkpoint):
         (bad,) = greatest(trainer, self._bad_step(trainer, look=True))
         self._refuse(trainer, bad)
         self._save_best(trainer)
-        self._save_last(trainer)
+        self._save_last(trainer, final=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out how many batches all processes have."""
@@ -253,15 +254,16 @@ class Checkpoints(Checkpoint):
             self._check_folder(trainer)
             trainer.save_checkpoint(self.best_path)
 
-    def _save_last(self, trainer: Trainer) -> None:
+    def _save_last(self, trainer: Trainer, final: bool = False) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._check_folder(trainer)
         self._flush(trainer)  # the best, which the last says there is
         if trainer.is_global_zero and self.last_path.exists():
-            keep(self.last_path, self.previous_path)
+            with suppress(OSError):  # where the disk fails, the save says so
+                patiently(lambda: keep(self.last_path, self.previous_path))
         trainer.save_checkpoint(self.last_path)
-        self._flush(trainer)
+        self._flush(trainer, final)
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def _check_folder(self, trainer: Trainer) -> None:
@@ -269,10 +271,10 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             self.run.check()
 
-    def _flush(self, trainer: Trainer) -> None:
+    def _flush(self, trainer: Trainer, final: bool = False) -> None:
         io = trainer.strategy.checkpoint_io
         if isinstance(io, AtomicCheckpointIO):
-            io.flush()
+            io.flush(final)
 
     def problem(self, path: Path) -> str | None:
         """What is wrong with a checkpoint that this run has saved; None if it can be tested."""

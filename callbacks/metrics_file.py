@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks.run_folder import RunFolder
-from datamodules.whole_file import whole_file
+from datamodules.whole_file import PASSING, write_file
 
 
 class MetricsFile(Logger):
@@ -87,9 +87,14 @@ class MetricsFile(Logger):
     def save(self) -> None:
         """Bring the file up to date, if it is time."""
         if self.rows and time.monotonic() - self._saved_at >= 1:
-            self._write(self.rows[:-1])
-            self.rows = self.rows[-1:]
             self._saved_at = time.monotonic()
+            try:
+                self._write(self.rows[:-1])
+            except OSError as error:
+                if error.errno not in PASSING:
+                    raise
+            else:  # otherwise they wait, until the network file system is back
+                self.rows = self.rows[-1:]
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -102,19 +107,19 @@ class MetricsFile(Logger):
         if not rows:
             return
         self.run.check()
-        self.written += len(rows)
         if self.rewrite:
             old = []
             if self.path.exists():
                 with self.path.open(newline="", encoding="utf-8") as file:
-                    old = list(csv.DictReader(file))
+                    old = list(csv.DictReader(file))[: self.written]
             text = io.StringIO()
             writer = csv.DictWriter(text, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows([*old, *rows])
-            with whole_file(self.path) as whole:
-                whole.write(text.getvalue().encode())
-            self.rewrite = False
+            write_file(self.path, lambda whole: whole.write(text.getvalue().encode()))
         else:
+            self.rewrite = True  # unless all of these rows arrive
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self.columns, lineterminator="\n").writerows(rows)
+        self.rewrite = False
+        self.written += len(rows)

@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 import torch
 from lightning.pytorch import Trainer
 
-from callbacks.checkpoint_file import DiskFullError
+from callbacks.checkpoint_file import DiskFullError, UnsavedError
 from callbacks.checkpoints import NonFiniteError
 from callbacks.run_folder import FolderGoneError, gone
 from datamodules.errors import DataError
+from datamodules.whole_file import PASSING
 from scripts.cli.errors import UsageError
 
 LOST = re.compile(
@@ -44,15 +45,18 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, NonFiniteError) or (alone and isinstance(error, UsageError | DataError)):
             raise  # all processes have agreed on it, or there is but one: it is printed further out
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC and not isinstance(error, DiskFullError):
+        if isinstance(error, UnsavedError | FolderGoneError):
+            raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             free = shutil.disk_usage(folder).free  # it was a log that found no room, and not a checkpoint
             raise DiskFullError(
                 f"{folder}: the disk is full: {free / 1e6:,.1f} MB are free; the checkpoints are kept"
             ) from None
         if isinstance(error, FileNotFoundError) and not folder.is_dir():
             raise FolderGoneError(gone(folder)) from None
-        if isinstance(error, DiskFullError | FolderGoneError):
-            raise
+        if isinstance(error, OSError) and error.errno in PASSING:
+            where = error.filename or folder
+            raise UnsavedError(f"{where}: cannot be written ({error.strerror}); the checkpoints are kept") from None
         line = in_one_line(error, trainer, config)
         if line is None and alone:
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
-from datamodules.whole_file import whole_file
+from datamodules.whole_file import write_file
 from scripts.cli.errors import UsageError
 from scripts.cli.recipes import ROOT
 
@@ -45,8 +45,7 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is there complete or not at all."""
-    with whole_file(path) as file:
-        file.write(text.encode())
+    write_file(path, lambda file: file.write(text.encode()))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import yaml
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 
-from callbacks.checkpoint_file import DiskFullError, read_checkpoint
+from callbacks.checkpoint_file import UnsavedError, read_checkpoint
 from callbacks.checkpoints import Checkpoints, NonFiniteError
 from callbacks.run_folder import FolderGoneError
 from callbacks.signals import Stopped
@@ -29,13 +29,8 @@ from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, rel
 from scripts.cli.shell import quoted
 
 FEW = 10  # classes, that their table leaves the rest of the report in sight
-MENDED = (
-    UsageError,
-    DataError,
-    NonFiniteError,
-    DiskFullError,
-    FolderGoneError,
-)  # what a user can mend while a run goes on
+# What a user can mend while a run is at work.
+MENDED = (UsageError, DataError, NonFiniteError, UnsavedError, FolderGoneError)
 
 
 def fit(request: Request, debug: bool = False) -> dict[str, Any] | None:

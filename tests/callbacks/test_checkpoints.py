@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from functools import partial
@@ -8,8 +9,9 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from callbacks.checkpoint_file import AtomicCheckpointIO
+from callbacks.checkpoint_file import AtomicCheckpointIO, UnsavedError
 from callbacks.checkpoints import Checkpoints, SaveEvery
+from datamodules import whole_file
 from lightning_modules.mlp import MLP
 
 
@@ -92,3 +94,63 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path,
 def test_a_checkpoint_may_be_read_by_others(tmp_path):
     AtomicCheckpointIO().save_checkpoint({}, tmp_path / "x.ckpt")
     assert stat.S_IMODE((tmp_path / "x.ckpt").stat().st_mode) == 0o644
+
+
+@pytest.fixture
+def unsteady(monkeypatch):
+    """Sets how many writes a network file system fails from now on."""
+    monkeypatch.setattr(whole_file, "WAITS", (0.0, 0.0))
+    left, sync = [0], os.fsync
+
+    def fsync(descriptor):
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return left
+
+
+def test_a_save_that_a_network_file_system_fails_is_made_up_for_by_the_next(tmp_path, unsteady, capsys):
+    io, path = AtomicCheckpointIO(seconds=0), tmp_path / "last.ckpt"
+    io.save_checkpoint({"value": 1}, path)
+    unsteady[0] = 6  # three attempts each
+    for value in (2, 3):
+        io.save_checkpoint({"value": value}, path)
+        io.flush()
+        assert io.load_checkpoint(path)["value"] == 1
+    (line,) = capsys.readouterr().err.splitlines()  # once
+    assert line.startswith(f"warning: {path}: cannot be saved (Input/output error); the older checkpoints are kept")
+    io.save_checkpoint({"value": 4}, path)
+    io.flush(final=True)
+    assert io.load_checkpoint(path)["value"] == 4
+    assert os.listdir(tmp_path) == ["last.ckpt"]
+
+
+def test_the_last_save_of_all_is_tried_again_and_must_succeed(tmp_path, unsteady):
+    io, path = AtomicCheckpointIO(seconds=0), tmp_path / "last.ckpt"
+    unsteady[0] = 3
+    io.save_checkpoint({"value": 1}, path)
+    io.flush(final=True)
+    assert io.load_checkpoint(path)["value"] == 1
+    unsteady[0] = 99
+    io.save_checkpoint({"value": 2}, path)
+    with pytest.raises(UnsavedError, match=r"last\.ckpt: cannot be saved"):
+        io.flush(final=True)
+    assert io.load_checkpoint(path)["value"] == 1
+
+
+def test_a_run_goes_on_while_its_disk_fails_and_ends_whole_when_it_is_back(tmp_path, unsteady, capsys):
+    unsteady[0] = 6
+    run(tmp_path, [1, 3, 2], seconds=0.0)
+    assert capsys.readouterr().err.count("warning: ") == 2  # the best and the last
+    assert epoch_of(tmp_path / "best.ckpt") == 2
+    assert epoch_of(tmp_path / "last.ckpt") == 3
+
+
+def test_a_run_whose_last_checkpoint_cannot_be_saved_says_so(tmp_path, unsteady):
+    unsteady[0] = 999
+    with pytest.raises(UnsavedError, match="cannot be saved"):
+        run(tmp_path, [1, 3], seconds=0.0)
+    assert os.listdir(tmp_path) == []

@@ -1,4 +1,7 @@
 import csv
+import errno
+
+import pytest
 
 from callbacks.metrics_file import MetricsFile
 
@@ -34,3 +37,25 @@ def test_a_thousand_steps_are_not_a_thousand_writes(tmp_path, monkeypatch):
     file.finalize("success")
     assert len(writes) < 10
     assert [int(row["step"]) for row in rows(tmp_path)] == list(range(1000))
+
+
+@pytest.mark.parametrize("arrived", [0, 2])
+def test_rows_that_a_network_file_system_does_not_take_wait_for_the_next_time(tmp_path, monkeypatch, arrived):
+    file = MetricsFile(tmp_path)
+    for step in range(6):
+        file.log_metrics({"loss": 1.0}, step)
+        if step == 1:
+            file._write(file.rows[:-1])
+            file.rows = file.rows[-1:]
+
+    class Failing(csv.DictWriter):
+        def writerows(self, rows):
+            super().writerows(list(rows)[:arrived])
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(csv, "DictWriter", Failing)
+        file.save()
+    file.finalize("success")
+    assert [int(row["step"]) for row in rows(tmp_path)] == list(range(6))
+    assert file.written == 6

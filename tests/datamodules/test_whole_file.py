@@ -1,0 +1,103 @@
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from datamodules import whole_file as files
+from datamodules.whole_file import whole_file, write_file
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """No time between two attempts."""
+    monkeypatch.setattr(files, "WAITS", (0.0, 0.0))
+
+
+@pytest.fixture
+def umask():
+    """Sets the umask; it is what it was after the test."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def failing(monkeypatch, owner, name, number, times, only=lambda *_: True, done=False):
+    """Have a function fail with this error so many times, having done its work before if `done`."""
+    original, left = getattr(owner, name), [times]
+
+    def fails(*args, **kwargs):
+        if left[0] and only(*args):
+            left[0] -= 1
+            if done:
+                original(*args, **kwargs)
+            raise OSError(number, os.strerror(number))
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, fails)
+
+
+def is_folder(descriptor, *_):
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+def is_file(descriptor, *_):
+    return not is_folder(descriptor)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_new_file_gets_what_the_umask_leaves(tmp_path, umask, mask, mode):
+    umask(mask)
+    write_file(tmp_path / "x", lambda file: file.write(b"new"))
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == mode
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, umask):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    write_file(path, lambda file: file.write(b"new"))
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", 0o640)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES])
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch, number):
+    failing(monkeypatch, os, "fsync", number, 99, is_folder)
+    write_file(tmp_path / "x", lambda file: file.write(b"new"))
+    assert (tmp_path / "x").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize(("name", "only"), [("fsync", is_file), ("fsync", is_folder), ("replace", lambda *_: True)])
+def test_what_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch, number, name, only):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    failing(monkeypatch, Path if name == "replace" else os, name, number, 2, only)
+    write_file(path, lambda file: file.write(b"new"))
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_what_goes_on_failing_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch, name):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    failing(monkeypatch, Path if name == "replace" else os, name, errno.ESTALE, 99)
+    with pytest.raises(OSError, match=r"[Ss]tale"):
+        write_file(path, lambda file: file.write(b"new"))
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_rename_that_was_done_before_it_failed_is_done(tmp_path, monkeypatch):
+    failing(monkeypatch, Path, "replace", errno.ESTALE, 1, done=True)
+    with whole_file(tmp_path / "x") as file:
+        file.write(b"new")
+    assert (tmp_path / "x").read_bytes() == b"new"
+
+
+def test_a_name_as_long_as_a_file_system_takes(tmp_path):
+    path = tmp_path / ("长" * 85)  # 255 bytes
+    write_file(path, lambda file: file.write(b"new"))
+    assert path.read_bytes() == b"new"
