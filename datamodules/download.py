@@ -11,13 +11,15 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterable
+from os.path import isdir, isfile  # false of what may not be looked at, where Path raises an error
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock
-
 from datamodules.catalogue import Remote
 from datamodules.errors import DataError as DataError
+from datamodules.locks import only_one
+from datamodules.permissions import make_folder, share, share_all
+from datamodules.whole_file import patiently, temporary_beside
 
 TIMEOUT = 60  # seconds without a byte
 
@@ -53,10 +55,18 @@ def find_folder(root: Path, names: Iterable[str], files: Iterable[str]) -> Path 
         for folder in level:
             if folder.name.lower() in lower or folder == root:
                 for place in (folder, folder / "raw"):
-                    if all((place / file).is_file() or (place / file).with_suffix("").is_file() for file in wanted):
+                    if all(isfile(place / file) or isfile((place / file).with_suffix("")) for file in wanted):
                         return place
-        level = [child for folder in level if folder.is_dir() for child in sorted(folder.iterdir()) if child.is_dir()]
+        level = [child for folder in level for child in _folders_in(folder)]
     return None
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder; none in one that this user may not read, since root may hold other people's."""
+    try:
+        return [child for child in sorted(folder.iterdir()) if isdir(child)]
+    except OSError:
+        return []
 
 
 def _digest(path: Path, algorithm: str) -> str:
@@ -76,14 +86,13 @@ def download(remote: Remote, folder: Path) -> Path:
     if target.exists():
         return target
     _require_https(remote.url)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{remote.name}.lock"):
+    make_folder(folder)
+    with only_one(folder / f".{remote.name}.lock"):
         if target.exists():
             return target
-        handle, temporary_name = tempfile.mkstemp(dir=folder, prefix=f".{remote.name}.")
-        temporary = Path(temporary_name)
+        temporary = temporary_beside(target)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 _receive(remote.url, file)
             if remote.checksum:
                 algorithm, expected = remote.checksum.split(":")
@@ -93,7 +102,8 @@ def download(remote: Remote, folder: Path) -> Path:
                         f"{remote.url}: the {algorithm} of what arrived is {found}, expected {expected}; "
                         f"run again to download it anew"
                     )
-            os.replace(temporary, target)
+            share(temporary)
+            patiently(lambda: temporary.replace(target))
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
@@ -130,8 +140,8 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     if folder.exists():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{folder.name}.lock"):
+    make_folder(folder.parent)
+    with only_one(folder.parent / f".{folder.name}.lock"):
         if folder.exists():
             return
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
@@ -145,6 +155,7 @@ def unpack(archive: Path, folder: Path) -> None:
             except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
                 raise DataError(f"{archive}: a damaged archive ({error}); delete it and run again") from None
             os.replace(inside, folder)
+            share_all(folder)
 
 
 def _refuse_outside(archive: Path, member: str) -> None:
@@ -162,13 +173,18 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
         content.extractall(folder)
 
 
+def _by_umask(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    """A member that cannot leave the folder, and gets the user's permissions instead of its packer's."""
+    return tarfile.data_filter(member, folder).replace(mode=None, deep=False)  # type: ignore[arg-type]
+
+
 def _unpack_tar(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as content:
         for member in content.getmembers():
             _refuse_outside(archive, member.name)
             if not (member.isfile() or member.isdir()):
                 raise DataError(f"{archive}: refused, since its member {member.name} is a link or a device")
-        content.extractall(folder, filter="data")
+        content.extractall(folder, filter=_by_umask)
         assert content.fileobj is not None
         while content.fileobj.read(1 << 20):  # to the end, where gzip keeps its check sum
             pass

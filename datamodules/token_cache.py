@@ -1,31 +1,38 @@
 """What is too large for memory is written to a file once; token numbers are read from it as they are needed."""
 
 import array
-import fcntl
+import atexit
+import getpass
 import hashlib
 import os
+import secrets
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import tokenizers
 import torch
-from filelock import FileLock
+from filelock import Timeout
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from datamodules import tokens
 from datamodules.base import DATA_FOLDER
 from datamodules.errors import DataError
+from datamodules.locks import Lock, only_one
+from datamodules.permissions import make_folder, share
 from datamodules.tokens import Ragged
-from datamodules.whole_file import whole_file
+from datamodules.whole_file import write_file
 
 MANY_BYTES = 10**7  # of texts: to learn a vocabulary from more takes long
 MOST_BYTES = 20 * 10**9  # of all files together; those in use may be more
-_IN_USE: dict[Path, int] = {}  # files held open under a shared lock, which ends with this process
+USED = ".used"  # ending of the file that a process holds locked while it uses another
+A_DAY = 86_400  # seconds after which it is looked whether such a process was killed
+_IN_USE: dict[Path, Lock] = {}
 
 
 class StoredRagged(Ragged):
@@ -65,9 +72,10 @@ def cache_folder() -> Path:
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if os.access(above, os.W_OK):
         return folder
-    folder = Path(tempfile.gettempdir()) / f"tokens-{os.getuid()}"
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    folder = Path(tempfile.gettempdir()) / f"tokens-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+    if folder.is_symlink() or (hasattr(os, "getuid") and folder.stat().st_uid != user):
         raise DataError(f"{folder}: belongs to somebody else; set $TMPDIR to a folder of your own")
     return folder
 
@@ -81,37 +89,58 @@ def written_once(write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: 
         suffix: of its name.
     """
     folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f"{hashlib.sha256(repr(list(key)).encode()).hexdigest()[:32]}{suffix}"
-    with FileLock(path.with_suffix(".lock")):
+    with only_one(path.with_suffix(".lock")):
         if not path.exists():
-            with whole_file(path) as file:
-                write(file)
+            write_file(path, write)
+            share(path)
         if path not in _IN_USE:
-            _IN_USE[path] = os.open(path, os.O_RDONLY)
-            fcntl.flock(_IN_USE[path], fcntl.LOCK_SH)
-        os.utime(path)  # the time of its last use
+            _IN_USE[path] = Lock(folder / f"{path.stem}.{secrets.token_hex(6)}{USED}")
+        with suppress(PermissionError):  # another user's
+            os.utime(path)  # the time of its last use
     prune(folder)
     return path
+
+
+@atexit.register
+def release() -> None:
+    """Let others remove what this process has used."""
+    while _IN_USE:
+        _IN_USE.popitem()[1].remove()
 
 
 def prune(folder: Path) -> None:
     """Remove the files that have not been used for the longest time until MOST_BYTES are left, but none in use."""
     files = []
     for file in folder.iterdir():
-        if file.suffix == ".lock" or file.name.startswith("."):
+        if file.suffix in (".lock", ".held") or file.name.startswith("."):
             continue
         with suppress(FileNotFoundError):  # another process prunes, too
             status = file.stat()
-            files.append((status.st_mtime_ns, status.st_size, file))
+            if file.suffix != USED:
+                files.append((status.st_mtime_ns, status.st_size, file))
+            elif time.time() - status.st_mtime > A_DAY:
+                is_used(file)
     too_much = sum(size for _, size, _ in files) - MOST_BYTES
     for _, size, file in sorted(files):
         if too_much <= 0:
             return
-        with suppress(OSError), FileLock(file.with_suffix(".lock"), timeout=0), file.open("rb") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while any process uses it
-            file.unlink()
-            too_much -= size
+        with suppress(OSError), closing(Lock(file.with_suffix(".lock"))):
+            if not any(is_used(use) for use in folder.glob(f"{file.stem}.*{USED}")):
+                file.unlink()
+                too_much -= size
+
+
+def is_used(use: Path) -> bool:
+    """Whether the process that made this file is still there; otherwise removes it."""
+    try:
+        Lock(use).remove()
+    except Timeout:
+        return True
+    except OSError:  # another user's, or gone in this moment
+        return use.exists()
+    return False
 
 
 def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagged:

@@ -1,15 +1,19 @@
 """A run's folder: claimed for itself, found again, and the checkpoints and results it holds."""
 
-import fcntl
 import json
 import os
+import socket
 import sys
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from filelock import Timeout
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
+from datamodules.locks import Lock, if_gone, marker_of
 from datamodules.whole_file import write_file
 from scripts.cli.errors import UsageError
+from scripts.cli.launch import started_again
 from scripts.cli.recipes import ROOT
 
 LOGS = ROOT / "lightning_logs"
@@ -73,7 +77,7 @@ class Found(NamedTuple):
     checkpoint: Path | None
 
 
-_LOCKS: list[IO[str]] = []  # held until the run ends, in whatever way
+_LOCKS: list[Lock] = []  # held until the run ends, in whatever way
 
 
 def lock(folder: Path, job: str | None) -> None:
@@ -86,19 +90,31 @@ def lock(folder: Path, job: str | None) -> None:
     Raises:
         UsageError: another run is at work there.
     """
-    file = (folder / ".lock").open("a+")
+    path = folder / ".lock"
+    process, of_job, host = holder(path)
+    if job is not None and job == of_job and started_again():
+        marker_of(path).unlink(missing_ok=True)  # of this job's earlier start, which its host may have ended with
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        holder = file.read().partition("\n")[0]
-        raise UsageError(f"{folder}: another run is at work there (process {holder})") from None
+        taken = Lock(path)
+    except Timeout:
+        where = f"process {process} on {host}" if host not in ("", socket.gethostname()) else f"process {process}"
+        raise UsageError(f"{folder}: another run is at work there ({where}){if_gone(path)}") from None
     for told in folder.glob(".failed-*"):  # what an earlier end had to say
         told.unlink()
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n{job or ''}\n")
-    file.flush()
-    _LOCKS.append(file)
+    taken.file.truncate(0)
+    taken.file.write(f"{os.getpid()}\n{job or ''}\n{socket.gethostname()}\n")
+    taken.file.flush()
+    _LOCKS.append(taken)
+
+
+def holder(path: Path) -> tuple[str, str, str]:
+    """The process, the job and the host that a lock's file names, each empty where it does not."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:  # there is none; on Windows also: it is locked
+        lines = []
+    process, job, host = [*lines, "", "", ""][:3]
+    return process, job, host
 
 
 def release() -> None:
@@ -116,8 +132,7 @@ if hasattr(os, "register_at_fork"):
 def folder_of_job(logs: Path, name: str, job: str) -> Path | None:
     """The folder that an earlier start of the same job has claimed."""
     for folder in sorted((logs / name).glob("version_*")):
-        file = folder / ".lock"
-        if file.is_file() and file.read_text().splitlines()[1:2] == [job]:
+        if holder(folder / ".lock")[1] == job:
             return folder
     return None
 

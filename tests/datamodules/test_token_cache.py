@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -28,14 +29,13 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(token_cache, "MOST_BYTES", 4000)
     monkeypatch.setattr(token_cache, "_IN_USE", {})
     yield tmp_path / "tokens"
-    for file in token_cache._IN_USE.values():
-        os.close(file)
+    token_cache.release()
 
 
 def write(name):
     """Write a file, or use it again, as an earlier process would have; its path."""
     path = stored([[1] * 250], [name]).path
-    os.close(token_cache._IN_USE.pop(path))
+    token_cache._IN_USE.pop(path).remove()
     return path
 
 
@@ -136,3 +136,34 @@ def test_a_folder_for_temporary_files_that_somebody_else_has_made_is_refused(tmp
     (tmp_path / f"tokens-{owner + 1}").mkdir()
     with pytest.raises(DataError, match="belongs to somebody else"):
         token_cache.cache_folder()
+
+
+def test_a_process_that_was_killed_uses_nothing(folder, tmp_path):
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        stored([[1] * 250], ["used"])
+        os.write(writing, b"1")
+        signal.pause()
+    os.read(reading, 1)
+    (used,), (use,) = folder.glob("*.int32"), folder.glob("*.used")
+    age(used, 30)
+    for name in ("second", "third", "fourth"):
+        write(name)
+    assert used.exists()
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    age(used, 60)
+    write("fifth")
+    assert not used.exists()
+    assert not use.exists()
+
+
+def test_the_use_of_a_killed_process_is_forgotten_after_a_day(folder):
+    write("first")
+    left, fresh = folder / "x.1.used", folder / "x.2.used"
+    for use in (left, fresh):
+        use.touch()
+    age(left, 100_000)
+    token_cache.prune(folder)
+    assert [use.exists() for use in (left, fresh)] == [False, True]

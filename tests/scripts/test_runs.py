@@ -1,0 +1,80 @@
+"""A run's folder has one writer, whatever file system it is on."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datamodules import locks
+from datamodules.locks import marker_of
+from scripts.cli.errors import UsageError
+from scripts.cli.runs import folder_of_job, lock, release
+
+
+@pytest.fixture(autouse=True)
+def released() -> Iterator[None]:
+    """No lock is left to other tests."""
+    yield
+    release()
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without locks."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(locks, "lock_descriptor", refused)
+
+
+@pytest.fixture
+def elsewhere(no_locks: None, tmp_path: Path) -> Path:
+    """A run that a killed job on another host left on such a file system."""
+    run = tmp_path / "mlp" / "version_0"
+    run.mkdir(parents=True)
+    lock(run, "slurm 7")
+    here, held = socket.gethostname(), marker_of(run / ".lock")
+    left = held.read_text(encoding="utf-8"), (run / ".lock").read_text(encoding="utf-8")
+    release()
+    for file, text in zip((held, run / ".lock"), left, strict=True):
+        file.write_text(text.replace(here, "node-b"), encoding="utf-8")
+    return run
+
+
+@pytest.mark.parametrize("file_system", ["locks", "no locks"])
+def test_a_run_is_locked_once(file_system: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if file_system == "no locks":
+        request.getfixturevalue("no_locks")
+    lock(tmp_path, "slurm 7")
+    with pytest.raises(UsageError, match=rf"another run is at work there \(process {os.getpid()}\)"):
+        lock(tmp_path, None)
+    release()
+    lock(tmp_path, None)
+
+
+def test_a_marker_of_another_host_is_told_with_what_to_remove(elsewhere: Path) -> None:
+    process = os.getpid()
+    message = rf"at work there \(process {process} on node-b\); if there is none, on any host, remove \S+\.lock\.held$"
+    with pytest.raises(UsageError, match=message):
+        lock(elsewhere, "slurm 8")
+    marker_of(elsewhere / ".lock").unlink()
+    lock(elsewhere, "slurm 8")
+
+
+def test_a_job_that_is_started_again_takes_the_lock_of_its_earlier_start(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("JOB_ID", "7"), ("NTASKS", "1"), ("JOB_NAME", "train"), ("RESTART_COUNT", "1")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert folder_of_job(elsewhere.parents[1], "mlp", "slurm 7") == elsewhere
+    lock(elsewhere, "slurm 7")
+
+
+def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(IsADirectoryError):
+        lock(tmp_path, None)
