@@ -10,6 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from datamodules.paths import printable
+
 
 class Events(SummaryWriter):
     """Writes into files that stay open.
@@ -59,7 +61,8 @@ class Dashboard(TensorBoardLogger):
             settings: numbers, texts and truth values.
             metrics: names that stand beside them; the table shows the newest value logged under each.
         """
-        for summary in hparams(settings, dict.fromkeys(metrics)):
+        shown = {name: printable(value) if isinstance(value, str) else value for name, value in settings.items()}
+        for summary in hparams(shown, dict.fromkeys(metrics)):
             self.experiment.file_writer.add_summary(summary)
 
     def save(self) -> None:

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from datamodules.catalogue import EMBEDDED, PUBLISHED
 from datamodules.download import DataError, download, find_folder, unpack
 from datamodules.examples import Examples, Loader, Names, Source
+from datamodules.paths import file_or_folder, printable, user_path
 from datamodules.sampling import (
     Batches,
     EvenClasses,
@@ -97,7 +98,7 @@ class DataModule(LightningDataModule):
                     f"folds count from 0 to {num_folds - 1}"
                 )
         self.dataset = dataset
-        self.root = Path(root).expanduser() if root else DATA_FOLDER
+        self.root = user_path(root, "--data.root") if root else DATA_FOLDER
         if root and not self.root.is_dir():
             raise DataError(
                 f"--data.root {root}: there is no such folder; name the one that holds your data sets, "
@@ -177,10 +178,10 @@ class DataModule(LightningDataModule):
         Raises:
             DataError: it is neither there nor the name of a data set.
         """
-        path = Path(self.dataset).expanduser()
+        path = user_path(self.dataset, "--data")
         if not path.exists():
             raise DataError(f"--data {self.dataset}: neither a data set known to {type(self).__name__} nor a path")
-        return path
+        return file_or_folder(path, "--data")
 
     def prepare_data(self) -> None:
         """Download what is missing, so that later calls only read."""
@@ -300,7 +301,7 @@ class DataModule(LightningDataModule):
         """Tell the user of something odd in the data that is no reason to stop."""
         self.notes.append(text)
         if getattr(rank_zero_only, "rank", 0) == 0:
-            print(f"note: {text}", file=sys.stderr)
+            print(f"note: {printable(text)}", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """What was learned from the training split, as plain types and tensors."""
@@ -323,7 +324,7 @@ class DataModule(LightningDataModule):
         """
         if not path.exists():
             raise DataError(f"--input {path}: there is no such file or folder")
-        self.predicted, self.predicted_names = self.read_input(path)
+        self.predicted, self.predicted_names = self.read_input(file_or_folder(path, "--input"))
         if len(self.predicted) == 0:
             raise DataError(f"--input {path}: holds no examples")
 

@@ -10,6 +10,7 @@ from datamodules.download import DataError
 from datamodules.encoding import decoded
 from datamodules.examples import Rows
 from datamodules.images import Images
+from datamodules.paths import regular
 
 MOST_SEED = 2**63 - 1
 
@@ -40,7 +41,7 @@ class ImagesToDraw(Images):
         if path.is_dir():
             raise DataError(f"--input {path}: a folder; expected a text file with a seed, a whole number, on each line")
         names: list[str] = []
-        for number, line in enumerate(decoded(path.read_bytes(), self.encoding, path).splitlines(), start=1):
+        for number, line in enumerate(decoded(regular(path).read_bytes(), self.encoding, path).splitlines(), start=1):
             text = line.strip()
             if not text:
                 continue

@@ -1,9 +1,14 @@
 """The encodings of text files."""
 
 import codecs
+import json
+import re
 from pathlib import Path
+from typing import Any
 
-from datamodules.download import DataError
+from datamodules.errors import DataError
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def decoded(content: bytes, encoding: str, path: Path) -> str:
@@ -16,6 +21,31 @@ def decoded(content: bytes, encoding: str, path: Path) -> str:
         return content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise not_text(path, error.start, content[error.start], encoding) from None
+
+
+def json_value(text: str | bytes) -> Any:
+    """The value that a JSON text stands for.
+
+    Raises:
+        JSONDecodeError: it is not JSON, or what Python cannot hold: nested too deeply, a number of thousands of digits,
+            half of a character.
+    """
+    text = text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")
+    try:
+        value = json.loads(text)
+        if found := _SURROGATE.search(text):  # of two halves a character has been made
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", text, 0) from None
+    except UnicodeEncodeError:
+        assert found is not None
+        message = f"{text[found.start() : found.end() + 2]} is half of a character, whose other half is missing"
+        raise json.JSONDecodeError(message, text, found.start()) from None
+    except ValueError as error:  # too many digits
+        raise json.JSONDecodeError(str(error), text, 0) from None
+    return value
 
 
 def not_text(path: Path, place: int, byte: int, encoding: str) -> DataError:

@@ -9,7 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from datamodules.download import DataError
+from datamodules.encoding import json_value
+from datamodules.errors import DataError
 from datamodules.text_files import Repeatable, lines_of
 
 Unit = Literal["word", "character"]
@@ -216,7 +217,7 @@ def read_json_lines(lines: Iterable[str], path: Path, tagged: bool = True) -> It
             continue
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = json_value(line)
         except json.JSONDecodeError as error:
             raise DataError(
                 f"{where}: not JSON ({error.msg}, column {error.colno}); expected an object a line"

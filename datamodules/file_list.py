@@ -5,6 +5,8 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
+from datamodules.paths import regular
+
 
 class FileList:
     """Paths end to end in one array: a fifth of what as many objects take, and workers that fork copy none of it."""
@@ -31,10 +33,15 @@ class FileList:
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """The files of a folder and of the folders in it that have one of the suffixes, in the order of their paths."""
+    """The files of a folder and of the folders in it that have one of the suffixes, in the order of their paths.
+
+    Raises:
+        DataError: what has such a name is no file.
+    """
     for name in sorted(os.listdir(folder)):
         path = folder / name
-        if path.suffix.lower() in suffixes:
-            yield path
-        elif path.is_dir() and not path.is_symlink():
-            yield from files_in(path, suffixes)
+        if path.is_dir():
+            if not path.is_symlink():
+                yield from files_in(path, suffixes)
+        elif path.suffix.lower() in suffixes:
+            yield regular(path)

@@ -15,6 +15,7 @@ from datamodules.errors import check_chance
 from datamodules.examples import Source
 from datamodules.graph_augmentation import kept_edges, without_features
 from datamodules.labels import LabelledData, class_codes
+from datamodules.paths import regular
 from datamodules.sampling import generator, ranges
 
 
@@ -148,7 +149,7 @@ def _numbers(path: Path, kind: Any) -> np.ndarray[Any, Any]:
     Raises:
         DataError: something else stands in it; the message has the line.
     """
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         if not file.read(1 << 16).strip():
             raise DataError(f"{path}: the file is empty")
     try:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.download import DataError
+from datamodules.errors import DataError
 from datamodules.file_list import FileList, files_in
+from datamodules.paths import as_on_disk, printable, regular
 from datamodules.text_files import lines_of
 
 IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -34,7 +36,7 @@ def read_idx(path: Path) -> Tensor:
     """
     packed = path.with_name(path.name + ".gz")
     try:
-        content = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+        content = regular(path).read_bytes() if path.exists() else gzip.decompress(regular(packed).read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     dimensions = content[3] if len(content) > 3 else 0
@@ -55,7 +57,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         DataError: the file is no image, or a damaged one, as may be found while it is used.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             yield image
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a whole image ({error})") from None
@@ -160,9 +162,13 @@ def found_in(folder: Path) -> Iterator[tuple[Path, str, str]]:
                 for file, label, _ in found_in(child):
                     yield file, label, SPLIT_NAMES[name]
     else:
+        of_class: dict[str, Path] = {}
         for child in children:
+            label = printable(child.name)
+            if of_class.setdefault(label, child) != child:  # one of them is not UTF-8
+                raise DataError(f"{folder}: two folders in it are called {label}; rename one, or put both into one")
             for file in files_in(child, IMAGE_FILES):
-                yield file, child.name, ""
+                yield file, label, ""
 
 
 def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
@@ -172,13 +178,13 @@ def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
         where = f"{path}:{reader.line_num}"
         if not row:
             continue
-        file = path.parent / row[0]
-        if reader.line_num == 1 and not file.is_file() and not row[0].lower().endswith(IMAGE_FILES):
+        file = as_on_disk(path.parent, row[0])
+        if reader.line_num == 1 and not isfile(file) and not row[0].lower().endswith(IMAGE_FILES):
             continue  # a header
         if len(row) not in (2, 3):
             raise DataError(f"{where}: expected a path, a label and perhaps a split, found {', '.join(row)}")
         label, split = row[1].strip(), row[2].strip() if len(row) == 3 else ""
-        if not file.is_file():
+        if not isfile(file):
             raise DataError(f"{where}: there is no file {file}")
         if split and split.lower() not in SPLIT_NAMES:
             raise DataError(f"{where}: the split is {split}, expected one of {', '.join(SPLIT_NAMES)}")

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from datamodules.errors import DataError
 from datamodules.inert_pickle import Call, Pickle
+from datamodules.paths import regular
 
 PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
 VALIDATION = 500  # nodes after those of training
@@ -113,7 +114,7 @@ def read_part(path: Path) -> Any:
     Raises:
         DataError: it is damaged, or holds something that has no place there; nothing in it has run.
     """
-    content = path.read_bytes()
+    content = regular(path).read_bytes()
     try:
         if path.name.endswith("test.index"):
             return np.array([int(line) for line in content.split()], np.int64)

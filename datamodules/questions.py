@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from datamodules.download import DataError
-from datamodules.encoding import decoded
+from datamodules.encoding import decoded, json_value
 from datamodules.names import SHARES, SURNAMES, pools_of_words
+from datamodules.paths import regular
 from datamodules.sampling import generator
 from datamodules.stored_rows import StoredRows, joined, stored_rows
 from datamodules.text_files import Repeatable, is_large, state_of
@@ -149,11 +150,11 @@ def read_squad(path: Path, encoding: str, answered: bool = True, first: int = 0)
 
 
 def _articles(path: Path, encoding: str) -> list[Any]:
-    text = decoded(path.read_bytes(), encoding, path)
+    text = decoded(regular(path).read_bytes(), encoding, path)
     if not text.strip():
         raise DataError(f"{path}: the file is empty")
     try:
-        articles = json.loads(text)
+        articles = json_value(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg}, column {error.colno})") from None
     articles = articles.get("data") if isinstance(articles, dict) else articles

@@ -20,6 +20,7 @@ from datamodules.download import DataError
 from datamodules.encoding import decoded, known_encoding
 from datamodules.examples import Rows, Source
 from datamodules.labels import LabelledData, class_codes
+from datamodules.text_files import byte_stream
 
 MISSING = ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A"]
 TABLE_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq")
@@ -32,7 +33,7 @@ def _lines(path: Path, encoding: str) -> io.StringIO:
     Raises:
         DataError: it is not text in that encoding; the message has the byte.
     """
-    with pa.input_stream(str(path)) as stream:  # unpacks .gz
+    with byte_stream(path) as stream:
         return io.StringIO(decoded(stream.read(), encoding, path), newline="")
 
 
@@ -66,7 +67,11 @@ def read_table(path: Path, encoding: str, header: bool | None) -> pa.Table:
     """
     try:
         parquet = path.name.endswith((".parquet", ".pq"))
-        table = pq.read_table(path) if parquet else _read_csv(path, encoding, header)
+        if parquet:
+            with byte_stream(path) as stream:
+                table = pq.read_table(stream)
+        else:
+            table = _read_csv(path, encoding, header)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     for name, kind in zip(table.column_names, table.schema.types, strict=True):
@@ -76,7 +81,7 @@ def read_table(path: Path, encoding: str, header: bool | None) -> pa.Table:
 
 
 def _read_csv(path: Path, encoding: str, header: bool | None) -> pa.Table:
-    with pa.input_stream(str(path)) as stream:
+    with byte_stream(path) as stream:
         head = stream.read(1 << 16)
     if not head.strip():
         raise DataError(f"{path}: the file is empty")
@@ -95,12 +100,13 @@ def _read_csv(path: Path, encoding: str, header: bool | None) -> pa.Table:
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path}:1: two columns are called {twice}")
     try:
-        table = pacsv.read_csv(
-            path,
-            pacsv.ReadOptions(column_names=names, skip_rows=int(header), encoding=encoding),
-            pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            pacsv.ConvertOptions(null_values=MISSING, strings_can_be_null=True),
-        )
+        with byte_stream(path) as stream:
+            table = pacsv.read_csv(
+                stream,
+                pacsv.ReadOptions(column_names=names, skip_rows=int(header), encoding=encoding),
+                pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                pacsv.ConvertOptions(null_values=MISSING, strings_can_be_null=True),
+            )
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise _diagnosis(path, encoding, delimiter, len(names), error) from None
     if any(pa.types.is_binary(kind) for kind in table.schema.types):

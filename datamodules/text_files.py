@@ -5,6 +5,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -13,8 +14,9 @@ from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
-from datamodules.encoding import not_text
+from datamodules.encoding import json_value, not_text
 from datamodules.errors import DataError
+from datamodules.paths import printable, regular
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
@@ -127,11 +129,9 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
     Raises:
         DataError: it is empty, damaged, or not text in that encoding; damage may be found while the lines are read.
     """
-    if path.is_dir():
-        raise DataError(f"{path}: expected a file, found a folder")
     blank = True
     try:
-        with pa.input_stream(str(path)) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as text:
+        with byte_stream(path) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as text:
             for number, line in enumerate(text):
                 line = line if number else line.removeprefix("\ufeff")
                 blank = blank and not line.strip()
@@ -144,10 +144,26 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
         raise DataError(f"{path}: the file is empty")
 
 
+@contextmanager
+def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
+    """The bytes of a file; those of `.gz` unpacked.
+
+    Raises:
+        DataError: it is no file.
+    """
+    if printable(path) == str(regular(path)):
+        with pa.input_stream(str(path)) as stream:
+            yield stream
+    else:  # Arrow takes no name that is not UTF-8
+        packing = "gzip" if path.suffix == ".gz" else None
+        with path.open("rb") as file, pa.input_stream(file, compression=packing) as stream:
+            yield stream
+
+
 def _bad_byte(path: Path, encoding: str) -> DataError:
     """What to say of the first byte that is not text; a reader of blocks knows its place only within its own."""
     decoder, end = codecs.getincrementaldecoder(encoding)(), 0
-    with pa.input_stream(str(path)) as stream:
+    with byte_stream(path) as stream:
         while True:
             block = stream.read(1 << 20)
             end += len(block)
@@ -272,7 +288,7 @@ def _json_rows(path: Path, encoding: str) -> Iterator[Row]:
             continue
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = json_value(line)
         except json.JSONDecodeError as error:
             raise DataError(
                 f"{where}: not JSON ({error.msg}, column {error.colno}); expected an object a line"

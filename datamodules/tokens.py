@@ -3,7 +3,6 @@
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from tokenizers.decoders import WordPiece as WordPieceDecoder
 from torch import Tensor
 
 from datamodules.download import DataError
+from datamodules.paths import user_path
 from datamodules.sampling import ranges
 
 PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"
@@ -163,7 +163,7 @@ def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
     Raises:
         DataError: there is none.
     """
-    file = Path(name_or_path).expanduser() / "tokenizer.json"
+    file = user_path(name_or_path, "--data.pretrained") / "tokenizer.json"
     if file.is_file():
         try:
             return from_text(file.read_text(encoding="utf-8"))

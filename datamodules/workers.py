@@ -9,10 +9,14 @@ import os
 import signal
 import threading
 from multiprocessing import connection, get_start_method, popen_fork
-from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any
 
 from datamodules.mortal import end_with
+
+try:
+    from multiprocessing.context import ForkContext, ForkProcess
+except ImportError:  # Windows, where nothing is forked: see `workers`
+    ForkContext = ForkProcess = object  # type: ignore[misc,assignment]
 
 PATIENCE = 20.0  # seconds; a process begins in milliseconds, and one that is taken for hung is merely begun again
 ATTEMPTS = 3

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
+from datamodules.paths import user_path
+
 LEAST_SIDE = 4  # pixels that an image should have left at the end: as ResNets have it for CIFAR-10
 
 
@@ -91,7 +93,7 @@ def load_pretrained(network: nn.Module, architecture: str, pretrained: str, fres
         ValueError: there are no such weights, or they are another network's.
     """
     where = f"--model.pretrained {pretrained}"
-    weights = _read(Path(pretrained).expanduser(), where, architecture)
+    weights = _read(user_path(pretrained, "--model.pretrained"), where, architecture)
     own = network.state_dict()
     taken = {}
     for name, value in own.items():

@@ -2,10 +2,14 @@
 
 import ctypes
 import os
-import resource
 import sys
 
 import torch
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 _NEVER = 2**31 - 1  # bytes; the largest that mallopt takes
@@ -41,7 +45,7 @@ def forget_shapes() -> None:
 
 
 def held(device: torch.device) -> tuple[int, int]:
-    """The most bytes that the process, and its tensors on the GPU if there is one, ever held."""
+    """The most bytes that the process, and its tensors on the GPU if there is one, ever held; 0 if nobody knows."""
     unit = 1 if sys.platform == "darwin" else 1024
     in_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, in_gpu
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit if resource else 0, in_gpu

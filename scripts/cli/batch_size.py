@@ -4,11 +4,11 @@ import copy
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 
@@ -20,6 +20,7 @@ from scripts.cli.errors import UsageError
 from scripts.cli.launch import agree
 from scripts.cli.options import AUTO
 from scripts.cli.plain_step import learner
+from scripts.cli.recipes import read_yaml
 
 OPTION = f"--data.batch_size {AUTO}"
 SHARE = 0.8  # of the memory: batches differ, and decoding a test may take more than a step
@@ -55,7 +56,7 @@ def settle_batch_size(config: Namespace, trainer: Trainer, run: Built, earlier: 
 
 def begun_with(folder: Path) -> Found:
     """The batch size with which a run was begun."""
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(folder / "config.yaml", "--resume")
     return Found(config["data"]["init_args"]["batch_size"], "this run was begun with it")
 
 
@@ -121,9 +122,15 @@ def peak_of(step: Callable[[int], None], size: int, device: torch.device) -> flo
 
 
 def memory(device: torch.device) -> int:
-    """Bytes that this process can have: what it has and what is free."""
+    """Bytes that this process can have: what it has and what is free.
+
+    Raises:
+        UsageError: the system does not tell, as Windows.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    if not hasattr(os, "sysconf"):
+        raise UsageError(f"{OPTION}: this system does not tell how much memory a process holds; give a number")
     limits = [int(path.read_text()) for path in CGROUPS if path.exists() and path.read_text().strip().isdigit()]
     if MEMINFO.exists():
         limits.append(_kilobytes(MEMINFO, "MemAvailable") + _kilobytes(STATUS, "VmRSS"))
@@ -135,7 +142,8 @@ def forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif STATUS.exists():
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak(device: torch.device) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from datamodules.paths import user_path
 from datamodules.whole_file import whole_file
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.recipes import ROOT, Config, Line
@@ -211,8 +212,8 @@ def folder_of(name: str, words: list[str]) -> Path:
     line = Line(list(words))
     resumed, logs = line.value("--resume"), line.value("--logs")
     if resumed:
-        return Path(resumed).expanduser().absolute().parent
-    return (Path(logs).expanduser().absolute() if logs else LOGS) / name
+        return user_path(resumed, "--resume").absolute().parent
+    return (user_path(logs, "--logs").absolute() if logs else LOGS) / name
 
 
 def directives(name: str, allocation: Allocation, folder: Path) -> list[str]:

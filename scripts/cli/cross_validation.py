@@ -2,18 +2,18 @@
 
 import csv
 import io
-import json
 import shlex
 import statistics
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from datamodules.paths import user_path
 from scripts.cli.build import quiet
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import Line, resolve
-from scripts.cli.runs import LOGS, claim, lock, release, write_whole
+from scripts.cli.runs import LOGS, claim, lock, read_json, release, write_whole
 from scripts.cli.sweep_plan import allow_words, check_allowed, read_plan
 from scripts.cli.training import dump, shown
 from scripts.cli.trial import TrialRun, minded
@@ -55,7 +55,7 @@ def cross_validate(words: list[str], folds: int, debug: bool) -> None:
         for option in ("--data.num_folds", "--data.fold"):
             if line.mentions(option):
                 raise UsageError(f"{option}: is said by --folds {folds} here; leave it out")
-        logs = Path(line.value("--logs") or LOGS).expanduser().absolute()
+        logs = user_path(line.value("--logs") or str(LOGS), "--logs").absolute()
         request = resolve(line.words)
         request.arguments += ["--data.num_folds", str(folds), "--data.fold", "0"]
         _, config = parse(request)  # refuses here what every fold would refuse
@@ -78,7 +78,7 @@ def go_on(resumed: str, allowed: list[str], debug: bool) -> None:
     """
     quiet()
     with one_line_errors(debug, (ValueError, OSError)):
-        folder = Path(resumed).expanduser().absolute()
+        folder = user_path(resumed, "--resume").absolute()
         if not (folder / PLAN).is_file():
             raise UsageError(f"--resume {resumed}: expected a folder such as lightning_logs/gat/folds_0")
         plan = read_plan(Plan, folder / PLAN)
@@ -135,7 +135,7 @@ def started(plan: Plan, folder: Path, fold: int) -> TrialRun:
 def scores_of(plan: Plan, folder: Path, fold: int) -> dict[str, float] | None:
     """A fold's test metrics, once it has come to its end."""
     path = folder / f"fold_{fold}" / plan.name / "version_0" / "results.json"
-    return json.loads(path.read_text(encoding="utf-8"))["test"] if path.exists() else None
+    return read_json(path)["test"] if path.exists() else None
 
 
 def summary(plan: Plan, folder: Path) -> None:

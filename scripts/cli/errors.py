@@ -1,12 +1,14 @@
 """One line for what the user can mend; a traceback for what only we can."""
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from datamodules.errors import DataError
+from datamodules.paths import printable
 
 
 class UsageError(ValueError):
@@ -33,6 +35,7 @@ def one_line_errors(debug: bool, kinds: tuple[type[Exception], ...] = (UsageErro
     Pass `(ValueError, OSError)` around code that reads what the user supplied, and keep to the default around code in
     which another ValueError would be our own fault.
     """
+    print_anything()
     try:
         yield
     except kinds as error:
@@ -40,12 +43,19 @@ def one_line_errors(debug: bool, kinds: tuple[type[Exception], ...] = (UsageErro
             raise
         message = " ".join(str(error).split())
         if isinstance(error, OSError) and error.filename:
-            message = f"{error.filename}: {error.strerror}"
+            message = f"{os.fsdecode(error.filename)}: {error.strerror}"
         if first_here():
-            print(f"error: {message}", file=sys.stderr)
+            print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:  # before a run minds its signals, or the second time
         raise SystemExit(130) from None
+
+
+def print_anything() -> None:
+    """Have the screen escape what it cannot show, such as Chinese in a terminal that is not Unicode."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def first_here() -> bool:

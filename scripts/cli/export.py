@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from callbacks.lora import merged
+from datamodules.paths import printable, user_path
 from datamodules.whole_file import whole_file
 from lightning_modules.seq2seq import Seq2Seq
 from scripts.cli.errors import UsageError, did_you_mean, one_line_errors
@@ -82,7 +83,7 @@ def export(
         for name, (content, found) in written.items():
             with whole_file(files[name]) as file:
                 file.write(content)
-            print(f"{files[name]}: {name}, {len(content) / 1e6:.2f} MB, {found} of {trained.data.dataset}")
+            print(f"{files[name]}: {name}, {len(content) / 1e6:.2f} MB, {found} of {printable(trained.data.dataset)}")
 
 
 def checked(formats: list[str]) -> list[str]:
@@ -106,7 +107,7 @@ def named(name: str, output: str) -> Path:
     Raises:
         UsageError: the output has no name, or is a folder.
     """
-    path = Path(output).expanduser()
+    path = user_path(output, "--output")
     endings = [kind.ending for kind in FORMATS.values()]
     path = (
         path.with_suffix(FORMATS[name].ending)

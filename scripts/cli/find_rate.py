@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
+from datamodules.paths import user_path
 from datamodules.whole_file import whole_file
 from scripts.cli.build import Built, build, build_trainer, quiet
 from scripts.cli.errors import UsageError, one_line_errors
@@ -59,7 +60,7 @@ def asked_range(asked: dict[str, str], name: str) -> Range:
         return value
 
     steps, lowest, highest = number("steps", "100"), number("lowest", "1e-7"), number("highest", "10")
-    output = Path(asked.get("output", f"{name}_rate.png")).expanduser()
+    output = user_path(asked.get("output", f"{name}_rate.png"), "--output")
     if steps < 10 or steps % 1:
         raise UsageError(f"--steps {asked['steps']}: expected a whole number, at least 10")
     if lowest >= highest:

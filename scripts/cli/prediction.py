@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import distributed
 
 from datamodules.base import DataModule
+from datamodules.paths import printable, printable_path, user_path
 from datamodules.whole_file import whole_file
 from scripts.cli.ensemble import load_all
 from scripts.cli.errors import UsageError, one_line_errors
@@ -31,26 +32,26 @@ def predict(
     with one_line_errors(debug, (ValueError, OSError)):
         if output is not None and not output.endswith((".csv", ".jsonl")):
             raise UsageError(f"--output {output}: expected a name that ends in .csv or .jsonl")
+        path = None if output is None else user_path(output, "--output")
         trained = load_all(checkpoints, average, None, arguments)
-        trained.data.set_input(Path(input_path).expanduser())
+        trained.data.set_input(user_path(input_path, "--input"))
         agree(trained.trainer, lambda: None)  # from here on there are as many processes as were asked for
     if not trained.trainer.is_global_zero:
         write_predictions(trained, Writer(trained.data, None), debug)
         return
-    if output is None:
+    if path is None:
         try:
             write_predictions(trained, Writer(trained.data, sys.stdout), debug)
             sys.stdout.flush()
         except BrokenPipeError:  # the reader, such as head, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
-        path = Path(output)
         with one_line_errors(debug, (OSError,)), whole_file(path) as binary:
-            file = io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
-            as_json = output.endswith(".jsonl")
+            file = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
+            as_json = path.suffix == ".jsonl"
             write_predictions(trained, Writer(trained.data, file, as_json, path.with_suffix("")), debug)
             file.detach()
-        print(f"{len(trained.data.predicted_names)} predictions in {output}")
+        print(f"{len(trained.data.predicted_names)} predictions in {printable(path)}")
     wait_for_others(trained.trainer)
 
 
@@ -92,7 +93,7 @@ class Writer(Callback):
         self.batches += 1
         for row in self.gathered(trainer, outputs):
             self.written += 1
-            self.write({"input": str(next(self.names)), **row})
+            self.write({"input": printable_path(next(self.names)), **row})
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hand over nothing of a last batch that had no example for this process."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
 from datamodules.base import DataModule
+from datamodules.paths import user_path
 from scripts.cli.checkpoint_content import check_content
 from scripts.cli.errors import UsageError
 from scripts.cli.runs import find_checkpoint, other_checkpoint
@@ -21,7 +22,7 @@ Config = dict[str, Any]
 
 def own_run(pretrained: str | None) -> str | None:
     """The full path of what `--model.pretrained` names, if that is a run's folder, or a file of ours."""
-    path = Path(pretrained).expanduser() if pretrained else None
+    path = user_path(pretrained, "--model.pretrained") if pretrained else None
     if path is None or not path.exists():
         return None
     if path.is_file():

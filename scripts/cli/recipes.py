@@ -11,12 +11,17 @@ from typing import Any
 import yaml
 
 from datamodules.catalogue import known_datasets
+from datamodules.errors import DataError
+from datamodules.paths import file_or_folder, regular, user_path
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.resume import find_run
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "scripts" / "recipes"
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster, where PyYAML has it
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+LARGEST = 100_000  # values in a configuration; thousands are many
 
 WHICH_MODEL = "which model? Give --checkpoint, a checkpoint or the folder of a run"
 
@@ -79,22 +84,48 @@ def read_yaml(path: Path, option: str = "--config") -> Config:
         UsageError: the file is missing, is not YAML (with the line), or is not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"{option} {path}: there is no such file") from None
-    except (IsADirectoryError, UnicodeDecodeError, PermissionError) as error:
+        if not path.exists():
+            raise UsageError(f"{option} {path}: there is no such file")
+        text = (path if is_inherited(path) else regular(path)).read_text(encoding="utf-8")
+    except (DataError, OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{option} {path}: not a readable text file ({error})") from None
     try:
-        content = yaml.load(text, Loader)
-    except (yaml.reader.ReaderError, RecursionError, ValueError) as error:  # such as a control character, or a date
+        # The C one knows no lone surrogates, which stand in our files for what is not UTF-8 in names.
+        content = yaml.load(text, yaml.SafeLoader if _SURROGATE.search(text) else Loader)
+        size = size_of(content)
+    except RecursionError:
+        raise UsageError(f"{path}: nested too deeply, or within itself") from None
+    except (yaml.reader.ReaderError, ValueError) as error:  # such as a control character, or an impossible date
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise UsageError(f"{where}: not valid YAML: {error.problem or error.context}") from None
+    if size > LARGEST:
+        raise UsageError(f"{path}: its aliases make more than {LARGEST:,} values")
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected sections such as `model:` and `data:`, found {type(content).__name__}")
     return content
+
+
+def is_inherited(path: Path) -> bool:
+    """Whether the path is an open file of this process: a shell's `<(command)` or `-`, which can be read once."""
+    return str(path.absolute()).startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/"))
+
+
+def size_of(value: Any, known: dict[int, int] | None = None) -> int:
+    """How many values there are, where each place that an alias stands for is counted.
+
+    Raises:
+        RecursionError: a value holds itself.
+    """
+    known = {} if known is None else known
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(size_of(part, known) for part in parts)
+    return known[id(value)]
 
 
 def read_recipe(name: str) -> Config:
@@ -223,7 +254,7 @@ def resolve(words: list[str]) -> Request:
     """
     line = Line(list(words))
     name = line.value("--model")
-    files = [Path(value) for value in line.values("--config")]
+    files = [user_path(value, "--config") for value in line.values("--config")]
     resumed = line.value("--resume")
     resume = find_run(resumed) if resumed is not None else None
     if resume is not None and files:
@@ -292,8 +323,9 @@ def check_dataset(dataset: str, known: list[str]) -> str:
     by_spelling = {name.lower(): name for name in known}
     if dataset.lower() in by_spelling:
         return by_spelling[dataset.lower()]
-    path = Path(dataset).expanduser()
+    path = user_path(dataset, "--data")
     if path.exists():
+        file_or_folder(path, "--data")
         return str(path.resolve())  # a run repeated from another folder must find it again
     if path.parent != Path():
         raise UsageError(f"--data {dataset}: there is no such file or folder, and no data set of that name")

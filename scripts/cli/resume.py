@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datamodules.paths import user_path
 from scripts.cli.errors import UsageError
 
 Config = dict[str, Any]
@@ -25,7 +26,7 @@ def find_run(path: str) -> Path:
     Raises:
         UsageError: there is none, or it is not a run's.
     """
-    folder = Path(path).expanduser()
+    folder = user_path(path, "--resume")
     if not folder.exists():
         raise UsageError(f"--resume {path}: there is no such run")
     if folder.is_file():

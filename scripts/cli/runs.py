@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from filelock import Timeout
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
+from datamodules.encoding import json_value
 from datamodules.locks import Lock, if_gone, marker_of
+from datamodules.paths import regular
 from datamodules.whole_file import write_file
 from scripts.cli.errors import UsageError
 from scripts.cli.launch import started_again
@@ -49,12 +51,28 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that it is there complete or not at all."""
-    write_file(path, lambda file: file.write(text.encode()))
+    content = text.encode(errors="backslashreplace")  # of a name that is not UTF-8, which JSON reads as it was
+    write_file(path, lambda file: file.write(content))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file whole; numbers that JSON has no word for become null."""
     write_whole(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` has written.
+
+    Raises:
+        UsageError: it is no JSON object.
+    """
+    try:
+        content = json_value(regular(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not what a run has written ({error})") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
 
 
 def _finite(value: Any) -> Any:

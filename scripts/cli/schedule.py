@@ -5,12 +5,12 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
+from datamodules.paths import user_path
 from lightning_modules.schedules import Plateau
 from lightning_modules.tasks.task import Task
 from scripts.cli.build import build, build_trainer, quiet
@@ -152,6 +152,6 @@ def draw(request: Request, output: str, debug: bool) -> None:
             raise UsageError(f"--output {output}: expected a name that ends in .png")
         schedule = schedule_of(request)
         title = f"{request.name}: {schedule.total:,} steps, {schedule.per_epoch:,} an epoch"
-        picture(schedule, title).savefig(Path(output).expanduser())
+        picture(schedule, title).savefig(user_path(output, "--output"))
         print(f"{title}\n\n{table(schedule)}\n" + (f"\n{schedule.note}" if schedule.note else ""))
         print(f"picture: {output}")

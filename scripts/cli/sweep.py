@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callbacks.signals import Signals
+from datamodules.paths import user_path
 from scripts.cli.build import quiet
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.options import class_at, parse
@@ -45,7 +46,7 @@ def sweep(words: list[str], trials: int, space: str | None, unpruned: int, debug
     with one_line_errors(debug, (ValueError, OSError)):
         need_optuna()
         line = Line(words)
-        logs = Path(line.value("--logs") or LOGS).expanduser().absolute()
+        logs = user_path(line.value("--logs") or str(LOGS), "--logs").absolute()
         plan, said = planned(line.words, trials, space, unpruned)
         folder = claim(logs, plan.name, "sweep")
         lock(folder, None)
@@ -66,7 +67,7 @@ def go_on(resumed: str, trials: int | None, allowed: list[str], debug: bool) -> 
     quiet()
     with one_line_errors(debug, (ValueError, OSError)):
         need_optuna()
-        folder = Path(resumed).expanduser().absolute()
+        folder = user_path(resumed, "--resume").absolute()
         if not (folder / "sweep.yaml").is_file():
             raise UsageError(
                 f"--resume {resumed}: no sweep there; expected a folder such as lightning_logs/mlp/sweep_0"
@@ -133,7 +134,7 @@ def chosen_space(request: Request, config: Any, space: str | None) -> list[Dimen
         UsageError: it is none, or there is no learning rate to make one of.
     """
     if space is not None:
-        return read_space(read_yaml(Path(space), "--space"), f"--space {space}")
+        return read_space(read_yaml(user_path(space, "--space"), "--space"), f"--space {space}")
     if "sweep" in request.about:
         return read_space(request.about["sweep"], f"recipe {request.name}, sweep")
     optimizer = config.model.get("optimizer")

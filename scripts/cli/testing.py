@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from datamodules.paths import printable
 from scripts.cli.ensemble import load_all
 from scripts.cli.errors import one_line_errors
 from scripts.cli.launch import wait_for_others
@@ -29,7 +30,7 @@ def test(
     size = len(trained.data.splits.test) if trained.data.splits else 0
     if trained.trainer.is_global_zero:
         what = " + ".join(shown(Path(checkpoint)) for checkpoint in checkpoints)
-        print(f"{what} on {size} test examples of {trained.data.dataset}\n")
+        print(f"{what} on {size} test examples of {printable(trained.data.dataset)}\n")
         print(tables(test_metrics, baseline, details(trained.model)))
     wait_for_others(trained.trainer)
     return test_metrics

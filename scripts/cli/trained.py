@@ -12,6 +12,7 @@ from callbacks.checkpoint_file import CheckpointError, read_checkpoint
 from callbacks.progress import Progress
 from datamodules.base import DataModule
 from datamodules.catalogue import known_datasets
+from datamodules.paths import user_path
 from scripts.cli.allocator import keep_memory
 from scripts.cli.build import build_data, build_model, pick_precision, prepared, quiet
 from scripts.cli.checkpoint_content import check_content
@@ -72,7 +73,7 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
     keep_memory()
     if re.match(r"https?://", checkpoint_path):
         raise UsageError(f"--checkpoint {checkpoint_path}: an address; download the file first, from someone you trust")
-    checkpoint = read(find_checkpoint(Path(checkpoint_path).expanduser()))
+    checkpoint = read(find_checkpoint(user_path(checkpoint_path, "--checkpoint")))
     request = requested(checkpoint, checkpoint_path, dataset, arguments)
     parser, options = parse(request)
     check_trainer(options.trainer)

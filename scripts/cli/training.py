@@ -16,6 +16,7 @@ from callbacks.run_folder import FolderGoneError
 from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
 from datamodules.errors import DataError
+from datamodules.paths import printable, user_path
 from lightning_modules.tasks.task import Task
 from scripts.cli.batch_size import LEAST, settle_batch_size
 from scripts.cli.build import Built, build, build_trainer, quiet, settle
@@ -23,7 +24,7 @@ from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.failures import one_cause
 from scripts.cli.launch import agree, job, started_again, wait_for_others
 from scripts.cli.options import AUTO, parse, resolved
-from scripts.cli.recipes import Config, Request
+from scripts.cli.recipes import Config, Request, read_yaml
 from scripts.cli.resume import differences, refuse_changes
 from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, release, write_json, write_whole
 from scripts.cli.shell import quoted
@@ -61,7 +62,7 @@ def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
         if wanted == AUTO:
             config.data.batch_size = LEAST
         if request.resume:
-            before = yaml.safe_load((request.resume / "config.yaml").read_text(encoding="utf-8"))
+            before = read_yaml(request.resume / "config.yaml", "--resume")
             refuse_changes(differences(before, content), config.inexact)
         run = build(request, parser, config)
         trainer = build_trainer(config, parser.instantiate(config), run)
@@ -133,7 +134,7 @@ def begun_before(request: Request, config: Any) -> Path | None:
 
 def logs_of(config: Any) -> Path:
     """Where runs go."""
-    return Path(config.logs).expanduser().absolute() if config.logs else LOGS
+    return user_path(config.logs, "--logs").absolute() if config.logs else LOGS
 
 
 def changed(path: Path, trainer: Trainer, run: Built) -> list[str]:
@@ -173,7 +174,7 @@ def heading(request: Request, run: Built, trainer: Trainer, folder: Path, checkp
     on = f", goes on from {checkpoint.name}" if checkpoint else ""
     start = f"\n{run.start}" if run.start and not checkpoint else ""
     return (
-        f"{request.name} on {run.data.dataset}: {parameters:,} parameters, "
+        f"{request.name} on {printable(run.data.dataset)}: {parameters:,} parameters, "
         f"{' / '.join(str(len(split)) for split in run.data.splits or ())} examples to train / validate / test on, "
         f"{place}, precision {trainer.precision}, {shown(folder)}{on}{start}"
     )
@@ -182,7 +183,7 @@ def heading(request: Request, run: Built, trainer: Trainer, folder: Path, checkp
 def shown(path: Path) -> str:
     """The path as seen from here, if that is shorter."""
     relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
+    return printable(relative if len(relative) < len(str(path)) else path)
 
 
 def outcome(

@@ -1,0 +1,125 @@
+"""Paths and names as users and file systems have them: not every name is text, and not every path a file."""
+
+import os
+import re
+import stat
+import unicodedata
+from pathlib import Path
+
+from datamodules.errors import DataError
+
+# Python stands a byte of a name that is not UTF-8 for by a lone surrogate. Only characters from 0x30 on can belong to a
+# character of several bytes, in any encoding that names come in.
+_BYTES = re.compile("[^\x00-\x2f]*[\ud800-\udfff][^\x00-\x2f]*")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+TYPES = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def printable(text: object) -> str:
+    """A name, or a text with names in it, as it can be shown, encoded and told from other names.
+
+    Bytes that are not UTF-8 are read as gb18030, which is what Chinese archives hold, and are escaped if they are not
+    that either; so are control characters.
+    """
+    shown = _BYTES.sub(lambda found: _decoded(found[0]), str(text))
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", shown)
+
+
+def printable_path(path: object) -> str:
+    """The path as `printable` shows it, unless another file is called that: then with escapes."""
+    shown = printable(path)
+    return shown if shown == str(path) or not os.path.lexists(shown) else printable(_escaped(str(path)))
+
+
+def _decoded(name: str) -> str:
+    try:
+        return os.fsencode(name).decode("gb18030")
+    except UnicodeError:
+        return _escaped(name)
+
+
+def _escaped(name: str) -> str:
+    """The name with escapes for what cannot be shown: of a byte, `\\xd6`."""
+    shown = (f"\\x{ord(sign) & 0xFF:02x}" if "\udc80" <= sign <= "\udcff" else sign for sign in name)
+    return "".join(shown).encode("utf-8", "backslashreplace").decode()
+
+
+def user_path(text: str, option: str) -> Path:
+    """The path that an option gives, with `~` for the user's home.
+
+    Args:
+        text: the option's value.
+        option: for messages.
+
+    Raises:
+        DataError: no file can have such a name, there is no such user, or it may not be looked at.
+    """
+    shown = text if len(text) < 200 else f"{text[:80]}…"
+    if "\0" in text:
+        raise DataError(f"{option} {shown}: a path cannot hold a NUL character")
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        user = text.split("/")[0]
+        raise DataError(f"{option} {shown}: there is no user {user[1:]}; a folder of that name is ./{user}") from None
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise DataError(f"{option} {shown}: {error.strerror}") from None
+    return path
+
+
+def regular(path: Path) -> Path:
+    """The path, if a file can be read there; opening a named pipe would wait for a writer for ever.
+
+    Raises:
+        DataError: something else is there, or nothing.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        broken = "a link that leads nowhere" if path.is_symlink() else error.strerror
+        raise DataError(f"{path}: expected a file, found {broken}") from None
+    if not stat.S_ISREG(mode):
+        raise DataError(f"{path}: expected a file, found {TYPES.get(stat.S_IFMT(mode), 'something else')}")
+    return path
+
+
+def file_or_folder(path: Path, option: str) -> Path:
+    """The path, if a file or a folder is there.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if path.is_dir():
+        return path
+    try:
+        return regular(path)
+    except DataError as error:
+        found = str(error).rpartition("found ")[2]
+        raise DataError(f"{option} {path}: expected a file or folder, found {found}") from None
+
+
+def as_on_disk(folder: Path, name: str) -> Path:
+    """The file that a name in a list means, whose spelling on the disk may be another.
+
+    A system may have composed or decomposed its accents, left it in gb18030, or parted folders by backslashes.
+    """
+    spellings = [name, name.replace("\\", "/")]
+    spellings += [unicodedata.normalize(form, spelling) for form in ("NFC", "NFD") for spelling in spellings[:2]]
+    for spelling in dict.fromkeys(spellings):
+        if os.path.isfile(folder / spelling):
+            return folder / spelling
+    try:
+        unconverted = folder / os.fsdecode(name.replace("\\", "/").encode("gb18030"))
+    except UnicodeError:
+        return folder / name
+    return unconverted if os.path.isfile(unconverted) else folder / name
