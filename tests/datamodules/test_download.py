@@ -1,8 +1,12 @@
 import gzip
 import hashlib
 import io
+import os
+import shutil
 import socket
+import stat
 import tarfile
+import tempfile
 import threading
 import time
 import urllib.request
@@ -347,3 +351,92 @@ def test_a_packed_file_of_bytes_may_be_damaged(tmp_path: Path) -> None:
         (tmp_path / "bad.gz").write_bytes(damaged)
         with pytest.raises(DataError, match="bad"):
             read_idx(tmp_path / "bad")
+
+
+def permissions(path: Path) -> tuple[int, str]:
+    return path.stat().st_gid, f"{stat.S_IMODE(path.stat().st_mode):o}"
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[int]:
+    """The group of tmp_path, another than this process has, under a umask that shares nothing."""
+    if not hasattr(os, "chown"):
+        pytest.skip("a system without groups")
+    other = next((each for each in (12345, *os.getgroups()) if each != os.getgid()), None)
+    try:
+        os.chown(tmp_path, -1, other if other is not None else -1)
+    except PermissionError:
+        pytest.skip("this user may give nothing to another group")
+    before = os.umask(0o077)
+    yield tmp_path.stat().st_gid
+    os.umask(before)
+
+
+@pytest.mark.parametrize(("mode", "of_folder", "of_file"), [(0o2775, "2770", "660"), (0o750, "750", "640")])
+def test_what_a_shared_folder_gets_is_shared_with_its_group(
+    mode: int, of_folder: str, of_file: str, group: int, site: Site, tmp_path: Path
+) -> None:
+    tmp_path.chmod(mode)
+    site.answers["/x.zip"] = sends(zipped({"inside/a.txt": b"a"}))
+    archive = download(Remote(site.address + "x.zip"), tmp_path / "set")
+    unpack(archive, tmp_path / "set" / "raw")
+    for folder in ("set", "set/raw", "set/raw/inside"):
+        assert permissions(tmp_path / folder) == (group, of_folder)
+    for file in ("set/x.zip", "set/raw/inside/a.txt", "set/.x.zip.lock"):
+        assert permissions(tmp_path / file) == (group, of_file)
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, "644"), (0o077, "600")])
+def test_what_is_downloaded_and_unpacked_has_the_users_permissions(
+    mask: int, mode: str, site: Site, tmp_path: Path
+) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("a.txt")
+        member.mode, member.size = 0o400, 1  # of whoever packed it
+        archive.addfile(member, io.BytesIO(b"a"))
+    site.answers["/x.tar.gz"] = sends(packed.getvalue())
+    (tmp_path / "own").mkdir(mode=0o700)
+    before = os.umask(mask)
+    try:
+        file = download(Remote(site.address + "x.tar.gz"), tmp_path / "own" / "set")
+        unpack(file, tmp_path / "own" / "raw")
+    finally:
+        os.umask(before)
+    assert permissions(file)[1] == permissions(tmp_path / "own" / "raw" / "a.txt")[1] == mode
+
+
+def test_folders_of_others_under_root_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a_private", "b/MUTAG"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "b" / "MUTAG" / "x").touch()
+    (tmp_path / "a_private").chmod(0)
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:  # as for a user, also where root runs the tests
+        if folder.name == "a_private":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert find_folder(tmp_path, ["MUTAG"], ["x"]) == tmp_path / "b" / "MUTAG"
+    (tmp_path / "a_private").chmod(0o700)
+
+
+def test_folders_that_another_user_may_not_even_look_at_are_passed_over(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root becomes another user")
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are closed to others
+    try:
+        for name in ("a/MUTAG", "b/MUTAG"):
+            (place / name).mkdir(parents=True)
+            (place / name / "x").touch()
+        (place / "a" / "MUTAG").chmod(0o600)
+        place.chmod(0o755)
+        process = os.fork()
+        if process == 0:
+            os.setuid(65534)
+            os._exit(0 if find_folder(place, ["MUTAG"], ["x"]) == place / "b" / "MUTAG" else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    finally:
+        shutil.rmtree(place)
