@@ -1,0 +1,77 @@
+"""What Windows lacks is not needed to list, import and run, as far as a system that has it can tell."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.cli.recipes import ROOT
+
+# The libraries are imported first: they have a Windows of their own.
+WITHOUT = """
+import importlib, multiprocessing.context, os, pathlib, signal, sys
+from multiprocessing import popen_fork
+for library in sys.argv[1].split():
+    importlib.import_module(library)
+import filelock._native._unix as native
+def no_fcntl(descriptor):
+    raise OSError(38, "fcntl is unavailable")
+native.lock_fd_nonblocking = sys.modules["filelock._native._descriptor"].lock_fd_nonblocking = no_fcntl
+for module in ("fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[module] = None
+for name in ("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGKILL", "SIGHUP", "SIGCONT", "alarm", "pause"):
+    delattr(signal, name)
+for name in ("fork", "getuid", "geteuid", "chown", "killpg", "setsid", "sysconf", "register_at_fork", "mkfifo", "uname"):
+    delattr(os, name)
+for name in ("ForkContext", "ForkProcess"):
+    delattr(multiprocessing.context, name)
+opened = os.open
+def no_folders(path, *args, **kwargs):
+    if os.path.isdir(path):
+        raise PermissionError(13, "Permission denied", path)
+    return opened(path, *args, **kwargs)
+os.open = no_folders
+"""
+LIBRARIES = (
+    "filelock lightning.pytorch torch torch._inductor torch.distributed.checkpoint torch.onnx torch_geometric "
+    "torchmetrics torchvision transformers pyarrow sklearn.linear_model peft sacrebleu optuna"
+)
+IMPORTS = """
+for file in sorted(pathlib.Path("scripts/cli").glob("*.py")):
+    importlib.import_module(f"scripts.cli.{file.stem}")
+for folder in ("callbacks", "datamodules", "lightning_modules", "scripts"):
+    for file in sorted(pathlib.Path(folder).glob("*.py")):
+        importlib.import_module(f"{folder}.{file.stem}")
+"""
+RUN = """
+from lightning.pytorch.trainer.connectors import signal_connector
+connector = signal_connector._SignalConnector  # has a branch for Windows
+connector.register_signal_handlers = connector.teardown = lambda self: None
+from scripts.fit import main
+main(sys.argv[2:])
+"""
+
+
+def run(code: str, *words: str) -> str:
+    """What the code prints, without what Windows lacks."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", WITHOUT + code, *words]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_models_are_listed() -> None:
+    assert "linear_regression" in run("from scripts.fit import main\nmain(['--list'])", "filelock")
+
+
+@pytest.mark.long
+def test_everything_is_imported_and_a_model_trained(tmp_path: Path) -> None:
+    words = ["--model", "mlp", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--logs", str(tmp_path)]
+    run(IMPORTS + RUN, LIBRARIES, *words)
+    folder = tmp_path / "mlp" / "version_0"
+    assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["test"]
+    assert not (folder / ".lock.held").exists()
