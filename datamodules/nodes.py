@@ -18,7 +18,6 @@ from datamodules.errors import check_chance
 from datamodules.examples import Source
 from datamodules.graph_augmentation import kept_edges, without_features
 from datamodules.labels import LabelledData, class_codes
-from datamodules.paths import regular
 from datamodules.sampling import cut
 from datamodules.tabular import Column, read_table, strings
 

@@ -1,6 +1,5 @@
 """Weights to start from that an earlier run of this project has learned, rather than somebody else."""
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
 from datamodules.base import DataModule
+from datamodules.encoding import json_value
 from datamodules.paths import user_path
 from scripts.cli.checkpoint_content import check_content
 from scripts.cli.errors import UsageError
@@ -68,10 +68,10 @@ class Start:
     def _read_export(self, path: Path) -> None:
         said = exported_metadata(path)
         try:
-            self.recipe, self.learned = said["recipe"], json.loads(said["learned"])
-            self.architecture = json.loads(said["settings"]).get("architecture")
+            self.recipe, self.learned = said["recipe"], json_value(said["learned"])
+            self.architecture = json_value(said["settings"]).get("architecture")
             self.weights = safetensors.torch.load_file(path)
-        except (LookupError, AttributeError, ValueError, RecursionError, safetensors.SafetensorError) as error:
+        except (LookupError, AttributeError, ValueError, safetensors.SafetensorError) as error:
             raise UsageError(
                 f"--model.pretrained {path}: not as scripts/export.py writes it ({type(error).__name__}: {error})"
             ) from None

@@ -30,9 +30,13 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
         what: the folder's name without its number.
 
     Raises:
-        UsageError: nothing can be written there.
+        UsageError: nothing can be written there, or TensorBoard could not.
     """
     parent = logs / name
+    try:
+        str(parent).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"--logs {logs}: TensorBoard needs a folder whose name is UTF-8") from None
     try:
         parent.mkdir(parents=True, exist_ok=True)
         taken = [int(end) for folder in parent.glob(f"{what}_*") if (end := folder.name[len(what) + 1 :]).isdecimal()]

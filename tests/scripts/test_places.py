@@ -150,6 +150,12 @@ def test_yaml_that_explodes_is_refused(content: str, expected: str, refused: Any
     assert expected in refused(fit, "--model", "mlp", "--config", str(tmp_path / "x.yaml"))
 
 
+def test_logs_that_tensorboard_cannot_write_are_refused(refused: Any, tmp_path: Path) -> None:
+    line = refused(fit, "--model", "mlp", "--logs", str(tmp_path / NAME))
+    assert line == f"--logs {tmp_path}/数据集: TensorBoard needs a folder whose name is UTF-8"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_nul_in_a_configuration_is_told(refused: Any, tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(yaml.safe_dump({"data": {"init_args": {"dataset": "a\0b"}}}))
     line = refused(fit, "--model", "mlp", "--config", str(tmp_path / "x.yaml"))

@@ -24,7 +24,7 @@ for module in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[module] = None
 for name in ("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGKILL", "SIGHUP", "SIGCONT", "alarm", "pause"):
     delattr(signal, name)
-for name in ("fork", "getuid", "geteuid", "chown", "killpg", "setsid", "sysconf", "register_at_fork", "mkfifo", "uname"):
+for name in ("fork", "getuid", "geteuid", "chown", "killpg", "setsid", "sysconf", "register_at_fork", "mkfifo"):
     delattr(os, name)
 for name in ("ForkContext", "ForkProcess"):
     delattr(multiprocessing.context, name)
