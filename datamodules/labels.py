@@ -1,5 +1,6 @@
 """Data whose examples belong to classes."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, get_args
 
@@ -84,7 +85,7 @@ class LabelledData(DataModule):
 
 
 def class_codes(values: Sequence[str], known: Sequence[str] | None, where: str) -> tuple[list[str], Tensor]:
-    """The class names, numbers in numerical order, and each example's index among them.
+    """The class names, numbers in numerical order and before all others, and each example's index among them.
 
     Args:
         values: the label of each example.
@@ -107,6 +108,7 @@ def class_codes(values: Sequence[str], known: Sequence[str] | None, where: str) 
 
 def _numerical_order(value: str) -> tuple[int, float, str]:
     try:
-        return 0, float(value), value
+        number = float(value)
     except ValueError:
-        return 1, 0.0, value
+        number = math.nan
+    return (1, 0.0, value) if math.isnan(number) else (0, number, value)  # NaN is neither before nor after a number
