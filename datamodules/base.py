@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.catalogue import EMBEDDED, PUBLISHED
-from datamodules.download import DataError, download, find_folder, unpack
+from datamodules.download import DataError, download, find_folders, unpack
 from datamodules.examples import Examples, Loader, Names, Source
 from datamodules.paths import file_or_folder, printable, user_path
+from datamodules.published import Checksums, judged
 from datamodules.sampling import (
     Batches,
     EvenClasses,
@@ -118,6 +119,7 @@ class DataModule(LightningDataModule):
         self.predicted_names: Names = []
         self.notes: list[str] = []
         self._fingerprint: str | None = None
+        self._folders: dict[tuple[Path | str, ...], Path] = {}  # of the data set, found for its files
 
     @abstractmethod
     def read(self) -> Source:
@@ -157,19 +159,48 @@ class DataModule(LightningDataModule):
             required: files that tell it from other folders; each may also stand there unpacked from its `.gz`.
             name: what the folder is called in the publisher's archive, if not like the data set.
         """
+        if (self.root, *required) in self._folders:
+            return self._folders[self.root, *required]
         names = [self.dataset, name or self.dataset]
-        found = find_folder(self.root, names, required)
-        if found:
-            return found
+        checksums = Checksums(DATA_FOLDER / "checksums.json")
         folder = (self.root if os.access(self.root, os.W_OK) or not self.root.exists() else DATA_FOLDER) / self.dataset
-        for remote in PUBLISHED[self.kind][self.dataset]:
-            file = download(remote, folder)
-            if file.name.endswith((".zip", ".tar.gz")):
-                unpack(file, folder / "raw")
-        found = find_folder(folder, [*names, "raw"], required)
+        found = self._published_in(self.root, folder, names, required, checksums)
+        if not found:
+            for remote in PUBLISHED[self.kind][self.dataset]:
+                file = download(remote, folder)
+                if remote.is_archive and not (folder / "raw").exists():
+                    checksums.check(file, remote)
+                    unpack(file, folder / "raw")
+            found = self._published_in(folder, folder, [*names, "raw"], required, checksums)
         if not found:
             raise DataError(f"{folder}: the download holds no {required[0]}")
+        self._folders[self.root, *required] = found
         return found
+
+    def _published_in(
+        self, root: Path, target: Path, names: Sequence[str], required: Sequence[str], checksums: Checksums
+    ) -> Path | None:
+        """The folder whose files are those of the data set, or else one whose owner has altered them, with a note.
+
+        Raises:
+            DataError: those of another data set are where this one would be downloaded.
+        """
+        altered: list[tuple[Path, str]] = []
+        foreign: list[tuple[Path, str]] = []
+        for folder in find_folders(root, names, required):
+            verdict, reason = judged(folder, self.dataset, PUBLISHED[self.kind], checksums)
+            if verdict == "published":
+                return folder
+            (altered if verdict == "altered" else foreign).append((folder, reason))
+        if altered:
+            folder, reason = altered[0]
+            self.note(reason)
+            return folder
+        for folder, reason in foreign:
+            if folder.is_relative_to(target):
+                raise DataError(f"{reason}; move it away to have {self.dataset} downloaded")
+            self.note(f"{reason}; it is not taken for {self.dataset}")
+        return None
 
     @property
     def path(self) -> Path:

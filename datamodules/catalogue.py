@@ -14,15 +14,31 @@ class Remote:
         url: https address.
         checksum: `sha256:…` or `md5:…` as its publisher states it; None where no one states any: then the file
             is only known to have arrived whole (its length, and an archive's own check sums).
+        unpacked: the same of what a `.gz` holds, where it is known: many keep it unpacked.
     """
 
     url: str
     checksum: str | None = None
+    unpacked: str | None = None
 
     @property
     def name(self) -> str:
         """The file's name."""
         return self.url.rsplit("/", 1)[-1]
+
+    def is_like(self, other: "Remote") -> bool:
+        """Whether another file is called the same."""
+        return self.name == other.name and self != other
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it holds several files."""
+        return self.name.endswith((".zip", ".tar.gz"))
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is a single file that is packed."""
+        return self.name.endswith(".gz") and not self.is_archive
 
 
 _PLANETOID = "https://github.com/kimiyoung/planetoid/raw/master/data/"
@@ -85,10 +101,26 @@ _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 _FASHION = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
 IMAGES: dict[str, tuple[Remote, ...]] = {
     "MNIST": (
-        Remote(_MNIST + "train-images-idx3-ubyte.gz", "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-        Remote(_MNIST + "train-labels-idx1-ubyte.gz", "md5:d53e105ee54ea40749a09fcbcd1e9432"),
-        Remote(_MNIST + "t10k-images-idx3-ubyte.gz", "md5:9fb629c4189551a2d022fa330f9573f3"),
-        Remote(_MNIST + "t10k-labels-idx1-ubyte.gz", "md5:ec29112dd5afa0611ce80d1b7f02629c"),
+        Remote(
+            _MNIST + "train-images-idx3-ubyte.gz",
+            "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        ),
+        Remote(
+            _MNIST + "train-labels-idx1-ubyte.gz",
+            "md5:d53e105ee54ea40749a09fcbcd1e9432",
+            "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        ),
+        Remote(
+            _MNIST + "t10k-images-idx3-ubyte.gz",
+            "md5:9fb629c4189551a2d022fa330f9573f3",
+            "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        ),
+        Remote(
+            _MNIST + "t10k-labels-idx1-ubyte.gz",
+            "md5:ec29112dd5afa0611ce80d1b7f02629c",
+            "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
     ),
     "FashionMNIST": (
         Remote(_FASHION + "train-images-idx3-ubyte.gz", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
@@ -155,11 +187,25 @@ _MULTI30K_SHA256 = {
     "test_2016_flickr.de": "9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8",
     "test_2016_flickr.fr": "6d326e188d259fb1d04ac19eae3af956559b3a0b93d7635e56c90987c40c8b90",
 }
+_MULTI30K_UNPACKED_SHA256 = {
+    "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
+    "train.de": "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
+    "train.fr": "5925a3c18f1587b6b54b87743106e6e8ab93618edb6f65d19eac0621f853a10d",
+    "val.en": "1f2a23d992769b5b3d209b0a10dd0b77c08cceb1f20dfb97ed0aafa49d107227",
+    "val.de": "660e09eb7e1da2f856ea13ee5ad3cf6d36b3d5b0b733c857e94c5747a3dfc660",
+    "val.fr": "5304e444d842e962b2dda4d816b70b22a1765b15401642b7ca37a67477e708dc",
+    "test_2016_flickr.en": "399a4382932c1aadd3ceb9bef1008d388a64c76d4ae4e9d4728c6f4301cac182",
+    "test_2016_flickr.de": "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16",
+    "test_2016_flickr.fr": "cb3160d69b002bb638e66cc7612fcd56cb0af82eadc9c142dedc438afb885ef6",
+}
 _TATOEBA = (
     "https://raw.githubusercontent.com/DaoChaShao/py-st-dl-translater-2.0/620408eda1721f683e2413778ad19e4f94691053/"
 )
 TRANSLATIONS: dict[str, tuple[Remote, ...]] = {
-    "Multi30k": tuple(Remote(f"{_MULTI30K}{file}.gz", f"sha256:{digest}") for file, digest in _MULTI30K_SHA256.items()),
+    "Multi30k": tuple(
+        Remote(f"{_MULTI30K}{file}.gz", f"sha256:{digest}", f"sha256:{_MULTI30K_UNPACKED_SHA256[file]}")
+        for file, digest in _MULTI30K_SHA256.items()
+    ),
     "Tatoeba": (
         Remote(_TATOEBA + "data/cmn.txt", "sha256:9da1af87e3e61650aa38595e60baef3a4e3a18ed239a7ef4a764c0a87c7ddeff"),
     ),

@@ -10,7 +10,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from os.path import isdir, isfile  # false of what may not be looked at, where Path raises an error
 from pathlib import Path
 from typing import IO
@@ -43,10 +43,15 @@ def _require_https(url: str) -> None:
 
 
 def find_folder(root: Path, names: Iterable[str], files: Iterable[str]) -> Path | None:
-    """The folder under `root` that holds a data set, whatever collection it stands in.
+    """The first of the folders that `find_folders` finds."""
+    return next(find_folders(root, names, files), None)
 
-    Looks for a folder of one of the names, up to three levels down, that holds all the files itself or in a
-    folder `raw`. Nothing is written.
+
+def find_folders(root: Path, names: Iterable[str], files: Iterable[str]) -> Iterator[Path]:
+    """The folders under `root` that may hold a data set, whatever collection it stands in.
+
+    Looks for folders of one of the names, up to three levels down, that hold all the files themselves or in a
+    folder `raw`; and for the files in the root. Nothing is written.
     """
     wanted = list(files)
     lower = {name.lower() for name in names}
@@ -56,9 +61,8 @@ def find_folder(root: Path, names: Iterable[str], files: Iterable[str]) -> Path 
             if folder.name.lower() in lower or folder == root:
                 for place in (folder, folder / "raw"):
                     if all(isfile(place / file) or isfile((place / file).with_suffix("")) for file in wanted):
-                        return place
+                        yield place
         level = [child for folder in level for child in _folders_in(folder)]
-    return None
 
 
 def _folders_in(folder: Path) -> list[Path]:
