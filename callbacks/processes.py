@@ -11,6 +11,10 @@ from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils._pytree import tree_map_only
 
+from datamodules.base import DataModule
+from datamodules.errors import UnlikeDataError
+from datamodules.fingerprint import TIMES, described, of_state
+
 _CPU_GROUP: list[Any] = []
 UNLIMITED = timedelta(days=365)
 
@@ -22,11 +26,51 @@ def greatest(trainer: Trainer, *numbers: int) -> tuple[int, ...]:
     """
     if trainer.world_size == 1:
         return numbers
+    together = torch.tensor(numbers)
+    distributed.all_reduce(together, distributed.ReduceOp.MAX, group=_cpu_group())
+    return tuple(together.tolist())
+
+
+def _cpu_group() -> Any:
     if not _CPU_GROUP:
         _CPU_GROUP.append(distributed.new_group(backend="gloo", timeout=UNLIMITED))
-    together = torch.tensor(numbers)
-    distributed.all_reduce(together, distributed.ReduceOp.MAX, group=_CPU_GROUP[0])
-    return tuple(together.tolist())
+    return _CPU_GROUP[0]
+
+
+def same_data(trainer: Trainer, data: DataModule) -> None:
+    """Compare what all processes have read, how it is split and what was learned from it; they all call this.
+
+    When files were modified is not compared: every machine may have a copy of its own.
+
+    Raises:
+        UnlikeDataError: it is not the same, in every process; the message says what differs in which.
+    """
+    if trainer.world_size == 1:
+        return
+    mine = {name: digest for name, digest in data.fingerprint.items() if name != TIMES}
+    together: list[Any] = [None] * trainer.world_size
+    distributed.all_gather_object(together, of_state(mine), _cpu_group())
+    if len(set(together)) == 1:
+        return
+    distributed.all_gather_object(together, mine, _cpu_group())
+    unlike = [
+        f"process {rank} has other data than process 0: {found}"
+        for rank, theirs in enumerate(together)
+        if (found := described(together[0], theirs, "process 0 has"))
+    ]
+    more = f"; and so have {len(unlike) - 3} more" if len(unlike) > 3 else ""
+    raise UnlikeDataError(f"{data.dataset}: {'; '.join(unlike[:3])}{more}; expected the same files on every machine")
+
+
+class SameData(Callback):
+    """Takes the fingerprint of the data before anything is trained, and has several processes compare theirs."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Stop a run whose processes disagree; later saves find the fingerprint made."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, DataModule) and (stage == "fit" or trainer.world_size > 1):
+            assert data.fingerprint, "nothing is known of the data"
+            same_data(trainer, data)
 
 
 def outlast_pauses() -> None:

@@ -19,6 +19,16 @@ from torch.utils.data import DataLoader
 from datamodules.catalogue import EMBEDDED, PUBLISHED
 from datamodules.download import DataError, download, find_folders, unpack
 from datamodules.examples import Examples, Loader, Names, Source
+from datamodules.fingerprint import (
+    EXAMPLES,
+    LEARNED,
+    SPLIT,
+    described,
+    of_numbers,
+    of_object,
+    of_state,
+    of_texts,
+)
 from datamodules.paths import file_or_folder, printable, user_path
 from datamodules.published import Checksums, judged
 from datamodules.sampling import (
@@ -118,7 +128,7 @@ class DataModule(LightningDataModule):
         self.predicted: Examples | None = None
         self.predicted_names: Names = []
         self.notes: list[str] = []
-        self._fingerprint: str | None = None
+        self._fingerprint: dict[str, str] | None = None
         self._folders: dict[tuple[Path | str, ...], Path] = {}  # of the data set, found for its files
 
     @abstractmethod
@@ -267,6 +277,7 @@ class DataModule(LightningDataModule):
         none = torch.empty(0, dtype=torch.long)
         everything = torch.cat([none, *source.official.values()]) if source.official else torch.arange(source.size)
         self.splits = Splits(none, none, source.official.get("test", everything))
+        self._fingerprint = None
 
     def split(self, source: Source) -> Splits:
         """The official splits, and what they lack cut off the training examples."""
@@ -300,18 +311,57 @@ class DataModule(LightningDataModule):
         """What each example is known by: those that are alike here are the same; None where that is not looked for."""
         return None
 
+    def contents(self) -> dict[str, str]:
+        """A digest of each part of what training, validation and testing read, by the part's name.
+
+        A subclass says which parts there are, of the data as its files have it; what is made of it is not compared.
+        """
+        return {f"{name} examples": of_object(self._split(name)) for name in Splits._fields}
+
     @property
-    def fingerprint(self) -> str:
-        """Tells this data, as it is split, from other data."""
+    def fingerprint(self) -> dict[str, str]:
+        """Tells this data, as it is split, from other data: a short text for each of its parts.
+
+        It is made once, before training begins.
+        """
         if self._fingerprint is None:
-            digest = hashlib.sha256()
-            for index in self.splits or ():
-                digest.update(index.numpy().tobytes())
-            known = None if self.is_embedded else self.identities()
-            for identity in () if known is None else known:
-                digest.update(identity if isinstance(identity, bytes) else repr(identity).encode())
-            self._fingerprint = digest.hexdigest()
+            if self.splits is None:
+                return {"inputs": of_texts(map(str, self.predicted_names))} | self._learned_digests(self.state_dict())
+            sizes = {EXAMPLES: str(sum(map(len, self.splits)))}
+            splits = {f"{name}{SPLIT}": of_numbers(index) for name, index in self.splits._asdict().items()}
+            self._fingerprint = sizes | self.contents() | splits | self._learned_digests(self.state_dict())
         return self._fingerprint
+
+    def _learned_digests(self, state: dict[str, Any]) -> dict[str, str]:
+        return {f"{LEARNED}{name.replace('_', ' ')}": of_state(state[name]) for name in self.learned if name in state}
+
+    def changed_since(self, saved: str | dict[str, str], state: dict[str, Any]) -> str | None:
+        """How this data differs from that which a checkpoint was trained on, in words; None where it does not.
+
+        Args:
+            saved: its fingerprint then; one text in the checkpoints of earlier versions.
+            state: what was learned from it then.
+        """
+        if isinstance(saved, dict):
+            return described(saved, self.fingerprint) or None
+        if saved != self._earlier_fingerprint():
+            return "its examples, or which split they are in"
+        learned = self._learned_digests(state)
+        return described(learned, {name: self.fingerprint[name] for name in learned}) or None
+
+    def _earlier_fingerprint(self) -> str:
+        """The fingerprint as checkpoints hold it that earlier versions saved: they resume as long as it is the same."""
+        digest = hashlib.sha256()
+        for index in self.splits or ():
+            digest.update(index.numpy().tobytes())
+        known = None if self.is_embedded else self.earlier_identities()
+        for identity in () if known is None else known:
+            digest.update(identity if isinstance(identity, bytes) else repr(identity).encode())
+        return digest.hexdigest()
+
+    def earlier_identities(self) -> Iterable[Hashable] | None:
+        """What each example was known by in the fingerprints of earlier versions."""
+        return self.identities()
 
     def _note_twins(self, splits: Splits) -> None:
         known = self.identities()

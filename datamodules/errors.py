@@ -5,6 +5,10 @@ class DataError(ValueError):
     """A file or folder of data is not what it has to be; the message says which, what was found and what is right."""
 
 
+class UnlikeDataError(DataError):
+    """The processes of a run do not read the same data; raised in all of them."""
+
+
 def check_chance(option: str, value: float) -> None:
     """Refuse a number of the data's options that is no chance below 1.
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from datamodules.download import DataError
 from datamodules.errors import check_chance
 from datamodules.examples import Source
+from datamodules.fingerprint import of_numbers
 from datamodules.graph_augmentation import kept_edges, without_features
 from datamodules.labels import LabelledData, class_codes
 from datamodules.paths import regular
@@ -295,7 +296,6 @@ class GraphClasses(LabelledData):
         self.node_scale: list[list[float]] = [[], []]  # mean and spread of each attribute
         self.edge_scale: list[list[float]] = [[], []]
         self.store: Store
-        self.labels: Tensor
         self.encoded: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -334,6 +334,20 @@ class GraphClasses(LabelledData):
             + tuple(part[edges[graph] : edges[graph + 1]].numpy().tobytes() for part in of_edges)
             for graph in range(len(store))
         ]
+
+    def contents(self) -> dict[str, str]:
+        """Of edges, of the labels and attributes of nodes and edges, and of the classes."""
+        store = self.store
+        attributes = {} if self.is_embedded else {"node attributes": store.node_attributes}  # else normal noise, which
+        parts = {  # differs in its last bits from one processor to another
+            "sizes of the graphs": store.node_start,
+            **attributes,
+            "edge attributes": store.edge_attributes,
+            "node labels": store.node_labels,
+            "edge labels": store.edge_labels,
+        }
+        digests = {name: of_numbers(part) for name, part in parts.items() if part is not None}
+        return digests | {"edges": of_numbers(store.edge_start, store.edge_index), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
         """Learn which labels there are, and the attributes' scales."""

@@ -191,7 +191,7 @@ def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
         yield file, label, SPLIT_NAMES.get(split.lower(), "")
 
 
-def content_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:
+def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:
     """A number for each file that those with the same content share.
 
     It tells the size; of files of one size their ends, and of those that end alike all.

@@ -1,6 +1,7 @@
 """Images: held as bytes in memory, normalised and augmented as whole batches on the device."""
 
 import math
+import os
 import sys
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
+from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation import cut_and_turned, erased, jittered
 from datamodules.auto_augment import AutoAugment, auto_augmented
@@ -17,12 +19,13 @@ from datamodules.download import DataError
 from datamodules.encoding import known_encoding
 from datamodules.examples import Names, Rows, Source
 from datamodules.file_list import FileList, files_in
+from datamodules.fingerprint import contents_of, of_files, of_numbers
 from datamodules.image_files import (
     IMAGE_FILES,
     SPLIT_NAMES,
     ImageFiles,
-    content_of,
     decode,
+    ends_of,
     found_in,
     listed_in,
     opened,
@@ -69,6 +72,8 @@ class Images(LabelledData):
             Beta(mixup, mixup) (Zhang et al. 2018); 0 for never.
         cutmix: the same by pasting a rectangle of the other image (Yun et al. 2019); with both, each batch draws one.
         encoding: of a CSV file.
+        hash_contents: know images that are too many for memory again by their contents, all of which are then read
+            before training, and not by their names, sizes and modification times. Those in memory always are.
         kwargs: as for LabelledData and DataModule.
     """
 
@@ -90,6 +95,7 @@ class Images(LabelledData):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         encoding: str = "utf-8",
+        hash_contents: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
@@ -122,12 +128,14 @@ class Images(LabelledData):
         self.mixup = mixup
         self.cutmix = cutmix
         self.encoding = known_encoding(encoding)
+        self.hash_contents = hash_contents
         self.shape: list[int] = []
         self.mean: list[float] = []
         self.std: list[float] = []
         self.images: Tensor | None = None
         self.files = FileList()
-        self.labels: Tensor
+        self.pixel_digest = ""
+        self.content_digests: list[int] = []
 
     @property
     def in_channels(self) -> int:
@@ -158,6 +166,7 @@ class Images(LabelledData):
         else:
             labels, official = self._read_files()
         if self.images is not None:
+            self.pixel_digest = of_numbers(self.images)  # before they are scaled, which may round otherwise elsewhere
             self._fit_shape()
         self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
         return Source(len(labels), self.labels, official)
@@ -259,8 +268,30 @@ class Images(LabelledData):
         self.shape = shape
 
     def identities(self) -> Iterable[Hashable] | None:
+        """The pixels of each of your own images; of those that are not in memory the path, or the content if wanted."""
+        if not len(self.files):
+            return None
+        if self.images is not None:
+            return (xxh3_64_intdigest(image) for image in self.images.contiguous().numpy())
+        if self.hash_contents:
+            return self._file_contents()
+        return map(os.fsencode, self.files)
+
+    def earlier_identities(self) -> Iterable[Hashable] | None:
         """The size of each of your own files; of files of one size their ends, and of those that end alike all."""
-        return content_of(self.files) if len(self.files) else None
+        return ends_of(self.files) if len(self.files) else None
+
+    def contents(self) -> dict[str, str]:
+        """Of the pixels and the classes; of the files where these are read as they are needed."""
+        labels = {"labels": self.label_digest}
+        if self.images is not None:
+            return {"pixels": self.pixel_digest} | labels
+        return of_files(self.files, self.path, self._file_contents() if self.hash_contents else None) | labels
+
+    def _file_contents(self) -> list[int]:
+        if not self.content_digests:
+            self.content_digests = contents_of(self.files)
+        return self.content_digests
 
     def fit(self, train: Tensor) -> None:
         """Learn the mean and spread of each channel."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from datamodules.base import DataModule
 from datamodules.download import DataError
 from datamodules.examples import Source
+from datamodules.fingerprint import of_labels
 from datamodules.sampling import EvenClasses, Splits
 
 Balance = Literal["none", "weights", "over", "under"]
@@ -33,6 +34,7 @@ class LabelledData(DataModule):
     learned: ClassVar[tuple[str, ...]] = ("class_names", "class_counts")
     class_names: list[str]
     class_counts: list[int]
+    labels: Tensor  # the class index of each example, among class_names
 
     def __init__(self, dataset: str, balance: Balance = "none", **kwargs: Any) -> None:
         super().__init__(dataset=dataset, **kwargs)
@@ -49,6 +51,12 @@ class LabelledData(DataModule):
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def label_digest(self) -> str:
+        """A digest of the name of the class of each example of a split."""
+        assert self.splits is not None, "setup() comes first"
+        return of_labels(self.class_names, self.labels[torch.cat(self.splits).sort().values])
 
     @property
     def class_weights(self) -> list[float] | None:

@@ -16,10 +16,11 @@ from datamodules.download import DataError
 from datamodules.encoding import known_encoding
 from datamodules.errors import check_chance
 from datamodules.examples import Source
+from datamodules.fingerprint import of_numbers
 from datamodules.graph_augmentation import kept_edges, without_features
 from datamodules.labels import LabelledData, class_codes
 from datamodules.sampling import cut
-from datamodules.tabular import Column, read_table, strings
+from datamodules.tabular import Column, column_digest, read_table, strings
 
 
 class Graph(NamedTuple):
@@ -49,6 +50,14 @@ def csr(matrix: Any) -> Tensor:
         size=matrix.shape,
         check_invariants=False,  # scipy has seen to them
     )
+
+
+def _matrix_digest(matrix: Any) -> str:
+    """A digest of a scipy matrix, whatever the order in which its values are kept."""
+    matrix = sp.csr_matrix(matrix, copy=True)
+    matrix.sum_duplicates()
+    indices = (part.astype(np.int64) for part in (np.array(matrix.shape), matrix.indptr, matrix.indices))
+    return of_numbers(*indices, matrix.data)
 
 
 def undirected(pairs: np.ndarray[Any, Any], size: int) -> Any:
@@ -157,7 +166,6 @@ class Nodes(LabelledData):
         self.columns: list[dict[str, Any]] = []
         self.num_nodes = 0
         self.num_words = 0  # features that are read as they are, not from a table
-        self.labels: Tensor
         self.network: Network
         self.graph: Graph | None = None
 
@@ -289,6 +297,16 @@ class Nodes(LabelledData):
                     )
                 pairs[line, side] = number_of[name]
         return Network(undirected(pairs, len(table)), table=table), table
+
+    def contents(self) -> dict[str, str]:
+        """Of the edges, the features and the classes of the nodes that have one."""
+        network = self.network
+        parts = {"edges": _matrix_digest(network.adjacency), "labels": self.label_digest}
+        if network.words is not None:
+            parts["features"] = _matrix_digest(network.words)
+        for state in self.columns:
+            parts[f"column {state['name']}"] = column_digest(network.table[state["name"]])
+        return parts
 
     def fit(self, train: Tensor) -> None:
         """Learn the scaling and the categories of the columns of features."""

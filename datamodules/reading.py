@@ -16,9 +16,10 @@ from torch.utils.data import Dataset
 
 from datamodules.download import DataError
 from datamodules.examples import Source
+from datamodules.fingerprint import of_contents, of_numbers, of_texts
 from datamodules.questions import Book, Question, generated_facts, read_books
 from datamodules.sampling import Splits, chosen, ranges
-from datamodules.stored_rows import MadeAsNeeded, examples_of
+from datamodules.stored_rows import MadeAsNeeded, StoredRows, examples_of
 from datamodules.text_files import Repeatable, split_files
 from datamodules.tokenized import TokenizedData, at_least
 from datamodules.tokens import Ragged, Text, padding_of
@@ -276,6 +277,7 @@ class Reading(TokenizedData):
         self.stride = stride
         self.unanswerable = False
         self.book = Book()
+        self.files: list[Path] = []
         self.official_contexts: dict[str, Tensor] = {}
 
     def prepare_data(self) -> None:
@@ -302,6 +304,7 @@ class Reading(TokenizedData):
             files = split_files(self.path, [".json"])
         else:
             files = {"": self.path}
+        self.files = list(files.values())
         self.book, self.official_contexts = read_books(files, self.encoding)
         if repaired := self.book.repaired:
             self.note(f"{self.dataset}: {repaired} answers stand elsewhere than their answer_start says; put right")
@@ -329,6 +332,19 @@ class Reading(TokenizedData):
     def identities(self) -> Iterator[str]:
         """The questions' contexts: whoever knows one from training has an easy question."""
         return (self.book.contexts[question.context] for question in self.book.questions)
+
+    def contents(self) -> dict[str, str]:
+        """Of contexts, questions and answers; or of the files where these are large."""
+        contexts, questions = self.book.contexts, self.book.questions
+        if isinstance(questions, StoredRows):
+            return of_contents(self.files)
+        owners = np.array([question.context for question in questions])
+        answers = (f"{question.start} {question.end} {question.answers}" for question in questions)
+        return {
+            "contexts": of_texts(contexts),
+            "questions": of_texts([*(question.text for question in questions), of_numbers(owners)]),
+            "answers": of_texts(answers),
+        }
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, and whether there are questions without an answer."""

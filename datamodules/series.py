@@ -13,6 +13,7 @@ from datamodules.base import DataModule
 from datamodules.download import DataError
 from datamodules.encoding import known_encoding
 from datamodules.examples import Source
+from datamodules.fingerprint import of_numbers
 from datamodules.sampling import Splits
 from datamodules.tabular import column_called, is_numeric, numbers, read_table
 
@@ -215,6 +216,10 @@ class Series(DataModule):
                     f"{self.dataset}: its {len(self.values)} rows are too few: the {name} part holds no window "
                     f"with --data.window {self.window} and --data.horizon {self.horizon}"
                 )
+
+    def contents(self) -> dict[str, str]:
+        """Of the target and of each covariate."""
+        return {f"column {name}": of_numbers(self.values[:, place]) for place, name in enumerate(self.columns)}
 
     def fit(self, train: Tensor) -> None:
         """Learn each column's mean and spread from the rows of the training part."""

@@ -14,11 +14,13 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
+from xxhash import xxh3_64
 
 from datamodules.base import DataModule
 from datamodules.download import DataError
 from datamodules.encoding import decoded, known_encoding
 from datamodules.examples import Rows, Source
+from datamodules.fingerprint import of_numbers
 from datamodules.labels import LabelledData, class_codes
 from datamodules.text_files import byte_stream
 
@@ -217,6 +219,26 @@ def is_numeric(column: pa.ChunkedArray) -> bool:
     )
 
 
+def of_strings(column: pa.ChunkedArray) -> str:
+    """A digest of a column as text: the same whatever its chunks, offsets and dictionary are."""
+    sizes, letters = xxh3_64(), xxh3_64()
+    for chunk in pc.cast(column, pa.large_string()).chunks:
+        if len(chunk) == 0:
+            continue
+        text = chunk.fill_null("")  # anything may stand in memory where a value is missing
+        _, offsets, content = text.buffers()
+        ends = np.frombuffer(offsets, np.int64)[text.offset : text.offset + len(text) + 1]
+        sizes.update(np.where(chunk.is_null().to_numpy(zero_copy_only=False), -1, np.diff(ends)).data)
+        if content is not None:
+            letters.update(memoryview(content)[int(ends[0]) : int(ends[-1])])
+    return f"{sizes.hexdigest()}{letters.hexdigest()}"
+
+
+def column_digest(column: pa.ChunkedArray) -> str:
+    """A digest of the values of a column as they are read."""
+    return of_numbers(numbers(column)) if is_numeric(column) else of_strings(column)
+
+
 def column_called(chosen: str | int, table: pa.Table, option: str, where: object) -> str:
     """The name of the column that a name or position means.
 
@@ -341,6 +363,15 @@ class Tabular(DataModule):
             keys ^= keys >> np.uint64(29)
         return keys.tolist()
 
+    def contents(self) -> dict[str, str]:
+        """Of each column that is used, and of the target."""
+        used = {f"column {state['name']}": column_digest(self.table[state["name"]]) for state in self.columns}
+        return used | {"target": self.target_digest()}
+
+    @abstractmethod
+    def target_digest(self) -> str:
+        """A digest of the target of all rows."""
+
     def fit(self, train: Tensor) -> None:
         """Learn every column's scaling or categories."""
         ignored = {column_called(name, self.table, "--data.ignore", self.dataset) for name in self.ignore}
@@ -424,6 +455,10 @@ class TabularClassification(Tabular, LabelledData):
         self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
         return self.labels
 
+    def target_digest(self) -> str:
+        """Of the names of the classes."""
+        return self.label_digest
+
     def _targets(self) -> Tensor:
         return self.labels
 
@@ -459,6 +494,10 @@ class TabularRegression(Tabular):
             row = int((~np.isfinite(values)).argmax())
             raise DataError(f"{self.dataset}: row {row + 1}: the target {self.target_name} is {values[row]}")
         self.values = torch.from_numpy(values.astype(np.float32))
+
+    def target_digest(self) -> str:
+        """Of the numbers."""
+        return of_numbers(self.values)
 
     def fit(self, train: Tensor) -> None:
         """Learn, besides, the target's mean and spread."""

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from torch import Tensor
@@ -23,6 +24,7 @@ from datamodules.entities import (
     usual_unit,
 )
 from datamodules.examples import Source
+from datamodules.fingerprint import of_contents, of_numbers, of_texts
 from datamodules.names import generated_names
 from datamodules.sampling import Splits, chosen, ranges
 from datamodules.stored_rows import MadeAsNeeded, StoredRows, examples_of, read_rows
@@ -239,6 +241,7 @@ class Tagging(TokenizedData):
         self.known_entities: dict[str, str] = {}
         self.unit: Unit = "word"
         self.sentences: list[Sentence] | StoredRows[Sentence] = []
+        self.files: list[Path] = []
         self.encoder: Encoder | None = None
 
     @property
@@ -279,6 +282,7 @@ class Tagging(TokenizedData):
         else:
             files = {"": self.path}
         self.sentences, official = self._sentences(files)
+        self.files = list(files.values())
         overlaps = sum(sentence.overlaps for sentence in self.sentences)
         if overlaps:
             self.note(f"{self.dataset}: {overlaps} entities overlap a longer one and are left out")
@@ -319,6 +323,19 @@ class Tagging(TokenizedData):
     def identities(self) -> Iterator[str]:
         """The sentences."""
         return (sentence.text for sentence in self.sentences)
+
+    def contents(self) -> dict[str, str]:
+        """Of the sentences, of where their words stand and of the entities; or of the files where these are large."""
+        if isinstance(self.sentences, StoredRows):
+            return of_contents(self.files)
+        entities = [entity for sentence in self.sentences for entity in sentence.entities]
+        places = [place for start, end, _ in entities for place in (start, end)]
+        sizes = [len(sentence.entities) for sentence in self.sentences]
+        return {
+            "sentences": of_texts(sentence.text for sentence in self.sentences),
+            "words": of_texts(str(sentence.words) for sentence in self.sentences),
+            "entities": of_texts([*(kind for _, _, kind in entities), of_numbers(np.array(places), np.array(sizes))]),
+        }
 
     def fit(self, train: Tensor) -> None:
         """Learn the types, the tokenizer, and, for the baseline, which names are of which type."""

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
 from datamodules.examples import Source
+from datamodules.fingerprint import of_contents, of_texts
 from datamodules.labels import LabelledData, class_codes
 from datamodules.reviews import generated_reviews
 from datamodules.sampling import Splits, chosen, generator
@@ -136,7 +137,6 @@ class TextClassification(LabelledData, TokenizedData):
         self.header = header
         self.text_name = ""
         self.texts: list[str] | Streamed = []
-        self.labels: Tensor
         self.tokens: Ragged | None = None
         self.tf_idf: dict[str, Tensor] = {}
 
@@ -223,6 +223,12 @@ class TextClassification(LabelledData, TokenizedData):
     def identities(self) -> list[str] | Streamed:
         """The texts."""
         return self.texts
+
+    def contents(self) -> dict[str, str]:
+        """Of the texts, or of their files where these are large, and of the labels."""
+        if isinstance(self.texts, Streamed):
+            return of_contents([table.path for table, _ in self.texts.columns]) | {"labels": self.label_digest}
+        return {"texts": of_texts(self.texts), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, if it is not a pretrained model's, and the baseline."""

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from xxhash import xxh3_64_intdigest
 
 from datamodules.base import DataModule
 from datamodules.download import DataError
 from datamodules.encoding import known_encoding
 from datamodules.errors import check_chance
 from datamodules.examples import Source
+from datamodules.fingerprint import of_contents, of_texts
 from datamodules.phrases import phrases
 from datamodules.sampling import Splits, chosen
 from datamodules.stored_rows import StoredRows, read_rows
@@ -256,6 +258,7 @@ class Translation(DataModule):
         self.num_phrases = num_phrases
         self.encoding = known_encoding(encoding)
         self.pairs: list[Sentences] | StoredRows[Sentences] = []
+        self.files: list[Path] = []
         self._tokens: tuple[Ragged, Ragged] | None = None
         self._dropout: WordDropout | None = None
 
@@ -297,7 +300,9 @@ class Translation(DataModule):
                     return read_parallel(paths[0], paths[1], encoding)
                 return read_pairs(paths[0], encoding, *columns)
 
-            self.pairs, official = read_rows(self._files(), read, [encoding, *columns], made=tuple)
+            files = self._files()
+            self.files = list(chain.from_iterable(files.values()))
+            self.pairs, official = read_rows(files, read, [encoding, *columns], made=tuple)
         self._tokens = None
         return Source(len(self.pairs), official=official)
 
@@ -353,7 +358,8 @@ class Translation(DataModule):
         """Cut by distinct source sentences, so that none with several translations stands in two splits."""
         if source.official:
             return super().split(source)
-        hashes = np.fromiter(map(hash, self.identities()), np.int64)  # no dictionary of what may be large
+        digests = (xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in self.identities())
+        hashes = np.fromiter(digests, np.uint64)  # no dictionary of what may be large; the same in every process
         _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
         number = torch.from_numpy(first.argsort().argsort()[group])  # in the order in which they first appear
         cut = super().split(Source(len(first)))
@@ -367,6 +373,12 @@ class Translation(DataModule):
     def identities(self) -> Iterator[str]:
         """The sources: the translation of one from training can be had by heart."""
         return (source for source, _ in self.pairs)
+
+    def contents(self) -> dict[str, str]:
+        """Of both sides of the pairs; or of the files where these are large."""
+        if isinstance(self.pairs, StoredRows):
+            return of_contents(self.files)
+        return {"sources": of_texts(self.identities()), "translations": of_texts(text for _, text in self.pairs)}
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizers, and what kind of script the translations are in."""

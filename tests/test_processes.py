@@ -220,3 +220,25 @@ def test_two_processes_predict_in_the_order_of_the_input(tmp_path: Path) -> None
         assert [row["prediction"] for row in found[1]] == [row["prediction"] for row in found[0]]
         for one, two in zip(*found, strict=True):
             assert float(two["p_positive"]) == pytest.approx(float(one["p_positive"]), abs=1e-5)
+
+
+def test_processes_that_read_other_data_stop_before_they_train(tmp_path: Path) -> None:
+    on_two_processes("unlike_data.py", str(tmp_path))
+    first, second = (json.loads((tmp_path / f"found {rank}.json").read_text()) for rank in (0, 1))
+    expected = {
+        "a feature": "column height",
+        "a label": "target",
+        "a class": "target",
+        "a row": "89 examples (process 0 has 90)",
+        "a row, in testing": "89 examples (process 0 has 90)",
+    }
+    assert first.pop("nothing")["status"] == second.pop("nothing")["status"] == 0
+    assert first.keys() == second.keys() == expected.keys()
+    for name, part in expected.items():
+        assert first[name]["status"] == second[name]["status"] == 2, (name, first[name], second[name])
+        said = first[name]["said"]
+        line = f"table.csv: process 1 has other data than process 0: {part}; expected the same files on every machine\n"
+        assert said.startswith("error: "), said
+        assert said.endswith(line), said
+        assert said.count("\n") == 1, said
+        assert second[name]["said"] == ""

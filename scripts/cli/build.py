@@ -18,7 +18,7 @@ from callbacks.checkpoints import Checkpoints
 from callbacks.dashboard import Dashboard
 from callbacks.description import Description
 from callbacks.metrics_file import MetricsFile
-from callbacks.processes import SameBuffers
+from callbacks.processes import SameBuffers, SameData
 from callbacks.progress import Progress
 from callbacks.run_folder import RunFolder
 from callbacks.showcase import Showcase
@@ -197,6 +197,7 @@ def build_trainer(config: Namespace, ready: Namespace, run: Built) -> Trainer:
         Showcase(),
         Throughput(),
         SameBuffers(),
+        SameData(),
     ]
     if options.pop("enable_progress_bar") is not False:
         callbacks.append(Progress())

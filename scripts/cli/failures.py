@@ -17,7 +17,7 @@ from lightning.pytorch import Trainer
 from callbacks.checkpoint_file import DiskFullError, UnsavedError
 from callbacks.checkpoints import NonFiniteError
 from callbacks.run_folder import FolderGoneError, gone
-from datamodules.errors import DataError
+from datamodules.errors import DataError, UnlikeDataError
 from datamodules.whole_file import PASSING
 from scripts.cli.errors import UsageError
 
@@ -43,7 +43,7 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, NonFiniteError) or (alone and isinstance(error, UsageError | DataError)):
+        if isinstance(error, NonFiniteError | UnlikeDataError) or (alone and isinstance(error, UsageError | DataError)):
             raise  # all processes have agreed on it, or there is but one: it is printed further out
         if isinstance(error, UnsavedError | FolderGoneError):
             raise

@@ -9,12 +9,14 @@ from scripts.cli.errors import UsageError
 
 Config = dict[str, Any]
 
-# What changes nothing of what a run computes: where its data is, how it is loaded, what is shown, when it is saved.
+# What changes nothing of what a run computes: where its data is, how it is loaded and known again, what is shown,
+# when it is saved.
 HARMLESS = (
     "save_every",
     "timeout",
     "data.init_args.root",
     "data.init_args.num_workers",
+    "data.init_args.hash_contents",
     "trainer.enable_progress_bar",
     "trainer.profiler",
 )

@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
+from callbacks.processes import SameData
 from callbacks.progress import Progress
 from datamodules.base import DataModule
 from datamodules.catalogue import known_datasets
@@ -96,7 +97,7 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
         **given | {"strategy": pick_strategy(given, model, 60 * options.timeout)},
         plugins=[*environment_plugins()],
         precision=pick_precision(ready.trainer.precision, str(ready.trainer.accelerator)),  # type: ignore[arg-type]
-        callbacks=[Progress()],
+        callbacks=[Progress(), SameData()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

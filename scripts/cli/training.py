@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 
 from callbacks.checkpoint_file import UnsavedError, read_checkpoint
 from callbacks.checkpoints import Checkpoints, NonFiniteError
+from callbacks.processes import same_data
 from callbacks.run_folder import FolderGoneError
 from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
@@ -143,8 +144,10 @@ def changed(path: Path, trainer: Trainer, run: Built) -> list[str]:
     changes = []
     if checkpoint["world_size"] != trainer.world_size:
         changes.append(f"{trainer.world_size} processes (was {checkpoint['world_size']})")
-    if checkpoint["fingerprint"] != run.data.fingerprint:
-        changes.append(f"other data in {run.data.dataset}")
+    same_data(trainer, run.data)
+    learned = checkpoint.get(type(run.data).__qualname__, {})
+    if found := run.data.changed_since(checkpoint["fingerprint"], learned):
+        changes.append(f"other data in {run.data.dataset}: {found}")
     return changes
 
 

@@ -125,7 +125,8 @@ def assert_alike(one: DataModule, other: DataModule) -> None:
                 assert torch.equal(a, b) and a.dtype == b.dtype if isinstance(a, torch.Tensor) else a == b
     assert one.state_dict() == other.state_dict()
     assert one.notes == other.notes
-    assert one.fingerprint == other.fingerprint
+    for name in one.fingerprint.keys() & other.fingerprint.keys():  # not what is in memory, or in files
+        assert one.fingerprint[name] == other.fingerprint[name]
 
 
 SIDES = [["".join(f"{pair[side]}\n" for pair in part) for side in (0, 1)] for part in (pairs(), pairs(9), pairs(7))]

@@ -1,5 +1,6 @@
 """What a run that is to go on is refused, and why; numbered as the list of faults has it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,9 @@ from PIL import Image
 
 from callbacks.checkpoint_file import FORMAT, read_checkpoint, write_checkpoint
 from callbacks.checkpoints import Checkpoints
+from callbacks.description import Description
+from datamodules.tabular import TabularClassification
+from datamodules.text import TextClassification
 from scripts import test as testing
 from scripts.cli.recipes import ROOT, resolve
 from scripts.fit import main as fit
@@ -221,10 +225,60 @@ def test_other_data_is_refused(tmp_path: Path, refused: Any) -> None:
     rows = [f"{number},{number % 7},{'yes' if number % 3 else 'no'}" for number in range(300)]
     table.write_text("\n".join(["a,b,target", *rows]))
     assert train([*WORDS, "--data", str(table), "--logs", str(tmp_path / "logs")], stop=3) == 143
-    table.write_text("\n".join(["a,b,target", *rows[:-1], "299,1,yes"]))
     run = tmp_path / "logs" / "mlp" / "version_0"
-    assert f"other data in {table}" in refused("--resume", str(run))
+    for changed, found in (
+        ([*rows[:-1], "299,1,yes"], "column b"),
+        ([*rows[:-1], "299,1,no"], "column b, target"),
+        ([*rows[:-1], "299,5,no"], "target"),
+        (rows[:-1], "299 examples (was 300)"),
+    ):
+        table.write_text("\n".join(["a,b,target", *changed]))
+        assert f"exactly: other data in {table}: {found}; give what it was" in refused("--resume", str(run))
     assert train(["--resume", str(run), "--inexact"]) == 0
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_the_same_data_and_no_other(tmp_path: Path, refused: Any) -> None:
+    """Its checkpoints hold one text, of a hash that did not see everything, and what was learned from the data."""
+    table = tmp_path / "texts.csv"
+    lines = [f"text {number},{'good' if number % 3 else 'bad'}" for number in range(120)]
+    table.write_text("\n".join(["text,label", *lines]))
+    words = ["--model", "attention_rnn", *SHORT, "--data.batch_size", "8", "--data", str(table)]
+    assert train([*words, "--logs", str(tmp_path / "logs")], stop=2) == 143
+    run = tmp_path / "logs" / "attention_rnn" / "version_0"
+    data = TextClassification(str(table))
+    data.setup()
+    digest = hashlib.sha256(b"".join(index.numpy().tobytes() for index in data.splits or ()))
+    digest.update("".join(map(repr, data.texts)).encode())
+    for file in (run / "checkpoints").glob("*.ckpt"):
+        write_checkpoint(read_checkpoint(file) | {"fingerprint": digest.hexdigest()}, file)
+    table.write_text("\n".join(["text,label", *lines[:-1], "text 1190,good"]))
+    assert f"other data in {table}: its examples" in refused("--resume", str(run))
+    table.write_text("\n".join(["text,label", *(line.replace("good", "fine") for line in lines)]))
+    assert f"other data in {table}: learned class names" in refused("--resume", str(run))
+    table.write_text("\n".join(["text,label", *lines]))
+    assert train(["--resume", str(run)]) == 0
+
+
+def test_no_save_makes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    contents = TabularClassification.contents
+
+    def recorded(self: TabularClassification) -> dict[str, str]:
+        made.append("saving" if saving else "before")
+        return contents(self)
+
+    saving: list[str] = []
+    save = Description.on_save_checkpoint
+
+    def saved(self: Description, *arguments: Any) -> None:
+        saving.append("a checkpoint")
+        save(self, *arguments)
+
+    monkeypatch.setattr(TabularClassification, "contents", recorded)
+    monkeypatch.setattr(Description, "on_save_checkpoint", saved)
+    assert train([*WORDS, "--logs", str(tmp_path)], stop=2) == 143
+    assert saving
+    assert made == ["before"]
 
 
 @pytest.mark.parametrize("text", ["often", "0 steps", "1.5 steps", "-3 minutes", "10"])
