@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
+from datamodules.open_file import OpenFile
 from datamodules.text_files import is_large, state_of
 from datamodules.token_cache import stored, written_once
 
@@ -34,7 +35,7 @@ class StoredRows(Generic[T]):
     """
 
     def __init__(self, paths: Sequence[Path], made: Callable[[Any], T]) -> None:
-        self.paths = paths
+        self.files = [OpenFile(path) for path in paths]
         self.made = made
         lengths = array("q")
         self.first = [0]  # row of each file
@@ -47,7 +48,7 @@ class StoredRows(Generic[T]):
     @property
     def key(self) -> list[str]:
         """What the rows depend on: other content has another key."""
-        return [path.stem for path in self.paths]
+        return [file.path.stem for file in self.files]
 
     def __len__(self) -> int:
         return self.first[-1]
@@ -55,16 +56,18 @@ class StoredRows(Generic[T]):
     def __getitem__(self, number: int) -> T:
         number = range(len(self))[number]
         part = bisect_right(self.first, number) - 1
-        start, end = (int(place) for place in self.ends[number : number + 2])
-        with self.paths[part].open("rb") as file:
-            file.seek(start - int(self.ends[self.first[part]]))
-            return self._row(file.read(end - start), self.paths[part])
+        return self._row(self._read(part, number, number + 1), self.files[part].path)
 
     def __iter__(self) -> Iterator[T]:
-        for path in self.paths:
-            with path.open("rb") as file:
-                for line in file:
-                    yield self._row(line, path)
+        for part, (first, end) in enumerate(pairwise(self.first)):
+            for number in range(first, end, AT_ONCE):
+                for line in self._read(part, number, min(number + AT_ONCE, end)).splitlines():
+                    yield self._row(line, self.files[part].path)
+
+    def _read(self, part: int, first: int, end: int) -> bytes:
+        """Rows that follow one another in one of the files."""
+        start, stop = (int(self.ends[row] - self.ends[self.first[part]]) for row in (first, end))
+        return self.files[part].read(start, stop)
 
     def _row(self, line: bytes, path: Path) -> T:
         try:
@@ -94,7 +97,7 @@ def joined(parts: Sequence[list[T] | StoredRows[T]]) -> list[T] | StoredRows[T]:
     """The rows of one part after the other, all in memory or none."""
     large = [part for part in parts if isinstance(part, StoredRows)]
     if large:
-        return StoredRows([path for part in large for path in part.paths], large[0].made)
+        return StoredRows([file.path for part in large for file in part.files], large[0].made)
     return [row for part in parts for row in part]
 
 

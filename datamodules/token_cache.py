@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import os
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,7 @@ from datamodules import tokens
 from datamodules.base import DATA_FOLDER
 from datamodules.errors import DataError
 from datamodules.locks import Lock, only_one
+from datamodules.open_file import OpenFile
 from datamodules.permissions import make_folder, share
 from datamodules.tokens import Ragged
 from datamodules.whole_file import write_file
@@ -47,19 +49,20 @@ class StoredRagged(Ragged):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        size, rest = divmod(path.stat().st_size, 4)
-        count = int(np.fromfile(path, np.int32, offset=4 * (size - 1))[0]) if size and not rest else -1
-        self.num_values = size - 1 - count
-        lengths = np.fromfile(path, np.int32, count, offset=4 * self.num_values) if 0 <= count < size else -np.ones(1)
-        if lengths.min(initial=0) < 0 or lengths.sum(dtype=np.int64) != self.num_values:
+        self.file = OpenFile(path)
+        size, rest = divmod(self.file.size, 4)
+        end = 4 * (size - 1)
+        count = int.from_bytes(self.file.read(end, end + 4), sys.byteorder, signed=True) if size and not rest else -1
+        whole = 0 <= count < size
+        lengths = np.frombuffer(self.file.read(end - 4 * count, end), np.int32) if whole else -np.ones(1)
+        if lengths.min(initial=0) < 0 or lengths.sum(dtype=np.int64) != size - 1 - count:
             raise DataError(f"{path}: damaged; delete it and run again")
-        self.lengths = torch.from_numpy(lengths).long()
+        self.lengths = torch.from_numpy(lengths.astype(np.int64))
         self.start = self.lengths.cumsum(0) - self.lengths
 
     def taken(self, places: Tensor) -> Tensor:
         """The tokens at these places; mapped anew each time, so that what was read before does not pile up."""
-        mapped = np.memmap(self.path, np.int32, mode="r", shape=(max(self.num_values, 1),))
-        return torch.from_numpy(mapped[places.numpy()])
+        return torch.from_numpy(np.frombuffer(self.file.mapped(), np.int32)[places.numpy()])
 
 
 def cache_folder() -> Path:

@@ -3,9 +3,10 @@
 import gzip
 import json
 import random
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from datamodules import token_cache
 from datamodules.text import TextClassification
+from datamodules.translation import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURE = """
@@ -323,3 +325,36 @@ def test_two_processes_at_once_cut_texts_into_tokens_once(place: Path) -> None:
     processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert (place / "times").read_text() == "once\n"
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif not isinstance(value, str):
+        for part in value:
+            yield from tensors(part)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("kind", ["text", "translation"])
+def test_the_tokens_may_be_deleted_under_a_run_and_are_written_anew_by_the_next(
+    kind: str, workers: int, place: Path, streamed: Callable[[], None]
+) -> None:
+    make = {"text": TextClassification, "translation": Translation}[kind]
+    content = csv_text(rows()) if kind == "text" else tsv_text(rows())
+    path = place / ("table.csv" if kind == "text" else "pairs.tsv")
+    path.write_text(content, encoding="utf-8")
+
+    def epochs(delete: bool) -> list[torch.Tensor]:
+        data = make(str(path), batch_size=4, num_workers=workers)
+        data.setup()
+        batches = iter(data.train_dataloader())
+        found = [next(batches)]
+        if delete:
+            shutil.rmtree(token_cache.cache_folder())
+        return [*tensors([*found, *batches, *data.val_dataloader()])]
+
+    held = epochs(delete=False)
+    streamed()
+    for _ in range(2):
+        torch.testing.assert_close(epochs(delete=True), held, rtol=0, atol=0)
