@@ -440,3 +440,31 @@ def test_folders_that_another_user_may_not_even_look_at_are_passed_over(tmp_path
         assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
     finally:
         shutil.rmtree(place)
+
+
+def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def test_a_download_changes_nothing_that_was_in_the_root(publisher: Site, place: Path) -> None:
+    for name in ("PROTEINS/PROTEINS_A.txt", "MUTAG/notes.txt", "notes.txt"):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text("mine")
+    before = contents(place)
+    assert read(place) == 20
+    after = contents(place)
+    assert {path for path in before if after.get(path) != before[path]} == {place / "MUTAG"}  # which has new files
+    assert {path.relative_to(place).parts[0] for path in after.keys() - before.keys()} == {"MUTAG"}
+
+
+def test_nothing_is_written_where_a_data_set_is_found(publisher: Site, place: Path) -> None:
+    for name, content in RINGS.items():
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_bytes(content)
+    before = contents(place)
+    assert read(place) == 20
+    assert contents(place) == before
+    assert publisher.requests == []
