@@ -83,6 +83,12 @@ def test_the_list_has_a_line_for_every_recipe(capsys):
         about = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())["about"]
         assert about["task"] in line
         assert about["summary"] in line
+        dataset = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())["data"]["init_args"]["dataset"]
+        expected = about["data"][dataset]
+        expected.pop("with", None)  # what the score needs besides
+        assert len(expected) >= 2
+        for metric, value in expected.items():
+            assert (f"{value} s" if metric == "seconds" else f"{metric} {value}") in line
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -561,3 +567,8 @@ def test_runs_that_start_at_once_get_a_folder_each(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         folders = list(pool.map(lambda _: claim(tmp_path, "gat"), range(32)))
     assert len(set(folders)) == 32
+
+
+def test_a_run_that_does_nothing_for_half_an_hour_ends_unless_it_is_told_otherwise(capsys):
+    fit(["--model", "mlp", "--print_config"])
+    assert yaml.safe_load(capsys.readouterr().out)["timeout"] == 30  # minutes
