@@ -1,9 +1,11 @@
 """Every command of the README runs as it stands, from the checkout's root, but for fewer epochs."""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torch.distributed import run as torchrun
 from transformers import BertConfig, BertModel
 
 from datamodules.catalogue import PUBLISHED
@@ -20,7 +23,8 @@ from datamodules.tokens import new_tokenizer
 from scripts import benchmark, cross_validate, export, find_rate, fit, predict, schedule, submit, sweep
 from scripts import test as testing
 from scripts.cli import runs
-from scripts.cli.recipes import ROOT
+from scripts.cli.options import parse
+from scripts.cli.recipes import ROOT, read_recipe, resolve
 
 READMES = sorted(ROOT.glob("README*.md"))
 MAINS = {
@@ -135,9 +139,51 @@ def test_the_set_up_lines_stand_as_promised(readme):
     assert 'pip install -e ".[dev]" && pytest' in lines
 
 
-def test_both_languages_have_the_same_commands():
-    english, chinese = (scripts_of(ROOT / name) for name in ("README.md", "README.zh-CN.md"))
-    assert english == chinese
+def literals(readme: Path) -> list[tuple[list[str], list[str]]]:
+    """The code blocks of each section, and the code within its text, in any order, without what is translated."""
+    text = re.sub(r"(```text\nlightning_modules/.*?```)", "", readme.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = []
+    for section in re.split(r"^## ", text, flags=re.MULTILINE):
+        blocks = re.findall(r"```.*?```", section, re.DOTALL)
+        spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", section, flags=re.DOTALL))
+        found.append((blocks, sorted(re.sub(r"<\w+>", "<>", " ".join(span.split())) for span in spans)))
+    return found
+
+
+def test_both_languages_have_the_same_code_in_every_section():
+    english, chinese = (literals(ROOT / name) for name in ("README.md", "README.zh-CN.md"))
+    assert len(english) == len(chinese) > 10
+    for ours, theirs in zip(english, chinese, strict=True):
+        assert ours == theirs
+
+
+def datasets(cell: str) -> list[str]:
+    """The names in a cell of the table of published data."""
+    return re.findall(r"[A-Za-z][\w-]*", re.sub(r"[(（].*?[)）]|`.*?`|\band\b.*", "", cell))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
+def test_the_published_data_sets_are_known_to_the_models_beside_them(readme):
+    (table,) = re.findall(r"^\| `--data` \|.*?\n\n", readme.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    stated = set()
+    for cell, models in (row.split(" | ")[:2] for row in table.strip().splitlines()[2:]):
+        names = re.findall(r"`(\w+)`", models) or ["cnn", "resnet", "inception", "efficientnet", "capsnet", "gan"]
+        for name in names:
+            known = PUBLISHED[read_recipe(name)["data"]["class_path"]]
+            assert set(datasets(cell)) <= known.keys(), (cell, name)
+            stated |= set(datasets(cell))
+    graphs = PUBLISHED["datamodules.graphs.GraphClasses"].keys()
+    assert {name for known in PUBLISHED.values() for name in known} - stated < graphs
+    assert len(graphs - stated) == 60
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
+def test_torchrun_takes_its_line(readme):
+    (line,) = [line for line in commands(readme) if line.startswith("torchrun ")]
+    found = torchrun.parse_args(shlex.split(line)[1:])
+    assert (found.nproc_per_node, found.max_restarts) == ("8", 3)
+    assert (ROOT / found.training_script).is_file()
+    parse(resolve([word for word in found.training_script_args if word != "--"]))
 
 
 @pytest.mark.filterwarnings("ignore:No (positive|negative) samples")  # in so few batches
@@ -178,8 +224,10 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
 @pytest.mark.long
 def test_tensorboard_serves_the_runs(place):
     fit.main(["--model", "linear_regression", "--logs", str(place / "lightning_logs")])
-    command = [Path(sys.executable).with_name("tensorboard"), "--logdir", place / "lightning_logs", "--port", "16006"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    (line,) = {line for readme in READMES for line in commands(readme) if line.startswith("tensorboard ")}
+    name, *words = shlex.split(line)
+    command = [Path(sys.executable).with_name(name), *words, "--port", "16006"]
+    with subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(60):
                 try:
@@ -190,6 +238,33 @@ def test_tensorboard_serves_the_runs(place):
                 if "linear_regression" in served:
                     break
                 time.sleep(0.5)
+            with pytest.raises(OSError, match="refused"):  # as is an address of this machine that others could ask for
+                socket.create_connection(("127.0.0.2", 16006), timeout=2)
         finally:
             server.terminate()
     assert "linear_regression/version_0" in served
+
+
+@pytest.mark.long
+def test_a_model_of_ones_own_is_the_two_files_that_the_page_shows(tmp_path):
+    """In a copy of the project: it is listed, trained to the score that its recipe states, and tested unasked."""
+    for name in ("callbacks", "datamodules", "lightning_modules", "scripts", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    files = re.findall(
+        r"`([\w/]+/my_model\.\w+)`[:：]\n\n```\w+\n(.*?)```", READMES[0].read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert [name for name, _ in files] == ["lightning_modules/my_model.py", "scripts/recipes/my_model.yaml"]
+    for name, content in files:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+
+    def run(*words):
+        command = [sys.executable, *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert re.search(r"^my_model .* A linear classifier\.$", run("scripts/fit.py", "--list").stdout, re.MULTILINE)
+    tested = ["tests/test_recipes.py", "tests/scripts/test_command_line.py"]
+    done = run("-m", "pytest", "-k", "my_model", "-m", "long or not long", *tested)
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 10
