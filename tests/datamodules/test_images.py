@@ -1,5 +1,6 @@
 import gzip
 import math
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lightning.pytorch.plugins import Precision
 from PIL import Image
 from torch import Tensor
 
+from datamodules import image_files
 from datamodules import images as images_module
 from datamodules.image_files import decode
 from datamodules.images import Images, _shifted
@@ -221,7 +223,10 @@ class _Trainer:
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     "options",
-    [{"flip": True, "shift": 2}, {"auto_augment": "randaugment"}, {"erase": 0.5}, {"mixup": 0.5}, {"cutmix": 1.0}],
+    [
+        *({"flip": True}, {"shift": 2}, {"crop": 0.5}, {"rotate": 90.0}, {"jitter": 0.5}),
+        *({"auto_augment": "randaugment"}, {"erase": 0.5}, {"mixup": 0.5}, {"cutmix": 1.0}),
+    ],
 )
 def test_images_are_changed_in_training_only(options: dict[str, Any], training: bool) -> None:
     torch.manual_seed(0)
@@ -515,3 +520,29 @@ def test_a_published_folder_of_flowers_is_read(shared_data: Path) -> None:
 def test_images_come_in_the_precision_of_the_weights(precision: str, tmp_path: Path) -> None:
     words = ["--model", "cnn", *SHORT, "--data.batch_size", "16", "--trainer.max_steps", "1", "--logs", str(tmp_path)]
     assert train([*words, "--trainer.precision", precision]) == 0
+
+
+def test_several_processes_decode_images_beyond_memory(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_classes(place)
+    expected = list(ready(place, batch_size=4).train_dataloader())
+    decoders = place.parent / "decoders"
+    decoders.mkdir()
+
+    def noted(*arguments: Any) -> Tensor:
+        (decoders / str(os.getpid())).touch()
+        return decode(*arguments)
+
+    monkeypatch.setattr(images_module, "IN_MEMORY", 0)
+    data = ready(place, batch_size=4, num_workers=2)
+    monkeypatch.setattr(image_files, "decode", noted)
+    torch.testing.assert_close(list(data.train_dataloader()), expected, rtol=0, atol=0)
+    assert len(list(decoders.iterdir())) == 2
+    assert not (decoders / str(os.getpid())).exists()
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_images_are_held_up_to_the_limit(beyond: bool, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert images_module.IN_MEMORY == 2**30  # which the README states
+    decoded = sum(picture.nbytes for _, _, picture in write_classes(place))
+    monkeypatch.setattr(images_module, "IN_MEMORY", decoded - beyond)
+    assert (ready(place).images is None) == beyond

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -16,7 +17,9 @@ import torch
 from PIL import Image
 
 from datamodules import token_cache
+from datamodules.questions import WINDOWS
 from datamodules.text import TextClassification
+from datamodules.text_files import is_large
 from datamodules.translation import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -358,3 +361,14 @@ def test_the_tokens_may_be_deleted_under_a_run_and_are_written_anew_by_the_next(
     streamed()
     for _ in range(2):
         torch.testing.assert_close(epochs(delete=True), held, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("times", "limit"), [(1, 256 * 2**20), (WINDOWS, 64 * 2**20)])
+def test_files_are_held_up_to_the_size_that_the_readme_states(times: int, limit: int, tmp_path: Path) -> None:
+    files = [tmp_path / "train.csv", tmp_path / "test.csv"]
+    for file, size in zip(files, (limit // 2, limit - limit // 2), strict=True):
+        file.touch()
+        os.truncate(file, size)  # which takes no room on the disk
+    assert not is_large(files, times)
+    os.truncate(files[1], limit - limit // 2 + 1)
+    assert is_large(files, times)

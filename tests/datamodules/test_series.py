@@ -2,6 +2,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor
@@ -225,3 +227,13 @@ def test_etth1_has_the_standard_split(shared_data: Path) -> None:
     assert y[0, 0] == data.values[11_520, 0].float()
     assert y[-1, -1] == data.values[14_399, 0].float()
     assert data.target_mean == pytest.approx(float(data.values[:8640, 0].mean()))
+
+
+def test_a_parquet_file_is_read_as_the_same_columns_in_csv_are(place: Path) -> None:
+    columns = dict(zip(("load", "heat", "温度"), zip(*values(), strict=True), strict=True))
+    pq.write_table(pa.table(columns), place / "load.parquet")
+    found, expected = (
+        ready(file, covariates=["温度"]) for file in (place / "load.parquet", write(place / "load.csv", values()))
+    )
+    for split in ("train", "val", "test"):
+        torch.testing.assert_close(whole(found, split), whole(expected, split))

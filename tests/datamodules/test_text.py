@@ -139,13 +139,14 @@ def test_texts_of_like_length_share_a_batch() -> None:
     assert sum(size for size, _ in cells) < 1.15 * sum(tokens for _, tokens in cells)
 
 
-def test_long_texts_are_cut_and_empty_ones_are_unknown(place: Path) -> None:
+def test_long_texts_are_cut_and_empty_ones_are_unknown(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("很" * 50, "a"), ("", "b"), ("good", "a"), ("ok", "b")] * 8
     (place / "table.csv").write_text(csv_text(rows), encoding="utf-8")
     data = ready(place / "table.csv", max_length=10)
     assert data.encoded(["很" * 50, "", " "]).lengths.tolist() == [10, 1, 1]
     assert written(data, data.encoded([""]).values.tolist()) == ["[UNK]"]
-    assert any("8 of 32 texts are empty" in note for note in data.notes)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("note: ") and "8 of 32 texts are empty" in line for line in lines)
     framed = ready(place / "table.csv", max_length=10, tokenizer="wordpiece")
     assert written(framed, framed.encoded(["很" * 50]).values.tolist()) == ["[CLS]", *"很" * 8, "[SEP]"]
 
