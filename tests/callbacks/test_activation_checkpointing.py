@@ -53,6 +53,17 @@ def test_gives_the_same_gradients_from_less(name: str) -> None:
     assert as_before == all_of_it
 
 
+def test_half_the_memory_is_enough_for_a_deep_network() -> None:
+    words = ["--model", "bert_classifier", "--model.num_layers", "8", "--data.batch_size", "4"]
+    request = resolve([*words, "--data.num_reviews", "200"])
+    run = build(request, *parse(request))
+    batch = next(iter(run.data.train_dataloader()))
+    _, all_of_it = gradients(run.model.train(), batch)
+    ActivationCheckpointing(every=1).setup(None, run.model, "fit")  # type: ignore[arg-type]
+    _, less = gradients(run.model, batch)
+    assert less < 0.5 * all_of_it
+
+
 def test_every_second_block_is_checkpointed() -> None:
     request = resolve(["--model", "transformer", "--model.num_layers", "3"])
     model = build(request, *parse(request)).model

@@ -47,6 +47,13 @@ def prepared(*words: str) -> Any:
     return run, build_trainer(config, parser.instantiate(config), run)
 
 
+def test_no_more_than_four_fifths_of_the_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for memory, expected in ((225.0, 8), (224.9, 4)):  # of which 0.8 are what eight examples need, and a little less
+        monkeypatch.setattr(batch_size, "peak_of", lambda step, size, device: 100 + 10 * size)
+        monkeypatch.setattr(batch_size, "memory", lambda device, memory=memory: memory)
+        assert largest(*prepared("--model", "mlp")).batch_size == expected
+
+
 @pytest.mark.parametrize(
     ("budget", "expected"),
     [

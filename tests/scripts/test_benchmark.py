@@ -1,10 +1,13 @@
+import copy
 import re
 
 import pytest
+import torch
 
 from scripts.benchmark import main
 from scripts.cli import benchmark
-from scripts.cli.recipes import recipe_names
+from scripts.cli.options import parse
+from scripts.cli.recipes import recipe_names, resolve
 from scripts.cli.scaling import table
 
 
@@ -78,3 +81,21 @@ def test_says_once_why_it_cannot_be_measured(capfd):
     assert stop.value.code == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert "cannot be shared by 2 processes" in line
+
+
+def test_the_plain_loop_learns_what_the_trainer_does(monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark, "STEPS", 4)
+    words = ["--model", "mlp", "--model.dropout", "0", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"]
+    request = resolve([*words, "--model.schedule", "constant", "--trainer.accelerator", "cpu"])
+    parser, config = parse(request)
+    run = benchmark.built(request, parser, config)
+    before = run.model.state_dict()
+    benchmark.shorten(config, run.data)
+    trainer, model = benchmark.new_trainer(request, config, parser.instantiate(config), run, tmp_path)
+    plain = copy.deepcopy(run.model)
+    benchmark.plain_loop(plain, run.data, trainer, epochs=1, most=4)
+    trainer.fit(model, run.data)
+    for name, weight in model.state_dict().items():
+        if name in dict(model.named_parameters()):
+            assert not torch.equal(weight, before[name])
+        torch.testing.assert_close(plain.state_dict()[name], weight)

@@ -135,13 +135,17 @@ def test_a_file_of_torch_export_is_run_without_any_of_this_projects_code(cnn, tm
     assert program.module()(pixels=torch.zeros(11, 1, 8, 8, dtype=torch.uint8)).shape == (11, 10)
 
 
-@pytest.mark.parametrize("name", ["safetensors", "onnx", "torch"])
-def test_what_gives_other_predictions_is_not_kept(name, cnn, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("size", "name"), [(7, "safetensors"), (3, "safetensors"), (1, "safetensors"), (1, "onnx"), (3, "torch")]
+)
+def test_what_gives_other_predictions_on_a_batch_of_any_size_is_not_kept(
+    size, name, cnn, tmp_path, capsys, monkeypatch
+):
     kind = exporting.FORMATS[name]
 
     def wrong(content, network):
         function = kind.read(content, network)
-        return lambda *tensors: function(*tensors) + 0.01
+        return lambda *tensors: function(*tensors) + (0.01 if len(tensors[0]) == size else 0)
 
     monkeypatch.setitem(exporting.FORMATS, name, kind._replace(read=wrong))
     line = refused(capsys, "--checkpoint", str(cnn), "--format", name, "--output", str(tmp_path / "cnn"))
