@@ -15,7 +15,7 @@ from torch import Tensor
 from datamodules import image_files
 from datamodules import images as images_module
 from datamodules.image_files import decode
-from datamodules.images import Images, _shifted
+from datamodules.images import FASHION_CLASSES, Images, _shifted
 from tests.stopping import SHORT, train
 
 CLASSES = ["猫", "dog", "sea horse"]
@@ -417,9 +417,9 @@ def idx(values: Pixels) -> bytes:
     return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
 
 
-def write_mnist(root: Path, packed: bool, labels: Pixels | None = None) -> tuple[Pixels, Pixels]:
+def write_mnist(root: Path, packed: bool, labels: Pixels | None = None, name: str = "MNIST") -> tuple[Pixels, Pixels]:
     """Forty images to train on and twenty to test on, in MNIST's files."""
-    folder = root / "MNIST" / "raw"
+    folder = root / name / "raw"
     folder.mkdir(parents=True)
     pictures = np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8)
     labels = np.arange(60, dtype=np.uint8) % 10 if labels is None else labels
@@ -436,14 +436,17 @@ def write_mnist(root: Path, packed: bool, labels: Pixels | None = None) -> tuple
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_mnist_is_read_from_the_root_with_its_test_split_whole(packed: bool, place: Path) -> None:
-    pictures, labels = write_mnist(place, packed)
-    data = Images("MNIST", root=str(place), batch_size=1)
+@pytest.mark.parametrize(("name", "names"), [("MNIST", [*"0123456789"]), ("FashionMNIST", FASHION_CLASSES)])
+def test_mnist_is_read_from_the_root_with_its_test_split_whole(
+    name: str, names: list[str], packed: bool, place: Path
+) -> None:
+    pictures, labels = write_mnist(place, packed, name=name)
+    data = Images(name, root=str(place), batch_size=1)
     data.setup()
     found, target = everything(data)
     assert data.splits.test.tolist() == [*range(40, 60)]
     assert torch.equal(found, torch.from_numpy(pictures)[:, None])
-    assert target.tolist() == labels.tolist()
+    assert [data.class_names[code] for code in target] == [names[label] for label in labels]
 
 
 def test_a_label_out_of_range_is_refused(place: Path, refused: Any) -> None:

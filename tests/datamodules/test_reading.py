@@ -244,3 +244,22 @@ def test_a_training_split_without_answers_and_an_empty_split_are_refused(place: 
 def test_options_out_of_range_are_refused(options: dict[str, Any], refused: Any) -> None:
     with refused(f"--data.{next(iter(options))}"):
         Reading(**options)
+
+
+@pytest.mark.parametrize(("name", "version"), [("SQuAD", "v1.1"), ("SQuAD2", "v2.0")])
+def test_squad_is_tested_on_its_development_split(name: str, version: str, place: Path) -> None:
+    (place / name).mkdir()
+    asked = [
+        (f"{context} {n}", questions[: 3 if name == "SQuAD2" else 2])
+        for n in range(8)
+        for context, questions in CONTEXTS
+    ]
+    write(place / name / f"train-{version}.json", squad(asked[4:]))
+    write(place / name / f"dev-{version}.json", squad(asked[:4]))
+    data = Reading(name, root=str(place), batch_size=1, val_fraction=0.2)
+    data.setup()
+    tested = [context for batch, _ in data.test_dataloader() for context in batch.contexts]
+    assert sorted({*tested}) == sorted(context for context, _ in asked[:4])
+    assert len(tested) == sum(len(questions) for _, questions in asked[:4])
+    assert data.splits is not None
+    assert len(data.splits.train) + len(data.splits.val) == sum(len(questions) for _, questions in asked[4:])

@@ -237,3 +237,17 @@ def test_a_parquet_file_is_read_as_the_same_columns_in_csv_are(place: Path) -> N
     )
     for split in ("train", "val", "test"):
         torch.testing.assert_close(whole(found, split), whole(expected, split))
+
+
+@pytest.mark.parametrize(("name", "hour"), [("ETTh1", 1), ("ETTh2", 1), ("ETTm1", 4), ("ETTm2", 4)])
+def test_transformers_temperatures_have_months_for_their_splits(name: str, hour: int, place: Path) -> None:
+    month = 30 * 24 * hour
+    (place / name).mkdir()
+    rows = "".join(f"{row},{row % 97}\n" for row in range(21 * month))
+    (place / name / f"{name}.csv").write_text("HUFL,OT\n" + rows)
+    data = Series(name, root=str(place), target="HUFL", window=W, horizon=H)
+    data.setup()
+    assert [len(part) for part in data.splits] == [12 * month - W - H + 1, 4 * month - H + 1, 4 * month - H + 1]
+    for split, (first, end) in {"val": (12, 16), "test": (16, 20)}.items():
+        _, y = whole(data, split)
+        assert [y[0, 0], y[-1, -1]] == [first * month, end * month - 1]
