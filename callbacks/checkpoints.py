@@ -129,10 +129,12 @@ class Checkpoints(Checkpoint):
         if self._gradients_wait:
             return
         due = trainer.is_global_zero and self._is_due(trainer)
-        bad = self._bad_step(trainer, look=due or self._best_waits)
-        signal, save, bad = greatest(trainer, self.signals.number, int(due), bad)
+        signal, save, bad = greatest(trainer, self.signals.number, int(due), self._bad_step(trainer, look=False))
+        saves = signal or save or self._best_waits
+        if saves:  # by whichever process: all have to look, since the loss of one alone may be no number
+            (bad,) = greatest(trainer, self._bad_step(trainer, look=True))
         self._refuse(trainer, bad)
-        if not (signal or save or self._best_waits):
+        if not saves:
             return
         with between_steps(trainer):
             self._save_best(trainer)

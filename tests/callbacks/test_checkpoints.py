@@ -1,18 +1,24 @@
 import errno
 import os
 import stat
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
+from callbacks import checkpoints
 from callbacks.checkpoint_file import AtomicCheckpointIO, UnsavedError
-from callbacks.checkpoints import Checkpoints, SaveEvery
+from callbacks.checkpoints import Checkpoints, NonFiniteError, SaveEvery
+from callbacks.signals import Signals
 from datamodules import whole_file
 from lightning_modules.mlp import MLP
+from scripts.cli.options import save_every
 
 
 def run(folder: Path, scores: list[float], mode: str = "max", **options) -> tuple[Trainer, Checkpoints]:
@@ -154,3 +160,78 @@ def test_a_run_whose_last_checkpoint_cannot_be_saved_says_so(tmp_path, unsteady)
     with pytest.raises(UnsavedError, match="cannot be saved"):
         run(tmp_path, [1, 3], seconds=0.0)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("every", "epoch", "steps", "expected"),
+    [
+        ("0.2 minutes", 10, 10, [3, 6, 9, 10]),
+        ("10 minutes", 7, 28, [14, 28]),  # an epoch of 28 s does not save, two do
+        ("10 minutes", 8, 24, [8, 16, 24]),
+        ("10 minutes", 160, 160, [150, 160]),
+        ("20 steps", 8, 24, [8, 16, 24]),
+        ("5 steps", 8, 24, [5, 10, 15, 20, 24]),  # no epoch ends half a minute after a save
+        ("5 steps", 160, 12, [5, 10, 12]),
+    ],
+)
+def test_the_last_is_saved_by_the_clock_by_steps_and_at_the_ends_of_epochs(
+    every: str, epoch: int, steps: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes four seconds, of a clock that nothing else moves."""
+    keeper = Checkpoints(tmp_path, "val/score", "max", save_every(every))
+    batch = (torch.randn(2, 4), torch.tensor([0, 1]))
+    trainer = Trainer(
+        max_steps=steps,
+        limit_val_batches=0,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[keeper],
+    )
+    saved: list[int] = []
+    monkeypatch.setattr(trainer, "save_checkpoint", lambda path: saved.append(trainer.global_step))
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: 4.0 * trainer.global_step))
+    model = MLP(4, 2, hidden_size=2, optimizer=partial(torch.optim.SGD, lr=0.1))
+    batches = DataLoader([batch] * epoch, batch_size=None)
+    trainer.fit(model, batches, batches)
+    assert list(dict.fromkeys(saved)) == expected
+
+
+@pytest.mark.parametrize(
+    ("every", "signal_at", "named", "saved"),
+    [
+        ("600 steps", None, 10, []),
+        ("1 step", None, 3, [1, 2]),
+        ("2 steps", None, 4, [2]),
+        ("600 steps", 5, 5, []),  # a signal saves, too
+    ],
+)
+def test_a_loss_on_a_gpu_is_looked_at_now_and_then_and_before_each_save(
+    every: str, signal_at: int | None, named: int, saved: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look waits for the GPU. The loss is no number from the third step on; every tenth is looked at."""
+
+    class Loss(float):
+        """Of a step on a GPU."""
+
+        device = torch.device("cuda")
+
+    done: list[int] = []
+    signals = Signals()
+    keeper = Checkpoints(Path("nowhere"), "val/score", "max", save_every(every), signals)
+    monkeypatch.setattr(keeper, "_save_last", lambda trainer, final=False: done.append(trainer.global_step))
+    monkeypatch.setattr(checkpoints, "between_steps", lambda trainer: nullcontext())
+    loop = SimpleNamespace(_should_accumulate=lambda: False)
+    trainer: Any = SimpleNamespace(
+        global_step=0, log_every_n_steps=10, is_global_zero=True, world_size=1, fit_loop=loop, callback_metrics={}
+    )
+    model = MLP(4, 2)
+    with pytest.raises(NonFiniteError, match=f"at step {named};"):
+        for step in range(1, 30):
+            keeper._saved_step = max(done, default=0)
+            keeper.on_train_batch_start(trainer, model, None, 0)
+            trainer.global_step = step
+            keeper.on_train_batch_end(trainer, model, {"loss": Loss("nan" if step >= 3 else 1)}, None, 0)
+            signals.number = 15 * (step == signal_at)
+    assert done == saved
