@@ -227,11 +227,15 @@ def test_a_loss_on_a_gpu_is_looked_at_now_and_then_and_before_each_save(
         global_step=0, log_every_n_steps=10, is_global_zero=True, world_size=1, fit_loop=loop, callback_metrics={}
     )
     model = MLP(4, 2)
-    with pytest.raises(NonFiniteError, match=f"at step {named};"):
+
+    def train() -> None:
         for step in range(1, 30):
             keeper._saved_step = max(done, default=0)
             keeper.on_train_batch_start(trainer, model, None, 0)
             trainer.global_step = step
             keeper.on_train_batch_end(trainer, model, {"loss": Loss("nan" if step >= 3 else 1)}, None, 0)
             signals.number = 15 * (step == signal_at)
+
+    with pytest.raises(NonFiniteError, match=f"at step {named};"):
+        train()
     assert done == saved
