@@ -17,8 +17,9 @@ from callbacks.checkpoint_file import write_checkpoint
 from scripts.cli import prediction, testing
 from scripts.cli import trained as cli
 from scripts.cli.build import Built, build, quiet
-from scripts.cli.options import class_at, parse
+from scripts.cli.options import class_at, constructor_arguments, parse
 from scripts.cli.recipes import read_recipe, recipe_names, resolve
+from scripts.cli.techniques import TECHNIQUES
 from scripts.cli.training import fit
 from tests.offline import without_a_network
 
@@ -103,6 +104,14 @@ def test_the_folder_holds_what_is_promised(trained):
     assert results["best"] == pytest.approx(best)
     for metric, value in results["test"].items():
         assert float(rows[-1][f"test/{metric}"]) == pytest.approx(value)
+
+
+def test_a_run_without_a_technique_has_no_section_of_it(trained):
+    _, _, folder = trained
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert not TECHNIQUES.keys() & config.keys()
+    arguments = constructor_arguments(class_at(config["model"]["class_path"]))
+    assert ("pretrained" in config["model"]["init_args"]) == ("pretrained" in arguments)
 
 
 def test_tensorboard_has_the_settings_and_the_best_metric(trained):

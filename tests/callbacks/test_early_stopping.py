@@ -47,8 +47,3 @@ def test_a_stopped_run_goes_on_waiting(tmp_path: Path) -> None:
 def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"--early_stopping.{option}: expected at least"):
         Patience(**{option: value})  # type: ignore[arg-type]
-
-
-def test_a_run_without_it_says_nothing_of_it(tmp_path: Path) -> None:
-    assert train(["--model", "mlp", *SHORT, "--trainer.max_epochs", "1", "--logs", str(tmp_path)]) == 0
-    assert "early_stopping" not in (tmp_path / "mlp" / "version_0" / "config.yaml").read_text()

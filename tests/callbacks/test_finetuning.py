@@ -122,8 +122,3 @@ def test_goes_on_exactly_from_before_at_and_after_the_unfreezing(words: list[str
 @pytest.mark.long
 def test_two_processes_go_on_exactly(tmp_path: Path) -> None:
     assert on_two_processes(tmp_path, "cnn", "resnet", *FREEZE) == {"cnn": [], "resnet": []}
-
-
-def test_a_run_without_it_says_nothing_of_it(tmp_path: Path) -> None:
-    assert train(["--model", "cnn", *SHORT, "--trainer.max_epochs", "1", "--logs", str(tmp_path)]) == 0
-    assert "finetuning" not in (tmp_path / "cnn" / "version_0" / "config.yaml").read_text()

@@ -190,7 +190,3 @@ def test_a_folder_of_transformers_is_no_run_of_ours(tmp_path: Path) -> None:
     assert own_run(None) is None
     with pytest.raises(ValueError, match="no checkpoint in it"):
         Start(str(tmp_path))
-
-
-def test_a_run_without_it_says_nothing_of_it(tmp_path: Path) -> None:
-    assert "pretrained" not in (run("cnn", tmp_path, "--data.batch_size", "8") / "config.yaml").read_text()
