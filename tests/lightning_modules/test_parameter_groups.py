@@ -11,6 +11,9 @@ from lightning_modules.inception import Inception
 from lightning_modules.mlp import MLP
 from lightning_modules.resnet import ResNet
 from lightning_modules.tasks.parameter_groups import head_of, parameter_groups
+from scripts.cli.build import build, quiet
+from scripts.cli.options import parse
+from scripts.cli.recipes import recipe_names, resolve
 
 
 def cnn(optimizer: Any = torch.optim.AdamW) -> CNN:
@@ -88,3 +91,33 @@ def test_finds_the_head(model: Any, expected: list[str]) -> None:
     made = model()
     found = {id(layer) for layer in head_of(made, made.head_names)}
     assert sorted(name for name, layer in made.named_modules() if id(layer) in found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        *((name, []) for name in recipe_names()),
+        ("bert_classifier", ["--lora.rank", "2"]),
+        ("cnn", ["--finetuning.freeze_epochs", "1", "--finetuning.backbone_rate", "0.1"]),
+    ],
+)
+def test_of_every_model_all_but_biases_and_norms_decays_and_each_weight_is_trained_once(
+    name: str, words: list[str]
+) -> None:
+    quiet()
+    decaying = ["--model.optimizer", "torch.optim.AdamW", "--model.optimizer.weight_decay", "0.1"]
+    request = resolve(["--model", name, *decaying, "--model.schedule", "constant", "--model.warmup", "0", *words])
+    model = build(request, *parse(request)).model
+    made: Any = model.configure_optimizers()
+    groups = [group for one in (made if isinstance(made, list) else [made]) for group in one.param_groups]
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    found = [(names[id(weight)], group["weight_decay"]) for group in groups for weight in group["params"]]
+    bare = {
+        f"{prefix}.{own}"
+        for prefix, module in model.named_modules()
+        for own, _ in module.named_parameters(recurse=False)
+        if "Norm" in type(module).__name__ or own.startswith("bias") or own.endswith("bias")
+    }
+    assert len(found) == len({*found})
+    assert {name for name, weight in model.named_parameters() if weight.requires_grad} <= dict(found).keys()
+    assert {name for name, decay in found if decay == 0} == bare & dict(found).keys()
