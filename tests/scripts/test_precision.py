@@ -78,3 +78,31 @@ def test_auto_is_32_bits_where_bf16_would_be_emulated(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     assert pick_precision("auto", "cpu") == "32"
     assert pick_precision("bf16-mixed", "cpu") == "bf16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("capability", "flags", "expected"),
+    [
+        ("AVX512", "fpu avx512f avx512_bf16", "bf16-mixed"),
+        ("AVX512", "fpu avx512f amx_bf16", "bf16-mixed"),
+        ("AVX512", "fpu avx512f", "32"),
+        ("AVX2", "fpu avx512_bf16", "32"),  # torch would not use it
+    ],
+)
+def test_auto_is_bf16_where_the_processor_multiplies_it(
+    capability: str, flags: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
+    monkeypatch.setattr("scripts.cli.build.Path", lambda name: tmp_path / Path(name).name)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert pick_precision("auto", "cpu") == expected
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "32"), ((8, 0), "bf16-mixed"), ((9, 0), "bf16-mixed")])
+def test_auto_is_bf16_where_the_gpu_multiplies_it(
+    capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    for accelerator in ("auto", "gpu", "cuda"):
+        assert pick_precision("auto", accelerator) == expected
