@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import statistics
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +34,8 @@ def test_each_fold_is_tested_and_a_lost_one_is_made_good(tmp_path: Path, capsys:
     assert sum(scores["examples"] for fold in tested for scores in fold.values()) == 569  # each patient once
     found = [float(rows[str(fold)]["accuracy"]) for fold in range(3)]
     assert float(rows["mean"]["accuracy"]) == pytest.approx(sum(found) / 3)
+    assert len({*found}) > 1
+    assert float(rows["standard deviation"]["accuracy"]) == pytest.approx(statistics.stdev(found))
     assert "3 of 3 folds" in capsys.readouterr().out
     shutil.rmtree(results[1].parent)  # as if it had never run
     (folder / "scores.csv").unlink()

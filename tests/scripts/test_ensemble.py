@@ -96,3 +96,23 @@ def test_what_cannot_be_averaged_is_refused(tmp_path: Path) -> None:
     run = trained(tmp_path, "capsnet", "--data.batch_size", "8")
     with pytest.raises(ValueError, match="CapsNet gives nothing that could be averaged"):
         load_all([run, run], None, None, [])
+
+
+def test_the_score_of_several_is_that_of_their_mean_probabilities(runs: list[str], capsys: Any) -> None:
+    main(["--checkpoint", runs[0], "--checkpoint", runs[2]])
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    found = {words[0]: float(words[1]) for words in printed if words[:1] in (["loss"], ["accuracy"])}
+    one, other = (load_all([run], None, None, []) for run in (runs[0], runs[2]))
+    one.data.prepare_data()
+    one.data.setup("test")
+    batches = [*one.data.test_dataloader()][: int(one.config["trainer"]["limit_test_batches"])]
+    inputs, targets = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    with torch.no_grad():
+        answers = torch.stack([trained.model.eval()(inputs).softmax(1) for trained in (one, other)])
+    mean = answers.mean(0)
+    loss = -mean.gather(1, targets[:, None]).log().mean()
+    assert found == {
+        "loss": pytest.approx(float(loss), rel=1e-3),
+        "accuracy": pytest.approx(float((mean.argmax(1) == targets).float().mean()), rel=1e-3),
+    }
+    assert all(abs(found["loss"] + float(each.gather(1, targets[:, None]).log().mean())) > 1e-3 for each in answers)
