@@ -1,7 +1,10 @@
 """What the command line answers: quickly where nothing heavy is needed, and in one line where something is wrong."""
 
+import csv
+import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,12 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from lightning.pytorch import Trainer
 from PIL import Image
 
 from scripts import test as testing
-from scripts.cli.recipes import RECIPES, recipe_names
+from scripts.cli.options import build_parser
+from scripts.cli.recipes import RECIPES, recipe_names, resolve
 from scripts.fit import main as fit
 from scripts.predict import main as predict
+from tests.stopping import SHORT
+from tests.test_readme import pretrained
 
 ROOT = RECIPES.parents[1]
 
@@ -572,3 +579,40 @@ def test_runs_that_start_at_once_get_a_folder_each(tmp_path):
 def test_a_run_that_does_nothing_for_half_an_hour_ends_unless_it_is_told_otherwise(capsys):
     fit(["--model", "mlp", "--print_config"])
     assert yaml.safe_load(capsys.readouterr().out)["timeout"] == 30  # minutes
+
+
+def test_every_argument_of_the_trainer_is_an_option_but_for_what_the_project_settles():
+    options = build_parser(resolve(["--model", "mlp"])).options()
+    missing = {name for name in inspect.signature(Trainer).parameters if f"--trainer.{name}" not in options}
+    assert missing == {
+        "default_root_dir", "enable_checkpointing", "enable_model_summary", "logger", "plugins",
+        "use_distributed_sampler",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["mlp", "bert_classifier"])
+def test_predicts_with_nothing_but_the_checkpoint(name, capsys, tmp_path):
+    """The run's folder, the data that it was trained on and the pretrained model's folder are gone."""
+    table, run, alone = tmp_path / "rows.csv", tmp_path / "logs" / name / "version_0", tmp_path / "alone"
+    words = ["good", "bad", "很好", "很差"]
+    rows = [f"{words[index % 4]} {index},{index % 7},{'ab'[index % 2]}" for index in range(80)]
+    table.write_text("text,count,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    further = ["--model.pretrained", str(tmp_path / "my_bert")] if name == "bert_classifier" else []
+    pretrained(tmp_path / "my_bert")
+    fit(["--model", name, "--data", str(table), *further, *SHORT, "--logs", str(tmp_path / "logs")])
+    (tmp_path / "input.csv").write_text("text,count\ngood 3,4\n很差 81,2\nnever seen,0\n", encoding="utf-8")
+
+    def predicted(checkpoint):
+        output = tmp_path / "predicted.csv"
+        predict(["--checkpoint", str(checkpoint), "--input", str(tmp_path / "input.csv"), "--output", str(output)])
+        with output.open(encoding="utf-8") as file:
+            return [list(row.values())[1:] for row in csv.DictReader(file)]
+
+    before = predicted(run)
+    alone.mkdir()
+    shutil.copy(run / "checkpoints" / "best.ckpt", alone / "mine.ckpt")
+    shutil.rmtree(tmp_path / "logs")
+    shutil.rmtree(tmp_path / "my_bert")
+    table.unlink()
+    assert predicted(alone / "mine.ckpt") == before
+    assert len(before) == 3
