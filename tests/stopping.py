@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.compat.proto.event_pb2 import SessionLog
+from tensorboard.util.tensor_util import make_ndarray
 from torch import Tensor
 
 from callbacks.checkpoint_file import read_checkpoint
@@ -37,6 +40,12 @@ PLATEAU = [  # which no small rate leaves, so that it gets smaller with every va
     *("--model.schedule", "plateau", "--model.plateau_patience", "1", "--model.plateau_factor", "0.5"),
     *("--model.warmup", "0.25", "--model.monitor", "val/accuracy", "--model.optimizer.lr", "1e-6"),
 ]
+SEVERAL = [  # at once, of those that go together
+    *("--data.batch_size", "8", "--data.word_dropout", "0.2", "--data.balance", "over", "--averaging.kind", "swa"),
+    *("--trainer.accumulate_grad_batches", "2", "--trainer.max_epochs", "4", "--trainer.precision", "bf16-mixed"),
+    *("--averaging.start", "0.3", "--model.schedule", "plateau", "--model.plateau_patience", "1"),
+    *("--model.label_smoothing", "0.1", "--early_stopping.patience", "9"),
+]
 TECHNIQUES = {  # a recipe, and what is more than it has
     "plateau": ("mlp", PLATEAU),
     "ema": ("cnn", ["--averaging.kind", "ema"]),
@@ -51,6 +60,8 @@ TECHNIQUES = {  # a recipe, and what is more than it has
     "compile": ("mlp", ["--compile.mode", "default"]),
     "compile for all shapes": ("attention_rnn", ["--compile.mode", "default", "--data.word_dropout", "0.1"]),
     "swa": ("cnn", ["--averaging.kind", "swa", "--averaging.start", "0.5"]),
+    "bf16": ("cnn", ["--trainer.precision", "bf16-mixed"]),
+    "several": ("bert_classifier", SEVERAL),
 }
 TWICE = ["--trainer.val_check_interval", "2"]  # an epoch
 # What changes training data by chance.
@@ -86,15 +97,25 @@ def train(words: list[str], stop: int | None = None, **options: Any) -> int:
     return 0
 
 
-def in_pieces(name: str, folder: Path, stops: list[int], further: list[str]) -> tuple[Path, Path]:
-    """The folders of two runs of a recipe: one that nobody stopped, and one stopped after each number of steps."""
+def in_pieces(
+    name: str, folder: Path, stops: list[int], further: list[str], number: int = signal.SIGTERM
+) -> tuple[Path, Path]:
+    """The folders of two runs of a recipe: one that nobody stopped, and one stopped after each of so many steps.
+
+    Args:
+        name: of the recipe.
+        folder: of both runs' logs.
+        stops: steps after which it is stopped.
+        further: words of the command line.
+        number: of the signal that stops it.
+    """
     words = ["--model", name, *SHORT, *FURTHER.get(name, []), *further]
     assert train([*words, "--logs", str(folder / "whole")]) == 0
     pieces = folder / "pieces" / name / "version_0"
     first = [*words, "--logs", str(folder / "pieces")]
-    for number, stop in enumerate(stops):
-        status = train(["--resume", str(pieces)] if number else first, stop)
-        assert status == 128 + signal.SIGTERM, status
+    for index, stop in enumerate(stops):
+        status = train(["--resume", str(pieces)] if index else first, stop, number=number)
+        assert status == 128 + number, status
         assert read_checkpoint(pieces / "checkpoints" / "last.ckpt")["global_step"] == stop
     assert train(["--resume", str(pieces)]) == 0
     return folder / "whole" / name / "version_0", pieces
@@ -119,6 +140,19 @@ def unlike(one: Any, other: Any, where: str = "") -> list[str]:
     return [] if one == other or (one != one and other != other) else [f"{where}: {one} {other}"]
 
 
+def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """The curves that TensorBoard shows of a run, by name: what a resumed run logs again replaces what was there."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    files = [[*EventFileLoader(str(file)).Load()] for file in run.glob("events.out.tfevents.*")]
+    for event in (event for events in sorted(files, key=lambda events: events[0].wall_time) for event in events):
+        if event.session_log.status == SessionLog.START:
+            curves = {name: [point for point in curve if point[0] < event.step] for name, curve in curves.items()}
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name == "scalars":
+                curves.setdefault(value.tag, []).append((event.step, float(make_ndarray(value.tensor))))
+    return curves
+
+
 def compare(whole: Path, pieces: Path) -> list[str]:
     """Where two runs differ in weights, optimizers, progress or logs; times are left out."""
     found = []
@@ -128,4 +162,7 @@ def compare(whole: Path, pieces: Path) -> list[str]:
             del checkpoint["callbacks"]["Throughput"], checkpoint["metrics_file"]  # which is compared whole, below
         found += unlike(one, other, file)
     logs = [(run / "metrics.csv").read_bytes() for run in (whole, pieces)]
-    return found + ([] if logs[0] == logs[1] else ["metrics.csv"])
+    found += [] if logs[0] == logs[1] else ["metrics.csv"]
+    curves = [scalars(run) for run in (whole, pieces)]
+    assert curves[0]
+    return found + unlike(*curves, "TensorBoard")

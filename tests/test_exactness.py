@@ -2,14 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from callbacks.checkpoint_file import read_checkpoint
 from scripts.cli.recipes import ROOT, recipe_names
-from tests.stopping import GRAPHS, IMAGES, TECHNIQUES, TWICE, WORDS, compare, in_pieces
+from tests.stopping import GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 
 MIDDLE, END = 2, 4  # of an epoch of four steps
 
@@ -127,7 +130,7 @@ def test_goes_on_exactly_on_two_processes_with_training_data_changed_by_chance(
 @pytest.mark.parametrize(
     ("names", "further"),
     [
-        (["transformer", "bert_classifier", "ema of a Transformer", "activation_checkpointing", "lora"], []),
+        (["transformer", "bert_classifier", "ema of a Transformer", "activation_checkpointing", "lora", "several"], []),
         (["bert_classifier"], ["--compile.mode", "default", "--finetuning.freeze_epochs", "1"]),
     ],
 )
@@ -136,3 +139,22 @@ def test_goes_on_exactly_on_two_processes_that_share_out_the_weights(
 ) -> None:
     fsdp = ["--trainer.strategy", "fsdp", "--trainer.devices", "2"]
     assert on_two_processes(tmp_path, *names, *fsdp, *further) == {name: [] for name in names}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])
+def test_goes_on_exactly_after_every_signal(number: signal.Signals, tmp_path: Path) -> None:
+    whole, pieces = in_pieces("mlp", tmp_path, [MIDDLE, END], [], number)
+    assert compare(whole, pieces) == []
+
+
+def test_gradients_of_two_batches_make_the_step_of_one_of_both(tmp_path: Path) -> None:
+    """Examples of one weight each, and the same order."""
+    words = ["--model", "mlp", *SHORT, "--model.dropout", "0", "--model.optimizer", "torch.optim.SGD"]
+    words += ["--model.optimizer.lr", "0.1", "--model.optimizer.momentum", "0.9"]
+    halves = ["--data.batch_size", "16", "--trainer.accumulate_grad_batches", "2", "--trainer.limit_train_batches", "8"]
+    found = []
+    for name, further in (("halves", halves), ("wholes", ["--data.batch_size", "32"])):
+        assert train([*words, *further, "--logs", str(tmp_path / name)]) == 0
+        found.append(read_checkpoint(tmp_path / name / "mlp" / "version_0" / "checkpoints" / "last.ckpt"))
+    assert found[0]["global_step"] == found[1]["global_step"] == 8
+    torch.testing.assert_close(found[0]["state_dict"], found[1]["state_dict"], rtol=1e-5, atol=1e-6)
