@@ -268,3 +268,10 @@ def test_a_model_of_ones_own_is_the_two_files_that_the_page_shows(tmp_path):
     done = run("-m", "pytest", "-k", "my_model", "-m", "long or not long", *tested)
     assert done.returncode == 0, done.stdout
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 10
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
+def test_the_list_of_folders_names_every_script(readme):
+    (scripts,) = re.findall(r"^scripts/ +(\w.*)[;；]", readme.read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.split("[,、] ?", scripts)
+    assert sorted(named) == sorted(file.stem for file in (ROOT / "scripts").glob("*.py") if file.stem != "__init__")
