@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from callbacks.checkpoint_file import read_checkpoint
+from scripts import test as testing
 from scripts.cli.recipes import ROOT
 from tests.stopping import train
 
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.long
 # over examples, tokens, words and answers, or weighted by their classes; the last batch of a test is odd, so that one
 # process has more of it.
 TABLE = ["--data.batch_size", "31", "--model.dropout", "0"]
+WHOLE = ["--trainer.limit_test_batches", "1.0", "--trainer.max_steps", "2"]
 CASES = {
     "mlp": ("mlp", TABLE),
     "class weights": ("mlp", [*TABLE, "--data.balance", "weights", "--model.loss", "focal"]),
@@ -37,6 +41,19 @@ CASES = {
     "shared batch statistics": ("cnn", [*TABLE, "--trainer.sync_batchnorm", "true"]),
     "a batch size that is found": ("mlp", ["--data.batch_size", "auto", "--model.dropout", "0"]),
     "clipped gradients": ("mlp", [*TABLE, "--trainer.gradient_clip_val", "0.01"]),
+    # Whose last batch is of one example, which one process alone has.
+    "the whole test": ("mlp", ["--data.batch_size", "28", "--model.dropout", "0", *WHOLE]),
+    "the whole test of bert_ner": (
+        "bert_ner",
+        ["--data.num_sentences", "205", "--data.batch_size", "8", "--model.dropout", "0", *WHOLE],
+    ),
+    "the whole test of a transformer": (
+        "transformer",
+        [
+            *("--data.num_phrases", "285", "--data.batch_size", "8", "--model.dropout", "0"),
+            *("--trainer.gradient_clip_val", "null", *WHOLE),
+        ],
+    ),
 }
 # Clipped, and with a state of the optimizer's own, whose parts have to be put together.
 MOMENTUM = ["--model.optimizer.momentum", "0.9", "--trainer.gradient_clip_val", "0.5"]
@@ -65,8 +82,21 @@ SHARED_OUT = {
             *("--finetuning.freeze_epochs", "1", "--finetuning.unfreeze_epochs", "2"),
         ],
     ),
+    "fsdp bert_classifier that accumulates, balances and averages": (
+        "bert_classifier",
+        [
+            *("--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--trainer.accumulate_grad_batches", "2"),
+            *("--data.balance", "over", "--model.label_smoothing", "0.1", "--averaging.kind", "swa"),
+            *("--averaging.start", "0.5", "--model.schedule", "plateau", "--early_stopping.patience", "9"),
+        ],
+    ),
+    "fsdp bert_classifier of a batch size that is found": (
+        "bert_classifier",
+        ["--data.batch_size", "auto", "--data.num_reviews", "60", "--model.dropout", "0", *MOMENTUM],
+    ),
 }
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.devices", "2"]
+ACROSS = "fsdp bert_classifier"
 SHORT = [
     *("--trainer.max_steps", "6", "--trainer.accelerator", "cpu", "--trainer.precision", "32"),
     *(
@@ -82,12 +112,13 @@ SHORT = [
 ]
 
 
-def run(script: str, *words: str) -> None:
-    """Run a script, which has to succeed."""
+def run(script: str, *words: str) -> str:
+    """Run a script, which has to succeed; what it prints."""
     variables = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(ROOT / "scripts" / script), *words]
     ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout
 
 
 def on_two_processes(script: str, *words: str) -> None:
@@ -119,10 +150,18 @@ def make_runs(request: pytest.FixtureRequest, folder: Path) -> None:
     folder.mkdir()
     wanted = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
     cases = {params["case"] for params in wanted if params.get("case") in CASES | SHARED_OUT}
-    lines = [
-        [*words_of(case), *(FSDP if case in SHARED_OUT else []), "--logs", str(folder / "two" / case)]
+    lines: list[tuple[list[str], int | None]] = [
+        ([*words_of(case), *(FSDP if case in SHARED_OUT else []), "--logs", str(folder / "two" / case)], None)
         for case in sorted(cases)
     ]
+    for first in sorted({params["first"] for params in wanted if "first" in params}):
+        words = [*words_of(ACROSS), "--logs", str(folder / "first" / first)]
+        if first == "fsdp":
+            lines.append(([*words, *FSDP], 3))
+        else:
+            assert train(words, 3) == 128 + signal.SIGTERM
+            run = folder / "first" / first / words[1] / "version_0"
+            lines.append((["--resume", str(run), "--inexact", *FSDP], None))
     file = folder / "lines.json"
     file.write_text(json.dumps(lines))
     on_two_processes("command_lines.py", str(file))
@@ -152,6 +191,8 @@ def test_two_processes_train_and_test_as_one(case: str, runs: Path) -> None:
     for part in ("test", "baseline"):
         assert scores[0][part] == pytest.approx(scores[1][part], rel=1e-3, abs=1e-4)
     assert scores[0].get("per_class") == scores[1].get("per_class")
+    if case == "the whole test":
+        assert sum(each["examples"] for each in scores[1]["per_class"].values()) == 113  # no patient twice
 
 
 def compare_with_shared_out(one: Path, fsdp: Path) -> None:
@@ -242,3 +283,30 @@ def test_processes_that_read_other_data_stop_before_they_train(tmp_path: Path) -
         assert said.endswith(line), said
         assert said.count("\n") == 1, said
         assert second[name]["said"] == ""
+
+
+@pytest.mark.parametrize("first", ["fsdp", "one process"])
+def test_what_one_strategy_has_saved_another_goes_on_with(first: str, runs: Path, tmp_path: Path) -> None:
+    name = words_of(ACROSS)[1]
+    run = runs / "first" / first / name / "version_0"
+    if first == "fsdp":
+        one = ["--resume", str(run), "--trainer.strategy", "auto", "--trainer.devices", "1"]
+        assert train(one) == 2  # the number of processes is another
+        assert train([*one, "--inexact"]) == 0
+    assert train([*words_of(ACROSS), "--logs", str(tmp_path)]) == 0
+    compare_with_shared_out(tmp_path / name / "version_0", run)
+
+
+def test_a_checkpoint_has_the_same_scores_when_two_processes_test_it(tmp_path: Path, capsys: Any) -> None:
+    assert train([*words_of("the whole test"), "--logs", str(tmp_path)]) == 0
+    capsys.readouterr()
+    words = ["--checkpoint", str(tmp_path / "mlp" / "version_0")]
+    testing.main(words)
+    one, two = capsys.readouterr().out.split(), run("test.py", *words, "--trainer.devices", "2").split()
+    assert [word for word in two if not is_number(word)] == [word for word in one if not is_number(word)]
+    numbers = [[float(word) for word in said if is_number(word)] for said in (one, two)]
+    assert numbers[1] == pytest.approx(numbers[0], rel=1e-3)
+
+
+def is_number(word: str) -> bool:
+    return word.replace(".", "", 1).isdecimal()
