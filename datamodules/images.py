@@ -333,8 +333,9 @@ class Images(LabelledData):
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 to float32 of mean 0 and spread 1 in each channel, in the memory order that convolutions like."""
-        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1) * 255
-        scale = 1 / (torch.tensor(self.std, device=images.device).view(-1, 1, 1) * 255)
+        # From the processor's memory: made on a GPU, a tensor of numbers would have the processor wait for it.
+        mean, std = (torch.tensor(each).view(-1, 1, 1) * 255 for each in (self.mean, self.std))
+        mean, scale = mean.to(images.device, non_blocking=True), (1 / std).to(images.device, non_blocking=True)
         normal = ((images.float() - mean) * scale).contiguous(memory_format=torch.channels_last)
         if self.trainer is None:
             return normal

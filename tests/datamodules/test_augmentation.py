@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -144,3 +145,27 @@ def test_without_mixing_targets_are_classes():
     images, target = coded(5)
     found = Images("digits", erase=0.5).mix(images, target)
     assert torch.equal(found[1], target)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"flip": True}, {"shift": 2}, {"crop": 0.5}, {"rotate": 20.0}, {"jitter": 0.3}, {"erase": 0.5}),
+        *({"mixup": 0.7}, {"cutmix": 1.0}, {"auto_augment": "randaugment"}, {"auto_augment": "trivial"}),
+    ],
+)
+def test_on_a_gpu_a_batch_is_changed_there_and_the_processor_does_not_wait_for_it(options):
+    data = Images("digits", **options)
+    data.setup("fit")
+    plain = SimpleNamespace(convert_input=lambda images: images)
+    data.trainer = SimpleNamespace(training=True, precision_plugin=plain)
+    batch = torch.randint(0, 256, (32, *data.shape), dtype=torch.uint8).cuda(), (torch.arange(32) % 10).cuda()
+    data.on_after_batch_transfer(batch, 0)  # the first call sets the GPU up
+    torch.cuda.set_sync_debug_mode("error" if "auto_augment" not in options else "default")
+    try:
+        images, target = data.on_after_batch_transfer(batch, 0)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert images.is_cuda
+    assert target.is_cuda
