@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 
+from lightning_modules.tasks.parameter_groups import parameter_groups
 from lightning_modules.transformer import EncoderLayer
 from scripts.cli.sharding import shared_out
 
@@ -39,6 +40,13 @@ def main() -> None:
     for name, weight in model.named_parameters():
         assert isinstance(weight, DTensor), name
         assert weight.to_local().numel() * 2 == weight.numel(), name
+    bare = [group["params"] for group in parameter_groups(model, [], {"weight_decay": 0.1}) if "weight_decay" in group]
+    norms = {
+        id(weight) for module in model.modules() if isinstance(module, nn.LayerNorm) for weight in module.parameters()
+    }
+    for name, weight in model.named_parameters():  # which decay as they would whole
+        expected = id(weight) in norms or name.endswith("bias")
+        assert any(weight is other for weights in bare for other in weights) == expected, name
     with torch.no_grad():
         model(torch.zeros(1, 3, 8))
     assert seen == [(False, True), (True, False)]
