@@ -51,10 +51,10 @@ class RunsOut(Misbehaving):
 
 
 class DiesOnce(Misbehaving):
-    """Is killed, the first time that torchrun starts it."""
+    """Is killed, the first time that torchrun starts it; never without torchrun."""
 
     def misbehave(self) -> None:
-        if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        if os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0":
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -20,6 +20,7 @@ import pytest
 from callbacks.checkpoint_file import read_checkpoint, verify
 from scripts.cli.recipes import ROOT
 from scripts.cli.runs import lock, release
+from tests.stopping import compare
 
 pytestmark = pytest.mark.long
 
@@ -29,6 +30,11 @@ MLP = [
 ]
 # How often runs are killed, and the seed of the moments: the tests of kills can be run for longer, and otherwise.
 KILLS, SEED = int(os.environ.get("KILLS", 0)), int(os.environ.get("KILLS_SEED", 0))
+
+TWO = [  # on two processes, of which one dies where torchrun has started them
+    *(*MLP, "--trainer.max_epochs", "20", "--trainer.callbacks", "tests.misbehaving.DiesOnce"),
+    *("--trainer.callbacks.rank", "1", "--trainer.callbacks.step", "12"),
+]
 
 
 class Run:
@@ -272,16 +278,30 @@ def test_a_signal_to_one_process_stops_both(start: Any, rank: int) -> None:
     assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on two processes, TWO, to which nothing happens: DiesOnce needs torchrun."""
+    run = Run(tmp_path_factory.mktemp("undisturbed"), *TWO, "--trainer.devices", "2")
+    try:
+        assert run.status(120) == 0, run.said
+    finally:
+        run.end()
+    return run.run
+
+
 # 43. kill -9 of a process of two
 @pytest.mark.parametrize("rank", [0, 1])
-def test_when_a_process_is_killed_the_job_ends_without_orphans(start: Any, rank: int) -> None:
-    run = start(*MLP, "--trainer.devices", "2")
+def test_when_a_process_is_killed_the_job_ends_without_orphans(start: Any, rank: int, undisturbed: Path) -> None:
+    run = start(*TWO, "--trainer.devices", "2")
     run.wait_for("checkpoints/last.ckpt")
     os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGKILL)
     assert run.status(30) != 0
     assert run.all_gone()
     assert run.said[-1] == "error: another process of this run was lost: killed, or its machine is gone"
-    assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+    assert 0 < step_of(run.run / "checkpoints" / "last.ckpt") < step_of(undisturbed / "checkpoints" / "last.ckpt")
+    again = start("--resume", str(run.run), "--allow", "tests.misbehaving")
+    assert again.status(120) == 0, again.said
+    assert compare(undisturbed, run.run) == []
 
 
 @pytest.mark.parametrize("seed", [SEED])
@@ -410,7 +430,8 @@ def fill(disk: Path) -> None:
 
 # 47. a full disk
 def test_a_full_disk_keeps_the_old_checkpoint(start: Any, disk: Path) -> None:
-    run = start(*MLP, "--logs", str(disk))
+    words = [*MLP, "--trainer.max_epochs", "20"]
+    run = start(*words, "--logs", str(disk))
     run.run = disk / "mlp" / "version_0"
     run.wait_for("checkpoints/previous.ckpt")
     fill(disk)
@@ -418,6 +439,12 @@ def test_a_full_disk_keeps_the_old_checkpoint(start: Any, disk: Path) -> None:
     assert "the disk is full: " in run.said[-1]
     assert run.said[-1].endswith("checkpoints are kept")
     assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
+    (disk / "filling").unlink()
+    again = start("--resume", str(run.run), "--allow", "tests.misbehaving")
+    assert again.status(60) == 0, again.said
+    whole = start(*words)
+    assert whole.status(60) == 0, whole.said
+    assert compare(whole.run, run.run) == []
 
 
 # 54. a full $TMPDIR, which fills before the run starts or while it runs
@@ -507,12 +534,12 @@ def test_two_jobs_of_slurm_have_a_checkpoint_each(start: Any) -> None:
     again.wait_for(again.out, "version_0, goes on from last.ckpt")
 
 
-def test_torchrun_starts_a_run_again_where_it_was(start: Any) -> None:
+def test_torchrun_starts_a_run_again_where_it_was(start: Any, undisturbed: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["--max-restarts", "1", "--", str(ROOT / "scripts" / "fit.py")]
-    dies = ["--trainer.callbacks", "tests.misbehaving.DiesOnce", "--trainer.callbacks.rank", "1"]
-    words = [*MLP, "--trainer.max_epochs", "3", *dies, "--trainer.callbacks.step", "12"]
-    run = start(*words, command=command)
+    run = start(*TWO, command=command)
     assert run.status(120) == 0, run.err.read_text()[-2000:]
     assert "version_0, goes on from last.ckpt" in run.out.read_text()
     assert sorted(file.name for file in (run.folder / "mlp").iterdir()) == ["version_0"]
+    unlike = compare(undisturbed, run.run)
+    assert {where.partition("/")[2] for where in unlike} <= {"config/trainer/devices"}  # 2, and "2" where it is given
