@@ -9,7 +9,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from os.path import isdir, isfile  # false of what may not be looked at, where Path raises an error
 from pathlib import Path
@@ -156,7 +155,9 @@ def unpack(archive: Path, folder: Path) -> None:
                     _unpack_zip(archive, inside)
                 else:
                     _unpack_tar(archive, inside)
-            except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+            except DataError:
+                raise
+            except Exception as error:  # zipfile and tarfile raise whatever the bytes lead them into
                 raise DataError(f"{archive}: a damaged archive ({error}); delete it and run again") from None
             os.replace(inside, folder)
             share_all(folder)

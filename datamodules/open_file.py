@@ -15,7 +15,7 @@ class OpenFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._descriptor)
 
     def __reduce__(self) -> tuple[type["OpenFile"], tuple[Path]]:
@@ -28,7 +28,10 @@ class OpenFile:
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes between two positions; moves no position, which forked processes would share."""
-        return os.pread(self._descriptor, end - start, start)
+        if hasattr(os, "pread"):
+            return os.pread(self._descriptor, end - start, start)
+        os.lseek(self._descriptor, start, os.SEEK_SET)  # on Windows, where nothing is forked
+        return os.read(self._descriptor, end - start)
 
     def mapped(self) -> mmap.mmap:
         """Its bytes, read as they are accessed; it must not be empty."""

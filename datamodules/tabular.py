@@ -74,7 +74,7 @@ def read_table(path: Path, encoding: str, header: bool | None) -> pa.Table:
                 table = pq.read_table(stream)
         else:
             table = _read_csv(path, encoding, header)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowInvalid, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     for name, kind in zip(table.column_names, table.schema.types, strict=True):
         if pa.types.is_nested(kind):

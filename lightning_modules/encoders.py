@@ -116,8 +116,10 @@ def _fresh(
 
 
 def without_foreign_code(config: Any) -> Any:
-    """The settings of a model without the attention kernel that they may name, which would be downloaded and run."""
+    """The settings of a model without what they may name to be downloaded: an attention kernel, which would be run."""
     config._attn_implementation = None
+    if hasattr(config, "use_pretrained_backbone"):
+        config.use_pretrained_backbone = False
     return config
 
 

@@ -1,8 +1,6 @@
 """As many runs as there are folds, each tested on another one."""
 
-import csv
 import io
-import shlex
 import statistics
 import sys
 from dataclasses import asdict, dataclass, field
@@ -14,6 +12,8 @@ from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import Line, resolve
 from scripts.cli.runs import LOGS, claim, lock, read_json, release, write_whole
+from scripts.cli.shell import command_line
+from scripts.cli.spreadsheet import Sheet
 from scripts.cli.sweep_plan import allow_words, check_allowed, read_plan
 from scripts.cli.training import dump, shown
 from scripts.cli.trial import TrialRun, minded
@@ -109,7 +109,7 @@ def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
     finally:
         release()
     if signals.number:
-        again = shlex.join(["--resume", shown(folder), *allow_words(plan.allowed)])
+        again = command_line(["--resume", shown(folder), *allow_words(plan.allowed)])
         print(f"stopped; python scripts/cross_validate.py {again} goes on", file=sys.stderr)
         sys.exit(128 + signals.number)
     if failed:
@@ -148,10 +148,9 @@ def summary(plan: Plan, folder: Path) -> None:
     mean = {name: statistics.fmean(values) for name, values in columns.items()}
     deviation = {name: statistics.stdev(values) if len(values) > 1 else 0.0 for name, values in columns.items()}
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["fold", *names], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({"fold": fold, **scores} for fold, scores in done.items())
-    writer.writerows([{"fold": "mean", **mean}, {"fold": "standard deviation", **deviation}])
+    sheet = Sheet(text, ["fold", *names])
+    for row, values in [*done.items(), ("mean", mean), ("standard deviation", deviation)]:
+        sheet.write({"fold": row, **values})
     write_whole(folder / "scores.csv", text.getvalue())
     width = max(map(len, names))
     print(f"\n{len(done)} of {plan.folds} folds{'':{width}}  {'mean':>10}  {'deviation':>10}")

@@ -57,17 +57,21 @@ class Request:
         check_name(self.name)
 
 
-def check_name(name: Any) -> None:
+def check_name(name: Any, where: str = "about.name") -> None:
     """Refuse a model's name that could not be a folder's, a job's and a word of a command line everywhere.
 
-    Letters are those of any language. What Windows reserves, such as CON, is not refused: fit.py does not run there.
+    Letters are those of any language. What Windows reserves, such as CON, its file system refuses by itself.
+
+    Args:
+        name: of a model.
+        where: it stands, for the message.
 
     Raises:
         UsageError: it is none.
     """
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
         raise UsageError(
-            f"about.name: expected the name of a model: letters, digits, _, - and ., "
+            f"{where}: expected the name of a model: letters, digits, _, - and ., "
             f"of which - and . do not come first, got {name!r}"
         )
 

@@ -5,7 +5,6 @@ What it knows is a file in the sweep's folder, to which lines are only added: a 
 """
 
 import math
-import shlex
 import sys
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from scripts.cli.options import class_at, parse
 from scripts.cli.recipes import Line, Request, read_yaml, resolve
 from scripts.cli.runs import LOGS, claim, lock, release, write_whole
 from scripts.cli.search_space import Dimension, around, read_space, without_given
+from scripts.cli.shell import command_line
 from scripts.cli.sweep_plan import Plan, allow_words, check_allowed, read_plan
 from scripts.cli.sweep_report import CAUSE, draw, ended, ranked, table, write_table
 from scripts.cli.training import dump, shown
@@ -172,7 +172,7 @@ def _carry_out(plan: Plan, folder: Path, debug: bool) -> None:
             print(f"\n{table(study, plan)}\n\nbest: {plan.command(ranked(study)[0])}")
             print(f"table and plot: {shown(folder / 'trials.csv')}, {shown(folder / 'trials.png')}", flush=True)
     if signals.number:
-        again = shlex.join(["--resume", shown(folder), *allow_words(plan.allowed)])
+        again = command_line(["--resume", shown(folder), *allow_words(plan.allowed)])
         print(f"stopped; python scripts/sweep.py {again} goes on", file=sys.stderr)
         sys.exit(128 + signals.number)
     if not completed:

@@ -1,14 +1,13 @@
 """What a sweep is to do, and how its folder, or a cross-validation's, says so."""
 
-import re
-import shlex
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 from scripts.cli.errors import UsageError
-from scripts.cli.recipes import read_yaml
+from scripts.cli.recipes import check_name, read_yaml
 from scripts.cli.search_space import Dimension, read_space
+from scripts.cli.shell import command_line
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -55,7 +54,7 @@ class Plan:
     def command(self, trial: "FrozenTrial") -> str:
         """The command line that repeats a trial."""
         tried = [word for each in self.dimensions for word in each.words(trial.params[each.option])]
-        return shlex.join(["python", "scripts/fit.py", *self.words, *allow_words(self.allowed), *tried])
+        return command_line(["python", "scripts/fit.py", *self.words, *allow_words(self.allowed), *tried])
 
 
 def allow_words(names: list[str]) -> list[str]:
@@ -96,8 +95,7 @@ def check_plan(content: dict[str, Any], file: Path) -> None:
     Raises:
         UsageError: the message names the key.
     """
-    if not re.fullmatch(r"[\w-][\w.-]*", content["name"]):
-        raise UsageError(f"{file}: name: expected letters, digits, _, - and ., got {content['name']!r}")
+    check_name(content["name"], f"{file}: name")
     for key in ("words", "allowed"):
         for word in content.get(key, []):
             if not isinstance(word, str) or "\0" in word:
@@ -138,7 +136,7 @@ def check_allowed(resumed: str, began: list[str], given: list[str], place: str) 
     missing = [name for name in began if name not in given]
     if missing:
         raise UsageError(
-            f"--resume {resumed}: was started with {shlex.join(allow_words(began))}, which no file can give; "
+            f"--resume {resumed}: was started with {command_line(allow_words(began))}, which no file can give; "
             f"add it again if you trust that code"
         )
     if given and Path(place).resolve() != Path.cwd().resolve():

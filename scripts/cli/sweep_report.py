@@ -1,6 +1,5 @@
 """What came of a sweep: its trials in order, as a table and as a picture."""
 
-import csv
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from datamodules.whole_file import whole_file
 from scripts.cli.runs import write_whole
+from scripts.cli.spreadsheet import Sheet
 from scripts.cli.sweep_plan import Plan
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def write_table(study: "Study", plan: Plan, folder: Path) -> None:
     found = rows(study, plan)
     if found:
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
+        sheet = Sheet(text, list(found[0]))
+        for row in found:
+            sheet.write(row)
         write_whole(folder / "trials.csv", text.getvalue())
 
 

@@ -1,7 +1,6 @@
 """A trial of a sweep, or a fold: one run of fit.py, a process of its own, whose metric is read as it goes."""
 
 import csv
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from callbacks.signals import Signals
 from scripts.cli.recipes import ROOT
+from scripts.cli.runs import read_json
 from scripts.cli.sweep_plan import allow_words
 
 FIT = ROOT / "scripts" / "fit.py"
@@ -68,7 +68,7 @@ class TrialRun:
     def best(self) -> float | None:
         """The best value, once the run has come to its end."""
         path = self.run / "results.json"
-        return json.loads(path.read_text(encoding="utf-8"))["best"] if path.exists() else None
+        return read_json(path)["best"] if path.exists() else None
 
     def watch(self, hopeless: Callable[[list[float]], bool], stopped: Callable[[], bool]) -> bool:
         """Wait for the run's end; stop it as soon as it is hopeless, or a signal has stopped the sweep.
@@ -96,7 +96,7 @@ class TrialRun:
         try:
             self.process.wait(GRACE)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()  # what it has started ends with it
             self.process.wait()
 
     def cause(self) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, TimmBackboneConfig
 
 from datamodules.errors import DataError
 from datamodules.tokens import pretrained_tokenizer
-from lightning_modules.encoders import architecture_of, bert
+from lightning_modules.encoders import architecture_of, bert, without_foreign_code
 
 SMALL = {
     "vocab_size": 20,
@@ -118,3 +118,8 @@ def test_a_kernel_that_a_model_or_a_checkpoint_names_is_not_fetched(
     again = bert(None, num_tokens=20, max_length=16, architecture=kept)
     assert type(again) is BertModel
     assert again.config._attn_implementation == network.config._attn_implementation != "somebody/kernel"
+
+
+def test_a_checkpoint_names_no_network_whose_weights_are_fetched() -> None:
+    config = without_foreign_code(TimmBackboneConfig(backbone="resnet18", use_pretrained_backbone=True))
+    assert config.use_pretrained_backbone is False

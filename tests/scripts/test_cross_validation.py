@@ -144,7 +144,7 @@ def test_a_resume_keeps_what_it_was_started_with(
             ({"words": ["--model", "mlp", *words]}, "words: ")
             for words in (["--logs=x"], [7], ["--config", "--allow=x"])
         ],
-        ({"name": "../x"}, "name: expected letters"),
+        ({"name": "../x"}, "name: expected the name of a model"),
         ({"folds": 1}, "folds: expected at least 2, got 1"),
         ({"shell": "rm"}, "shell: unknown"),
     ],

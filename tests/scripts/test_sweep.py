@@ -17,7 +17,7 @@ from scripts.cli import trial as trials
 from scripts.cli.errors import UsageError
 from scripts.cli.recipes import ROOT, read_recipe, recipe_names, resolve
 from scripts.cli.search_space import Dimension, read_space
-from scripts.cli.sweep_report import picture
+from scripts.cli.sweep_report import picture, write_table
 from scripts.sweep import main as sweep
 
 PRETENDING = ROOT / "tests" / "pretending.py"
@@ -336,8 +336,8 @@ def test_a_plan_allows_nothing_and_reaches_nowhere(words, tmp_path, capsys, monk
         ({"shell": "rm"}, "shell: unknown; expected name, words"),
         ({"allow": ["theirs"]}, "allow: unknown"),
         ({"allowed": "theirs"}, "allowed: expected list"),
-        ({"name": "../../elsewhere"}, "name: expected letters"),
-        ({"name": ".."}, "name: expected letters"),
+        ({"name": "../../elsewhere"}, "name: expected the name of a model"),
+        ({"name": ".."}, "name: expected the name of a model"),
         ({"trials": 0}, "trials: expected at least 1, got 0"),
         ({"trials": True}, "trials: expected int, got True"),
         ({"mode": "most"}, "mode: expected min or max, got 'most'"),
@@ -442,3 +442,12 @@ def test_every_recipe_has_a_search_space_or_a_learning_rate_to_make_one_of(name)
         assert plan.space == {"model.optimizer.init_args.lr": {"log": [rate / 10, rate * 10]}}
         assert "model.optimizer.init_args.lr: log" in said
     json.dumps(plan.space)
+
+
+def test_what_a_failed_trial_has_printed_is_no_formula_in_a_spreadsheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [{"trial": 0, "val/loss": -0.5, "end": "=HYPERLINK(A1)"}]
+    monkeypatch.setattr("scripts.cli.sweep_report.rows", lambda *_: found)
+    write_table(None, None, tmp_path)
+    assert (tmp_path / "trials.csv").read_text() == "trial,val/loss,end\n0,-0.5,'=HYPERLINK(A1)\n"
