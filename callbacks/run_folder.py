@@ -2,6 +2,7 @@
 
 import os
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -31,7 +32,7 @@ class RunFolder:
             known, found = self._known.get(folder), _stat(folder)
             if known is None and found is not None:
                 self._known[folder] = found
-                if os.name == "posix":  # kept open, its inode is not given to a new one
+                with suppress(OSError):  # kept open, its inode is not given to a new one; Windows opens no folders
                     weakref.finalize(self, os.close, os.open(folder, os.O_RDONLY))
             elif known is not None and (found is None or not os.path.samestat(found, known)):
                 raise FolderGoneError(gone(folder, replaced=found is not None))

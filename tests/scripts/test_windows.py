@@ -40,11 +40,9 @@ LIBRARIES = (
     "torchmetrics torchvision transformers pyarrow sklearn.linear_model peft sacrebleu optuna"
 )
 IMPORTS = """
-for file in sorted(pathlib.Path("scripts/cli").glob("*.py")):
-    importlib.import_module(f"scripts.cli.{file.stem}")
 for folder in ("callbacks", "datamodules", "lightning_modules", "scripts"):
-    for file in sorted(pathlib.Path(folder).glob("*.py")):
-        importlib.import_module(f"{folder}.{file.stem}")
+    for file in sorted(pathlib.Path(folder).rglob("*.py")):
+        importlib.import_module(".".join(file.with_suffix("").parts).removesuffix(".__init__"))
 """
 RUN = """
 from lightning.pytorch.trainer.connectors import signal_connector
