@@ -37,6 +37,11 @@ def printable_path(path: object) -> str:
     return shown if shown == str(path) or not os.path.lexists(shown) else printable(_escaped(str(path)))
 
 
+def relative(path: Path) -> str:
+    """The path as seen from the working folder, if that is shorter."""
+    return min(str(path), os.path.relpath(path), key=len)
+
+
 def _decoded(name: str) -> str:
     try:
         return os.fsencode(name).decode("gb18030")

@@ -191,7 +191,6 @@ def test_torchrun_takes_its_line(readme):
 def test_the_command_runs(line, place, monkeypatch, request, capsys):
     monkeypatch.chdir(place)
     monkeypatch.setattr(runs, "LOGS", place / "lightning_logs")
-    monkeypatch.setattr("scripts.cli.training.LOGS", place / "lightning_logs")
     _, script, *words = shlex.split(line)
     script = script.removeprefix("scripts/")
     if any(re.search(rf"--data {name}\b", line) for known in PUBLISHED.values() for name in known):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from datamodules.paths import user_path
+from datamodules.paths import relative, user_path
 from datamodules.whole_file import whole_file
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.recipes import ROOT, Config, Line
@@ -207,13 +207,13 @@ def folder_of(name: str, words: list[str]) -> Path:
         name: the model's.
         words: the options of `fit.py`.
     """
-    from scripts.cli.runs import LOGS  # imports torch, which a refusal need not wait for
+    from scripts.cli.runs import logs_at  # imports torch, which a refusal need not wait for
 
     line = Line(list(words))
     resumed, logs = line.value("--resume"), line.value("--logs")
     if resumed:
         return user_path(resumed, "--resume").absolute().parent
-    return (user_path(logs, "--logs").absolute() if logs else LOGS) / name
+    return logs_at(logs) / name
 
 
 def directives(name: str, allocation: Allocation, folder: Path) -> list[str]:
@@ -337,10 +337,5 @@ def submit(name: str, words: list[str], allocation: Allocation) -> str:
         file.write(os.fsencode(script))
     return (
         f"job {job}: {name} on {allocation.size}\n"
-        f"script: {_shown(kept)}\noutput: {_shown(output)}\nqueue:  squeue --job {job}"
+        f"script: {quoted(relative(kept))}\noutput: {quoted(relative(output))}\nqueue:  squeue --job {job}"
     )
-
-
-def _shown(path: Path) -> str:
-    relative = os.path.relpath(path)
-    return quoted(relative if len(relative) < len(str(path)) else str(path))

@@ -6,12 +6,12 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from datamodules.paths import user_path
+from datamodules.paths import relative, user_path
 from scripts.cli.build import quiet
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.options import parse, resolved
 from scripts.cli.recipes import Line, resolve
-from scripts.cli.runs import LOGS, claim, lock, read_json, release, write_whole
+from scripts.cli.runs import claim, lock, logs_at, read_json, release, write_whole
 from scripts.cli.shell import command_line
 from scripts.cli.spreadsheet import Sheet
 from scripts.cli.sweep_plan import allow_words, check_allowed, read_plan
@@ -55,7 +55,7 @@ def cross_validate(words: list[str], folds: int, debug: bool) -> None:
         for option in ("--data.num_folds", "--data.fold"):
             if line.mentions(option):
                 raise UsageError(f"{option}: is said by --folds {folds} here; leave it out")
-        logs = user_path(line.value("--logs") or str(LOGS), "--logs").absolute()
+        logs = logs_at(line.value("--logs"))
         request = resolve(line.words)
         request.arguments += ["--data.num_folds", str(folds), "--data.fold", "0"]
         _, config = parse(request)  # refuses here what every fold would refuse
@@ -109,7 +109,7 @@ def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
     finally:
         release()
     if signals.number:
-        again = command_line(["--resume", shown(folder), *allow_words(plan.allowed)])
+        again = command_line(["--resume", relative(folder), *allow_words(plan.allowed)])
         print(f"stopped; python scripts/cross_validate.py {again} goes on", file=sys.stderr)
         sys.exit(128 + signals.number)
     if failed:

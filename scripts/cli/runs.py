@@ -12,13 +12,18 @@ from filelock import Timeout
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
 from datamodules.encoding import json_value
 from datamodules.locks import Lock, if_gone, marker_of
-from datamodules.paths import regular
+from datamodules.paths import regular, user_path
 from datamodules.whole_file import write_file
 from scripts.cli.errors import UsageError
 from scripts.cli.launch import started_again
 from scripts.cli.recipes import ROOT
 
 LOGS = ROOT / "lightning_logs"
+
+
+def logs_at(given: str | None) -> Path:
+    """Where runs go: the folder that `--logs` names, or else this project's."""
+    return user_path(given, "--logs").absolute() if given else LOGS
 
 
 def claim(logs: Path, name: str, what: str = "version") -> Path:

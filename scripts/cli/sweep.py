@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callbacks.signals import Signals
-from datamodules.paths import user_path
+from datamodules.paths import relative, user_path
 from scripts.cli.build import quiet
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.options import class_at, parse
 from scripts.cli.recipes import Line, Request, read_yaml, resolve
-from scripts.cli.runs import LOGS, claim, lock, release, write_whole
+from scripts.cli.runs import claim, lock, logs_at, release, write_whole
 from scripts.cli.search_space import Dimension, around, read_space, without_given
 from scripts.cli.shell import command_line
 from scripts.cli.sweep_plan import Plan, allow_words, check_allowed, read_plan
@@ -46,7 +46,7 @@ def sweep(words: list[str], trials: int, space: str | None, unpruned: int, debug
     with one_line_errors(debug, (ValueError, OSError)):
         need_optuna()
         line = Line(words)
-        logs = user_path(line.value("--logs") or str(LOGS), "--logs").absolute()
+        logs = logs_at(line.value("--logs"))
         plan, said = planned(line.words, trials, space, unpruned)
         folder = claim(logs, plan.name, "sweep")
         lock(folder, None)
@@ -172,7 +172,7 @@ def _carry_out(plan: Plan, folder: Path, debug: bool) -> None:
             print(f"\n{table(study, plan)}\n\nbest: {plan.command(ranked(study)[0])}")
             print(f"table and plot: {shown(folder / 'trials.csv')}, {shown(folder / 'trials.png')}", flush=True)
     if signals.number:
-        again = command_line(["--resume", shown(folder), *allow_words(plan.allowed)])
+        again = command_line(["--resume", relative(folder), *allow_words(plan.allowed)])
         print(f"stopped; python scripts/sweep.py {again} goes on", file=sys.stderr)
         sys.exit(128 + signals.number)
     if not completed:

@@ -1,6 +1,5 @@
 """Train, test the best checkpoint, and say what came of it."""
 
-import os
 import sys
 import unicodedata
 from pathlib import Path
@@ -17,7 +16,7 @@ from callbacks.run_folder import FolderGoneError
 from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
 from datamodules.errors import DataError
-from datamodules.paths import printable, user_path
+from datamodules.paths import printable, relative
 from lightning_modules.tasks.task import Task
 from scripts.cli.batch_size import LEAST, settle_batch_size
 from scripts.cli.build import Built, build, build_trainer, quiet, settle
@@ -27,7 +26,7 @@ from scripts.cli.launch import agree, job, started_again, wait_for_others
 from scripts.cli.options import AUTO, parse, resolved
 from scripts.cli.recipes import Config, Request, read_yaml
 from scripts.cli.resume import differences, refuse_changes
-from scripts.cli.runs import LOGS, Found, claim, folder_of_job, go_on, lock, release, write_json, write_whole
+from scripts.cli.runs import Found, claim, folder_of_job, go_on, lock, logs_at, release, write_json, write_whole
 from scripts.cli.shell import quoted
 
 FEW = 10  # classes, that their table leaves the rest of the report in sight
@@ -121,7 +120,7 @@ def place(request: Request, config: Any, content: Config) -> Found:
     earlier = begun_before(request, config)
     if earlier is not None:
         return go_on(earlier, job())
-    folder = claim(logs_of(config), request.name)
+    folder = claim(logs_at(config.logs), request.name)
     lock(folder, job())
     write_whole(folder / "config.yaml", dump(content))
     return Found(folder, None)
@@ -130,12 +129,7 @@ def place(request: Request, config: Any, content: Config) -> Found:
 def begun_before(request: Request, config: Any) -> Path | None:
     """The folder of the run that this job has begun before SLURM or torchrun started it again."""
     this = job()
-    return folder_of_job(logs_of(config), request.name, this) if this is not None and started_again() else None
-
-
-def logs_of(config: Any) -> Path:
-    """Where runs go."""
-    return user_path(config.logs, "--logs").absolute() if config.logs else LOGS
+    return folder_of_job(logs_at(config.logs), request.name, this) if this is not None and started_again() else None
 
 
 def changed(path: Path, trainer: Trainer, run: Built) -> list[str]:
@@ -157,7 +151,8 @@ def leave(stopped: Stopped, trainer: Trainer, folder: Path) -> NoReturn:
     Processes that Lightning has started end with 0: it takes any other status for a failure, and kills the rest.
     """
     if trainer.is_global_zero:
-        print(f"{stopped}; python scripts/fit.py --resume {quoted(shown(folder))} goes on from there", file=sys.stderr)
+        again = quoted(relative(folder))
+        print(f"{stopped}; python scripts/fit.py --resume {again} goes on from there", file=sys.stderr)
     wait_for_others(trainer)
     environment = getattr(trainer.strategy, "cluster_environment", None)
     child = isinstance(environment, LightningEnvironment) and trainer.local_rank > 0
@@ -184,9 +179,8 @@ def heading(request: Request, run: Built, trainer: Trainer, folder: Path, checkp
 
 
 def shown(path: Path) -> str:
-    """The path as seen from here, if that is shorter."""
-    relative = os.path.relpath(path)
-    return printable(relative if len(relative) < len(str(path)) else path)
+    """The path as seen from here, if that is shorter, as it can be shown."""
+    return printable(relative(path))
 
 
 def outcome(
@@ -257,5 +251,5 @@ def report(results: dict[str, Any], folder: Path) -> str:
     )
     if results["best_checkpoint"]:
         lines.append(f"checkpoint: {shown(Path(results['best_checkpoint']))}")
-    lines.append(f"dashboard:  tensorboard --logdir {quoted(shown(folder.parent))}")
+    lines.append(f"dashboard:  tensorboard --logdir {quoted(relative(folder.parent))}")
     return "\n".join(lines)

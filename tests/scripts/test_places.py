@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from scripts.find_rate import main as find_rate
 from scripts.fit import main as fit
 from scripts.predict import main as predict
 from scripts.sweep import main as sweep
-from tests.stopping import SHORT
+from tests.stopping import SHORT, train
 
 TRAIN = ["--model", "cnn", *SHORT, "--data.batch_size", "4", "--data.image_size", "16", "--model.channels", "[4, 4, 4]"]
 NAME = os.fsdecode("数据集".encode("gbk"))
@@ -154,6 +156,17 @@ def test_logs_that_tensorboard_cannot_write_are_refused(refused: Any, tmp_path: 
     line = refused(fit, "--model", "mlp", "--logs", str(tmp_path / NAME))
     assert line == f"--logs {tmp_path}/数据集: TensorBoard needs a folder whose name is UTF-8"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_that_resumes_a_stopped_run_finds_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = tmp_path / "it's\n two lines"
+    assert train(["--model", "mlp", *SHORT, "--logs", str(logs)], stop=2) == 143
+    found = re.search("--resume (.*) goes on from there\n$", capsys.readouterr().err)
+    assert found is not None
+    said = subprocess.run(["bash", "-c", f"printf %s {found[1]}"], capture_output=True, check=True).stdout
+    assert Path(os.fsdecode(said)).samefile(logs / "mlp" / "version_0")
 
 
 def test_a_nul_in_a_configuration_is_told(refused: Any, tmp_path: Path) -> None:
