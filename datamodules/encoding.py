@@ -8,7 +8,7 @@ from typing import Any
 
 from datamodules.errors import DataError
 
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON and YAML escape half of a character
 
 
 def decoded(content: bytes, encoding: str, path: Path) -> str:
@@ -33,7 +33,7 @@ def json_value(text: str | bytes) -> Any:
     text = text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")
     try:
         value = json.loads(text)
-        if found := _SURROGATE.search(text):  # of two halves a character has been made
+        if found := SURROGATE.search(text):  # of two halves a character has been made
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError:
         raise

@@ -52,9 +52,9 @@ def _array(call: Any) -> np.ndarray[Any, Any]:
     """An array of plain numbers, copied from the bytes that the file has for it."""
     if type(call) is not Call or call.name != ARRAY or type(call.state) is not tuple or len(call.state) != 5:
         raise ValueError("expected an array")
-    _, shape, kind, by_columns, content = call.state
+    _, shape, type_call, by_columns, content = call.state
     content = content.encode("latin1") if type(content) is str else content  # as Python 2 has them
-    dtype = _dtype(kind)
+    dtype = _dtype(type_call)
     if type(shape) is not tuple or not 1 <= len(shape) <= 2 or any(type(length) is not int for length in shape):
         raise ValueError("expected an array of one or two dimensions")
     if any(length < 0 for length in shape) or (len(shape) == 2 and 0 in shape):
@@ -70,9 +70,9 @@ def _array(call: Any) -> np.ndarray[Any, Any]:
 def _dtype(call: Any) -> np.dtype[Any]:
     """A type of plain numbers."""
     if type(call) is Call and call.name == "numpy.dtype" and type(call.state) is tuple and len(call.state) > 1:
-        number, order = call.arguments[0] if call.arguments else None, call.state[1]
-        if type(number) is str and number in NUMBERS and type(order) is str and order in ORDERS:
-            return np.dtype(order + number)
+        name, order = call.arguments[0] if call.arguments else None, call.state[1]
+        if type(name) is str and name in NUMBERS and type(order) is str and order in ORDERS:
+            return np.dtype(order + name)
     raise ValueError("expected an array of plain numbers")
 
 

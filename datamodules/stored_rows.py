@@ -60,8 +60,8 @@ class StoredRows(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         for part, (first, end) in enumerate(pairwise(self.first)):
-            for number in range(first, end, AT_ONCE):
-                for line in self._read(part, number, min(number + AT_ONCE, end)).splitlines():
+            for start in range(first, end, AT_ONCE):
+                for line in self._read(part, start, min(start + AT_ONCE, end)).splitlines():
                     yield self._row(line, self.files[part].path)
 
     def _read(self, part: int, first: int, end: int) -> bytes:

@@ -190,7 +190,7 @@ def from_text(text: str) -> Tokenizer:
     """
     try:
         tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers has no kind of its own
+    except Exception as error:  # tokenizers has no class of its own for it
         raise DataError(f"not a tokenizer's JSON ({error})") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()

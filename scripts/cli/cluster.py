@@ -259,7 +259,7 @@ def output_pattern(folder: Path) -> str:
 def directive(name: str, value: str) -> str:
     r"""An option's value as sbatch reads it from a line of the script.
 
-    It knows quotes, and unlike a shell, `\` within them of whatever kind; not a shell's `$`. A line that has the word
+    It knows quotes, and unlike a shell, a `\` within either type of them; not a shell's `$`. A line that has the word
     hetjob (once packjob) begins another job, wherever it stands.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from datamodules.catalogue import known_datasets
+from datamodules.encoding import SURROGATE
 from datamodules.errors import DataError
 from datamodules.paths import file_or_folder, regular, user_path
 from scripts.cli.errors import UsageError, did_you_mean
@@ -20,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "scripts" / "recipes"
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster, where PyYAML has it
 
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 LARGEST = 100_000  # values in a configuration; thousands are many
 
 WHICH_MODEL = "which model? Give --checkpoint, a checkpoint or the folder of a run"
@@ -95,7 +95,7 @@ def read_yaml(path: Path, option: str = "--config") -> Config:
         raise UsageError(f"{option} {path}: not a readable text file ({error})") from None
     try:
         # The C one knows no lone surrogates, which stand in our files for what is not UTF-8 in names.
-        content = yaml.load(text, yaml.SafeLoader if _SURROGATE.search(text) else Loader)
+        content = yaml.load(text, yaml.SafeLoader if SURROGATE.search(text) else Loader)
         size = size_of(content)
     except RecursionError:
         raise UsageError(f"{path}: nested too deeply, or within itself") from None

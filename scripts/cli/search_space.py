@@ -52,9 +52,9 @@ class Dimension:
         Raises:
             UsageError: it is none of those that the option may have.
         """
-        number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if value not in self.values and (
-            self.kind == "choice" or not number or not self.values[0] <= value <= self.values[1]
+            self.kind == "choice" or not is_number or not self.values[0] <= value <= self.values[1]
         ):
             raise UsageError(f"{self.option}: expected {self.kind} {list(self.values)}, got {value!r}")
         return value

@@ -62,18 +62,18 @@ def allow_words(names: list[str]) -> list[str]:
     return [word for name in names for word in ("--allow", name)]
 
 
-def read_plan(kind: type[T], file: Path) -> T:
+def read_plan(plan_type: type[T], file: Path) -> T:
     """The plan in a file, which may come from anybody: it says what to train, and allows nothing.
 
     Args:
-        kind: a dataclass, whose fields are the keys of the file.
+        plan_type: a dataclass, whose fields are the keys of the file.
         file: as `dump` has written it.
 
     Raises:
         UsageError: a key is missing, unknown or of another type, or a word may not stand there.
     """
     content = read_yaml(file, "--resume")
-    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    known = {each.name: each for each in fields(plan_type)}  # type: ignore[arg-type]
     for key in content:
         if key not in known:
             raise UsageError(f"{file}: {key}: unknown; expected {', '.join(known)}")
@@ -86,7 +86,7 @@ def read_plan(kind: type[T], file: Path) -> T:
         if type(content[name]) is not expected:
             raise UsageError(f"{file}: {name}: expected {expected.__name__}, got {content[name]!r:.60}")
     check_plan(content, file)
-    return kind(**content)
+    return plan_type(**content)
 
 
 def check_plan(content: dict[str, Any], file: Path) -> None:

@@ -90,13 +90,14 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
         model.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         raise UsageError(f"--checkpoint {checkpoint_path}: its weights are of another network ({error})") from None
-    given = {name: options.trainer[name] for name in (*KEPT, "strategy") if name != "precision"}
+    given = {name: options.trainer[name] for name in (*KEPT, "strategy")}
     if given["strategy"] == "fsdp":
         given["strategy"] = "auto"  # without gradients and optimizer there is nothing to share out
+    given["strategy"] = pick_strategy(given, model, 60 * options.timeout)
+    given["precision"] = pick_precision(ready.trainer.precision, str(ready.trainer.accelerator))
     trainer = Trainer(
-        **given | {"strategy": pick_strategy(given, model, 60 * options.timeout)},
+        **given,
         plugins=[*environment_plugins()],
-        precision=pick_precision(ready.trainer.precision, str(ready.trainer.accelerator)),  # type: ignore[arg-type]
         callbacks=[Progress(), SameData()],
         logger=False,
         enable_checkpointing=False,
@@ -125,7 +126,7 @@ def requested(checkpoint: dict[str, Any], where: str, dataset: str | None, argum
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a setting of the trainer is one value, or a list of the numbers of devices."""
+    """Whether a setting of the trainer is one value, or a list of device indices."""
     return not isinstance(value, dict | list) or (isinstance(value, list) and all(type(item) is int for item in value))
 
 

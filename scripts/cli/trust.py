@@ -103,7 +103,14 @@ def allowed_by_user(line: Line) -> list[str]:
     Raises:
         UsageError: it is not the dotted name of a module or class.
     """
-    names = allowed_names(line)
+    names = list(line.values("--allow"))
+    for name in names:
+        if not is_name(name):
+            raise UsageError(
+                f"--allow {name}: expected the dotted name of a module or a class, such as my_package.MyModel"
+            )
+        if name.split(".")[0] == "jsonargparse":
+            raise UsageError(f"--allow {name}: expected another module than the one that holds to this list")
     if names and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     return list(dict.fromkeys([*names, *map(_definition, names)]))
@@ -117,23 +124,6 @@ def _definition(name: str) -> str:
     except Exception:  # it is the name of a module; or it fails again, and says why, where it is used
         return name
     return f"{found.__module__}.{found.__qualname__}" if isinstance(found, type) else name
-
-
-def allowed_names(line: Line) -> list[str]:
-    """What `--allow` names; takes it from the line, and makes nothing of it.
-
-    Raises:
-        UsageError: it is not the dotted name of a module or class.
-    """
-    names = list(line.values("--allow"))
-    for name in names:
-        if not is_name(name):
-            raise UsageError(
-                f"--allow {name}: expected the dotted name of a module or a class, such as my_package.MyModel"
-            )
-        if name.split(".")[0] == "jsonargparse":
-            raise UsageError(f"--allow {name}: expected another module than the one that holds to this list")
-    return names
 
 
 def is_name(name: Any) -> bool:
@@ -220,10 +210,7 @@ def only_trusted(allowed: Iterable[str]) -> None:
     _allowed_before.update(allowed)
     names |= {name for name in _allowed_before if is_below(name, names)}
     set_parsing_settings(
-        import_path_denylist=[
-            "*",
-            *(_allowed_before - names),
-        ],  # an earlier request in this process may have allowed more
+        import_path_denylist=["*", *(_allowed_before - names)],  # an earlier request may have allowed more
         import_path_allowlist=sorted(names),
         instantiate_subclass_spec_in_any=False,
     )
@@ -248,8 +235,8 @@ def check_parsed(where: str, value: Any, allowed: Iterable[str]) -> None:
     elif callable(value):
         name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"
         if not is_below(name, allowed):
-            kind = "class" if isinstance(value, type) else "function"
-            raise UsageError(f"--{where}: expected {expected_at(where)}, got the {kind} {name}")
+            what = "class" if isinstance(value, type) else "function"
+            raise UsageError(f"--{where}: expected {expected_at(where)}, got the {what} {name}")
     elif isinstance(value, str) and place_of(where) and not value.isidentifier():  # such a name the parser passed over
         raise UsageError(f"--{refusal(where, value)}")
 
