@@ -363,7 +363,8 @@ PLACED = [*placed("")]
 
 @pytest.fixture
 def planted(theirs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in which a mark is left by a class of a library, of every kind there is, when it is built or called."""
+    """A folder in which a mark is left by a class of a library, of every type there is, when it is built or called."""
+    gc.freeze()  # what is there before need not be looked at afterwards, which takes most of a second
     module = ModuleType("torch_geometric.planted")
     mark = theirs / "it ran"
 
@@ -374,16 +375,17 @@ def planted(theirs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         def __call__(self, *args: Any) -> None:
             mark.touch()
 
-    for kind, bases in (("Watch", (Callback,)), ("Mine", (torch.optim.SGD,)), ("Both", (Planted,))):
-        made = type(kind, bases, {"__init__": Planted.__init__, "__call__": Planted.__call__})
+    for name, bases in (("Watch", (Callback,)), ("Mine", (torch.optim.SGD,)), ("Both", (Planted,))):
+        made = type(name, bases, {"__init__": Planted.__init__, "__call__": Planted.__call__})
         made.__module__ = module.__name__
-        setattr(module, kind, made)
+        setattr(module, name, made)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(torch_geometric, "planted", module, raising=False)
     yield theirs
     monkeypatch.undo()
     del module, made, Planted
     gc.collect()  # the parser looks a bare name up among all subclasses that there are
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("how", PLACED)
