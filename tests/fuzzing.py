@@ -18,6 +18,14 @@ Files = dict[str, bytes]  # by their names in a folder
 Read = Callable[[Path], Any]  # gets the folder
 
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
+SMALL_BERT = {
+    "vocab_size": 20,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "intermediate_size": 8,
+    "max_position_embeddings": 16,
+}
 NUMBERS = (b"0", b"-1", b"99999999999", b"1e999", b"nan", b"-9223372036854775809", b"0x10", b"")
 
 

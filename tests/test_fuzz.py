@@ -52,20 +52,12 @@ from scripts.cli.recipes import resolve
 from scripts.cli.runs import folder_of_job, newest_checkpoint
 from tests import planetoid_files
 from tests.forked import died
-from tests.fuzzing import Files, Kind, Leaves, archives, module, pickles, put, survive, tags
+from tests.fuzzing import SMALL_BERT, Files, Kind, Leaves, archives, module, pickles, put, survive, tags
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", 30))
 SEED = int(os.environ.get("FUZZ_SEED", 0))
 WORDS = ["--model", "mlp", "--data", "iris"]
 TRAIN = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
-SMALL = {
-    "vocab_size": 20,
-    "hidden_size": 8,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 1,
-    "intermediate_size": 8,
-    "max_position_embeddings": 16,
-}
 
 
 def set_up(kind: Callable[..., Any], name: str = "", **options: Any) -> Callable[[Path], Any]:
@@ -250,7 +242,7 @@ def exported(mark: Path) -> Kind:
 
 
 def hugging_face(mark: Path) -> Kind:
-    network = BertModel(BertConfig(**SMALL))
+    network = BertModel(BertConfig(**SMALL_BERT))
     weights = io.BytesIO()
     torch.save(network.state_dict(), weights)
     config = json.loads(network.config.to_json_string()) | {"architectures": ["BertModel"]}

@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -25,14 +27,14 @@ CHANGES = {  # of the second process's table
 }
 
 
-def status_of(folder: Path, *words: str) -> dict[str, object]:
-    said = StringIO()
+def ended(action: Callable[[], object]) -> dict[str, object]:
+    """The exit status of a run or test, and what it said of errors."""
+    said, status = StringIO(), 0
     with redirect_stderr(said):
         try:
-            fit(resolve(["--model", "mlp", *SHORT, "--data.batch_size", "8", "--data", "table.csv", *words]))
-            status = 0
-        except SystemExit as ended:
-            status = int(ended.code or 0)
+            action()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
     return {"status": status, "said": said.getvalue()}
 
 
@@ -45,15 +47,10 @@ if __name__ == "__main__":
         text = "\n".join(TABLE)
         written(here / "table.csv", text.replace(before, now) if rank else text)
         os.chdir(here)
-        found[name] = status_of(here, "--logs", str(folder / "logs" / str(number)))
+        words = ["--data", "table.csv", "--logs", str(folder / "logs" / str(number))]
+        found[name] = ended(partial(fit, resolve(["--model", "mlp", *SHORT, "--data.batch_size", "8", *words])))
     checkpoint = str(folder / "logs" / "0" / "mlp" / "version_0")
-    said = StringIO()
-    with redirect_stderr(said):
-        try:
-            test([checkpoint], None, "table.csv", [], debug=False)  # in the folder where one process has a row less
-            status = 0
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-    found["a row, in testing"] = {"status": status, "said": said.getvalue()}
+    # In the folder where one process has a row less.
+    found["a row, in testing"] = ended(partial(test, [checkpoint], None, "table.csv", [], debug=False))
     (folder / f"found {rank}.json").write_text(json.dumps(found))
     distributed.barrier()

@@ -21,7 +21,6 @@ def file_system(request, monkeypatch):
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
         monkeypatch.setattr(locks, "lock_descriptor", refused)
-    return request.param
 
 
 @contextmanager
@@ -90,6 +89,7 @@ def test_whoever_waits_is_next(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith(f"note: {path}: waiting for another process")
 
 
+@pytest.mark.parametrize("file_system", ["no locks"], indirect=True)
 @pytest.mark.parametrize("number", sorted({*locks.NO_LOCKS}))
 def test_each_way_to_say_that_there_are_no_locks(tmp_path, monkeypatch, number):
     def refused(*_, **__):
@@ -101,6 +101,7 @@ def test_each_way_to_say_that_there_are_no_locks(tmp_path, monkeypatch, number):
     assert os.listdir(tmp_path) == ["x.lock"]
 
 
+@pytest.mark.parametrize("file_system", ["no locks"], indirect=True)
 def test_another_failure_is_no_lock_of_another(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -110,12 +111,11 @@ def test_another_failure_is_no_lock_of_another(tmp_path, monkeypatch):
         Lock(tmp_path / "x.lock")
 
 
-def test_a_marker_of_another_host_is_left_and_told(tmp_path, file_system):
+@pytest.mark.parametrize("file_system", ["no locks"], indirect=True)
+def test_a_marker_of_another_host_is_left_and_told(tmp_path):
     path = tmp_path / "x.lock"
     with closing(Lock(path)):
-        marker = marker_of(path).read_bytes() if file_system == "no locks" else b""
-    if file_system == "locks":
-        return
+        marker = marker_of(path).read_bytes()
     host = os.uname().nodename.encode()
     assert host in marker
     marker_of(path).write_bytes(marker.replace(host, b"elsewhere"))

@@ -1,6 +1,5 @@
 """Planetoid's files, and what is forged to look like them."""
 
-import os
 import pickle
 import struct
 from collections import defaultdict
@@ -15,15 +14,8 @@ from datamodules.errors import DataError
 from datamodules.nodes import Nodes
 from datamodules.planetoid import PARTS, read, read_part
 from tests.forked import died
+from tests.fuzzing import Leaves
 from tests.planetoid_files import parts, pickled, write
-
-
-class Malicious:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.folder),)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -87,7 +79,7 @@ def test_a_matrix_is_read_from_the_text_that_python_2_wrote(tmp_path: Path) -> N
 def test_a_malicious_pickle_is_refused_and_has_not_run(
     protocol: int, inside: str, tmp_path: Path, refused: Any
 ) -> None:
-    content = Malicious(tmp_path / "it ran")
+    content = Leaves(tmp_path / "it ran")
     file = tmp_path / "ind.cora.x"
     file.write_bytes(pickle.dumps([content] if inside == "in a list" else content, protocol))
     with refused(file, "not a Planetoid file", "mkdir has no place"):
@@ -117,6 +109,7 @@ X = pickled(parts()["x"])  # shape (10, 6)
 INDICES = parts()["x"].indices.tobytes()
 START = parts()["x"].indptr.tobytes()
 ALLOCATES = 2**31 - 1
+DEEP = 3 * 10**5  # enough to overflow a stack of eight megabytes
 SHARED = b"".join(b"M" + struct.pack("<H", node) + b"h\x00" for node in range(1, 10**4))
 FORGED = {
     "pointers": Y.replace(b"X\x02\x00\x00\x00i4", b"X\x02\x00\x00\x00O8"),
@@ -140,8 +133,8 @@ FORGED = {
     "a text of a negative length": b"\x80\x02T\xff\xff\xff\xff.",
     "bytes beyond memory": b"\x80\x04\x8e" + b"\xff" * 8 + b".",
     "a number beyond memory": b"\x80\x02\x8b\xff\xff\xff\x7f.",
-    "a deep tuple as a key": b"\x80\x02})" + b"\x85" * 10**6 + b"]s.",
-    "deep lists": b"\x80\x02" + b"]" * 10**6 + b"a" * (10**6 - 1) + b".",
+    "a deep tuple as a key": b"\x80\x02})" + b"\x85" * DEEP + b"]s.",
+    "deep lists": b"\x80\x02" + b"]" * DEEP + b"a" * (DEEP - 1) + b".",
     "a list in itself": b"\x80\x02]q\x00h\x00a.",
     "lists that share": b"\x80\x02}(K\x00]q\x00(" + b"K\x01" * 10**4 + b"e" + SHARED + b"u.",
     "an extension": b"\x80\x02\x82\x01.",

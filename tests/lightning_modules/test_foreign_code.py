@@ -1,7 +1,6 @@
 """Code that comes with a pretrained model is not run: not that of its folder, nor that of a pickle in its weights."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,14 @@ from transformers import BertConfig, BertModel, TimmBackboneConfig
 from datamodules.errors import DataError
 from datamodules.tokens import pretrained_tokenizer
 from lightning_modules.encoders import architecture_of, bert, without_foreign_code
-
-SMALL = {
-    "vocab_size": 20,
-    "hidden_size": 8,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 1,
-    "intermediate_size": 8,
-    "max_position_embeddings": 16,
-}
-
-
-class Malicious:
-    """Makes a folder as soon as it is unpickled."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.folder),)
+from tests.fuzzing import SMALL_BERT, Leaves
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A folder with a small BERT whose weights are a pickle, and a module that leaves a trace."""
     folder = tmp_path / "my model 模型"
-    network = BertModel(BertConfig(**SMALL))
+    network = BertModel(BertConfig(**SMALL_BERT))
     network.config.save_pretrained(folder)
     torch.save(network.state_dict(), folder / "pytorch_model.bin")
     ran = tmp_path / "it ran"
@@ -66,8 +47,8 @@ def test_weights_in_a_pickle_are_read_where_they_are_no_more_than_weights(model:
 
 
 def test_a_malicious_file_of_weights_is_refused_and_has_not_run(model: Path, tmp_path: Path) -> None:
-    content: dict[str, Tensor | Malicious] = {**BertModel(BertConfig(**SMALL)).state_dict()}
-    content["more"] = Malicious(tmp_path / "it ran")
+    content: dict[str, Tensor | Leaves] = {**BertModel(BertConfig(**SMALL_BERT)).state_dict()}
+    content["more"] = Leaves(tmp_path / "it ran")
     torch.save(content, model / "pytorch_model.bin")
     with pytest.raises(ValueError, match="holds more than weights") as caught:
         load(model)
@@ -79,7 +60,7 @@ def test_a_malicious_file_of_weights_is_refused_and_has_not_run(model: Path, tmp
 
 def test_the_environment_does_not_open_the_door(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    torch.save({"more": Malicious(tmp_path / "it ran")}, model / "pytorch_model.bin")
+    torch.save({"more": Leaves(tmp_path / "it ran")}, model / "pytorch_model.bin")
     with pytest.raises(ValueError, match="holds more than weights"):
         load(model)
     assert not (tmp_path / "it ran").exists()

@@ -12,7 +12,7 @@ from callbacks.checkpoint_file import read_checkpoint, write_checkpoint
 from datamodules.tokens import new_tokenizer
 from scripts.export import main as export
 from scripts.fit import main as fit
-from tests.scripts.test_trust import Malicious
+from tests.fuzzing import Leaves
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def exported(run: Path, evil: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("given", [spoiled, of_our_own, of_torchvision, of_transformers, exported])
 def test_no_code_comes_with_weights(given: Any, run: Path, tmp_path: Path, capsys: Any) -> None:
-    evil = {**read_checkpoint(run / "checkpoints" / "last.ckpt"), "more": Malicious(tmp_path / "it ran")}
+    evil = {**read_checkpoint(run / "checkpoints" / "last.ckpt"), "more": Leaves(tmp_path / "it ran")}
     copy = tmp_path / "version_0"
     (copy / "checkpoints").mkdir(parents=True)
     (copy / "config.yaml").write_bytes((run / "config.yaml").read_bytes())

@@ -31,6 +31,7 @@ from scripts.cli.trained import load, requested
 from scripts.export import main as export
 from scripts.fit import main as fit
 from scripts.predict import main as predict
+from tests.fuzzing import Leaves
 
 ROOT = RECIPES.parents[1]
 MODULE = """
@@ -672,16 +673,6 @@ def test_a_checkpoint_calls_nothing_that_is_no_model(
     assert name in refused(capsys, "--checkpoint", str(tmp_path / "x.ckpt"), script=testing.main)
 
 
-class Malicious:
-    """Makes a folder as soon as it is unpickled."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.folder),)
-
-
 @pytest.mark.parametrize("forced", [False, True])
 def test_a_malicious_checkpoint_is_refused_and_has_not_run(
     forced: bool, trained: dict[str, Any], capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -689,7 +680,7 @@ def test_a_malicious_checkpoint_is_refused_and_has_not_run(
     if forced:
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     file = tmp_path / "best.ckpt"
-    write_checkpoint(trained | {"more": Malicious(tmp_path / "it ran")}, file)
+    write_checkpoint(trained | {"more": Leaves(tmp_path / "it ran")}, file)
     for script, more in ((testing.main, []), (predict, ["--input", str(tmp_path)])):
         line = refused(capsys, "--checkpoint", str(file), *more, script=script)
         assert line.startswith(f"error: --checkpoint {file}: ")
