@@ -225,12 +225,14 @@ def test_tensorboard_serves_the_runs(place):
     fit.main(["--model", "linear_regression", "--logs", str(place / "lightning_logs")])
     (line,) = {line for readme in READMES for line in commands(readme) if line.startswith("tensorboard ")}
     name, *words = shlex.split(line)
-    command = [Path(sys.executable).with_name(name), *words, "--port", "16006"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name(name), *words, "--port", str(port)]
     with subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(60):
                 try:
-                    with urllib.request.urlopen("http://127.0.0.1:16006/data/runs", timeout=2) as answer:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/data/runs", timeout=2) as answer:
                         served = answer.read().decode()
                 except OSError:
                     served = ""
@@ -238,7 +240,7 @@ def test_tensorboard_serves_the_runs(place):
                     break
                 time.sleep(0.5)
             with pytest.raises(OSError, match="refused"):  # as is an address of this machine that others could ask for
-                socket.create_connection(("127.0.0.2", 16006), timeout=2)
+                socket.create_connection(("127.0.0.2", port), timeout=2)
         finally:
             server.terminate()
     assert "linear_regression/version_0" in served

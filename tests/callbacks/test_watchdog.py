@@ -1,7 +1,5 @@
 import os
 import signal
-import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,48 +9,47 @@ import pytest
 from torch import distributed
 
 from callbacks.processes import UNLIMITED
-from callbacks.watchdog import Watchdog
-from scripts.cli.recipes import ROOT
+from callbacks.watchdog import STDERR, Watchdog
 
-# Does a batch every 50 ms, and hangs after the last.
-CODE = """
-import sys, time
-from types import SimpleNamespace
-from callbacks.watchdog import Watchdog
-
-watchdog = Watchdog(seconds=1)
-watchdog.setup(SimpleNamespace(global_rank=0, local_rank=0, strategy=SimpleNamespace(launcher=None)))
-for batch in range(int(sys.argv[1])):
-    watchdog.on_train_batch_end()
-    print(batch, flush=True)
-    time.sleep(0.05)
-print("hangs", flush=True)
-time.sleep(60)
-"""
+ALONE = SimpleNamespace(global_rank=0, local_rank=0, strategy=SimpleNamespace(launcher=None))
 
 
-def working(batches: int) -> subprocess.Popen[str]:
-    """A process that is watched while it does so many batches, and does nothing afterwards."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", CODE, str(batches)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "0\n"
-    return process
+def work(batches: int, said: int) -> None:
+    """Be watched, do a batch every 50 ms, and hang after the last.
+
+    Args:
+        batches: how many.
+        said: where a dot goes for each batch, and what the watchdog says.
+    """
+    os.dup2(said, STDERR)
+    watchdog = Watchdog(seconds=1)
+    watchdog.setup(ALONE)  # type: ignore[arg-type]
+    for _ in range(batches):
+        watchdog.on_train_batch_end()
+        os.write(said, b".")
+        time.sleep(0.05)
+    time.sleep(60)
 
 
 def test_a_process_that_was_stopped_for_longer_than_the_time_out_has_not_hung() -> None:
-    process = working(40)
-    for _ in range(2):
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(2)
-        process.send_signal(signal.SIGCONT)
-        time.sleep(0.2)
-    out, err = process.communicate(timeout=30)
-    assert out.endswith("39\nhangs\n")  # it went through all of them, and was ended by the hang that followed
-    assert process.returncode == 1
-    assert err.startswith("process 0 has done nothing for 1 s; it is here:\n")
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            work(20, writing)
+        finally:
+            os._exit(3)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        assert said.read(1) == "."
+        for _ in range(2):
+            os.kill(process, signal.SIGSTOP)
+            time.sleep(1.3)
+            os.kill(process, signal.SIGCONT)
+            time.sleep(0.2)
+        # It went through all of them, and was ended by the hang that followed.
+        assert said.read().startswith("." * 19 + "process 0 has done nothing for 1 s; it is here:\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 1
 
 
 def test_a_hang_counts_from_the_last_batch_whatever_the_clocks_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +70,7 @@ def test_a_hang_counts_from_the_last_batch_whatever_the_clocks_say(monkeypatch: 
     monkeypatch.setattr(os, "_exit", ended.append)
     monkeypatch.setattr(os, "write", lambda *args: None)
     watchdog.watching = True
-    watchdog._watch(SimpleNamespace(global_rank=0, local_rank=0, strategy=SimpleNamespace(launcher=None)))  # type: ignore[arg-type]
+    watchdog._watch(ALONE)  # type: ignore[arg-type]
     assert ended == [1]
     assert sum(looks[13:]) == 10
 
@@ -83,7 +80,7 @@ def test_exchanges_between_processes_do_not_time_out_while_they_are_watched(tmp_
     distributed.init_process_group("gloo", store=store, rank=0, world_size=1, timeout=timedelta(seconds=3))
     try:
         watchdog = Watchdog(1000)
-        watchdog.setup(SimpleNamespace(global_rank=0))  # type: ignore[arg-type]
+        watchdog.setup(ALONE)  # type: ignore[arg-type]
         watchdog.teardown()
         group = distributed.distributed_c10d._get_default_group()
         assert group._get_backend(distributed.distributed_c10d.torch.device("cpu")).options._timeout == UNLIMITED

@@ -2,13 +2,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from datamodules import mortal
 from datamodules.mortal import LAUNCHER, is_alive, is_stopped
 from scripts.cli.recipes import ROOT
+from tests.waiting import soon
 
 # Starts a process as Lightning does, which ends with this one, and says its id once it has asked for that.
 PARENT = """
@@ -27,15 +27,6 @@ time.sleep(60)
 """
 
 
-def gone(process: int) -> bool:
-    """Whether a process is gone within three seconds."""
-    for _ in range(30):
-        if not is_alive(process):
-            return True
-        time.sleep(0.1)
-    return False
-
-
 @pytest.mark.parametrize(("linux", "stopped"), [(True, False), (True, True), (False, False)])
 def test_a_process_ends_when_the_one_that_started_it_is_killed(linux: bool, stopped: bool) -> None:
     if linux and not mortal.LINUX:
@@ -48,10 +39,9 @@ def test_a_process_ends_when_the_one_that_started_it_is_killed(linux: bool, stop
         assert is_alive(child)
         if stopped:
             os.kill(child, signal.SIGSTOP)
-            while not is_stopped(child):
-                time.sleep(0.01)
+            assert soon(lambda: is_stopped(child))
         parent.kill()
-    assert gone(child)
+    assert soon(lambda: not is_alive(child))
 
 
 @pytest.mark.parametrize("waited", [True, False])

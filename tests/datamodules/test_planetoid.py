@@ -82,7 +82,7 @@ def test_a_malicious_pickle_is_refused_and_has_not_run(
     content = Leaves(tmp_path / "it ran")
     file = tmp_path / "ind.cora.x"
     file.write_bytes(pickle.dumps([content] if inside == "in a list" else content, protocol))
-    with refused(file, "not a Planetoid file", "mkdir has no place"):
+    with refused(file, "not a Planetoid file", "makedirs has no place"):
         read_part(file)
     assert not (tmp_path / "it ran").exists()
     pickle.loads(file.read_bytes())

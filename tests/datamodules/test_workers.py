@@ -17,6 +17,7 @@ from datamodules.mortal import is_alive
 from datamodules.workers import workers
 from scripts.cli.recipes import ROOT
 from scripts.cli.runs import lock, release
+from tests.waiting import soon
 
 hanging = 0  # so many of the next forks hang at once, as where they have inherited a lock that is held
 
@@ -121,11 +122,7 @@ def test_those_of_a_run_that_is_killed_end_and_do_not_keep_its_lock(tmp_path: Pa
         finally:
             run.kill()
     assert not is_locked(tmp_path)  # at once
-    for _ in range(300):
-        if not any(map(is_alive, loaders)):
-            break
-        time.sleep(0.1)
-    assert not any(map(is_alive, loaders))
+    assert soon(lambda: not any(map(is_alive, loaders)))
 
 
 def test_a_run_keeps_its_lock_when_its_processes_that_load_data_have_ended(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from callbacks.checkpoint_file import read_checkpoint, verify
 from scripts.cli.recipes import ROOT
 from scripts.cli.runs import lock, release
 from tests.stopping import compare
+from tests.waiting import soon
 
 pytestmark = pytest.mark.long
 
@@ -100,12 +101,9 @@ class Run:
                 found.append(int(text.split()[0]))  # of its session
         return found
 
-    def all_gone(self, seconds: float = 30) -> bool:
+    def all_gone(self) -> bool:
         """Whether the processes that it has started end soon."""
-        began = time.monotonic()
-        while self.children and time.monotonic() - began < seconds:
-            time.sleep(0.1)
-        return self.children == []
+        return soon(lambda: not self.children)
 
     def end(self) -> None:
         """Leave nothing behind."""
@@ -178,10 +176,7 @@ def test_a_run_that_ignores_a_lost_connection_goes_on(start: Any) -> None:
     run.wait_for("metrics.csv")
     run.process.send_signal(signal.SIGHUP)
     before = (run.run / "metrics.csv").stat().st_size
-    for _ in range(600):
-        if (run.run / "metrics.csv").stat().st_size > before:
-            break
-        time.sleep(0.1)
+    assert soon(lambda: (run.run / "metrics.csv").stat().st_size > before, 60)
     assert run.process.poll() is None
     run.process.send_signal(signal.SIGTERM)
     assert run.status(30) == 143
@@ -333,10 +328,7 @@ def test_a_job_that_is_suspended_does_not_time_out(start: Any) -> None:
         os.killpg(run.process.pid, number)
         time.sleep(10)
     before = step_of(run.run / "checkpoints" / "last.ckpt")
-    for _ in range(300):
-        if step_of(run.run / "checkpoints" / "last.ckpt") > before:
-            break
-        time.sleep(0.1)
+    assert soon(lambda: step_of(run.run / "checkpoints" / "last.ckpt") > before)
     assert run.process.poll() is None, run.said
     run.process.send_signal(signal.SIGTERM)
     assert run.status(30) == 143
@@ -456,10 +448,7 @@ def test_a_full_folder_for_temporary_files_does_not_touch_saving(start: Any, dis
     run.wait_for("checkpoints/last.ckpt")
     fill(disk)
     before = step_of(run.run / "checkpoints" / "last.ckpt")
-    for _ in range(600):
-        if step_of(run.run / "checkpoints" / "last.ckpt") > before:
-            break
-        time.sleep(0.1)
+    assert soon(lambda: step_of(run.run / "checkpoints" / "last.ckpt") > before, 60)
     run.process.send_signal(signal.SIGTERM)
     assert run.status(30) == 143
     assert len(run.said) == 1, run.said

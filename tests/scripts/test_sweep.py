@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from datamodules.mortal import is_alive
 from scripts.cli import sweep as sweeping
 from scripts.cli import trial as trials
 from scripts.cli.errors import UsageError
@@ -19,6 +20,7 @@ from scripts.cli.recipes import ROOT, read_recipe, recipe_names, resolve
 from scripts.cli.search_space import Dimension, read_space
 from scripts.cli.sweep_report import picture, write_table
 from scripts.sweep import main as sweep
+from tests.waiting import soon
 
 PRETENDING = ROOT / "tests" / "pretending.py"
 
@@ -72,14 +74,6 @@ def test_the_picture_names_the_choices_and_counts_in_whole_numbers():
     assert [label.get_text() for label in sizes.get_xticklabels()] == ["32", "128"]
     for axes in (trials, layers):
         assert all(float(tick).is_integer() for tick in axes.get_xticks())
-
-
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
 
 
 def test_the_best_trial_is_found_drawn_and_can_be_repeated(pretending, tmp_path, capsys):
@@ -184,8 +178,7 @@ def test_a_sweep_that_was_stopped_goes_on_as_if_it_had_not_been(number, pretendi
     process.send_signal(number)
     out, err = process.communicate(timeout=100)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number), out + err
-    time.sleep(0.5)
-    assert not is_alive(trial)  # it did not outlive the sweep
+    assert soon(lambda: not is_alive(trial))  # it did not outlive the sweep
     if number == signal.SIGTERM:
         assert f"--resume {os.path.relpath(folder)} goes on" in err or f"--resume {folder} goes on" in err
     with (folder / "trials.journal").open("a") as journal:
