@@ -94,7 +94,7 @@ def of_files(files: Iterable[Path], root: Path, contents: Sequence[int] | None =
     Args:
         files: in an order that is always the same.
         root: folder or file that the user named.
-        contents: of `contents_of`, where they are wanted, besides.
+        contents: of `content_digests`, where they are wanted, besides.
     """
     base = os.fsencode(root if root.is_dir() else root.parent) + os.sep.encode()
     names, times = xxh3_64(), xxh3_64()
@@ -116,10 +116,10 @@ def _status(paths: list[bytes]) -> list[tuple[int, int]]:
 
 def of_contents(files: Sequence[Path]) -> dict[str, str]:
     """A digest of the contents of a few files, which setting up reads several times anyway."""
-    return {CONTENTS: of_numbers(np.array(contents_of(files), np.uint64))}
+    return {CONTENTS: of_numbers(np.array(content_digests(files), np.uint64))}
 
 
-def contents_of(files: Iterable[Path]) -> list[int]:
+def content_digests(files: Iterable[Path]) -> list[int]:
     """A digest of the content of each file, all of which are read."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(_content_of, files))

@@ -19,7 +19,7 @@ from datamodules.download import DataError
 from datamodules.encoding import known_encoding
 from datamodules.examples import Names, Rows, Source
 from datamodules.file_list import FileList, files_in
-from datamodules.fingerprint import contents_of, of_files, of_numbers
+from datamodules.fingerprint import content_digests, of_files, of_numbers
 from datamodules.image_files import (
     IMAGE_FILES,
     SPLIT_NAMES,
@@ -290,7 +290,7 @@ class Images(LabelledData):
 
     def _file_contents(self) -> list[int]:
         if not self.content_digests:
-            self.content_digests = contents_of(self.files)
+            self.content_digests = content_digests(self.files)
         return self.content_digests
 
     def fit(self, train: Tensor) -> None:

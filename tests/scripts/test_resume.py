@@ -2,17 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from PIL import Image
 
 from callbacks.checkpoint_file import FORMAT, read_checkpoint, write_checkpoint
 from callbacks.checkpoints import Checkpoints
@@ -20,7 +16,7 @@ from callbacks.description import Description
 from datamodules.tabular import TabularClassification
 from datamodules.text import TextClassification
 from scripts import test as testing
-from scripts.cli.recipes import ROOT, resolve
+from scripts.cli.recipes import resolve
 from scripts.fit import main as fit
 from tests.stopping import SHORT, train
 
@@ -285,29 +281,3 @@ def test_no_save_makes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.Monke
 def test_when_to_save_has_to_be_a_number_of_steps_or_minutes(text: str, refused: Any, tmp_path: Path) -> None:
     line = refused("--model", "mlp", "--logs", str(tmp_path), "--save_every", text)
     assert line.startswith(f"error: --save_every {text}: expected a number of steps or minutes")
-
-
-def test_data_is_known_again_in_another_process(tmp_path: Path) -> None:
-    """Python salts the hashes of texts and bytes anew in each process."""
-    for number in range(12):
-        folder = tmp_path / "photos" / f"class {number % 2}"
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (4, 4), number * 20).save(folder / f"{number}.bmp")  # all of one size
-    table = tmp_path / "texts.csv"
-    table.write_text("text,label\n" + "\n".join(f"text {number},{number % 2}" for number in range(40)))
-    code = (
-        "import sys; from datamodules.images import Images; from datamodules.text import TextClassification\n"
-        "for kind, path in zip((Images, TextClassification), sys.argv[1:], strict=True):\n"
-        "    data = kind(dataset=path, batch_size=2); data.setup('fit'); print(data.fingerprint)"
-    )
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "photos"), str(table)],
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(found) == 1
