@@ -14,6 +14,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
+from datamodules.paths import found_instead
 from datamodules.whole_file import PASSING, write_file
 
 FORMAT = 1  # of what a checkpoint holds; raised when older versions of this project could no longer read it
@@ -104,6 +105,9 @@ def verify(path: Path) -> None:
     Raises:
         CheckpointError: the file is no checkpoint of this project, or has changed since it was written.
     """
+    found = found_instead(path)
+    if found is not None:
+        raise CheckpointError(f"not a checkpoint: expected a file, found {found}")
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         if size == 0:
@@ -116,14 +120,14 @@ def verify(path: Path) -> None:
         if not re.fullmatch(SEAL + rb"[0-9a-f]{64}", seal):
             raise CheckpointError("not a checkpoint, or only a part of one: its end, with the checksum, is missing")
         file.seek(0)
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         left = size - SEAL_SIZE - 2
         while left > 0:
             chunk = file.read(min(CHUNK, left))
-            found.update(chunk)
+            digest.update(chunk)
             left -= len(chunk)
-        found.update(b"\0\0")  # the length of the comment, as it was hashed
-        if SEAL + found.hexdigest().encode() != seal:
+        digest.update(b"\0\0")  # the length of the comment, as it was hashed
+        if SEAL + digest.hexdigest().encode() != seal:
             raise CheckpointError("damaged: its checksum does not match")
 
 

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks.run_folder import RunFolder
+from datamodules.paths import regular
 from datamodules.whole_file import PASSING, write_file
 
 
@@ -76,7 +77,7 @@ class MetricsFile(Logger):
         """Make the file what it was: a resumed run goes on from there."""
         rows: list[dict[str, Any]] = []
         if self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
+            with regular(self.path).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))[: state["rows"]]
             self.path.unlink()
         self.columns, self.rewrite, self.written = list(state["columns"]), True, 0
@@ -110,7 +111,7 @@ class MetricsFile(Logger):
         if self.rewrite:
             old = []
             if self.path.exists():
-                with self.path.open(newline="", encoding="utf-8") as file:
+                with regular(self.path).open(newline="", encoding="utf-8") as file:
                     old = list(csv.DictReader(file))[: self.written]
             text = io.StringIO()
             writer = csv.DictWriter(text, self.columns, lineterminator="\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import SoftFileLock, Timeout, lock_descriptor
 
+from datamodules.paths import regular
 from datamodules.permissions import share
 
 # What is answered by a file system without locks: Lustre that is mounted without them, some NFS and FUSE.
@@ -31,6 +32,7 @@ class Lock:
     Raises:
         Timeout: another process holds it.
         OSError: the file cannot be opened.
+        DataError: it is no file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,6 +40,8 @@ class Lock:
         self.process = os.getpid()
         self.marker: SoftFileLock | None = None
         is_new = not path.exists()
+        if not is_new:
+            regular(path)
         try:
             self.file = path.open("a+", encoding="utf-8")
         except PermissionError:  # another user's, which can be locked all the same

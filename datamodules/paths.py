@@ -77,9 +77,20 @@ def user_path(text: str, option: str) -> Path:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass
+    except UnicodeEncodeError:
+        raise DataError(f"{option} {shown}: expected text, found half a character, which no path can hold") from None
     except OSError as error:
         raise DataError(f"{option} {shown}: {error.strerror}") from None
     return path
+
+
+def found_instead(path: Path) -> str | None:
+    """What is at the path, in words, where it is no file that can be read; None where it is one."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "a link that leads nowhere" if path.is_symlink() else error.strerror
+    return None if stat.S_ISREG(mode) else TYPES.get(stat.S_IFMT(mode), "something else")
 
 
 def regular(path: Path) -> Path:
@@ -88,13 +99,9 @@ def regular(path: Path) -> Path:
     Raises:
         DataError: something else is there, or nothing.
     """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        broken = "a link that leads nowhere" if path.is_symlink() else error.strerror
-        raise DataError(f"{path}: expected a file, found {broken}") from None
-    if not stat.S_ISREG(mode):
-        raise DataError(f"{path}: expected a file, found {TYPES.get(stat.S_IFMT(mode), 'something else')}")
+    found = found_instead(path)
+    if found is not None:
+        raise DataError(f"{path}: expected a file, found {found}")
     return path
 
 
@@ -106,11 +113,10 @@ def file_or_folder(path: Path, option: str) -> Path:
     """
     if path.is_dir():
         return path
-    try:
-        return regular(path)
-    except DataError as error:
-        found = str(error).rpartition("found ")[2]
-        raise DataError(f"{option} {path}: expected a file or folder, found {found}") from None
+    found = found_instead(path)
+    if found is not None:
+        raise DataError(f"{option} {path}: expected a file or folder, found {found}")
+    return path
 
 
 def as_on_disk(folder: Path, name: str) -> Path:

@@ -11,6 +11,7 @@ from filelock import Timeout
 
 from callbacks.checkpoint_file import CheckpointError, read_checkpoint
 from datamodules.encoding import json_value
+from datamodules.errors import DataError
 from datamodules.locks import Lock, if_gone, marker_of
 from datamodules.paths import regular, user_path
 from datamodules.whole_file import write_file
@@ -137,8 +138,8 @@ def lock(folder: Path, job: str | None) -> None:
 def holder(path: Path) -> tuple[str, str, str]:
     """The process, the job and the host that a lock's file names, each empty where it does not."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:  # there is none; on Windows also: it is locked
+        lines = regular(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except (OSError, DataError):  # there is none; on Windows also: it is locked
         lines = []
     process, job, host = [*lines, "", "", ""][:3]
     return process, job, host

@@ -93,6 +93,7 @@ def test_a_path_that_is_neither_file_nor_folder(tmp_path):
     [
         ("~nosuchuser/x", "--data ~nosuchuser/x: there is no user nosuchuser; a folder of that name is ./~nosuchuser"),
         ("a\0b", "--data a\0b: a path cannot hold a NUL character"),
+        ("a\ud800b", "--data a\ud800b: expected text, found half a character, which no path can hold"),
         ("x" * 300, f"--data {'x' * 80}…: File name too long"),
     ],
 )

@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 from scripts import test as testing
+from scripts.cli.runs import newest_checkpoint
 from scripts.cross_validate import main as cross_validate
 from scripts.export import main as export
 from scripts.find_rate import main as find_rate
@@ -128,6 +129,35 @@ def test_input_that_is_a_named_pipe_is_refused(refused: Any, tmp_path: Path) -> 
     words[-1] = str(shutil.copy(Path("tests/inputs/mlp.csv"), tmp_path / "y.csv"))
     expected = "--output ~nosuchuser/x.csv: there is no user nosuchuser"
     assert refused(predict, *words, "--output", "~nosuchuser/x.csv").startswith(expected)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_checkpoint_that_is_no_file_is_told_and_an_older_one_is_looked_for(
+    make: Any, refused: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(["--model", "linear_regression", *SHORT, "--logs", str(tmp_path)])
+    run = tmp_path / "linear_regression" / "version_0"
+    best, last = run / "checkpoints" / "best.ckpt", run / "checkpoints" / "last.ckpt"
+    best.unlink()
+    make(best)
+    found = "not a checkpoint: expected a file, found " + ("a named pipe" if make is os.mkfifo else "a folder")
+    beside = f"{found}; the newest valid one beside it is last.ckpt"
+    capsys.readouterr()
+    assert refused(testing.main, "--checkpoint", str(run)) == f"--checkpoint {best}: {beside}"
+    words = ["--model", "linear_regression", "--model.pretrained", str(run), "--logs", str(tmp_path / "other")]
+    assert refused(fit, *words) == f"--model.pretrained {best}: {beside}"
+    assert newest_checkpoint(run) == last
+    last.unlink()
+    make(last)
+    assert newest_checkpoint(run) is None
+    assert f"note: {last}: {found}" in capsys.readouterr().err
+
+
+def test_half_a_character_in_a_configuration_is_told(refused: Any, tmp_path: Path) -> None:
+    for section, expected in (("data: {init_args: {dataset", "--data"), ("data: {init_args: {root", "--data.root")):
+        (tmp_path / "x.yaml").write_text(f'{section}: "a\\ud800b"}}}}\n')
+        line = refused(fit, "--model", "mlp", "--config", str(tmp_path / "x.yaml"), "--logs", str(tmp_path))
+        assert line == f"{expected} a\\ud800b: expected text, found half a character, which no path can hold"
 
 
 def bomb() -> str:

@@ -3,12 +3,13 @@
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from datamodules import locks
+from datamodules.errors import DataError
 from datamodules.locks import marker_of
 from scripts.cli.errors import UsageError
 from scripts.cli.runs import folder_of_job, lock, release
@@ -74,7 +75,15 @@ def test_a_job_that_is_started_again_takes_the_lock_of_its_earlier_start(
     lock(elsewhere, "slurm 7")
 
 
-def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(tmp_path: Path) -> None:
-    (tmp_path / ".lock").mkdir()
-    with pytest.raises(IsADirectoryError):
+@pytest.mark.parametrize(("make", "found"), [(os.mkdir, "a folder"), (os.mkfifo, "a named pipe")])
+def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(
+    make: Callable[[Path], None], found: str, tmp_path: Path
+) -> None:
+    make(tmp_path / ".lock")
+    with pytest.raises(DataError, match=rf"\.lock: expected a file, found {found}$"):
         lock(tmp_path, None)
+
+
+def test_what_a_lock_s_file_says_is_read_whatever_it_is(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_bytes(b"\xd6\xd0")
+    lock(tmp_path, None)
