@@ -10,7 +10,8 @@ from datamodules.errors import DataError
 
 # Python stands a byte of a name that is not UTF-8 for by a lone surrogate. Only characters from 0x30 on can belong to a
 # character of several bytes, in any encoding that names come in.
-_BYTES = re.compile("[^\x00-\x2f]*[\ud800-\udfff][^\x00-\x2f]*")
+_CHARACTERS = re.compile("[^\x00-\x2f]+")
+_BYTE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 TYPES = {
     stat.S_IFIFO: "a named pipe",
@@ -27,7 +28,7 @@ def printable(text: object) -> str:
     Bytes that are not UTF-8 are read as gb18030, which is what Chinese archives hold, and are escaped if they are not
     that either; so are control characters.
     """
-    shown = _BYTES.sub(lambda found: _decoded(found[0]), str(text))
+    shown = _CHARACTERS.sub(lambda found: _decoded(found[0]) if _BYTE.search(found[0]) else found[0], str(text))
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", shown)
 
 

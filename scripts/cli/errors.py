@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from datamodules.errors import DataError
 from datamodules.paths import printable
 
+LONGEST = 4000  # characters of a message
+
 
 class UsageError(ValueError):
     """Something the user typed or supplied is wrong; the message says what was found and what would be right."""
@@ -44,6 +46,8 @@ def one_line_errors(debug: bool, kinds: tuple[type[Exception], ...] = (UsageErro
         message = " ".join(str(error).split())
         if isinstance(error, OSError) and error.filename:
             message = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        if len(message) > LONGEST:  # it quotes what a file holds
+            message = f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
         if first_here():
             print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None

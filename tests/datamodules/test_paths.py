@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import time
 import unicodedata
 
 import pytest
@@ -101,6 +102,13 @@ def test_what_can_be_no_path(path, expected):
     with pytest.raises(DataError) as error:
         user_path(path, "--data")
     assert str(error.value) == expected
+
+
+def test_a_long_text_is_shown_at_once():
+    began = time.monotonic()
+    for text in ("[" * 500_000, "狗" * 500_000 + "\udcd6"):
+        assert len(printable(text)) >= 500_000
+    assert time.monotonic() - began < 5  # the square of it would take minutes
 
 
 def test_home_is_the_users(tmp_path, monkeypatch):

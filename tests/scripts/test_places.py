@@ -160,6 +160,12 @@ def test_half_a_character_in_a_configuration_is_told(refused: Any, tmp_path: Pat
         assert line == f"{expected} a\\ud800b: expected text, found half a character, which no path can hold"
 
 
+def test_a_message_that_quotes_a_whole_file_is_cut_short(refused: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text("[" * 100_000 + "]" * 100_000 + "\n")
+    line = refused(fit, "--model", "bert_ner", "--data", str(tmp_path / "x.jsonl"))
+    assert 50 < len(line) < 5000
+
+
 def bomb() -> str:
     """Nine lists, each of ten times the one before."""
     return "model:\n  a0: &a0 [x]\n" + "".join(
