@@ -174,8 +174,8 @@ def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False)
         return from_text(tokenizer.backend_tokenizer.to_str())
-    except (OSError, ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # transformers and tokenizers raise whatever the files lead them into
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
             f"{name_or_path}: no tokenizer there ({reason}); give the folder of a model that is on this machine, "
             f"or a name that can be downloaded"

@@ -20,7 +20,7 @@ from callbacks.description import Description
 from callbacks.metrics_file import MetricsFile
 from callbacks.processes import SameBuffers, SameData
 from callbacks.progress import Progress
-from callbacks.run_folder import RunFolder
+from callbacks.run_folder import FolderGoneError, RunFolder, gone
 from callbacks.showcase import Showcase
 from callbacks.signals import Signals
 from callbacks.technique import Technique
@@ -28,6 +28,7 @@ from callbacks.throughput import Throughput
 from callbacks.watchdog import Watchdog
 from datamodules.base import DataModule
 from lightning_modules.batch_norm import SyncBatchNorms
+from lightning_modules.tasks.task import Task
 from scripts.cli.allocator import forget_shapes, keep_memory
 from scripts.cli.errors import UsageError
 from scripts.cli.launch import environment_plugins, pick_strategy
@@ -235,6 +236,9 @@ def check_training(options: dict[str, Any], model: LightningModule) -> None:
     Raises:
         ValueError: the message names the option.
     """
+    builds_its_own = type(model).configure_optimizers is Task.configure_optimizers
+    if builds_its_own and getattr(model, "optimizer", None) is None:
+        raise ValueError("--model.optimizer: expected an Optimizer of torch.optim, such as torch.optim.AdamW, got none")
     if not model.automatic_optimization:
         for name, plain in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
             if options[name] not in (plain, None):
@@ -262,6 +266,8 @@ def settle(trainer: Trainer, config: Namespace, content: Config, model: Lightnin
         folder: where everything goes.
     """
     monitor, mode = str(model.monitor), str(model.mode)
+    if trainer.is_global_zero:
+        begin_in(folder)
     signals, run = Signals(), RunFolder(folder)
     checkpoints = Checkpoints(folder / "checkpoints", monitor, mode, save_every(config.save_every), signals, run)
     trainer._default_root_dir = str(folder)  # type: ignore[attr-defined]  # where Lightning looks for SLURM's files
@@ -270,6 +276,18 @@ def settle(trainer: Trainer, config: Namespace, content: Config, model: Lightnin
     rates = LearningRateMonitor("step")
     trainer.callbacks += [rates, checkpoints, Minded(signals)]  # type: ignore[attr-defined]
     return checkpoints
+
+
+def begin_in(folder: Path) -> None:
+    """Make the checkpoints' folder, so that from the beginning it is seen when it or the run's is deleted.
+
+    Raises:
+        FolderGoneError: the run's was deleted as soon as it was there.
+    """
+    try:
+        (folder / "checkpoints").mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise FolderGoneError(gone(folder)) from None
 
 
 class Minded(Callback):

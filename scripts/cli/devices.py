@@ -38,6 +38,8 @@ def check_devices(accelerator: Any, devices: Any) -> None:
     numbers = _numbers(devices)
     on_gpu = kind != "cpu" and gpus > 0
     if isinstance(numbers, list):
+        if kind == "cpu" or not (gpus or torch.backends.mps.is_available()):
+            raise UsageError(f"--trainer.devices {devices}: expected how many processes on a CPU, such as 1")
         missing = [number for number in numbers if on_gpu and number >= gpus]
         if missing:
             raise UsageError(f"--trainer.devices {devices}: there is no device {missing[0]}; here: {there()}")

@@ -199,7 +199,8 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     """
     line = Line(list(request.arguments))
     allowed = allowed_by_user(line)
-    request = replace(request, arguments=line.words)
+    given = {key: value for key, value in request.defaults.items() if value is not None or key not in SECTIONS}
+    request = replace(request, arguments=line.words, defaults=given)  # a section without settings reads as null
     if "allow" in request.defaults:
         raise UsageError("allow: a configuration cannot allow what it names; give --allow on the command line")
     check_names("model", {"class_path": request.model}, allowed)

@@ -64,6 +64,9 @@ class Start:
             self._read_export(Path(pretrained))
         else:
             self._read_checkpoint(find_checkpoint(Path(pretrained), "--model.pretrained"))
+        if not isinstance(self.learned, dict):
+            found = type(self.learned).__name__
+            raise UsageError(f"--model.pretrained {pretrained}: what its data learned: expected dict, got {found}")
 
     def _read_export(self, path: Path) -> None:
         said = exported_metadata(path)
@@ -87,7 +90,7 @@ class Start:
         self.learned = checkpoint.get(config["data"]["class_path"].rpartition(".")[2], {})
         self.architecture = checkpoint.get("rebuild", {}).get("architecture")
         self.weights = checkpoint["state_dict"]
-        if "lora" in config:
+        if config.get("lora"):
             self._merge(config["lora"])
 
     def _merge(self, lora: Config) -> None:
@@ -96,7 +99,10 @@ class Start:
         from lightning_modules.encoders import bert
 
         encoder = bert(None, num_tokens=1, max_length=1, architecture=self.architecture)
-        LoRA(**lora).adapt(encoder)
+        try:
+            LoRA(**lora).adapt(encoder)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"--model.pretrained {self.where}: lora: not its settings ({error})") from None
         own = [name for name in self.weights if name.startswith("encoder.")]
         encoder.load_state_dict({name.removeprefix("encoder."): self.weights[name] for name in own})
         merge(encoder)

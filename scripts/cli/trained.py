@@ -83,8 +83,14 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
     state = checkpoint.get(type(data).__qualname__)
     if not isinstance(state, dict) or not {*data.learned} <= {*state}:
         raise UsageError(f"--checkpoint {checkpoint_path}: was trained without {type(data).__name__}")
-    data.load_state_dict(state)
-    model = build_model(request.model, dict(ready.model), data)
+    try:
+        data.load_state_dict(state)
+        model = build_model(request.model, dict(ready.model), data)
+    except (TypeError, LookupError, AttributeError) as error:
+        if options.debug:
+            raise
+        kept = f"not what {type(data).__name__} keeps ({type(error).__name__}: {error})"
+        raise UsageError(f"--checkpoint {checkpoint_path}: what was learned of its data is {kept}") from error
     prepared(ready, model, data)
     try:
         model.load_state_dict(checkpoint["state_dict"])

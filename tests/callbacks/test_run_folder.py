@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from callbacks.run_folder import FolderGoneError, RunFolder
+from scripts.cli.build import begin_in
 
 
 @pytest.fixture
@@ -29,6 +30,17 @@ def test_a_folder_that_was_deleted_or_replaced_is_noticed(folder: Path, inner: s
             shutil.rmtree(folder / inner)
     with pytest.raises(FolderGoneError, match="was deleted or moved while the run was writing into it"):
         run.check()
+
+
+def test_both_folders_are_missed_from_the_beginning(folder: Path) -> None:
+    begin_in(folder)
+    run = RunFolder(folder)
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(FolderGoneError, match="checkpoints: this folder was deleted"):
+        run.check()
+    shutil.rmtree(folder)
+    with pytest.raises(FolderGoneError, match="version_0: this folder was deleted"):
+        begin_in(folder)
 
 
 def test_a_folder_that_is_yet_to_be_made_is_not_missed(tmp_path: Path) -> None:

@@ -80,6 +80,15 @@ def test_a_model_that_brings_its_own_code_is_refused_without_a_question(
     assert not (tmp_path / "it ran").exists()
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "special_tokens_map.json"])
+@pytest.mark.parametrize("content", ["[" * 100_000, "null", "7", "{"])
+def test_settings_of_a_tokenizer_that_are_none_are_told(model: Path, name: str, content: str) -> None:
+    (model / "tokenizer.json").unlink(missing_ok=True)
+    (model / name).write_text(content)
+    with pytest.raises(DataError, match="no tokenizer there"):
+        pretrained_tokenizer(str(model))
+
+
 def test_a_model_that_transformers_knows_is_built_by_its_code_not_by_the_folders(model: Path, tmp_path: Path) -> None:
     configure(model, auto_map=MAPPED)
     assert type(load(model)) is BertModel

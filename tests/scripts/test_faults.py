@@ -84,6 +84,32 @@ def test_what_a_model_with_two_optimizers_cannot_do_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("devices", ["[0]", "0,1"])
+def test_a_cpu_has_no_numbers_of_devices(devices: str, refused: Any, tmp_path: Path) -> None:
+    words = ["--trainer.accelerator", "cpu", "--trainer.devices", devices, "--logs", str(tmp_path)]
+    line = refused("--model", "linear_regression", *words)
+    assert line.startswith("error: --trainer.devices ")
+    assert "expected how many processes on a CPU, such as 1" in line
+
+
+def test_a_model_without_an_optimizer_is_refused(refused: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("model: {init_args: {optimizer: null}}\n")
+    words = ["--config", str(tmp_path / "x.yaml"), "--logs", str(tmp_path / "logs")]
+    line = refused("--model", "mlp", *words)
+    assert line.startswith("error: --model.optimizer: expected an Optimizer of torch.optim")
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize("section", ["trainer", "lora", "early_stopping", "compile"])
+def test_a_section_without_settings_says_nothing(section: str, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "x.yaml").write_text(f"{section}:\n")
+    shown = []
+    for words in ([], ["--config", str(tmp_path / "x.yaml")]):
+        fit(["--model", "linear_regression", *words, "--print_config"])
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+
+
 # 50. a GPU asked for and none there
 @pytest.mark.parametrize("accelerator", ["gpu", "cuda"])
 def test_a_gpu_that_is_not_there_is_told_with_what_is(

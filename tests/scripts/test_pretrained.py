@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from callbacks.checkpoint_file import read_checkpoint
+from callbacks.checkpoint_file import read_checkpoint, write_checkpoint
+from scripts import test as testing
 from scripts.cli.pretrained import Start, own_run
 from scripts.cli.recipes import resolve
 from scripts.cli.training import fit
@@ -44,6 +45,43 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Any:
         return capsys.readouterr().err.strip()
 
     return refusing
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"TabularClassification": 7}, "what its data learned: expected dict, got int"),
+        ({"lora": {"class_path": "theirs.Mine"}}, "lora: not its settings"),
+        ({"lora": {"rank": 0}}, "lora: not its settings"),
+    ],
+)
+def test_what_a_checkpoint_says_besides_weights_may_be_anything(
+    changed: dict[str, Any], expected: str, tmp_path: Path, refused: Any
+) -> None:
+    path = run("mlp", tmp_path) / "checkpoints" / "last.ckpt"
+    content = read_checkpoint(path)
+    (content if "TabularClassification" in changed else content["config"]).update(changed)
+    write_checkpoint(content, path)
+    line = refused("--model", "mlp", "--model.pretrained", str(path), "--logs", str(tmp_path / "other"))
+    assert line.startswith(f"error: --model.pretrained {path}: {expected}")
+    assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("columns", [7, [{"name": "age"}], ["age"]])
+def test_what_a_checkpoint_s_data_learned_may_be_anything(columns: Any, tmp_path: Path, capsys: Any) -> None:
+    path = run("mlp", tmp_path) / "checkpoints" / "last.ckpt"
+    content = read_checkpoint(path)
+    content["TabularClassification"]["columns"] = columns
+    write_checkpoint(content, path)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        testing.main(["--checkpoint", str(path)])
+    assert stop.value.code == 2
+    line = capsys.readouterr().err.strip()
+    assert line.startswith(
+        f"error: --checkpoint {path}: what was learned of its data is not what TabularClassification"
+    )
+    assert len(line.splitlines()) == 1
 
 
 @pytest.fixture
