@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from callbacks.checkpoint_file import UnsavedError, read_checkpoint
 from callbacks.checkpoints import Checkpoints, NonFiniteError
 from callbacks.processes import same_data
-from callbacks.run_folder import FolderGoneError
+from callbacks.run_folder import FolderGoneError, RunFolder
 from callbacks.signals import Stopped
 from callbacks.throughput import Throughput
 from datamodules.errors import DataError
@@ -121,8 +121,10 @@ def place(request: Request, config: Any, content: Config) -> Found:
     if earlier is not None:
         return go_on(earlier, job())
     folder = claim(logs_at(config.logs), request.name)
+    run = RunFolder(folder)
     lock(folder, job())
     write_whole(folder / "config.yaml", dump(content))
+    run.check()  # writing would have made it again, without its lock
     return Found(folder, None)
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from callbacks.run_folder import FolderGoneError, RunFolder
+from scripts.cli import training
 from scripts.cli.build import begin_in
+from scripts.fit import main as fit
 
 
 @pytest.fixture
@@ -41,6 +43,20 @@ def test_both_folders_are_missed_from_the_beginning(folder: Path) -> None:
     shutil.rmtree(folder)
     with pytest.raises(FolderGoneError, match="version_0: this folder was deleted"):
         begin_in(folder)
+
+
+def test_a_folder_that_goes_while_its_first_files_are_written_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def locked(folder: Path, job: str | None) -> None:
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(training, "lock", locked)
+    with pytest.raises(SystemExit) as stop:
+        fit(["--model", "linear_regression", "--logs", str(tmp_path)])
+    assert stop.value.code == 2
+    assert "replaced by another of this name while the run was writing into it" in capsys.readouterr().err
+    assert not (tmp_path / "linear_regression" / "version_0" / "checkpoints").exists()
 
 
 def test_a_folder_that_is_yet_to_be_made_is_not_missed(tmp_path: Path) -> None:
