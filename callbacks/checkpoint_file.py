@@ -1,5 +1,6 @@
 """A checkpoint as a file: written whole or not at all, with a checksum of itself, and read as data alone."""
 
+import errno
 import hashlib
 import os
 import re
@@ -51,8 +52,12 @@ class UnsavedError(OSError):
     """A file of a run could not be written; the message says why, and an older file of that name is still there."""
 
 
-class DiskFullError(UnsavedError):
-    """The disk has no room for it."""
+class RefusedError(UnsavedError):
+    """The file system would refuse it again: it may not be written, or is read-only by now."""
+
+
+class DiskFullError(RefusedError):
+    """The disk, or the user's share of it, has no room for it."""
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
@@ -60,6 +65,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
 
     Raises:
         DiskFullError: the message says what was needed.
+        RefusedError: the file system does not take it.
         UnsavedError: a network file system failed, in three attempts.
     """
 
@@ -80,11 +86,14 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         if isinstance(error, OSError) and error.errno in PASSING:
             raise UnsavedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
         needed, free = size_of(checkpoint), shutil.disk_usage(path.parent).free
-        if free < needed or "No space left" in f"{error} {error.__context__}":
+        full = free < needed or "No space left" in f"{error} {error.__context__}"
+        if full or (isinstance(error, OSError) and error.errno == errno.EDQUOT):
             raise DiskFullError(
                 f"{path}: the disk is full: a checkpoint needs {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free; "
                 f"the older checkpoints are kept"
             ) from None
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):  # as where the folder is gone
+            raise RefusedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
         raise
 
 
@@ -105,7 +114,7 @@ def verify(path: Path) -> None:
     Raises:
         CheckpointError: the file is no checkpoint of this project, or has changed since it was written.
     """
-    found = found_instead(path)
+    found = found_instead(path) if path.exists() else None  # opening what is gone says so
     if found is not None:
         raise CheckpointError(f"not a checkpoint: expected a file, found {found}")
     with path.open("rb") as file:
@@ -200,7 +209,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             write_checkpoint(checkpoint, Path(name))
             self.failed.pop(name, None)
-        except DiskFullError:
+        except RefusedError:
             raise
         except UnsavedError as error:
             if name not in self.failed:

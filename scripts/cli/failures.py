@@ -47,7 +47,7 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
             raise  # all processes have agreed on it, or there is but one: it is printed further out
         if isinstance(error, UnsavedError | FolderGoneError):
             raise
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(folder).free  # it was a log that found no room, and not a checkpoint
             raise DiskFullError(
                 f"{folder}: the disk is full: {free / 1e6:,.1f} MB are free; the checkpoints are kept"

@@ -137,6 +137,9 @@ def begun_before(request: Request, config: Any) -> Path | None:
 def changed(path: Path, trainer: Trainer, run: Built) -> list[str]:
     """What is not as it was when a checkpoint was saved, besides the settings."""
     checkpoint = read_checkpoint(path)
+    done, most = checkpoint["epoch"], trainer.max_epochs
+    if most is not None and 0 <= most < done:
+        raise UsageError(f"--trainer.max_epochs {most}: expected at least {done}, which the run has done")
     changes = []
     if checkpoint["world_size"] != trainer.world_size:
         changes.append(f"{trainer.world_size} processes (was {checkpoint['world_size']})")

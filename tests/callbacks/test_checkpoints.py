@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
 from callbacks import checkpoints
-from callbacks.checkpoint_file import AtomicCheckpointIO, UnsavedError
+from callbacks.checkpoint_file import AtomicCheckpointIO, RefusedError, UnsavedError
 from callbacks.checkpoints import Checkpoints, NonFiniteError, SaveEvery
 from callbacks.signals import Signals
 from datamodules import whole_file
@@ -92,6 +92,25 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path,
 
     monkeypatch.setattr(torch, "save", broken)
     with pytest.raises(OSError, match="disk is full"):
+        io.save_checkpoint({"value": 2}, path)
+    assert io.load_checkpoint(path) == {"value": 1, "format": 1}
+    assert os.listdir(tmp_path) == ["best.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(errno.EDQUOT, "the disk is full"), (errno.EROFS, "Read-only file system"), (errno.EPERM, "not permitted")],
+)
+def test_a_file_system_that_refuses_a_checkpoint_is_told(tmp_path, monkeypatch, number, expected):
+    path = tmp_path / "best.ckpt"
+    io = AtomicCheckpointIO(seconds=0)
+    io.save_checkpoint({"value": 1}, path)
+
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(RefusedError, match=rf"best\.ckpt: .*{expected}.*; the older checkpoints are kept$"):
         io.save_checkpoint({"value": 2}, path)
     assert io.load_checkpoint(path) == {"value": 1, "format": 1}
     assert os.listdir(tmp_path) == ["best.ckpt"]

@@ -281,3 +281,11 @@ def test_no_save_makes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.Monke
 def test_when_to_save_has_to_be_a_number_of_steps_or_minutes(text: str, refused: Any, tmp_path: Path) -> None:
     line = refused("--model", "mlp", "--logs", str(tmp_path), "--save_every", text)
     assert line.startswith(f"error: --save_every {text}: expected a number of steps or minutes")
+
+
+def test_fewer_epochs_than_the_run_has_done_are_refused(run: Path, refused: Any) -> None:
+    checkpoint = read_checkpoint(run / "checkpoints" / "last.ckpt")
+    checkpoint["epoch"] = 7
+    write_checkpoint(checkpoint, run / "checkpoints" / "last.ckpt")
+    line = refused("--resume", str(run), "--trainer.max_epochs", "3", "--inexact")
+    assert line == "error: --trainer.max_epochs 3: expected at least 7, which the run has done"
