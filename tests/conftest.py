@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 import scripts.cli  # noqa: F401 (before torch, for the sake of its threads)
+
+if hasattr(signal, "SIGHUP"):  # where nohup has started the tests, all that they start would ignore a lost connection
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _listing(folder: Path) -> list[tuple[Path, int]]:

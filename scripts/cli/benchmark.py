@@ -136,7 +136,7 @@ def measure(request: Request, report: Path, debug: bool) -> None:
         trainer = build_trainer(config, parser.instantiate(config), run)
         run.data.check_processes(trainer.world_size)
         agree(trainer, lambda: None)  # from here on there are as many processes as were asked for
-    best = settle(trainer, config, resolved(request, config), run.model, report.parent / request.name / "version_0")
+    best = settle(trainer, config, resolved(request, config), run.model, run_folder(report.parent, request))
     clock = Clock(steps // 10 or 1, steps)
     trainer.callbacks[:0] = [clock]  # type: ignore[attr-defined]
     try:
@@ -168,13 +168,20 @@ def measure(request: Request, report: Path, debug: bool) -> None:
     wait_for_others(trainer)
 
 
+def run_folder(folder: Path, request: Request) -> Path:
+    """The folder of a run that is timed, made within another."""
+    made = folder / request.name / "version_0"
+    made.mkdir(parents=True, exist_ok=True)
+    return made
+
+
 def new_trainer(
     request: Request, config: Namespace, ready: Namespace, run: Built, folder: Path
 ) -> tuple[Trainer, LightningModule]:
     """A trainer with everything that `fit.py` has but the progress bar, and a copy of the fresh model."""
     ready.trainer.enable_progress_bar = False
     trainer = build_trainer(config, ready, replace(run, techniques=techniques(ready)))
-    settle(trainer, config, resolved(request, config), run.model, folder / request.name / "version_0")
+    settle(trainer, config, resolved(request, config), run.model, run_folder(folder, request))
     return trainer, copy.deepcopy(run.model)
 
 

@@ -236,9 +236,6 @@ def check_training(options: dict[str, Any], model: LightningModule) -> None:
     Raises:
         ValueError: the message names the option.
     """
-    builds_its_own = type(model).configure_optimizers is Task.configure_optimizers
-    if builds_its_own and getattr(model, "optimizer", None) is None:
-        raise ValueError("--model.optimizer: expected an Optimizer of torch.optim, such as torch.optim.AdamW, got none")
     if not model.automatic_optimization:
         for name, plain in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
             if options[name] not in (plain, None):
@@ -253,6 +250,8 @@ def check_training(options: dict[str, Any], model: LightningModule) -> None:
             f"--model.schedule {schedule} has to know the run's length, which --trainer.max_time does not say; "
             f"give --trainer.max_epochs, too"
         )
+    if type(model).configure_optimizers is Task.configure_optimizers and getattr(model, "optimizer", None) is None:
+        raise ValueError("--model.optimizer: expected an Optimizer of torch.optim, such as torch.optim.AdamW, got none")
 
 
 def settle(trainer: Trainer, config: Namespace, content: Config, model: LightningModule, folder: Path) -> Checkpoints:

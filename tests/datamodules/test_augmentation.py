@@ -69,12 +69,12 @@ def test_recoloured_images_keep_to_their_range_and_differ_by_no_more_than_was_al
 
 
 def test_contrast_and_saturation_keep_the_mean(monkeypatch):
-    images = torch.rand(1, 3, 5, 5) * 50 + 100
+    pixels = torch.rand(1, 3, 5, 5) * 50 + 100
     monkeypatch.setattr(augmentation.torch, "rand", lambda *_, **__: torch.tensor([0.5, 0.9, 0.1]).view(3, 1, 1, 1, 1))
-    found = jittered(images, 0.5)  # brightness 1, contrast 1.4, saturation 0.6
-    torch.testing.assert_close(found.mean(), images.mean())
-    torch.testing.assert_close(found.mean(1).std(), 1.4 * images.mean(1).std())
-    torch.testing.assert_close(found.std(1).mean(), 0.6 * 1.4 * images.std(1).mean())
+    found = jittered(pixels, 0.5)  # brightness 1, contrast 1.4, saturation 0.6
+    torch.testing.assert_close(found.mean(), pixels.mean())
+    torch.testing.assert_close(found.mean(1).std(), 1.4 * pixels.mean(1).std())
+    torch.testing.assert_close(found.std(1).mean(), 0.6 * 1.4 * pixels.std(1).mean())
 
 
 @pytest.mark.parametrize("options", [{"crop": 0.5}, {"rotate": 20.0}, {"jitter": 0.3}])

@@ -118,7 +118,7 @@ def test_a_run_without_an_end_has_no_schedule_that_must_know_it():
     options = {"max_epochs": None, "max_steps": -1, "max_time": "00:00:00:03"}
     with pytest.raises(ValueError, match=r"--model.schedule cosine has to know the run's length"):
         check_training(options, MLP(num_features=3, num_classes=2, schedule="cosine"))
-    check_training(options, MLP(num_features=3, num_classes=2, schedule="plateau"))
+    check_training(options, MLP(num_features=3, num_classes=2, schedule="plateau", optimizer=torch.optim.SGD))
     with pytest.raises(ValueError, match=r"--model.schedule plateau has to know the run's length"):
         check_training(options, MLP(num_features=3, num_classes=2, schedule="plateau", warmup=0.1))
 
