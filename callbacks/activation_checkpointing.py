@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from lightning_modules.layers import blocks
+from lightning_modules.layers.sequence import blocks
 
 
 class ActivationCheckpointing(Technique):

@@ -9,7 +9,7 @@ from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from callbacks.processes import part, whole
+from callbacks.run.processes import part, whole
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 from lightning_modules.gan import GAN

@@ -4,10 +4,10 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from callbacks.processes import wrap_anew
+from callbacks.run.processes import wrap_anew
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from lightning_modules.tasks.parameter_groups import head_of
+from lightning_modules.optim.parameter_groups import head_of
 from lightning_modules.tasks.task import Task
 
 

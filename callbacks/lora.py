@@ -7,10 +7,10 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from callbacks.processes import whole
+from callbacks.run.processes import whole
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from datamodules.whole_file import whole_file
+from datamodules.storage.atomic_file import whole_file
 
 ENCODER = "encoder"  # where the BERT models have theirs
 Config = Any  # LoraConfig: peft takes a second to import, and only a run that adapts needs it

@@ -16,22 +16,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.catalogue import EMBEDDED, PUBLISHED
-from datamodules.download import DataError, download, find_folders, unpack
-from datamodules.examples import Examples, Loader, Names, Source
-from datamodules.fingerprint import (
-    EXAMPLES,
-    LEARNED,
-    SPLIT,
-    described,
-    of_numbers,
-    of_object,
-    of_state,
-    of_texts,
-)
-from datamodules.paths import file_or_folder, printable, user_path
-from datamodules.published import Checksums, judged
-from datamodules.sampling import (
+from datamodules.files.paths import file_or_folder, printable, user_path
+from datamodules.loading.examples import Examples, Loader, Names, Source
+from datamodules.loading.sampling import (
     Batches,
     EvenClasses,
     OrderedBatches,
@@ -42,7 +29,20 @@ from datamodules.sampling import (
     fold_of,
     seed_globally,
 )
-from datamodules.workers import workers
+from datamodules.loading.workers import workers
+from datamodules.storage.catalogue import EMBEDDED, PUBLISHED
+from datamodules.storage.download import DataError, download, find_folders, unpack
+from datamodules.storage.fingerprint import (
+    EXAMPLES,
+    LEARNED,
+    SPLIT,
+    described,
+    of_numbers,
+    of_object,
+    of_state,
+    of_texts,
+)
+from datamodules.storage.published import Checksums, judged
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
 

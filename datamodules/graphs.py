@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules.download import DataError
+from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.errors import check_chance
-from datamodules.examples import Source
-from datamodules.fingerprint import of_numbers
-from datamodules.graph_augmentation import kept_edges, without_features
+from datamodules.files.paths import regular
 from datamodules.labels import LabelledData, class_codes
-from datamodules.paths import regular
-from datamodules.sampling import generator, ranges
+from datamodules.loading.examples import Source
+from datamodules.loading.sampling import generator, ranges
+from datamodules.storage.download import DataError
+from datamodules.storage.fingerprint import of_numbers
 
 
 class Graphs(NamedTuple):

@@ -13,14 +13,11 @@ from torch import Tensor
 from torchvision.transforms import v2
 from xxhash import xxh3_64_intdigest
 
-from datamodules.augmentation import cut_and_turned, erased, jittered
-from datamodules.auto_augment import AutoAugment, auto_augmented
-from datamodules.download import DataError
-from datamodules.encoding import known_encoding
-from datamodules.examples import Names, Rows, Source
-from datamodules.file_list import FileList, files_in
-from datamodules.fingerprint import content_digests, of_files, of_numbers
-from datamodules.image_files import (
+from datamodules.augmentation.auto_augment import AutoAugment, auto_augmented
+from datamodules.augmentation.images import cut_and_turned, erased, jittered
+from datamodules.files.encoding import known_encoding
+from datamodules.files.file_list import FileList, files_in
+from datamodules.files.images import (
     IMAGE_FILES,
     SPLIT_NAMES,
     ImageFiles,
@@ -32,7 +29,10 @@ from datamodules.image_files import (
     read_idx,
 )
 from datamodules.labels import LabelledData, class_codes
-from datamodules.sampling import generator
+from datamodules.loading.examples import Names, Rows, Source
+from datamodules.loading.sampling import generator
+from datamodules.storage.download import DataError
+from datamodules.storage.fingerprint import content_digests, of_files, of_numbers
 
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
 AT_ONCE = 2**20  # values that are looked at together, of at most 256 images, to know their mean and spread

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
-from datamodules.download import DataError
-from datamodules.examples import Source
-from datamodules.fingerprint import of_labels
-from datamodules.sampling import EvenClasses, Splits
+from datamodules.loading.examples import Source
+from datamodules.loading.sampling import EvenClasses, Splits
+from datamodules.storage.download import DataError
+from datamodules.storage.fingerprint import of_labels
 
 Balance = Literal["none", "weights", "over", "under"]
 

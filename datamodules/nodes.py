@@ -11,15 +11,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules import planetoid
-from datamodules.download import DataError
-from datamodules.encoding import known_encoding
+from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.errors import check_chance
-from datamodules.examples import Source
-from datamodules.fingerprint import of_numbers
-from datamodules.graph_augmentation import kept_edges, without_features
+from datamodules.files import planetoid
+from datamodules.files.encoding import known_encoding
 from datamodules.labels import LabelledData, class_codes
-from datamodules.sampling import cut
+from datamodules.loading.examples import Source
+from datamodules.loading.sampling import cut
+from datamodules.storage.download import DataError
+from datamodules.storage.fingerprint import of_numbers
 from datamodules.tabular import Column, column_digest, read_table, strings
 
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.base import DataModule
-from datamodules.download import DataError
-from datamodules.encoding import known_encoding
-from datamodules.examples import Source
-from datamodules.fingerprint import of_numbers
-from datamodules.sampling import Splits
+from datamodules.files.encoding import known_encoding
+from datamodules.loading.examples import Source
+from datamodules.loading.sampling import Splits
+from datamodules.storage.download import DataError
+from datamodules.storage.fingerprint import of_numbers
 from datamodules.tabular import column_called, is_numeric, numbers, read_table
 
 SUNSPOTS = Path(__file__).parent / "sunspots.csv"  # Zurich, a mean a month from 1749 to 1983

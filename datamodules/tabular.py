@@ -17,12 +17,12 @@ from torch import Tensor
 from xxhash import xxh3_64
 
 from datamodules.base import DataModule
-from datamodules.download import DataError
-from datamodules.encoding import decoded, known_encoding
-from datamodules.examples import Rows, Source
-from datamodules.fingerprint import of_numbers
+from datamodules.files.encoding import decoded, known_encoding
+from datamodules.files.text_files import byte_stream
 from datamodules.labels import LabelledData, class_codes
-from datamodules.text_files import byte_stream
+from datamodules.loading.examples import Rows, Source
+from datamodules.storage.download import DataError
+from datamodules.storage.fingerprint import of_numbers
 
 MISSING = ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A"]
 TABLE_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq")

@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules.download import DataError
-from datamodules.entities import (
+from datamodules.files.entities import (
     COLUMN_SUFFIXES,
     Sentence,
     Unit,
@@ -23,14 +22,15 @@ from datamodules.entities import (
     sentence_of,
     usual_unit,
 )
-from datamodules.examples import Source
-from datamodules.fingerprint import of_contents, of_numbers, of_texts
-from datamodules.names import generated_names
-from datamodules.sampling import Splits, chosen, ranges
-from datamodules.stored_rows import MadeAsNeeded, StoredRows, examples_of, read_rows
-from datamodules.text_files import Repeatable, split_files
-from datamodules.tokenized import TokenizedData, at_least
-from datamodules.tokens import Ragged, Text, padding_of
+from datamodules.files.text_files import Repeatable, split_files
+from datamodules.loading.examples import Source
+from datamodules.loading.sampling import Splits, chosen, ranges
+from datamodules.storage.download import DataError
+from datamodules.storage.fingerprint import of_contents, of_numbers, of_texts
+from datamodules.storage.stored_rows import MadeAsNeeded, StoredRows, examples_of, read_rows
+from datamodules.synthetic.names import generated_names
+from datamodules.tokenizing.tokenized import TokenizedData, at_least
+from datamodules.tokenizing.tokens import Ragged, Text, padding_of
 
 IGNORED = -100  # the target where there is no word
 UNPACKED = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".jsonl", ".json")

@@ -11,12 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
-from datamodules.examples import Source
-from datamodules.fingerprint import of_contents, of_texts
-from datamodules.labels import LabelledData, class_codes
-from datamodules.reviews import generated_reviews
-from datamodules.sampling import Splits, chosen, generator
-from datamodules.text_files import (
+from datamodules.files.text_files import (
     SUFFIXES,
     Repeatable,
     Streamed,
@@ -28,10 +23,15 @@ from datamodules.text_files import (
     read_texts,
     split_files,
 )
-from datamodules.tf_idf import learn_tf_idf
-from datamodules.token_cache import stored
-from datamodules.tokenized import TokenizedData, at_least
-from datamodules.tokens import UNKNOWN, Ragged, encodings
+from datamodules.labels import LabelledData, class_codes
+from datamodules.loading.examples import Source
+from datamodules.loading.sampling import Splits, chosen, generator
+from datamodules.storage.fingerprint import of_contents, of_texts
+from datamodules.storage.token_cache import stored
+from datamodules.synthetic.reviews import generated_reviews
+from datamodules.tokenizing.tf_idf import learn_tf_idf
+from datamodules.tokenizing.tokenized import TokenizedData, at_least
+from datamodules.tokenizing.tokens import UNKNOWN, Ragged, encodings
 
 MOST_FOR_TF_IDF = 20_000  # texts that the baseline learns from: enough for it, and a matter of seconds
 SENTIMENTS = {"0": "negative", "1": "positive"}

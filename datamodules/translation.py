@@ -13,20 +13,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from xxhash import xxh3_64_intdigest
 
+from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
-from datamodules.download import DataError
-from datamodules.encoding import known_encoding
 from datamodules.errors import check_chance
-from datamodules.examples import Source
-from datamodules.fingerprint import of_contents, of_texts
-from datamodules.phrases import phrases
-from datamodules.sampling import Splits, chosen
-from datamodules.stored_rows import StoredRows, read_rows
-from datamodules.text_files import LONGEST_FIELD, Repeatable, Row, lines_of
-from datamodules.token_cache import learned_once, stored
-from datamodules.tokens import BEGIN, PAD, Ragged, Text, encodings, new_translator_tokenizer, number_of
-from datamodules.tokens import from_text as tokenizer_from
-from datamodules.word_dropout import WordDropout
+from datamodules.files.encoding import known_encoding
+from datamodules.files.text_files import LONGEST_FIELD, Repeatable, Row, lines_of
+from datamodules.loading.examples import Source
+from datamodules.loading.sampling import Splits, chosen
+from datamodules.storage.download import DataError
+from datamodules.storage.fingerprint import of_contents, of_texts
+from datamodules.storage.stored_rows import StoredRows, read_rows
+from datamodules.storage.token_cache import learned_once, stored
+from datamodules.synthetic.phrases import phrases
+from datamodules.tokenizing.tokens import BEGIN, PAD, Ragged, Text, encodings, new_translator_tokenizer, number_of
+from datamodules.tokenizing.tokens import from_text as tokenizer_from
 
 Sentences = tuple[str, str]  # in both languages
 Scoring = Literal["13a", "zh", "char"]

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from datamodules.tf_idf import tf_idf_logits
-from datamodules.tokens import Text
+from datamodules.tokenizing.tf_idf import tf_idf_logits
+from datamodules.tokenizing.tokens import Text
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.task import Board
 from lightning_modules.tasks.texts import examples_table, heaviest, tokens_of, weights_table
@@ -107,7 +107,7 @@ class AttentionRNN(Classifier):
         num_classes: C
         padding: number of the padding token.
         token_names: of the V tokens, for the dashboard; their numbers by default.
-        tf_idf: baseline of words without order, see `datamodules.tf_idf`.
+        tf_idf: baseline of words without order, see `datamodules.tokenizing.tf_idf`.
         embedding_size: E, features of each token.
         hidden_size: features of each direction's state; D is twice that.
         num_layers: number of LSTM layers.

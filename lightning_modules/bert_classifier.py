@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from datamodules.tf_idf import tf_idf_logits
-from datamodules.tokens import Text
-from lightning_modules.encoders import architecture_of, bert, encode
+from datamodules.tokenizing.tf_idf import tf_idf_logits
+from datamodules.tokenizing.tokens import Text
+from lightning_modules.layers.bert import architecture_of, bert, encode
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.task import Board
 from lightning_modules.tasks.texts import examples_table, tokens_of
@@ -29,7 +29,7 @@ class BertClassifier(Classifier):
         padding: number of the padding token.
         max_length: tokens in the longest text.
         token_names: of the V tokens, for the dashboard; their numbers by default.
-        tf_idf: baseline of words without order, see `datamodules.tf_idf`.
+        tf_idf: baseline of words without order, see `datamodules.tokenizing.tf_idf`.
         architecture: of the encoder, where a checkpoint brings it.
         kwargs: as for Classifier and Task.
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from datamodules.tagging import Sentences
-from lightning_modules.encoders import architecture_of, bert, encode
+from lightning_modules.layers.bert import architecture_of, bert, encode
 from lightning_modules.tasks.tagger import Tagger
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.reading import Passages
-from lightning_modules.encoders import architecture_of, bert, encode
+from lightning_modules.layers.bert import architecture_of, bert, encode
 from lightning_modules.overlap import LONGEST_RUN, NEAR, runs_shared, shares_near
 from lightning_modules.tasks.reader import Reader
 

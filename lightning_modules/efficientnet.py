@@ -5,8 +5,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torchvision import models
 
+from lightning_modules.layers.vision import crop_to_small_maps, fitting_stride, for_channels, load_pretrained
 from lightning_modules.tasks.classifier import Classifier
-from lightning_modules.vision import crop_to_small_maps, fitting_stride, for_channels, load_pretrained
 
 Architecture = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "v2_s", "v2_m", "v2_l"]
 STRIDES = (1, 2, 4, 8, 16, 32)

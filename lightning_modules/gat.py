@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import global_add_pool, global_max_pool, global_mean_pool
 
 from datamodules.graphs import Graphs
-from lightning_modules.graph_layers import GraphAttention
+from lightning_modules.layers.graph import GraphAttention
 from lightning_modules.tasks.classifier import Classifier
 
 Pooling = Literal["mean", "max", "sum"]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.nodes import Graph
-from lightning_modules.graph_layers import GraphAttention, dropout
+from lightning_modules.layers.graph import GraphAttention, dropout
 from lightning_modules.tasks.classifier import Classifier
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.nodes import Graph
-from lightning_modules.graph_layers import dropout
+from lightning_modules.layers.graph import dropout
 from lightning_modules.tasks.classifier import Classifier
 
 

@@ -7,9 +7,9 @@ from torch.nn import functional as F
 from torchvision import models
 from torchvision.models import inception as v3
 
+from lightning_modules.layers.vision import fitting_stride, for_channels, load_pretrained
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.task import Step
-from lightning_modules.vision import fitting_stride, for_channels, load_pretrained
 
 Architecture = Literal["googlenet", "inception_v3"]
 STRIDES = {"googlenet": (2, 4, 8, 16, 32), "inception_v3": (32,)}

@@ -5,8 +5,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torchvision import models
 
+from lightning_modules.layers.vision import fitting_stride, for_channels, load_pretrained
 from lightning_modules.tasks.classifier import Classifier
-from lightning_modules.vision import fitting_stride, for_channels, load_pretrained
 
 Depth = Literal[18, 34, 50, 101, 152]
 STRIDES = (8, 16, 32)

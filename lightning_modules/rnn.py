@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightning_modules.layers import forecast
+from lightning_modules.layers.sequence import forecast
 from lightning_modules.tasks.forecaster import Forecaster
 
 

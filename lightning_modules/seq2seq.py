@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from datamodules.tokens import Text
+from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
-from lightning_modules.layers import tie
-from lightning_modules.tasks.search import State
+from lightning_modules.layers.sequence import tie
+from lightning_modules.tasks.decoding import State
 from lightning_modules.tasks.translator import Translator
 
 

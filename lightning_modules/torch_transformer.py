@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from datamodules.tokens import Text
+from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
-from lightning_modules.layers import PositionalEmbedding, tie
-from lightning_modules.tasks.search import State
+from lightning_modules.layers.sequence import PositionalEmbedding, tie
+from lightning_modules.tasks.decoding import State
 from lightning_modules.tasks.translator import Translator
 
 

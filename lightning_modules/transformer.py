@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.tokens import Text
+from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
-from lightning_modules.layers import PositionalEmbedding, tie
-from lightning_modules.tasks.search import State
+from lightning_modules.layers.sequence import PositionalEmbedding, tie
+from lightning_modules.tasks.decoding import State
 from lightning_modules.tasks.translator import Translator
 
 KeysValues = tuple[Tensor, Tensor]  # (B, H, S, d) each

@@ -15,9 +15,9 @@ from pathlib import Path
 
 BEGAN = time.perf_counter()
 
+from scripts.cli.command_line.recipes import Line, answer_quickly, resolve  # noqa: E402
 from scripts.cli.errors import one_line_errors  # noqa: E402 (the clock comes first)
-from scripts.cli.recipes import Line, answer_quickly, resolve  # noqa: E402
-from scripts.cli.scaling import scaling, take_devices  # noqa: E402
+from scripts.cli.measure.scaling import scaling, take_devices  # noqa: E402
 
 
 def main(words: list[str]) -> None:
@@ -33,7 +33,7 @@ def main(words: list[str]) -> None:
         if numbers:
             scaling(words, numbers)
             return
-    from scripts.cli.benchmark import benchmark, measure  # imports torch and Lightning
+    from scripts.cli.measure.benchmark import benchmark, measure  # imports torch and Lightning
 
     if report:
         measure(request, Path(report).absolute(), debug)

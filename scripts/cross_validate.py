@@ -13,8 +13,8 @@ their standard deviation.
 
 import sys
 
+from scripts.cli.command_line.recipes import Line, answer_help, answer_quickly
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.recipes import Line, answer_help, answer_quickly
 
 
 def main(words: list[str]) -> None:
@@ -33,7 +33,7 @@ def main(words: list[str]) -> None:
             raise UsageError("how many folds? Give --folds, a number")
         if folds is not None and (not folds.isdecimal() or int(folds) < 2):
             raise UsageError(f"--folds: expected a whole number of at least 2, got {folds}")
-    from scripts.cli.cross_validation import cross_validate, go_on  # imports torch and Lightning
+    from scripts.cli.sweep.cross_validation import cross_validate, go_on  # imports torch and Lightning
 
     if resumed is not None:
         go_on(resumed, allowed, debug)

@@ -29,8 +29,8 @@ from its training split (scaling, categories, tokenizer). Batches may have any s
 
 import sys
 
+from scripts.cli.command_line.recipes import WHICH_MODEL, Line, answer_help
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.recipes import WHICH_MODEL, Line, answer_help
 
 
 def main(words: list[str]) -> None:
@@ -45,7 +45,7 @@ def main(words: list[str]) -> None:
         if not formats:
             raise UsageError("as what? Give --format safetensors, onnx or torch")
         output = line.needed("--output", "where to? Give --output, a file")
-    from scripts.cli.export import export  # imports torch and Lightning
+    from scripts.cli.export.formats import export  # imports torch and Lightning
 
     export(checkpoint, formats, output, dataset, line.words, debug)
 

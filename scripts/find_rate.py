@@ -13,8 +13,8 @@ Takes the options of fit.py, and besides:
 
 import sys
 
+from scripts.cli.command_line.recipes import Line, answer_quickly, resolve
 from scripts.cli.errors import one_line_errors
-from scripts.cli.recipes import Line, answer_quickly, resolve
 
 
 def main(words: list[str]) -> None:
@@ -26,7 +26,7 @@ def main(words: list[str]) -> None:
         line = Line(words)
         asked = {name: line.value(f"--{name}") for name in ("steps", "lowest", "highest", "output")}
         request = resolve(line.words)
-    from scripts.cli.find_rate import find_rate  # imports torch and Lightning
+    from scripts.cli.measure.lr_range_test import find_rate  # imports torch and Lightning
 
     find_rate(request, {name: value for name, value in asked.items() if value is not None}, debug)
 

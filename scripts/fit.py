@@ -10,8 +10,8 @@ python scripts/fit.py --config lightning_logs/gat/version_0/config.yaml      rep
 
 import sys
 
+from scripts.cli.command_line.recipes import answer_quickly, resolve
 from scripts.cli.errors import one_line_errors
-from scripts.cli.recipes import answer_quickly, resolve
 
 
 def main(words: list[str]) -> None:
@@ -21,7 +21,9 @@ def main(words: list[str]) -> None:
         if answer_quickly(words, __file__):
             return
         request = resolve(words)
-    from scripts.cli.training import fit  # imports torch and Lightning: five seconds that an error need not wait for
+    from scripts.cli.run.training import (
+        fit,  # imports torch and Lightning: five seconds that an error need not wait for
+    )
 
     fit(request, debug)
 

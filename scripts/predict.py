@@ -11,8 +11,8 @@ python scripts/predict.py --checkpoint lightning_logs/gan/version_0 --input seed
 
 import sys
 
+from scripts.cli.command_line.recipes import WHICH_MODEL, Line, answer_help
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.recipes import WHICH_MODEL, Line, answer_help
 
 
 def main(words: list[str]) -> None:
@@ -29,7 +29,7 @@ def main(words: list[str]) -> None:
             line.needed("--input", "predict what? Give --input, a file or a folder"),
             line.value("--output"),
         )
-    from scripts.cli.prediction import predict  # imports torch and Lightning
+    from scripts.cli.evaluate.prediction import predict  # imports torch and Lightning
 
     predict(checkpoints, average, source, output, line.words, debug)
 

@@ -9,8 +9,8 @@ Takes the options of fit.py, and --output, a PNG file: NAME_schedule.png by defa
 
 import sys
 
+from scripts.cli.command_line.recipes import Line, answer_quickly, resolve
 from scripts.cli.errors import one_line_errors
-from scripts.cli.recipes import Line, answer_quickly, resolve
 
 
 def main(words: list[str]) -> None:
@@ -22,7 +22,7 @@ def main(words: list[str]) -> None:
         line = Line(words)
         output = line.value("--output")
         request = resolve(line.words)
-    from scripts.cli.schedule import draw  # imports torch and Lightning
+    from scripts.cli.measure.schedule_preview import draw  # imports torch and Lightning
 
     draw(request, output or f"{request.name}_schedule.png", debug)
 

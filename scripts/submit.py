@@ -22,10 +22,10 @@ The job's script and output are lightning_logs/<model>/slurm-<job>.sh and .out.
 import os
 import sys
 
-from scripts.cli.cluster import batch_script, submit, take_allocation
+from scripts.cli.command_line.recipes import answer_help, answer_quickly, read_yaml, resolve
+from scripts.cli.command_line.resume_changes import differences, refuse_changes
 from scripts.cli.errors import one_line_errors
-from scripts.cli.recipes import answer_help, answer_quickly, read_yaml, resolve
-from scripts.cli.resume import differences, refuse_changes
+from scripts.cli.slurm import batch_script, submit, take_allocation
 
 
 def main(words: list[str]) -> None:
@@ -37,7 +37,10 @@ def main(words: list[str]) -> None:
         dry = "--dry-run" in words
         allocation, rest = take_allocation([word for word in words if word != "--dry-run"])
         request = resolve([*rest, "--trainer.accelerator", "cpu", "--trainer.devices", "1"])
-        from scripts.cli.options import parse, resolved  # imports torch: a misspelt option should not wait in the queue
+        from scripts.cli.command_line.options import (  # imports torch: a misspelt option should not wait in the queue
+            parse,
+            resolved,
+        )
 
         _, config = parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
         if request.resume:

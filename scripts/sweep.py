@@ -25,8 +25,8 @@ monitors on the validation split.
 
 import sys
 
+from scripts.cli.command_line.recipes import Line, answer_help, answer_quickly
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.recipes import Line, answer_help, answer_quickly
 
 
 def main(words: list[str]) -> None:
@@ -45,7 +45,7 @@ def main(words: list[str]) -> None:
         given = [*rest, *(["--space"] if space else []), *(["--unpruned"] if unpruned is not None else [])]
         if resumed is not None and given:
             raise UsageError(f"--resume {resumed} and {given[0]} contradict each other: a sweep has its own settings")
-    from scripts.cli.sweep import go_on, sweep  # imports torch and Optuna
+    from scripts.cli.sweep.sweep import go_on, sweep  # imports torch and Optuna
 
     if resumed is not None:
         go_on(resumed, trials, allowed, debug)

@@ -10,8 +10,8 @@ python scripts/test.py --checkpoint lightning_logs/gat/version_0 --checkpoint li
 
 import sys
 
+from scripts.cli.command_line.recipes import WHICH_MODEL, Line, answer_help
 from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.recipes import WHICH_MODEL, Line, answer_help
 
 
 def main(words: list[str]) -> None:
@@ -25,7 +25,7 @@ def main(words: list[str]) -> None:
         average, dataset = line.value("--average"), line.value("--data")
         if not checkpoints:
             raise UsageError(WHICH_MODEL)
-    from scripts.cli.testing import test  # imports torch and Lightning
+    from scripts.cli.evaluate.testing import test  # imports torch and Lightning
 
     test(checkpoints, average, dataset, line.words, debug)
 

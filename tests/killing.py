@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import datamodules.whole_file
+import datamodules.storage.atomic_file
 from tests.stopping import compare, train
 
 WORDS = [
@@ -62,11 +62,11 @@ def dies_in_save(moment: str, count: int) -> Callable[[], None]:
             return wrapped
 
         if moment == "writing":
-            import callbacks.checkpoint_file as files
+            import callbacks.run.checkpoint_file as files
 
             files.Hashed.write = dying(files.Hashed.write)
         elif moment == "naming":
-            datamodules.whole_file.os.fsync = dying(os.fsync)
+            datamodules.storage.atomic_file.os.fsync = dying(os.fsync)
         else:
             os.link = dying(os.link)
 

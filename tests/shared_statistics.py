@@ -9,7 +9,7 @@ from torch import Tensor, distributed
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
-from lightning_modules.batch_norm import SyncBatchNorms
+from scripts.cli.distributed.sync_batchnorm import SyncBatchNorms
 
 SIZE, STEPS = 15, 3  # examples, of which one process has one more
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 
-from lightning_modules.tasks.parameter_groups import parameter_groups
+from lightning_modules.optim.parameter_groups import parameter_groups
 from lightning_modules.transformer import EncoderLayer
-from scripts.cli.sharding import shared_out
+from scripts.cli.distributed.fsdp import shared_out
 
 
 class Encoder(nn.Module):

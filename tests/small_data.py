@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.base import DataModule
-from datamodules.drawing import ImagesToDraw
+from datamodules.generation import ImagesToDraw
 from datamodules.graphs import GraphClasses
 from datamodules.images import Images
 from datamodules.nodes import Nodes

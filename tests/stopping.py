@@ -12,10 +12,10 @@ from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.util.tensor_util import make_ndarray
 from torch import Tensor
 
-from callbacks.checkpoint_file import read_checkpoint
-from callbacks.checkpoints import Checkpoints
-from scripts.cli.recipes import resolve
-from scripts.cli.training import fit
+from callbacks.run.checkpoint_file import read_checkpoint
+from callbacks.run.checkpoints import Checkpoints
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.run.training import fit
 
 SHORT = [
     *("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "2"),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks.checkpoint_file import read_checkpoint
-from scripts.cli.recipes import ROOT, recipe_names
+from callbacks.run.checkpoint_file import read_checkpoint
+from scripts.cli.command_line.recipes import ROOT, recipe_names
 from tests.stopping import GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 
 MIDDLE, END = 2, 4  # of an epoch of four steps

@@ -26,30 +26,31 @@ import yaml
 from PIL import Image
 from transformers import BertConfig, BertModel
 
-from callbacks.checkpoint_file import SEAL, SEAL_SIZE, read_checkpoint, write_checkpoint
-from callbacks.metrics_file import MetricsFile
-from datamodules import planetoid, token_cache
-from datamodules.download import unpack
+from callbacks.loggers.csv_file import MetricsFile
+from callbacks.run.checkpoint_file import SEAL, SEAL_SIZE, read_checkpoint, write_checkpoint
+from datamodules.files import planetoid
+from datamodules.files.images import read_idx
 from datamodules.graphs import GraphClasses
-from datamodules.image_files import read_idx
 from datamodules.images import Images
 from datamodules.nodes import Nodes
 from datamodules.reading import Reading
 from datamodules.series import Series
-from datamodules.stored_rows import StoredRows
+from datamodules.storage import token_cache
+from datamodules.storage.download import unpack
+from datamodules.storage.stored_rows import StoredRows
+from datamodules.storage.token_cache import StoredRagged
 from datamodules.tabular import TabularClassification
 from datamodules.tagging import Tagging
 from datamodules.text import TextClassification
-from datamodules.token_cache import StoredRagged
-from datamodules.tokens import new_tokenizer, pretrained_tokenizer
+from datamodules.tokenizing.tokens import new_tokenizer, pretrained_tokenizer
 from datamodules.translation import Translation
-from lightning_modules.encoders import bert
-from lightning_modules.vision import _read as read_weights
+from lightning_modules.layers.bert import bert
+from lightning_modules.layers.vision import _read as read_weights
 from scripts import cross_validate, fit, predict, sweep
 from scripts import test as testing
-from scripts.cli.pretrained import Start, own_run
-from scripts.cli.recipes import resolve
-from scripts.cli.runs import folder_of_job, newest_checkpoint
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.run.folder import folder_of_job, newest_checkpoint
+from scripts.cli.run.pretrained import Start, own_run
 from tests import planetoid_files
 from tests.forked import died
 from tests.fuzzing import SMALL_BERT, Files, Kind, Leaves, archives, module, pickles, put, survive, tags

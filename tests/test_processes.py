@@ -14,9 +14,9 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from callbacks.checkpoint_file import read_checkpoint
+from callbacks.run.checkpoint_file import read_checkpoint
 from scripts import test as testing
-from scripts.cli.recipes import ROOT
+from scripts.cli.command_line.recipes import ROOT
 from tests.stopping import train
 
 pytestmark = pytest.mark.long

@@ -18,13 +18,13 @@ from PIL import Image
 from torch.distributed import run as torchrun
 from transformers import BertConfig, BertModel
 
-from datamodules.catalogue import PUBLISHED
-from datamodules.tokens import new_tokenizer
+from datamodules.storage.catalogue import PUBLISHED
+from datamodules.tokenizing.tokens import new_tokenizer
 from scripts import benchmark, cross_validate, export, find_rate, fit, predict, schedule, submit, sweep
 from scripts import test as testing
-from scripts.cli import runs
-from scripts.cli.options import parse
-from scripts.cli.recipes import ROOT, read_recipe, resolve
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import ROOT, read_recipe, resolve
+from scripts.cli.run import folder
 
 READMES = sorted(ROOT.glob("README*.md"))
 MAINS = {
@@ -190,7 +190,7 @@ def test_torchrun_takes_its_line(readme):
 @pytest.mark.parametrize("line", sorted({line for readme in READMES for line in scripts_of(readme)}))
 def test_the_command_runs(line, place, monkeypatch, request, capsys):
     monkeypatch.chdir(place)
-    monkeypatch.setattr(runs, "LOGS", place / "lightning_logs")
+    monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
     _, script, *words = shlex.split(line)
     script = script.removeprefix("scripts/")
     if any(re.search(rf"--data {name}\b", line) for known in PUBLISHED.values() for name in known):
@@ -202,7 +202,7 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
         words += ["--trainer.limit_val_batches", "2", "--trainer.limit_test_batches", "2"]
         words += ["--model.judge_steps", "3"] if "gan" in words else []
     if script == "benchmark.py":
-        monkeypatch.setattr("scripts.cli.benchmark.STEPS", 4)
+        monkeypatch.setattr("scripts.cli.measure.benchmark.STEPS", 4)
     if script == "find_rate.py":
         words += ["--steps", "10"]
     if script == "cross_validate.py":

@@ -13,14 +13,14 @@ import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from callbacks.checkpoint_file import write_checkpoint
-from scripts.cli import prediction, testing
-from scripts.cli import trained as cli
-from scripts.cli.build import Built, build, quiet
-from scripts.cli.options import class_at, constructor_arguments, parse
-from scripts.cli.recipes import read_recipe, recipe_names, resolve
-from scripts.cli.techniques import TECHNIQUES
-from scripts.cli.training import fit
+from callbacks.run.checkpoint_file import write_checkpoint
+from scripts.cli.command_line.options import class_at, constructor_arguments, parse
+from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
+from scripts.cli.command_line.techniques import TECHNIQUES
+from scripts.cli.evaluate import load as cli
+from scripts.cli.evaluate import prediction, testing
+from scripts.cli.run.build import Built, build, quiet
+from scripts.cli.run.training import fit
 from tests.offline import without_a_network
 
 EXAMPLE_INPUTS = Path(__file__).parent / "inputs"  # what a user might want predictions for, one a recipe

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import distributed
 
-from scripts.cli.recipes import recipe_names
+from scripts.cli.command_line.recipes import recipe_names
 from tests.stopping import TECHNIQUES, TWICE, compare, in_pieces
 
 

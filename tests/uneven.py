@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import distributed
 
-from callbacks.checkpoints import Checkpoints
+from callbacks.run.checkpoints import Checkpoints
 from tests.stopping import compare, train
 
 WORDS = [

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from torch import distributed
 
-from scripts.cli.recipes import resolve
-from scripts.cli.testing import test
-from scripts.cli.training import fit
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.evaluate.testing import test
+from scripts.cli.run.training import fit
 from tests.small_data import written
 from tests.stopping import SHORT
 

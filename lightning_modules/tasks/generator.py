@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.utilities.data import dim_zero_cat
 
 from datamodules.errors import DataError
-from datamodules.sampling import generator
+from datamodules.loading.sampling import generator
 from lightning_modules.cnn import block
 from lightning_modules.tasks import pictures
 from lightning_modules.tasks.task import Board, Step, Task

@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, MetricCollection
 
-from lightning_modules.schedules import Plateau, Schedule, schedule_factor
-from lightning_modules.tasks.parameter_groups import head_of, parameter_groups
+from lightning_modules.optim.parameter_groups import head_of, parameter_groups
+from lightning_modules.optim.schedules import Plateau, Schedule, schedule_factor
 
 
 class Step(NamedTuple):

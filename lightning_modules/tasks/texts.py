@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from datamodules.tokens import Text
+from datamodules.tokenizing.tokens import Text
 
 SHOWN = 12  # texts on the dashboard
 MOST_TOKENS = 60  # of a text

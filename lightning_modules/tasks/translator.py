@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 
-from datamodules.tokens import BEGIN, END, PAD, UNKNOWN, Text, from_text, number_of
+from datamodules.tokenizing.tokens import BEGIN, END, PAD, UNKNOWN, Text, from_text, number_of
 from datamodules.translation import Pair, Scoring
-from lightning_modules.tasks.search import State, beam_search, greedy
+from lightning_modules.tasks.decoding import State, beam_search, greedy
 from lightning_modules.tasks.task import Board, Step, Task
 
 SHOWN = 12  # sentences on the dashboard

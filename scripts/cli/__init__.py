@@ -2,7 +2,7 @@
 
 import os
 
-from datamodules.mortal import end_with_launcher
+from datamodules.loading.die_with_parent import end_with_launcher
 
 # By default an idle thread spins for milliseconds, which is a catastrophe where another process wants its core: a
 # step of 40 ms was measured to take 1,000 ms and more beside other jobs, and 120 to 400 ms with a short spin. Threads

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from datamodules.errors import DataError
-from datamodules.paths import printable
+from datamodules.files.paths import printable
 
 LONGEST = 4000  # characters of a message
 

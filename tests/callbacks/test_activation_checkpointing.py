@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from callbacks.activation_checkpointing import ActivationCheckpointing
-from lightning_modules.layers import blocks
-from scripts.cli.build import build
-from scripts.cli.options import parse
-from scripts.cli.recipes import resolve
+from lightning_modules.layers.sequence import blocks
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.run.build import build
 from scripts.fit import main as fit
 from tests.stopping import SHORT, train
 

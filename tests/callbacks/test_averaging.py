@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from callbacks.averaging import Averaging
-from callbacks.checkpoint_file import read_checkpoint
-from callbacks.checkpoints import Checkpoints
-from scripts.cli import testing
-from scripts.cli.trained import load
+from callbacks.run.checkpoint_file import read_checkpoint
+from callbacks.run.checkpoints import Checkpoints
+from scripts.cli.evaluate import testing
+from scripts.cli.evaluate.load import load
 from tests.stopping import SHORT, compare, train
 
 LARGE = ["--model.optimizer.lr", "0.02", "--model.schedule", "constant", "--model.dropout", "0"]

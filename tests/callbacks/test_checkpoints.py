@@ -12,13 +12,13 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from callbacks import checkpoints
-from callbacks.checkpoint_file import AtomicCheckpointIO, RefusedError, UnsavedError
-from callbacks.checkpoints import Checkpoints, NonFiniteError, SaveEvery
-from callbacks.signals import Signals
-from datamodules import whole_file
+from callbacks.run import checkpoints
+from callbacks.run.checkpoint_file import AtomicCheckpointIO, RefusedError, UnsavedError
+from callbacks.run.checkpoints import Checkpoints, NonFiniteError, SaveEvery
+from callbacks.run.signals import Signals
+from datamodules.storage import atomic_file
 from lightning_modules.mlp import MLP
-from scripts.cli.options import save_every
+from scripts.cli.command_line.options import save_every
 
 
 def run(folder: Path, scores: list[float], mode: str = "max", **options) -> tuple[Trainer, Checkpoints]:
@@ -124,7 +124,7 @@ def test_a_checkpoint_may_be_read_by_others(tmp_path):
 @pytest.fixture
 def unsteady(monkeypatch):
     """Sets how many writes a network file system fails from now on."""
-    monkeypatch.setattr(whole_file, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(atomic_file, "WAITS", (0.0, 0.0))
     left, sync = [0], os.fsync
 
     def fsync(descriptor):

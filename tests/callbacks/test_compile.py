@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from callbacks.checkpoint_file import read_checkpoint
 from callbacks.compile import Compile
+from callbacks.run.checkpoint_file import read_checkpoint
 from datamodules.graphs import GraphClasses
 from datamodules.nodes import Nodes
 from datamodules.tabular import Tabular
 from datamodules.text import TextClassification
-from scripts.cli import testing
+from scripts.cli.evaluate import testing
 from scripts.fit import main as fit
 from tests.stopping import FURTHER, SHORT, train
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from callbacks.dashboard import Dashboard
+from callbacks.loggers.tensorboard import Dashboard
 
 
 @pytest.mark.parametrize("again", [False, True])

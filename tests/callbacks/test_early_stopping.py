@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.checkpoint_file import read_checkpoint
 from callbacks.early_stopping import Patience
+from callbacks.run.checkpoint_file import read_checkpoint
 from tests.stopping import SHORT, compare, in_pieces, train
 
 # What is first reached stands: no later value is better by so much.

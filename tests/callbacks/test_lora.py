@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from callbacks.checkpoint_file import read_checkpoint
 from callbacks.lora import LoRA, merged
-from datamodules.tokens import Ragged, Text
+from callbacks.run.checkpoint_file import read_checkpoint
+from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.bert_classifier import BertClassifier
 from lightning_modules.mlp import MLP
-from scripts.cli import testing, trained
-from scripts.cli.recipes import resolve
-from scripts.cli.training import fit
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.evaluate import load, testing
+from scripts.cli.run.training import fit
 from scripts.export import main as export
 from tests.stopping import SHORT, compare, in_pieces, train
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_alone_is_tested_and_starts_other_runs(tmp_path: Path, caps
     assert results is not None
     assert testing.test([str(run)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
     capsys.readouterr()
-    with_merged = merged(trained.load(str(run), None, []).model).state_dict()
+    with_merged = merged(load.load(str(run), None, []).model).state_dict()
     export(["--checkpoint", str(run), "--format", "safetensors", "--output", str(tmp_path / "model")])
     plain = load_file(tmp_path / "model.safetensors")
     assert not [name for name in plain if "lora" in name or "base_layer" in name]
@@ -167,7 +167,7 @@ def test_a_pretrained_encoder_is_adapted_by_a_hundredth_of_its_weights(minilm: s
     run = tmp_path / "bert_classifier" / "version_0"
     assert (run / "adapter" / "adapter_model.safetensors").stat().st_size < 2_000_000
     source = nn.Module()
-    from lightning_modules.encoders import bert
+    from lightning_modules.layers.bert import bert
 
     source.encoder = bert(minilm, 30522)
     kept = read_checkpoint(run / "checkpoints" / "best.ckpt")["state_dict"]

@@ -3,7 +3,7 @@ import errno
 
 import pytest
 
-from callbacks.metrics_file import MetricsFile
+from callbacks.loggers.csv_file import MetricsFile
 
 
 def rows(folder):

@@ -6,7 +6,7 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from callbacks.progress import Progress
+from callbacks.loggers.progress import Progress
 from lightning_modules.mlp import MLP
 
 

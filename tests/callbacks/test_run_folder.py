@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.run_folder import FolderGoneError, RunFolder
-from scripts.cli import training
-from scripts.cli.build import begin_in
+from callbacks.run.run_folder import FolderGoneError, RunFolder
+from scripts.cli.run import training
+from scripts.cli.run.build import begin_in
 from scripts.fit import main as fit
 
 

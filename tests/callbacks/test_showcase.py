@@ -3,8 +3,8 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from callbacks.dashboard import Dashboard
-from callbacks.showcase import Showcase, TensorBoard
+from callbacks.loggers.showcase import Showcase, TensorBoard
+from callbacks.loggers.tensorboard import Dashboard
 from datamodules.images import Images
 from lightning_modules.cnn import CNN
 from lightning_modules.mlp import MLP

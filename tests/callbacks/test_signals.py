@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from callbacks.signals import Signals
+from callbacks.run.signals import Signals
 
 
 @pytest.fixture

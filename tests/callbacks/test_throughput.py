@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from callbacks.throughput import Throughput, batch_size_of
+from callbacks.run.throughput import Throughput, batch_size_of
 from datamodules.reading import Answers
 from lightning_modules.mlp import MLP
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from torch import distributed
 
-from callbacks.processes import UNLIMITED
-from callbacks.watchdog import STDERR, Watchdog
+from callbacks.run.processes import UNLIMITED
+from callbacks.run.watchdog import STDERR, Watchdog
 
 ALONE = SimpleNamespace(global_rank=0, local_rank=0, strategy=SimpleNamespace(launcher=None))
 

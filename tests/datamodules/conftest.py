@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules import text_files, token_cache
+from datamodules.files import text_files
+from datamodules.storage import token_cache
 
 Refused = Callable[..., AbstractContextManager[None]]
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from datamodules import augmentation
-from datamodules.augmentation import cut_and_turned, erased, jittered
+from datamodules.augmentation import images
+from datamodules.augmentation.images import cut_and_turned, erased, jittered
 from datamodules.images import Images
 
 
@@ -70,7 +70,7 @@ def test_recoloured_images_keep_to_their_range_and_differ_by_no_more_than_was_al
 
 def test_contrast_and_saturation_keep_the_mean(monkeypatch):
     pixels = torch.rand(1, 3, 5, 5) * 50 + 100
-    monkeypatch.setattr(augmentation.torch, "rand", lambda *_, **__: torch.tensor([0.5, 0.9, 0.1]).view(3, 1, 1, 1, 1))
+    monkeypatch.setattr(images.torch, "rand", lambda *_, **__: torch.tensor([0.5, 0.9, 0.1]).view(3, 1, 1, 1, 1))
     found = jittered(pixels, 0.5)  # brightness 1, contrast 1.4, saturation 0.6
     torch.testing.assert_close(found.mean(), pixels.mean())
     torch.testing.assert_close(found.mean(1).std(), 1.4 * pixels.mean(1).std())

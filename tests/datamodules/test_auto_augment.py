@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode, v2
 
-from datamodules import auto_augment
-from datamodules.auto_augment import Operation, auto_augmented, operations
+from datamodules.augmentation import auto_augment
+from datamodules.augmentation.auto_augment import Operation, auto_augmented, operations
 from datamodules.images import Images
 
 THEIRS: dict[str, Any] = {"randaugment": v2.RandAugment, "trivial": v2.TrivialAugmentWide}

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.base import DataModule
-from datamodules.download import DataError
-from datamodules.examples import Rows, Source
 from datamodules.graphs import GraphClasses
 from datamodules.images import Images
 from datamodules.labels import LabelledData, class_codes
+from datamodules.loading.examples import Rows, Source
 from datamodules.nodes import Nodes
+from datamodules.storage.download import DataError
 from datamodules.tabular import TabularClassification, TabularRegression
 
 KINDS: dict[str, Callable[..., DataModule]] = {

@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from datamodules import base, catalogue
-from datamodules.catalogue import Remote
-from datamodules.download import DataError, download, find_folder, unpack
+from datamodules import base
 from datamodules.graphs import GraphClasses
+from datamodules.storage import catalogue
+from datamodules.storage.catalogue import Remote
+from datamodules.storage.download import DataError, download, find_folder, unpack
 from tests.archives import zipped
 
 CONTENT = b"0123456789" * 5000
@@ -342,7 +343,7 @@ def test_every_published_file_comes_over_an_encrypted_connection() -> None:
 
 
 def test_a_packed_file_of_bytes_may_be_damaged(tmp_path: Path) -> None:
-    from datamodules.image_files import read_idx
+    from datamodules.files.images import read_idx
 
     packed = gzip.compress(b"\0\0\x08\x01\0\0\0\x04abcd")
     (tmp_path / "whole.gz").write_bytes(packed)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.drawing import ImagesToDraw
+from datamodules.generation import ImagesToDraw
 from datamodules.images import Images
 
 

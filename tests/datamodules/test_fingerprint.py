@@ -12,8 +12,8 @@ from torch import Tensor
 
 from datamodules import images
 from datamodules.base import DataModule
-from datamodules.examples import Rows, Source
-from datamodules.fingerprint import of_labels, of_texts
+from datamodules.loading.examples import Rows, Source
+from datamodules.storage.fingerprint import of_labels, of_texts
 from datamodules.tabular import of_strings
 from tests.small_data import CASES
 

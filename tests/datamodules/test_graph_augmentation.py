@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.graph_augmentation import kept_edges, without_features
+from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.graphs import GraphClasses
 from datamodules.nodes import Nodes, undirected
 

@@ -12,9 +12,9 @@ from lightning.pytorch.plugins import Precision
 from PIL import Image
 from torch import Tensor
 
-from datamodules import image_files
 from datamodules import images as images_module
-from datamodules.image_files import decode
+from datamodules.files import images
+from datamodules.files.images import decode
 from datamodules.images import FASHION_CLASSES, Images, _shifted
 from tests.stopping import SHORT, train
 
@@ -537,7 +537,7 @@ def test_several_processes_decode_images_beyond_memory(place: Path, monkeypatch:
 
     monkeypatch.setattr(images_module, "IN_MEMORY", 0)
     data = ready(place, batch_size=4, num_workers=2)
-    monkeypatch.setattr(image_files, "decode", noted)
+    monkeypatch.setattr(images, "decode", noted)
     torch.testing.assert_close(list(data.train_dataloader()), expected, rtol=0, atol=0)
     assert len(list(decoders.iterdir())) == 2
     assert not (decoders / str(os.getpid())).exists()

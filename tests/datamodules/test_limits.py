@@ -9,10 +9,10 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.checkpoint_file import AtomicCheckpointIO
-from callbacks.checkpoints import Checkpoints
-from callbacks.signals import Signals, Stopped
-from datamodules.sampling import Batches
+from callbacks.run.checkpoint_file import AtomicCheckpointIO
+from callbacks.run.checkpoints import Checkpoints
+from callbacks.run.signals import Signals, Stopped
+from datamodules.loading.sampling import Batches
 from tests.datamodules.test_base import Given
 
 EXAMPLES, BATCH, EPOCHS = 25, 2, 4

@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 import pytest
 from filelock import Timeout
 
-from datamodules import locks
-from datamodules.locks import Lock, marker_of, only_one
+from datamodules.storage import locks
+from datamodules.storage.locks import Lock, marker_of, only_one
 
 
 @pytest.fixture(params=["locks", "no locks"], autouse=True)

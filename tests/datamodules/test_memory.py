@@ -16,17 +16,19 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import token_cache
-from datamodules.questions import WINDOWS
+from datamodules.files.squad import WINDOWS
+from datamodules.files.text_files import is_large
+from datamodules.storage import token_cache
 from datamodules.text import TextClassification
-from datamodules.text_files import is_large
 from datamodules.translation import Translation
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURE = """
 import sys
 from pathlib import Path
-from datamodules import images, reading, tagging, text, text_files, token_cache, translation
+from datamodules import images, reading, tagging, text, translation
+from datamodules.files import text_files
+from datamodules.storage import token_cache
 kind, path, in_memory, cache = sys.argv[1:]
 images.IN_MEMORY = text_files.IN_MEMORY = int(in_memory)
 token_cache.DATA_FOLDER = Path(cache)
@@ -306,7 +308,8 @@ def test_what_the_tokens_depend_on_has_a_file_of_its_own(place: Path, streamed: 
 STORE = """
 import sys
 from pathlib import Path
-from datamodules import text_files, token_cache
+from datamodules.files import text_files
+from datamodules.storage import token_cache
 from datamodules.text import TextClassification
 path, cache, times = sys.argv[1:]
 text_files.IN_MEMORY = 0

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from datamodules import mortal
-from datamodules.mortal import LAUNCHER, is_alive, is_stopped
-from scripts.cli.recipes import ROOT
+from datamodules.loading import die_with_parent
+from datamodules.loading.die_with_parent import LAUNCHER, is_alive, is_stopped
+from scripts.cli.command_line.recipes import ROOT
 from tests.waiting import soon
 
 # Starts a process as Lightning does, which ends with this one, and says its id once it has asked for that.
@@ -19,9 +19,9 @@ sys.stdin.read()
 """
 CHILD = """
 import os, time
-from datamodules import mortal
-mortal.LINUX, mortal.EVERY = %s, 0.1
-mortal.end_with_launcher()
+from datamodules.loading import die_with_parent
+die_with_parent.LINUX, die_with_parent.EVERY = %s, 0.1
+die_with_parent.end_with_launcher()
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
@@ -29,7 +29,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize(("linux", "stopped"), [(True, False), (True, True), (False, False)])
 def test_a_process_ends_when_the_one_that_started_it_is_killed(linux: bool, stopped: bool) -> None:
-    if linux and not mortal.LINUX:
+    if linux and not die_with_parent.LINUX:
         pytest.skip("only Linux does this")
     command = [sys.executable, "-c", PARENT, CHILD % linux, LAUNCHER]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from datamodules.files.planetoid import read_part
 from datamodules.nodes import Graph, Nodes, csr, normalised_adjacency, undirected
-from datamodules.planetoid import read_part
 
 NAMES = ["id", "age", "town", "label", "split"]
 Row = list[Any]

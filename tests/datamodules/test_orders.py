@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.labels import class_codes
-from scripts.cli.recipes import ROOT
+from scripts.cli.command_line.recipes import ROOT
 from tests.small_data import AWKWARD, CASES
 
 

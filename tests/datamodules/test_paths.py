@@ -6,12 +6,12 @@ import unicodedata
 
 import pytest
 
-from datamodules.encoding import json_value
 from datamodules.errors import DataError
-from datamodules.file_list import files_in
-from datamodules.image_files import found_in, listed_in
-from datamodules.paths import as_on_disk, file_or_folder, printable, printable_path, regular, user_path
-from datamodules.text_files import read_texts
+from datamodules.files.encoding import json_value
+from datamodules.files.file_list import files_in
+from datamodules.files.images import found_in, listed_in
+from datamodules.files.paths import as_on_disk, file_or_folder, printable, printable_path, regular, user_path
+from datamodules.files.text_files import read_texts
 
 
 def gbk(name):

@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 from datamodules.errors import DataError
+from datamodules.files.planetoid import PARTS, read, read_part
 from datamodules.nodes import Nodes
-from datamodules.planetoid import PARTS, read, read_part
 from tests.forked import died
 from tests.fuzzing import Leaves
 from tests.planetoid_files import parts, pickled, write

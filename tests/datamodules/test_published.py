@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datamodules import base, published
-from datamodules.catalogue import PUBLISHED, Remote
+from datamodules import base
 from datamodules.images import Images
+from datamodules.storage import published
+from datamodules.storage.catalogue import PUBLISHED, Remote
 from tests.datamodules.test_images import idx
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.questions import generated_facts, place_of
+from datamodules.files.squad import generated_facts, place_of
 from datamodules.reading import Passages, Reading, best_windows, token_span, windows
 
 ENGLISH = "Zoë Berg, a pilot, lives in Ulm (Germany). She was born in 1987; her cat is called Tom-Tom."

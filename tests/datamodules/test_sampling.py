@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.sampling import Batches, EvenClasses, Position, cut, fold_of, generator
+from datamodules.loading.sampling import Batches, EvenClasses, Position, cut, fold_of, generator
 
 LABELS = torch.tensor([0] * 50 + [1] * 31 + [2] * 7 + [3] * 2)
 INDEX = torch.arange(100, 190)  # not the positions themselves: labels belong to the data set, a cut may begin anywhere

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules import token_cache
 from datamodules.base import DataModule
 from datamodules.reading import Reading
-from datamodules.stored_rows import StoredRows, joined, stored_rows
+from datamodules.storage import token_cache
+from datamodules.storage.stored_rows import StoredRows, joined, stored_rows
 from datamodules.tagging import Tagging
 from datamodules.translation import Translation
 

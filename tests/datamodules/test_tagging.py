@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.entities import Entity, Sentence, cut_words, entities_of, read_columns, usual_unit
-from datamodules.names import generated_names
+from datamodules.files.entities import Entity, Sentence, cut_words, entities_of, read_columns, usual_unit
+from datamodules.synthetic.names import generated_names
 from datamodules.tagging import IGNORED, Tagging, tags_of
 
 SENTENCES = [

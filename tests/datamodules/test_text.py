@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.reviews import generated_reviews
+from datamodules.synthetic.reviews import generated_reviews
 from datamodules.text import TextClassification
 
 Example = tuple[str, str]

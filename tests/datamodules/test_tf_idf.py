@@ -4,8 +4,8 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from datamodules.tf_idf import learn_tf_idf, tf_idf_logits
-from datamodules.tokens import Ragged
+from datamodules.tokenizing.tf_idf import learn_tf_idf, tf_idf_logits
+from datamodules.tokenizing.tokens import Ragged
 
 
 @pytest.mark.parametrize("classes", [2, 3])

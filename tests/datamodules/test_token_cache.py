@@ -5,16 +5,16 @@ import sys
 
 import pytest
 
-from datamodules import token_cache
 from datamodules.errors import DataError
-from datamodules.token_cache import learned_once, stored
-from datamodules.tokens import new_tokenizer
-from scripts.cli.recipes import ROOT
+from datamodules.storage import token_cache
+from datamodules.storage.token_cache import learned_once, stored
+from datamodules.tokenizing.tokens import new_tokenizer
+from scripts.cli.command_line.recipes import ROOT
 
 USES = """
 import sys
 from pathlib import Path
-from datamodules import token_cache
+from datamodules.storage import token_cache
 token_cache.DATA_FOLDER = Path(sys.argv[1])
 token_cache.stored([[1] * 250], ["used"])
 print(flush=True)

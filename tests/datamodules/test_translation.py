@@ -6,9 +6,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from datamodules.catalogue import PUBLISHED
-from datamodules.phrases import chinese, chinese_digits, english, english_ordinal, english_year, phrases
-from datamodules.tokens import BEGIN, END, PAD, new_translator_tokenizer
+from datamodules.storage.catalogue import PUBLISHED
+from datamodules.synthetic.phrases import chinese, chinese_digits, english, english_ordinal, english_year, phrases
+from datamodules.tokenizing.tokens import BEGIN, END, PAD, new_translator_tokenizer
 from datamodules.translation import Pair, Translation, scoring_of
 
 ENGLISH = [f"I have {english(number)} books." for number in range(60)]

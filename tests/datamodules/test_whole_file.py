@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from datamodules import whole_file as files
-from datamodules.whole_file import whole_file, write_file
+from datamodules.storage import atomic_file as files
+from datamodules.storage.atomic_file import whole_file, write_file
 
 
 @pytest.fixture(autouse=True)

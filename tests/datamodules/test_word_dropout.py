@@ -7,13 +7,13 @@ import torch
 from tokenizers import Tokenizer, models
 from torch import Tensor
 
+from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
 from datamodules.reading import Reading
 from datamodules.tagging import Tagging
 from datamodules.text import TextClassification
-from datamodules.tokens import Text, new_tokenizer
+from datamodules.tokenizing.tokens import Text, new_tokenizer
 from datamodules.translation import Translation
-from datamodules.word_dropout import WordDropout
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"]
 

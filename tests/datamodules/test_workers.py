@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-import datamodules.workers
-from datamodules.examples import Loader, Rows
-from datamodules.mortal import is_alive
-from datamodules.workers import workers
-from scripts.cli.recipes import ROOT
-from scripts.cli.runs import lock, release
+import datamodules.loading.workers
+from datamodules.loading.die_with_parent import is_alive
+from datamodules.loading.examples import Loader, Rows
+from datamodules.loading.workers import workers
+from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.run.folder import lock, release
 from tests.waiting import soon
 
 hanging = 0  # so many of the next forks hang at once, as where they have inherited a lock that is held
@@ -45,7 +45,7 @@ def load(number: int, rows: Rows) -> Tensor:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     global hanging
-    monkeypatch.setattr(datamodules.workers, "PATIENCE", 0.5)
+    monkeypatch.setattr(datamodules.loading.workers, "PATIENCE", 0.5)
     yield
     hanging = 0
 
@@ -84,9 +84,9 @@ def test_none_are_begun_where_none_are_wanted() -> None:
 RUN = """
 import os, sys, time, torch
 from pathlib import Path
-from datamodules.examples import Loader, Rows
-from datamodules.workers import workers
-from scripts.cli.runs import lock
+from datamodules.loading.examples import Loader, Rows
+from datamodules.loading.workers import workers
+from scripts.cli.run.folder import lock
 
 class Slow(Rows):
     def __getitem__(self, index):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from scripts.cli.build import quiet
-from scripts.cli.options import class_at
-from scripts.cli.recipes import read_recipe, recipe_names
+from scripts.cli.command_line.options import class_at
+from scripts.cli.command_line.recipes import read_recipe, recipe_names
+from scripts.cli.run.build import quiet
 from tests.gpu.exactness import recipe_parts, technique_parts
 from tests.gpu.parts import FAILED, PASSED, SKIPPED, Part, Stage, run_all
 from tests.gpu.paths import path_parts

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from callbacks.checkpoint_file import read_checkpoint
-from scripts.cli import prediction, testing
-from scripts.cli.recipes import ROOT, recipe_names
+from callbacks.run.checkpoint_file import read_checkpoint
+from scripts.cli.command_line.recipes import ROOT, recipe_names
+from scripts.cli.evaluate import prediction, testing
 from tests.gpu.parts import Figures, Part, Stage
 from tests.stopping import FURTHER, GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 

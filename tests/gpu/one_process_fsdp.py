@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from scripts.cli.sharding import FSDPStrategy
+from scripts.cli.distributed.fsdp import FSDPStrategy
 from tests.two_processes import main
 
 
@@ -15,5 +15,5 @@ def _alone(*args: Any) -> FSDPStrategy:
 
 
 if __name__ == "__main__":
-    with patch("scripts.cli.build.pick_strategy", _alone):
+    with patch("scripts.cli.run.build.pick_strategy", _alone):
         main(Path(sys.argv[1]), sys.argv[2:])

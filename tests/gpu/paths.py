@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from scripts.benchmark import main as benchmark
-from scripts.cli import benchmark as harness
-from scripts.cli.export import export
-from scripts.cli.recipes import ROOT
+from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.export.formats import export
+from scripts.cli.measure import benchmark as harness
 from scripts.find_rate import main as find_rate
 from tests.gpu.parts import Figures, Part, Stage
 from tests.stopping import FURTHER, SHORT, train

@@ -15,10 +15,10 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
-from scripts.cli import benchmark
-from scripts.cli.benchmark import Clock, measure
-from scripts.cli.plain_step import learner
-from scripts.cli.recipes import resolve
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.measure import benchmark
+from scripts.cli.measure.benchmark import Clock, measure
+from scripts.cli.run.plain_step import learner
 from tests.gpu.parts import Figures, Part, Stage
 
 WARM_UP, PROFILED, BARE = 5, 10, 10  # steps
@@ -241,7 +241,7 @@ def timed(name: str, device: list[str], small: bool, folder: Path, found: Figure
         return meters[-1]
 
     report = folder / "report.json"
-    with patch("scripts.cli.benchmark.Clock", meter):
+    with patch("scripts.cli.measure.benchmark.Clock", meter):
         measure(resolve(words), report, debug=True)
     figures = json.loads(report.read_text())
     step = figures["batch_size"] / figures["examples_per_second"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from scripts.cli.recipes import ROOT, recipe_names
+from scripts.cli.command_line.recipes import ROOT, recipe_names
 from tests.gpu.exactness import recipe_parts
 from tests.gpu.parts import FAILED, PASSED, SKIPPED, Figures, Part, Stage, run_all
 from tests.gpu.speed import busy_seconds

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from datamodules.tokens import Ragged, Text
+from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.attention_rnn import AttentionPooling, AttentionRNN, BidirectionalLSTM
 from lightning_modules.tasks.texts import heaviest, joined, tokens_of, weights_table
 

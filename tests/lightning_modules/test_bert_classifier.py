@@ -3,7 +3,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from datamodules.text import TextClassification
-from datamodules.tokens import Ragged, Text
+from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.bert_classifier import BertClassifier
 
 LENGTHS = [5, 2, 9, 3]

@@ -3,7 +3,7 @@ import random
 import pytest
 import torch
 
-from datamodules.entities import entities_of
+from datamodules.files.entities import entities_of
 from datamodules.tagging import Sentences, Tagging
 from lightning_modules.bert_ner import BertNER
 from lightning_modules.tasks.tagger import F1, Precision, Recall, spans_of, valid_tags

@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import BertConfig, BertModel, TimmBackboneConfig
 
 from datamodules.errors import DataError
-from datamodules.tokens import pretrained_tokenizer
-from lightning_modules.encoders import architecture_of, bert, without_foreign_code
+from datamodules.tokenizing.tokens import pretrained_tokenizer
+from lightning_modules.layers.bert import architecture_of, bert, without_foreign_code
 from tests.fuzzing import SMALL_BERT, Leaves
 
 

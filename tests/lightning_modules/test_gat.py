@@ -5,7 +5,7 @@ from torch_geometric.utils import scatter
 
 from datamodules.graphs import GraphClasses, Graphs
 from lightning_modules.gat import GAT
-from lightning_modules.graph_layers import GraphAttention, with_loops
+from lightning_modules.layers.graph import GraphAttention, with_loops
 
 
 @pytest.fixture(scope="module")

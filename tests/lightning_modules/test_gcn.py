@@ -7,7 +7,7 @@ import torch
 
 from datamodules.nodes import Graph, csr, normalised_adjacency, undirected
 from lightning_modules.gcn import GCN
-from lightning_modules.graph_layers import dropout
+from lightning_modules.layers.graph import dropout
 
 
 def random_graph(size: int = 12, features: int = 5) -> Graph:

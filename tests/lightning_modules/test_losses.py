@@ -12,8 +12,8 @@ from lightning_modules.capsnet import CapsNet
 from lightning_modules.inception import Inception
 from lightning_modules.mlp import MLP
 from lightning_modules.tasks.losses import class_losses
-from scripts.cli.recipes import resolve
-from scripts.cli.training import fit
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.run.training import fit
 
 
 def drawn(size=20, classes=3):
@@ -154,7 +154,7 @@ def test_a_model_without_a_loss_of_classes_takes_no_weights(tmp_path, capsys):
 
 
 def test_the_results_have_each_classs_scores_and_they_are_scikit_learns(tmp_path, capsys):
-    from scripts.cli.trained import load
+    from scripts.cli.evaluate.load import load
 
     data = ["--model", "mlp", "--data", seldom(tmp_path, 3), "--data.balance", "weights"]
     results = fit(resolve([*data, "--trainer.max_epochs", "2", "--logs", str(tmp_path)]))

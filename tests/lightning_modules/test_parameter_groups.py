@@ -9,11 +9,11 @@ from torch import nn
 from lightning_modules.cnn import CNN
 from lightning_modules.inception import Inception
 from lightning_modules.mlp import MLP
+from lightning_modules.optim.parameter_groups import head_of, parameter_groups
 from lightning_modules.resnet import ResNet
-from lightning_modules.tasks.parameter_groups import head_of, parameter_groups
-from scripts.cli.build import build, quiet
-from scripts.cli.options import parse
-from scripts.cli.recipes import recipe_names, resolve
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import recipe_names, resolve
+from scripts.cli.run.build import build, quiet
 
 
 def cnn(optimizer: Any = torch.optim.AdamW) -> CNN:

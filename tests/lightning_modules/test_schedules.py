@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from lightning_modules.mlp import MLP
-from lightning_modules.schedules import Plateau, schedule_factor
-from scripts.cli.build import check_training
+from lightning_modules.optim.schedules import Plateau, schedule_factor
+from scripts.cli.run.build import check_training
 from tests.stopping import PLATEAU, SHORT, TWICE, train
 
 NAMES = ["constant", "step", "exponential", "linear", "cosine", "one_cycle", "plateau"]

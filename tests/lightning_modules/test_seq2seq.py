@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from datamodules.tokens import Text
+from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
 from lightning_modules.seq2seq import AdditiveAttention, Encoder, Seq2Seq
 

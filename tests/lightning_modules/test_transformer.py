@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from datamodules.tokens import Text
+from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
-from lightning_modules.layers import PositionalEmbedding
+from lightning_modules.layers.sequence import PositionalEmbedding
 from lightning_modules.torch_transformer import TorchTransformer
 from lightning_modules.transformer import DecoderLayer, EncoderLayer, MultiHeadAttention, Transformer, causal_mask
 

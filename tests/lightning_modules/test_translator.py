@@ -6,10 +6,10 @@ import sacrebleu
 import torch
 from torch import Tensor
 
-from datamodules.tokens import Text
+from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
 from lightning_modules.seq2seq import Seq2Seq
-from lightning_modules.tasks.search import beam_search, greedy
+from lightning_modules.tasks.decoding import beam_search, greedy
 from lightning_modules.tasks.translator import TokenAccuracy, TranslationScores
 from lightning_modules.torch_transformer import TorchTransformer
 from lightning_modules.transformer import Transformer

@@ -12,8 +12,8 @@ from torchvision import models
 
 from lightning_modules.efficientnet import EfficientNet
 from lightning_modules.inception import Inception
+from lightning_modules.layers.vision import CroppedConv2d, crop_to_small_maps, fitting_stride, for_channels
 from lightning_modules.resnet import ResNet
-from lightning_modules.vision import CroppedConv2d, crop_to_small_maps, fitting_stride, for_channels
 
 NETWORKS = {
     "resnet18": (ResNet, {"depth": 18}),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.cli.recipes import resolve
-from scripts.cli.training import fit
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.run.training import fit
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from scripts.cli.build import build_data
+from scripts.cli.run.build import build_data
 
 CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 GROWTH = """
 import torch
-from scripts.cli.allocator import forget_shapes
+from scripts.cli.run.memory import forget_shapes
 
 forget_shapes()
 torch.set_num_threads(1)

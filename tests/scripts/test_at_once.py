@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from scripts import test as testing
-from scripts.cli.recipes import RECIPES
+from scripts.cli.command_line.recipes import RECIPES
 from scripts.predict import main as predict
 
 ROOT = RECIPES.parents[1]
@@ -87,7 +87,7 @@ def site(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
 def test_processes_that_claim_at_once_get_a_folder_each(count: int, tmp_path: Path) -> None:
     logs = tmp_path / "记录 logs"
     call = f"for _ in range(5): print(claim(Path({str(logs)!r}), 'gat').name)"
-    printed = at_once(count, "from scripts.cli.runs import claim", call)
+    printed = at_once(count, "from scripts.cli.run.folder import claim", call)
     folders = [name for text in printed for name in text.split()]
     assert sorted(folders) == sorted(f"version_{number}" for number in range(5 * count))
     assert sorted(folders) == sorted(folder.name for folder in (logs / "gat").iterdir())
@@ -128,7 +128,7 @@ def test_processes_that_download_at_once_make_one_request(
     address, requests = site
     checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}" if checked else None
     call = f"print(len(download(Remote({address + 'file.bin'!r}, {checksum!r}), Path({str(tmp_path)!r})).read_bytes()))"
-    imports = "from datamodules.catalogue import Remote\nfrom datamodules.download import download"
+    imports = "from datamodules.storage.catalogue import Remote\nfrom datamodules.storage.download import download"
     assert at_once(4, imports, call) == [str(len(CONTENT))] * 4
     assert requests == ["/file.bin"]
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == ["file.bin"]
@@ -139,8 +139,8 @@ def test_a_download_that_is_killed_leaves_nothing_under_the_name_and_the_next_on
     site: tuple[str, list[str]], tmp_path: Path
 ) -> None:
     address, requests = site
-    code = "from pathlib import Path\nfrom datamodules.catalogue import Remote\n"
-    code += "from datamodules.download import download\n"
+    code = "from pathlib import Path\nfrom datamodules.storage.catalogue import Remote\n"
+    code += "from datamodules.storage.download import download\n"
     code += f"download(Remote({address + 'file.bin'!r}), Path({str(tmp_path)!r}))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
     with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:

@@ -12,11 +12,11 @@ import pytest
 import torch
 import yaml
 
-from scripts.cli import batch_size, training
-from scripts.cli.batch_size import SHARE, largest, peak_of
-from scripts.cli.build import build, build_trainer
-from scripts.cli.options import parse
-from scripts.cli.recipes import resolve
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.run import batch_size, training
+from scripts.cli.run.batch_size import SHARE, largest, peak_of
+from scripts.cli.run.build import build, build_trainer
 from scripts.find_rate import main as find_rate
 from scripts.fit import main as fit
 from tests.stopping import SHORT, compare, train
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURE = """
 import json
 import torch
-from scripts.cli import batch_size
+from scripts.cli.run import batch_size
 from tests.scripts.test_batch_size import prepared
 
 run, trainer = prepared("--model", "transformer", "--trainer.precision", "32")

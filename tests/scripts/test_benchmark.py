@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from scripts.benchmark import main
-from scripts.cli import benchmark
-from scripts.cli.options import parse
-from scripts.cli.recipes import recipe_names, resolve
-from scripts.cli.scaling import table
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import recipe_names, resolve
+from scripts.cli.measure import benchmark
+from scripts.cli.measure.scaling import table
 
 
 @pytest.mark.long

@@ -17,8 +17,8 @@ from lightning.pytorch import Trainer
 from PIL import Image
 
 from scripts import test as testing
-from scripts.cli.options import build_parser
-from scripts.cli.recipes import RECIPES, recipe_names, resolve
+from scripts.cli.command_line.options import build_parser
+from scripts.cli.command_line.recipes import RECIPES, recipe_names, resolve
 from scripts.fit import main as fit
 from scripts.predict import main as predict
 from tests.stopping import SHORT
@@ -569,7 +569,7 @@ def test_other_data_is_tested_whole(tmp_path, capsys):
 def test_runs_that_start_at_once_get_a_folder_each(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
-    from scripts.cli.runs import claim
+    from scripts.cli.run.folder import claim
 
     with ThreadPoolExecutor(8) as pool:
         folders = list(pool.map(lambda _: claim(tmp_path, "gat"), range(32)))

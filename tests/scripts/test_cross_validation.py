@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from scripts.cli import cross_validation
-from scripts.cli.options import parse
-from scripts.cli.recipes import resolve
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.sweep import cross_validation
 from scripts.cross_validate import main
 
 QUICK = ["--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from scripts.cli import prediction
-from scripts.cli.ensemble import load_all
+from scripts.cli.evaluate import prediction
+from scripts.cli.evaluate.ensemble import load_all
 from scripts.test import main
 from tests.stopping import SHORT, train
 

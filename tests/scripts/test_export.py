@@ -12,11 +12,11 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from scripts.cli import export as exporting
-from scripts.cli import prediction
-from scripts.cli import trained as cli
-from scripts.cli.recipes import recipe_names, resolve
-from scripts.cli.training import fit
+from scripts.cli.command_line.recipes import recipe_names, resolve
+from scripts.cli.evaluate import load as cli
+from scripts.cli.evaluate import prediction
+from scripts.cli.export import formats as exporting
+from scripts.cli.run.training import fit
 from scripts.export import main as export
 from tests.stopping import FURTHER, SHORT
 

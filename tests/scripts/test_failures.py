@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.cli.failures import one_cause
+from scripts.cli.run.failures import one_cause
 
 
 def killed_while_saving() -> None:

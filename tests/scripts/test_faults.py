@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from datamodules import base
-from datamodules.catalogue import Remote
-from scripts.cli.recipes import RECIPES
+from datamodules.storage.catalogue import Remote
+from scripts.cli.command_line.recipes import RECIPES
 from scripts.fit import main as fit
 from tests.archives import zipped
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from scripts.cli.find_rate import Range, RangeTest
-from scripts.cli.recipes import recipe_names
+from scripts.cli.command_line.recipes import recipe_names
+from scripts.cli.measure.lr_range_test import Range, RangeTest
 from scripts.find_rate import main
 
 

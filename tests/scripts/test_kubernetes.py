@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.cli.options import parse
-from scripts.cli.recipes import RECIPES, resolve
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import RECIPES, resolve
 
 JOB = yaml.safe_load((RECIPES.parent / "kubernetes" / "pytorchjob.yaml").read_text())["spec"]
 CONTAINERS = {

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from callbacks.checkpoint_file import read_checkpoint, write_checkpoint
-from datamodules.tokens import new_tokenizer
+from callbacks.run.checkpoint_file import read_checkpoint, write_checkpoint
+from datamodules.tokenizing.tokens import new_tokenizer
 from scripts.export import main as export
 from scripts.fit import main as fit
 from tests.fuzzing import Leaves

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from scripts import test as testing
-from scripts.cli.runs import newest_checkpoint
+from scripts.cli.run.folder import newest_checkpoint
 from scripts.cross_validate import main as cross_validate
 from scripts.export import main as export
 from scripts.find_rate import main as find_rate

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from callbacks.checkpoint_file import read_checkpoint
+from callbacks.run.checkpoint_file import read_checkpoint
 from lightning_modules.mlp import MLP
-from scripts.cli.build import pick_precision
+from scripts.cli.run.build import pick_precision
 from tests.stopping import SHORT, train
 
 FP16 = ["--trainer.precision", "16-mixed"]
@@ -53,7 +53,7 @@ def test_products_and_weights_have_the_bits_that_were_asked_for(
     assert {value.dtype for name, value in state.items() if name.startswith("network.")} == {kept}
 
 
-@pytest.mark.filterwarnings(r"ignore:Detected call of `lr_scheduler.step\(\)` before")  # see scripts/cli/build.py
+@pytest.mark.filterwarnings(r"ignore:Detected call of `lr_scheduler.step\(\)` before")  # see scripts/cli/run/build.py
 def test_steps_whose_gradients_overflow_are_left_out_and_the_scale_is_halved(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -93,7 +93,7 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(
     capability: str, flags: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-    monkeypatch.setattr("scripts.cli.build.Path", lambda name: tmp_path / Path(name).name)
+    monkeypatch.setattr("scripts.cli.run.build.Path", lambda name: tmp_path / Path(name).name)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert pick_precision("auto", "cpu") == expected
 

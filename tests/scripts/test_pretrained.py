@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from callbacks.checkpoint_file import read_checkpoint, write_checkpoint
+from callbacks.run.checkpoint_file import read_checkpoint, write_checkpoint
 from scripts import test as testing
-from scripts.cli.pretrained import Start, own_run
-from scripts.cli.recipes import resolve
-from scripts.cli.training import fit
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.run.pretrained import Start, own_run
+from scripts.cli.run.training import fit
 from scripts.export import main as export
 from scripts.fit import main
 from tests.stopping import SHORT, train
@@ -190,7 +190,7 @@ def test_weights_of_torchvision_may_be_in_safetensors(tmp_path: Path, refused: A
 def test_is_tested_without_the_run_it_came_from(tmp_path: Path, monkeypatch: Any) -> None:
     import shutil
 
-    from scripts.cli import testing
+    from scripts.cli.evaluate import testing
 
     first = run("cnn", tmp_path, "--data.batch_size", "8")
     monkeypatch.chdir(first.parent)

@@ -10,13 +10,13 @@ import pytest
 import torch
 import yaml
 
-from callbacks.checkpoint_file import FORMAT, read_checkpoint, write_checkpoint
-from callbacks.checkpoints import Checkpoints
-from callbacks.description import Description
+from callbacks.loggers.description import Description
+from callbacks.run.checkpoint_file import FORMAT, read_checkpoint, write_checkpoint
+from callbacks.run.checkpoints import Checkpoints
 from datamodules.tabular import TabularClassification
 from datamodules.text import TextClassification
 from scripts import test as testing
-from scripts.cli.recipes import resolve
+from scripts.cli.command_line.recipes import resolve
 from scripts.fit import main as fit
 from tests.stopping import SHORT, train
 
@@ -153,7 +153,7 @@ def test_another_model_is_refused_with_both_names(run: Path, refused: Any) -> No
 def test_a_newer_format_is_said(run: Path, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     file = run / "checkpoints" / "last.ckpt"
     content = read_checkpoint(file)
-    monkeypatch.setattr("callbacks.checkpoint_file.FORMAT", FORMAT + 1)
+    monkeypatch.setattr("callbacks.run.checkpoint_file.FORMAT", FORMAT + 1)
     write_checkpoint(content, file)
     monkeypatch.undo()
     line = refused("--checkpoint", str(file), script=testing.main)

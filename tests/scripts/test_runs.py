@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from datamodules import locks
 from datamodules.errors import DataError
-from datamodules.locks import marker_of
+from datamodules.storage import locks
+from datamodules.storage.locks import marker_of
 from scripts.cli.errors import UsageError
-from scripts.cli.runs import folder_of_job, lock, release
+from scripts.cli.run.folder import folder_of_job, lock, release
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cli.recipes import resolve
-from scripts.cli.schedule import schedule_of, spread
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.measure.schedule_preview import schedule_of, spread
 from scripts.schedule import main
 from tests.stopping import FURTHER, SHORT, train
 

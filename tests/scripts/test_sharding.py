@@ -3,12 +3,12 @@
 import pytest
 from torch import nn
 
-from lightning_modules.layers import blocks
-from scripts.cli.build import build
-from scripts.cli.launch import pick_strategy
-from scripts.cli.options import parse
-from scripts.cli.recipes import resolve
-from scripts.cli.sharding import FSDPStrategy
+from lightning_modules.layers.sequence import blocks
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.distributed.fsdp import FSDPStrategy
+from scripts.cli.distributed.launch import pick_strategy
+from scripts.cli.run.build import build
 from scripts.fit import main as fit
 
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu"]

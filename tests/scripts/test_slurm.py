@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from scripts import submit
-from scripts.cli import cluster
-from scripts.cli.recipes import ROOT
+from scripts.cli import slurm
+from scripts.cli.command_line.recipes import ROOT
 
 pytestmark = pytest.mark.slurm
 
@@ -75,7 +75,7 @@ def idle_nodes() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def slurm() -> None:
+def cluster() -> None:
     """A cluster; without one the test is skipped."""
     start = '(eval "$(.ci/slurm up)" starts a small one)'
     if shutil.which("sbatch") is None:
@@ -89,7 +89,7 @@ def slurm() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nodes(slurm) -> None:
+def nodes(cluster) -> None:
     """Two nodes that are idle, or soon will be."""
     for _ in range(60):
         if len(idle_nodes()) >= 2:
@@ -153,7 +153,7 @@ class Job:
 def stand_in(place, monkeypatch) -> None:
     """Something quick in the place of `fit.py`."""
     (place / "stand in.py").write_text(STAND_IN)
-    monkeypatch.setattr(cluster, "FIT", place / "stand in.py")
+    monkeypatch.setattr(slurm, "FIT", place / "stand in.py")
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from scripts.cli.prediction import Writer, predict
-from scripts.cli.recipes import resolve
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.evaluate.prediction import Writer, predict
+from scripts.cli.run.training import fit
 from scripts.cli.spreadsheet import cell
-from scripts.cli.training import fit
 
 NUMBERS = [-1.5, 3, float("-inf"), "-1.5", "+3", "1e-5", "-1e-5", "-inf", "-nan", "+.5", "-2.", ""]
 FORMULAS = [

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from callbacks.checkpoint_file import read_checkpoint, verify
-from scripts.cli.recipes import ROOT
-from scripts.cli.runs import lock, release
+from callbacks.run.checkpoint_file import read_checkpoint, verify
+from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.run.folder import lock, release
 from tests.stopping import compare
 from tests.waiting import soon
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from scripts import submit
-from scripts.cli import cluster
+from scripts.cli import slurm
+from scripts.cli.command_line.options import parse, resolved
+from scripts.cli.command_line.recipes import ROOT, resolve
 from scripts.cli.errors import UsageError
-from scripts.cli.options import parse, resolved
-from scripts.cli.recipes import ROOT, resolve
+from scripts.cli.run.training import dump
 from scripts.cli.shell import HIDDEN, quoted
-from scripts.cli.training import dump
 
 NEITHER = ["--model", "mlp"]
 CPUS = [*NEITHER, "--nodes", "2", "--tasks-per-node", "4", "--time", "30"]
@@ -166,9 +166,9 @@ def test_every_word_arrives_as_it_was_typed(capsys, tmp_path, monkeypatch):
 
 
 def test_what_the_job_runs_is_understood(capsys, monkeypatch):
-    monkeypatch.setattr("scripts.cli.options.check_devices", lambda *_: None)  # there need be no GPU here
+    monkeypatch.setattr("scripts.cli.command_line.options.check_devices", lambda *_: None)  # there need be no GPU here
     ran = command(script_of(capsys, *GPUS, "--data.batch_size", "64", "--trainer.strategy", "ddp_spawn"))
-    _, config = parse(resolve(ran[ran.index(str(cluster.FIT)) + 1 :]))
+    _, config = parse(resolve(ran[ran.index(str(slurm.FIT)) + 1 :]))
     assert (config.trainer.num_nodes, int(config.trainer.devices), config.trainer.strategy) == (2, 8, "ddp_spawn")
     assert config.data.batch_size == 64
 
@@ -288,15 +288,15 @@ def test_a_script_runs_what_was_typed_and_nothing_else(chosen, stubs, monkeypatc
     here.mkdir()
     monkeypatch.chdir(here)
     words = [part for word in chosen for part in ("--data.target", word, f"--x={word}")]
-    script = os.fsencode(cluster.batch_script("mlp", words, cluster.Allocation(further=(("partition", "gpu"),))))
+    script = os.fsencode(slurm.batch_script("mlp", words, slurm.Allocation(further=(("partition", "gpu"),))))
     done = subprocess.run(["bash"], input=script, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-    options = ["--kill-on-bad-exit=0", f"--wait={cluster.STRAGGLE}"]
-    assert given(stubs / "srun") == [*options, sys.executable, str(cluster.FIT), *words]
+    options = ["--kill-on-bad-exit=0", f"--wait={slurm.STRAGGLE}"]
+    assert given(stubs / "srun") == [*options, sys.executable, str(slurm.FIT), *words]
     assert given(stubs / "scontrol") == ["requeue", "7; touch mark"]
     assert not [*here.iterdir()]
     lines = [line for line in script.split(b"\n") if re.match(rb"#(SBATCH|PBS|BSUB)", line)]
-    assert len(lines) == len(cluster.directives("mlp", cluster.Allocation(), here)) + 1
+    assert len(lines) == len(slurm.directives("mlp", slurm.Allocation(), here)) + 1
 
 
 @pytest.mark.parametrize("word", [word for word in HOSTILE if word and not HIDDEN.search(word)])
@@ -306,7 +306,7 @@ def test_every_option_of_sbatch_arrives_as_it_was_typed(word, stubs, monkeypatch
     monkeypatch.chdir(here)
     further = (("partition", word), ("comment", f"a hetjob {word}"), ("exclusive", None))
     words = ["--logs", f"{stubs}/logs {word}".replace("\\", "")]
-    script = cluster.batch_script("猫-1.0", words, cluster.Allocation(further=further))
+    script = slurm.batch_script("猫-1.0", words, slurm.Allocation(further=further))
     said = directives(script)
     assert said["job-name"] == "猫-1.0"
     assert (said["partition"], said["comment"], said["exclusive"]) == (word, f"a hetjob {word}", "")
@@ -331,7 +331,7 @@ def test_what_is_submitted_is_what_is_shown_byte_for_byte(stubs, capfdbinary):
 @pytest.mark.parametrize("hidden", ["\x1b[2J", "a\x85b", "a\u2028b", "a\u202eb", "a\rb", "\x7f", "a\x00b"])
 def test_no_line_of_a_script_hides_anything(hidden):
     with pytest.raises(UsageError, match="comment: expected one line of text without control characters"):
-        cluster.directive("comment", hidden)
+        slurm.directive("comment", hidden)
 
 
 def test_a_line_break_is_refused_wherever_it_comes_from(capsys, stubs, monkeypatch):
@@ -445,7 +445,7 @@ def test_refuses_in_one_line_and_submits_nothing(capsys, sbatch, words, expected
     [("90", 5400), ("90:30", 5430), ("1:30:00", 5400), ("2-12", 216000), ("1-00:30", 88200), ("1-01:01:01", 90061)],
 )
 def test_time_limits_are_read_as_slurm_reads_them(time, length):
-    assert cluster.seconds(time) == length
+    assert slurm.seconds(time) == length
 
 
 def test_submits_the_script_and_keeps_it_beside_the_output(capsys, sbatch):
@@ -462,9 +462,9 @@ def test_submits_the_script_and_keeps_it_beside_the_output(capsys, sbatch):
 
 def test_a_run_that_is_resumed_has_its_script_and_output_beside_it(tmp_path):
     run = tmp_path / "runs" / "mlp" / "version_3"
-    assert cluster.folder_of("mlp", ["--resume", str(run)]) == run.parent
-    assert cluster.folder_of("mlp", ["--logs=runs"]) == Path.cwd() / "runs" / "mlp"
-    assert cluster.folder_of("mlp", ["--model", "mlp"]) == ROOT / "lightning_logs" / "mlp"
+    assert slurm.folder_of("mlp", ["--resume", str(run)]) == run.parent
+    assert slurm.folder_of("mlp", ["--logs=runs"]) == Path.cwd() / "runs" / "mlp"
+    assert slurm.folder_of("mlp", ["--model", "mlp"]) == ROOT / "lightning_logs" / "mlp"
 
 
 def test_says_what_sbatch_says(capsys, sbatch):

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from datamodules.mortal import is_alive
-from scripts.cli import sweep as sweeping
-from scripts.cli import trial as trials
+from datamodules.loading.die_with_parent import is_alive
+from scripts.cli.command_line.recipes import ROOT, read_recipe, recipe_names, resolve
 from scripts.cli.errors import UsageError
-from scripts.cli.recipes import ROOT, read_recipe, recipe_names, resolve
-from scripts.cli.search_space import Dimension, read_space
-from scripts.cli.sweep_report import picture, write_table
+from scripts.cli.sweep import subprocess_run as trials
+from scripts.cli.sweep import sweep as sweeping
+from scripts.cli.sweep.report import picture, write_table
+from scripts.cli.sweep.search_space import Dimension, read_space
 from scripts.sweep import main as sweep
 from tests.waiting import soon
 
@@ -441,6 +441,6 @@ def test_what_a_failed_trial_has_printed_is_no_formula_in_a_spreadsheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [{"trial": 0, "val/loss": -0.5, "end": "=HYPERLINK(A1)"}]
-    monkeypatch.setattr("scripts.cli.sweep_report.rows", lambda *_: found)
+    monkeypatch.setattr("scripts.cli.sweep.report.rows", lambda *_: found)
     write_table(None, None, tmp_path)
     assert (tmp_path / "trials.csv").read_text() == "trial,val/loss,end\n0,-0.5,'=HYPERLINK(A1)\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cli.recipes import ROOT
+from scripts.cli.command_line.recipes import ROOT
 
 # The libraries are imported first: they have a Windows of their own.
 WITHOUT = """

@@ -1,0 +1,249 @@
+"""A checkpoint as a file: written whole or not at all, with a checksum of itself, and read as data alone."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from torch import Tensor
+
+from datamodules.files.paths import found_instead
+from datamodules.storage.atomic_file import PASSING, write_file
+
+FORMAT = 1  # of what a checkpoint holds; raised when older versions of this project could no longer read it
+SEAL = b"sha256:"
+SEAL_SIZE = len(SEAL) + 64
+CHUNK = 2**20
+
+
+class CheckpointError(ValueError):
+    """A file is not the checkpoint that it should be; the message says why, without its name."""
+
+
+class Hashed:
+    """A file that is hashed as it is written.
+
+    Args:
+        file: where it goes.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.hash = hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        """Write and hash."""
+        self.hash.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        """Nothing: the file is synced when it is whole."""
+
+
+class UnsavedError(OSError):
+    """A file of a run could not be written; the message says why, and an older file of that name is still there."""
+
+
+class RefusedError(UnsavedError):
+    """The file system would refuse it again: it may not be written, or is read-only by now."""
+
+
+class DiskFullError(RefusedError):
+    """The disk, or the user's share of it, has no room for it."""
+
+
+def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint with its checksum, which stands where a ZIP archive has its comment.
+
+    Raises:
+        DiskFullError: the message says what was needed.
+        RefusedError: the file system does not take it.
+        UnsavedError: a network file system failed, in three attempts.
+    """
+
+    def write(file: IO[bytes]) -> None:
+        hashed = Hashed(file)
+        try:
+            torch.save(checkpoint | {"format": FORMAT}, hashed)  # type: ignore[arg-type]
+        except RuntimeError as error:  # torch makes an error of its own of what the file raised
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+        file.seek(-2, os.SEEK_END)  # the length of the comment, 0 so far
+        file.write(SEAL_SIZE.to_bytes(2, "little") + SEAL + hashed.hash.hexdigest().encode())
+
+    try:
+        write_file(path, write)
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno in PASSING:
+            raise UnsavedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
+        needed, free = size_of(checkpoint), shutil.disk_usage(path.parent).free
+        full = free < needed or "No space left" in f"{error} {error.__context__}"
+        if full or (isinstance(error, OSError) and error.errno == errno.EDQUOT):
+            raise DiskFullError(
+                f"{path}: the disk is full: a checkpoint needs {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free; "
+                f"the older checkpoints are kept"
+            ) from None
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):  # as where the folder is gone
+            raise RefusedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
+        raise
+
+
+def size_of(value: Any) -> int:
+    """Bytes of the tensors in a checkpoint, about what its file takes."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(size_of, value))
+    return 0
+
+
+def verify(path: Path) -> None:
+    """Compare a checkpoint's content with its checksum.
+
+    Raises:
+        CheckpointError: the file is no checkpoint of this project, or has changed since it was written.
+    """
+    found = found_instead(path) if path.exists() else None  # opening what is gone says so
+    if found is not None:
+        raise CheckpointError(f"not a checkpoint: expected a file, found {found}")
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            raise CheckpointError("not a checkpoint: it is empty")
+        file.seek(0)
+        if file.read(4) != b"PK\x03\x04":
+            raise CheckpointError("not a checkpoint")
+        file.seek(max(size - SEAL_SIZE, 0))
+        seal = file.read()
+        if not re.fullmatch(SEAL + rb"[0-9a-f]{64}", seal):
+            raise CheckpointError("not a checkpoint, or only a part of one: its end, with the checksum, is missing")
+        file.seek(0)
+        digest = hashlib.sha256()
+        left = size - SEAL_SIZE - 2
+        while left > 0:
+            chunk = file.read(min(CHUNK, left))
+            digest.update(chunk)
+            left -= len(chunk)
+        digest.update(b"\0\0")  # the length of the comment, as it was hashed
+        if SEAL + digest.hexdigest().encode() != seal:
+            raise CheckpointError("damaged: its checksum does not match")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, checksum first; only plain types and tensors are let in, and nothing in it is executed.
+
+    Raises:
+        CheckpointError: it is not one, it is damaged, or a newer version of this project wrote it.
+    """
+    try:
+        verify(path)
+    except CheckpointError as error:
+        if "checksum, is missing" not in str(error):
+            raise
+        with suppress(CheckpointError):  # whole, though without our seal: what is it?
+            content = _loaded(path)
+            if isinstance(content, dict) and "state_dict" not in content:
+                error = CheckpointError("holds bare weights, not a checkpoint that scripts/fit.py saved")
+        raise error from None
+    checkpoint = _loaded(path)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("format"), int):
+        raise CheckpointError("not a checkpoint that scripts/fit.py saved: it does not say its format")
+    if checkpoint["format"] > FORMAT:
+        raise CheckpointError(
+            f"written by a newer version of this project (format {checkpoint['format']}, expected {FORMAT} or less)"
+        )
+    return checkpoint
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever the bytes lead it into
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "weights_only" in first.lower() or "Weights only" in first:
+            first = "it holds objects that would have to be executed, which is refused"
+        raise CheckpointError(f"not a checkpoint ({first})") from None
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, syncs it, and then gives it its name.
+
+    Lightning stages it in $TMPDIR and moves it, which on another file system is a copy that can be cut short.
+    A file is not written again within `seconds`: an epoch may take milliseconds. Until then the newest content
+    waits in memory; `flush` writes it. So does what a network file system did not take: the run goes on without it,
+    and has its older file until the next save.
+
+    Args:
+        seconds: least time between two writes of one file.
+    """
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.written_at: dict[str, float] = {}
+        self.waiting: dict[str, dict[str, Any]] = {}
+        self.failed: dict[str, UnsavedError] = {}  # why a file is not the newest
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write the checkpoint, or keep a copy of it if the file was written a moment ago."""
+        name = os.fspath(path)
+        if time.monotonic() - self.written_at.get(name, float("-inf")) < self.seconds:
+            self.waiting[name] = _copied(checkpoint)
+        else:
+            self.write(checkpoint, name)
+
+    def write(self, checkpoint: dict[str, Any], name: str) -> None:
+        """Write the file now, or keep its content for later where a network file system fails."""
+        waited = self.waiting.pop(name, None)
+        try:
+            write_checkpoint(checkpoint, Path(name))
+            self.failed.pop(name, None)
+        except RefusedError:
+            raise
+        except UnsavedError as error:
+            if name not in self.failed:
+                print(f"warning: {error}; the next save tries again", file=sys.stderr, flush=True)
+            self.failed[name] = error
+            self.waiting[name] = checkpoint if waited is checkpoint else _copied(checkpoint)
+        self.written_at[name] = time.monotonic()
+
+    def flush(self, final: bool = False) -> None:
+        """Write what waits.
+
+        Args:
+            final: there is no later save that could try again.
+
+        Raises:
+            UnsavedError: the final attempt failed, too.
+        """
+        for name, checkpoint in list(self.waiting.items()):
+            if final or name not in self.failed:
+                self.write(checkpoint, name)
+        if final and self.failed:
+            raise next(iter(self.failed.values()))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        """Read a checkpoint; only plain types and tensors are let in."""
+        return read_checkpoint(Path(path))
+
+
+def _copied(value: Any) -> Any:
+    """The checkpoint with tensors of its own, which training no longer changes."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return type(value)((key, _copied(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return type(value)(_copied(item) for item in value)
+    return value

@@ -1,0 +1,277 @@
+"""Sentences with named entities: read from files in any of the usual formats, or made up."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from datamodules.errors import DataError
+from datamodules.files.encoding import json_value
+from datamodules.files.text_files import Repeatable, lines_of
+
+Unit = Literal["word", "character"]
+
+CJK = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"  # signs, too
+_WORD = re.compile(rf"[{CJK}]|\d+|[^\W\d_{CJK}]+|\S")
+_IS_CJK = re.compile(rf"[{CJK}]")
+_TAG = re.compile(r"(O|([BIESMLUW])-(\S+))$")
+COLUMN_SUFFIXES = (".conll", ".bio", ".bmes")
+BEGINS, ENDS = "BSUW", "ESLUW"  # in BIO, BIOES, BMES, BMEWO and BILOU
+
+
+class Entity(NamedTuple):
+    """A name in a text.
+
+    Args:
+        start: its first character's place.
+        end: the place after its last character.
+        type: what it names.
+    """
+
+    start: int
+    end: int
+    type: str
+
+
+@dataclass
+class Sentence:
+    """A text, its words and the names in it.
+
+    Args:
+        text: the sentence.
+        words: start and end of each word that a label can stand at; empty where the file does not cut it.
+        entities: from left to right, none over another.
+        overlaps: how many others were left out because they overlap a longer one.
+    """
+
+    text: str
+    words: list[tuple[int, int]] = field(default_factory=list)
+    entities: list[Entity] = field(default_factory=list)
+    overlaps: int = 0
+
+
+def sentence_of(row: list[Any], unit: Unit | None = None) -> Sentence:
+    """A sentence from the list of its attributes, as JSON has it.
+
+    Args:
+        row: the attributes.
+        unit: what to cut the text by if the file does not cut it.
+    """
+    text, words, entities, overlaps = row
+    places = [(start, end) for start, end in words]
+    if unit and not places:
+        places = cut_words(text, unit)
+    return Sentence(text, places, [Entity(*entity) for entity in entities], overlaps)
+
+
+def cut_words(text: str, unit: Unit) -> list[tuple[int, int]]:
+    """Where each word begins and ends; a Chinese character is always a word of its own.
+
+    Args:
+        text: to cut.
+        unit: what else is a word: `word`, a run of letters, a run of digits, or a sign; `character`, each one.
+    """
+    if unit == "character":
+        return [(place, place + 1) for place, sign in enumerate(text) if not sign.isspace()]
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def usual_unit(sentences: Iterable[Sentence]) -> Unit:
+    """How these sentences are cut: as their file has them, or by characters where most of them are Chinese."""
+    if any(sentence.words for sentence in sentences):
+        return (
+            "word" if any(end - start > 1 for sentence in sentences for start, end in sentence.words) else "character"
+        )
+    signs = (bool(_IS_CJK.match(sign)) for sentence in sentences for sign in sentence.text if sign.isalnum())
+    counts = Counter(signs)
+    return "character" if counts[True] > counts[False] else "word"
+
+
+def joined(words: Sequence[str], spaces: bool) -> tuple[str, list[tuple[int, int]]]:
+    """The text that the words make, and where each stands in it.
+
+    Args:
+        words: from left to right.
+        spaces: whether there is a space between two words neither of which is Chinese there.
+    """
+    text, places = "", []
+    for word in words:
+        if spaces and text and not _IS_CJK.match(text[-1]) and not _IS_CJK.match(word[0]):
+            text += " "
+        places.append((len(text), len(text) + len(word)))
+        text += word
+    return text, places
+
+
+def entities_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> list[Entity]:
+    """The entities that tags of any of the schemes mean.
+
+    A tag that goes on with an entity where none of its type is open begins one, as conlleval reads it.
+
+    Args:
+        tags: O, or a letter, a dash and a type: B-person.
+        words: start and end of each.
+    """
+    entities: list[Entity] = []
+    is_open = False
+    for tag, (start, end) in zip(tags, words, strict=True):
+        letter, _, kind = tag.partition("-")
+        if letter == "O":
+            is_open = False
+            continue
+        if is_open and letter not in BEGINS and entities[-1].type == kind:
+            entities[-1] = entities[-1]._replace(end=end)
+        else:
+            entities.append(Entity(start, end, kind))
+        is_open = letter not in ENDS
+    return entities
+
+
+def read_columns(lines: Iterable[str], path: Path, tagged: bool = True) -> Iterator[Sentence]:
+    """Sentences of a file with a word and its tag on each line, and an empty line after each sentence.
+
+    The word is the first column, the tag the last. Tags may be in BIO, BIOES, BMES or BILOU.
+
+    Args:
+        lines: of the file, which are gone through twice.
+        path: of the file, for messages.
+        tagged: whether there are tags; otherwise a last column is ignored.
+
+    Raises:
+        DataError: a line has no tag, or one of no known scheme.
+    """
+    spaces = any(len(word) > 1 for words, _ in _words_and_tags(lines, path, tagged) for word in words)
+    for words, tags in _words_and_tags(lines, path, tagged):
+        sentence, places = joined(words, spaces)
+        yield Sentence(sentence, places, entities_of(tags, places) if tagged else [])
+
+
+def _words_and_tags(lines: Iterable[str], path: Path, tagged: bool) -> Iterator[tuple[list[str], list[str]]]:
+    words: list[str] = []
+    tags: list[str] = []
+    for number, line in enumerate(chain(lines, [""]), start=1):
+        columns = [column.strip() for column in line.split("\t")] if "\t" in line.strip() else line.split()
+        if not columns or not columns[0] or columns[0] == "-DOCSTART-":
+            if words:
+                yield words, tags
+                words, tags = [], []
+            continue
+        if tagged:
+            if len(columns) < 2:
+                raise DataError(f"{path}:{number}: expected a word and its tag, found only {columns[0]}")
+            if not _TAG.match(columns[-1]):
+                raise DataError(
+                    f"{path}:{number}: the tag of {columns[0]} is {columns[-1]}; expected O, or B-, I-, M-, E- or S- "
+                    f"and a type, such as B-person"
+                )
+        words.append(columns[0])
+        tags.append(columns[-1])
+
+
+def _spans(row: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The spans of a JSON row as dictionaries with start, end and type (and text), inclusive ends made exclusive."""
+    found = next((row[name] for name in ("entities", "spans", "labels", "label") if name in row), None)
+    if isinstance(found, dict):  # {"person": {"Anna": [[0, 3]]}}, as CLUENER has it
+        return [
+            {"start": start, "end": end + 1, "type": kind, "text": name}
+            for kind, names in found.items()
+            for name, places in names.items()
+            for start, end in places
+        ]
+    if not isinstance(found, list):
+        return None
+    spans = []
+    for span in found:
+        if isinstance(span, list):
+            start, end, kind = span
+            span = {"start": start, "end": end, "type": kind}
+        span = {**span, "type": span.get("type", span.get("label"))}
+        length = len(span.get("text", ""))
+        if length and span["end"] - span["start"] == length - 1:
+            span["end"] += 1
+        spans.append(span)
+    return spans
+
+
+def read_json_lines(lines: Iterable[str], path: Path, tagged: bool = True) -> Iterator[Sentence]:
+    """Sentences of a file with a JSON object on each line: a text, and spans with a start, an end and a type.
+
+    `{"text": "Anna lives in Ulm", "entities": [{"start": 0, "end": 4, "type": "person"}]}`; a span may also be a list
+    `[0, 4, "person"]`. Ends are exclusive, unless a span's own `text` shows that they are inclusive; CLUENER's
+    `{"label": {"person": {"Anna": [[0, 3]]}}}` is read, too.
+
+    Args:
+        lines: of the file.
+        path: of the file, for messages.
+        tagged: whether there have to be spans.
+
+    Raises:
+        DataError: a line is not such an object, or a span is not in its text.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json_value(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{where}: not JSON ({error.msg}, column {error.colno}); expected an object a line"
+            ) from None
+        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+            raise DataError(f'{where}: expected an object with a "text", found {line.strip()[:60]}')
+        entities = _checked_spans(row, where) if tagged else []
+        kept: list[Entity] = []
+        for entity in sorted(entities, key=lambda entity: entity.start - entity.end):  # the longest first
+            if all(entity.end <= other.start or entity.start >= other.end for other in kept):
+                kept.append(entity)
+        yield Sentence(row["text"], [], sorted(kept), len(set(entities)) - len(kept))
+
+
+def _checked_spans(row: dict[str, Any], where: str) -> list[Entity]:
+    try:
+        spans = _spans(row)
+        if spans is None:
+            raise DataError(f'{where}: expected a list "entities" of spans, found {", ".join(row)}')
+        entities = [Entity(int(span["start"]), int(span["end"]), str(span["type"])) for span in spans]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{where}: a span needs a start, an end and a type") from None
+    for entity, span in zip(entities, spans, strict=True):
+        found = row["text"][max(entity.start, 0) : entity.end]
+        if not 0 <= entity.start < entity.end <= len(row["text"]) or found != span.get("text", found):
+            named = f" ({span['text']})" if span.get("text") else ""
+            raise DataError(
+                f"{where}: the span {entity.start}-{entity.end}{named} is not in the text, "
+                f"which has {len(row['text'])} characters"
+            )
+    return entities
+
+
+def read_sentences(path: Path, encoding: str, tagged: bool = True) -> Iterator[Sentence]:
+    """The sentences of a file, whose format is found out.
+
+    Args:
+        path: JSON lines, or columns; without tags also plain text with a sentence on each line, unless the name ends
+            in .conll, .bio or .bmes: then with a word on each. May be packed as .gz.
+        encoding: of the file.
+        tagged: whether there have to be entities.
+
+    Raises:
+        DataError: the file is empty, not text, or in none of the formats.
+    """
+    lines = Repeatable(lambda: lines_of(path, encoding, newline=None))
+    first = next(line for line in lines if line.strip())
+    if first.lstrip().startswith(("{", "[{")):
+        return read_json_lines(lines, path, tagged)
+    columns = (line.split() for line in lines if line.strip())
+    if tagged or all(len(row) >= 2 and _TAG.match(row[-1]) for row in columns if row[0] != "-DOCSTART-"):
+        return read_columns(lines, path, tagged)
+    if path.name.removesuffix(".gz").endswith(COLUMN_SUFFIXES):
+        return read_columns(lines, path, tagged)  # a word a line
+    return (Sentence(line.strip()) for line in lines if line.strip())

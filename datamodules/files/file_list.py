@@ -1,0 +1,47 @@
+"""Many files, in little memory."""
+
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+from datamodules.files.paths import regular
+
+
+class FileList:
+    """Paths end to end in one array: a fifth of what as many objects take, and workers that fork copy none of it."""
+
+    def __init__(self) -> None:
+        self.text = bytearray()
+        self.ends = array("q", [0])
+
+    def append(self, path: Path) -> None:
+        """Add a path."""
+        self.text += os.fsencode(path)
+        self.ends.append(len(self.text))
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __getitem__(self, number: int) -> Path:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        return Path(os.fsdecode(bytes(self.text[self.ends[number] : self.ends[number + 1]])))
+
+    def __iter__(self) -> Iterator[Path]:
+        return (self[number] for number in range(len(self)))
+
+
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """The files of a folder and of the folders in it that have one of the suffixes, in the order of their paths.
+
+    Raises:
+        DataError: what has such a name is no file.
+    """
+    for name in sorted(os.listdir(folder)):
+        path = folder / name
+        if path.is_dir():
+            if not path.is_symlink():
+                yield from files_in(path, suffixes)
+        elif path.suffix.lower() in suffixes:
+            yield regular(path)

@@ -1,0 +1,213 @@
+"""Images in files: found, decoded, and known again."""
+
+import csv
+import gzip
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from os.path import isfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.errors import DataError
+from datamodules.files.file_list import FileList, files_in
+from datamodules.files.paths import as_on_disk, printable, regular
+from datamodules.files.text_files import lines_of
+
+IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+TAIL = 4096  # bytes at the end of a file in which compressed images differ
+
+
+def read_idx(path: Path) -> Tensor:
+    """Read a file in MNIST's IDX format, also packed as `.gz`, as a uint8 tensor.
+
+    Raises:
+        DataError: its header and its length do not agree.
+    """
+    packed = path.with_name(path.name + ".gz")
+    try:
+        content = regular(path).read_bytes() if path.exists() else gzip.decompress(regular(packed).read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    dimensions = content[3] if len(content) > 3 else 0
+    if content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * dimensions:
+        raise DataError(f"{path}: not an IDX file of bytes")
+    shape = struct.unpack_from(f">{dimensions}I", content, 4)
+    if len(content) - 4 - 4 * dimensions != int(np.prod(shape)):
+        raise DataError(f"{path}: truncated: its header says {' x '.join(map(str, shape))} bytes")
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    return torch.from_numpy(values.copy())
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file.
+
+    Raises:
+        DataError: the file is no image, or a damaged one, as may be found while it is used.
+    """
+    try:
+        with Image.open(regular(path)) as image:
+            yield image
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: not a whole image ({error})") from None
+
+
+def decode(path: Path, channels: int, size: int | None) -> Tensor:
+    """Decode an image file to (channels, height, width) uint8.
+
+    Args:
+        path: the file.
+        channels: 1 for grey, 3 for colour.
+        size: scale the shorter side to this many pixels and cut out the middle square; None to leave it.
+
+    Raises:
+        DataError: the file is no image, or a damaged one.
+    """
+    mode = "RGB" if channels == 3 else "L"
+    with opened(path) as image:
+        if size is not None:
+            image.draft(mode, (size, size))  # a JPEG decodes faster at half its size
+        if image.mode.startswith("I"):  # 16 bits, of which PIL would take what exceeds 255 for white
+            image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+        image = image.convert(mode)
+        if size is not None and image.size != (size, size):
+            scale = size / min(image.size)
+            width, height = (max(size, round(side * scale)) for side in image.size)
+            left, top = (width - size) // 2, (height - size) // 2
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+            image = image.crop((left, top, left + size, top + size))
+        pixels = np.asarray(image)
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels).copy()).permute(2, 0, 1)
+
+
+class ImageFiles(Dataset[Any]):
+    """Image files decoded as they are asked for: memory does not grow with their number.
+
+    Args:
+        paths: of all files.
+        channels: 1 or 3.
+        height: in pixels.
+        width: in pixels.
+        size: as for `decode`.
+        targets: of all files, or None.
+        index: the files that make this split; all of them by default.
+    """
+
+    def __init__(
+        self,
+        paths: FileList,
+        channels: int,
+        height: int,
+        width: int,
+        size: int | None,
+        targets: Tensor | None = None,
+        index: Tensor | None = None,
+    ) -> None:
+        self.paths = paths
+        self.shape = (channels, height, width)
+        self.size = size
+        self.targets = targets
+        self.index = torch.arange(len(paths)) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Tensor) -> Any:
+        rows = self.index[index]
+        images = torch.stack([self.decoded(number) for number in rows.tolist()])
+        return images if self.targets is None else (images, self.targets[rows])
+
+    def decoded(self, number: int) -> Tensor:
+        """The image of one of all files.
+
+        Raises:
+            DataError: it has another shape than the first.
+        """
+        path = self.paths[number]
+        image = decode(path, self.shape[0], self.size)
+        if image.shape != self.shape:
+            raise DataError(
+                f"{path}: {image.shape[2]} x {image.shape[1]} pixels, expected "
+                f"{self.shape[2]} x {self.shape[1]} like the others; --data.image_size scales them all"
+            )
+        return image
+
+    def in_memory(self) -> Tensor:
+        """All images, (N, C, H, W); decoded by several threads, since the decoders let go of the interpreter."""
+        with ThreadPoolExecutor() as pool:
+            images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
+            for number, image in enumerate(pool.map(self.decoded, self.index.tolist())):
+                images[number] = image
+        return images
+
+
+def found_in(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """(file, label, split) for each image of a folder of class folders."""
+    children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
+    splits = {child.name.lower(): child for child in children}
+    if "train" in splits:
+        for name, child in splits.items():
+            if name in SPLIT_NAMES:
+                for file, label, _ in found_in(child):
+                    yield file, label, SPLIT_NAMES[name]
+    else:
+        of_class: dict[str, Path] = {}
+        for child in children:
+            label = printable(child.name)
+            if of_class.setdefault(label, child) != child:  # one of them is not UTF-8
+                raise DataError(f"{folder}: two folders in it are called {label}; rename one, or put both into one")
+            for file in files_in(child, IMAGE_FILES):
+                yield file, label, ""
+
+
+def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
+    """(file, label, split) for each line of a CSV file."""
+    reader = csv.reader(lines_of(path, encoding, newline=""))
+    for row in reader:
+        where = f"{path}:{reader.line_num}"
+        if not row:
+            continue
+        file = as_on_disk(path.parent, row[0])
+        if reader.line_num == 1 and not isfile(file) and not row[0].lower().endswith(IMAGE_FILES):
+            continue  # a header
+        if len(row) not in (2, 3):
+            raise DataError(f"{where}: expected a path, a label and perhaps a split, found {', '.join(row)}")
+        label, split = row[1].strip(), row[2].strip() if len(row) == 3 else ""
+        if not isfile(file):
+            raise DataError(f"{where}: there is no file {file}")
+        if split and split.lower() not in SPLIT_NAMES:
+            raise DataError(f"{where}: the split is {split}, expected one of {', '.join(SPLIT_NAMES)}")
+        yield file, label, SPLIT_NAMES.get(split.lower(), "")
+
+
+def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A number for each file that those with the same content share.
+
+    It tells the size; of files of one size their ends, and of those that end alike all.
+    """
+    known = np.fromiter((file.stat().st_size for file in files), np.int64, len(files))
+    for most in (TAIL, None):
+        _, group, times = np.unique(known, return_inverse=True, return_counts=True)
+        for number in np.flatnonzero(times[group] > 1).tolist():
+            both = known[number].tobytes() + _digest(files[number], most)
+            known[number] = int.from_bytes(hashlib.sha256(both).digest()[:8], "little", signed=True)
+    return known
+
+
+def _digest(file: Path, most: int | None) -> bytes:
+    """Of the last bytes of a file, or of all."""
+    with file.open("rb") as content:
+        if most is not None:
+            content.seek(max(file.stat().st_size - most, 0))
+        return hashlib.file_digest(content, "sha256").digest()

@@ -1,0 +1,162 @@
+"""Planetoid's files: pickles of Python 2, read as data alone.
+
+numpy and scipy believe what a pickle tells them of shapes, types and indices, and a forged one crashes the interpreter.
+So nothing is unpickled here: `Pickle` notes what would be made, and `decoded` takes of that what such a file holds:
+arrays of plain numbers, sparse matrices of them, and the graph.
+"""
+
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from datamodules.errors import DataError
+from datamodules.files.inert_pickle import Call, Pickle
+from datamodules.files.paths import regular
+
+PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
+VALIDATION = 500  # nodes after those of training
+ARRAY, MATRIX = "numpy.core.multiarray._reconstruct", "scipy.sparse.csr.csr_matrix"
+GRAPH = "collections.defaultdict"
+NAMES = {
+    *(ARRAY, "numpy.ndarray", "numpy.dtype", MATRIX, "copy_reg._reconstructor", "__builtin__.object"),
+    *(GRAPH, "__builtin__.list"),
+}
+NUMBERS = {"f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
+ORDERS = {"<", ">", "|", "="}
+
+
+def decoded(value: Any, size: int) -> Any:
+    """What a Planetoid file holds: an array, a sparse matrix, or the graph as each node's list of others.
+
+    Args:
+        value: as `Pickle` has it.
+        size: of the file; the graph has no more nodes than bytes, nor a matrix more columns.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    name = value.name if type(value) is Call else ""
+    made = value.arguments[:1] == (MATRIX,) if name == "copy_reg._reconstructor" else name == MATRIX
+    if name == ARRAY:
+        return _array(value)
+    if made:
+        return _matrix(value.state, size)
+    return _graph(value.state if name == GRAPH else value, size)
+
+
+def _array(call: Any) -> np.ndarray[Any, Any]:
+    """An array of plain numbers, copied from the bytes that the file has for it."""
+    if type(call) is not Call or call.name != ARRAY or type(call.state) is not tuple or len(call.state) != 5:
+        raise ValueError("expected an array")
+    _, shape, type_call, by_columns, content = call.state
+    content = content.encode("latin1") if type(content) is str else content  # as Python 2 has them
+    dtype = _dtype(type_call)
+    if type(shape) is not tuple or not 1 <= len(shape) <= 2 or any(type(length) is not int for length in shape):
+        raise ValueError("expected an array of one or two dimensions")
+    if any(length < 0 for length in shape) or (len(shape) == 2 and 0 in shape):
+        raise ValueError(f"expected an array that is not empty, found one of shape {shape}")
+    if type(content) is not bytes or len(content) != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"an array of shape {shape} and type {dtype} has not as many bytes as it should")
+    array = np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns is True else "C").copy()
+    if not np.isfinite(array).all():
+        raise ValueError("an array has NaN or an infinity")
+    return array
+
+
+def _dtype(call: Any) -> np.dtype[Any]:
+    """A type of plain numbers."""
+    if type(call) is Call and call.name == "numpy.dtype" and type(call.state) is tuple and len(call.state) > 1:
+        name, order = call.arguments[0] if call.arguments else None, call.state[1]
+        if type(name) is str and name in NUMBERS and type(order) is str and order in ORDERS:
+            return np.dtype(order + name)
+    raise ValueError("expected an array of plain numbers")
+
+
+def _matrix(state: Any, size: int) -> Any:
+    """A sparse matrix whose indices are within its shape."""
+    if type(state) is not dict or not {"_shape", "indptr", "indices", "data"} <= {*state}:
+        raise ValueError("expected a sparse matrix with its shape, indptr, indices and data")
+    start, indices, data = (_array(state[name]) for name in ("indptr", "indices", "data"))
+    shape = state["_shape"]
+    if type(shape) is not tuple or len(shape) != 2 or any(type(length) is not int for length in shape):
+        raise ValueError("expected a sparse matrix of two dimensions")
+    if not (len(start) == shape[0] + 1 > 1 and 1 <= shape[1] <= size):
+        raise ValueError(f"a sparse matrix of shape {shape} in {size} bytes")
+    if any(part.ndim != 1 or part.dtype.kind != kind for part, kind in ((start, "i"), (indices, "i"), (data, "f"))):
+        raise ValueError("expected whole numbers as a sparse matrix's indices, and floating point numbers as its data")
+    if start[0] != 0 or start[-1] != len(indices) or len(indices) != len(data) or (np.diff(start) < 0).any():
+        raise ValueError("the rows of a sparse matrix are not within its data")
+    if len(indices) and not 0 <= indices.min() <= indices.max() < shape[1]:
+        raise ValueError(f"a sparse matrix of {shape[1]} columns has an index outside of them")
+    return sp.csr_matrix((data, indices, start), shape=shape)
+
+
+def _graph(graph: Any, size: int) -> dict[int, list[int]]:
+    """Each node's list of others."""
+    if type(graph) is not dict or not graph or {*map(type, graph.values())} != {list} or {*map(type, graph)} != {int}:
+        raise ValueError("expected an array, a sparse matrix, or a graph: each node with a list of others")
+    if not 0 < sum(map(len, graph.values())) <= size:  # a small file could mean more edges than memory holds
+        raise ValueError("the graph has no edges, or its nodes share their lists of others")
+    if {type(other) for others in graph.values() for other in others} != {int}:
+        raise ValueError("a node's list has something that is no node")
+    if any(abs(node) >> 62 for nodes in (graph, *graph.values()) for node in nodes):
+        raise ValueError("a node's index has more than 64 bits")
+    return graph
+
+
+def read_part(path: Path) -> Any:
+    """One of Planetoid's files.
+
+    Raises:
+        DataError: it is damaged, or holds something that has no place there; nothing in it has run.
+    """
+    content = regular(path).read_bytes()
+    try:
+        if path.name.endswith("test.index"):
+            return np.array([int(line) for line in content.split()], np.int64)
+        return decoded(Pickle(content, NAMES).load(), len(content))
+    except (ValueError, LookupError, OverflowError, struct.error) as error:
+        raise DataError(f"{path}: not a Planetoid file ({error})") from None
+
+
+def read(folder: Path, prefix: str) -> dict[str, Any]:
+    """All of a data set's files, whose sizes fit each other.
+
+    Args:
+        folder: that holds them.
+        prefix: of their names, such as `ind.cora.`.
+
+    Returns:
+        By their names without the prefix: sparse matrices `x`, `tx` and `allx`, one-hot classes `y`, `ty` and `ally`,
+        the `graph` as a dictionary, and the indices of the tested nodes, `test.index`.
+
+    Raises:
+        DataError: a file is damaged, or does not fit the others.
+    """
+    parts = {name: read_part(folder / (prefix + name)) for name in PARTS}
+    graph, tested = parts["graph"], parts["test.index"]
+
+    def expect(name: str, fits: bool, what: str) -> None:
+        if not fits:
+            found = getattr(parts[name], "shape", type(parts[name]).__name__)
+            raise DataError(f"{folder / (prefix + name)}: expected {what}, found {found}")
+
+    expect("graph", type(graph) is dict, "a graph")
+    limit = len(graph) + len(tested)
+    expect("test.index", len(tested) > 0 and 0 <= tested.min() <= tested.max() < limit, f"indices below {limit}")
+    for name in ("x", "tx", "allx"):
+        expect(name, sp.issparse(parts[name]), "a sparse matrix")
+        expect(name, parts[name].shape[1] == parts["x"].shape[1], f"{parts['x'].shape[1]} columns as in x")
+    for features, classes in (("x", "y"), ("tx", "ty"), ("allx", "ally")):
+        rows = parts[features].shape[0]
+        expect(classes, isinstance(parts[classes], np.ndarray) and parts[classes].ndim == 2, "one-hot classes")
+        expect(classes, len(parts[classes]) == rows, f"{rows} rows as in {features}")
+        expect(classes, parts[classes].shape[1] == parts["y"].shape[1], f"{parts['y'].shape[1]} classes as in y")
+    expect("tx", parts["tx"].shape[0] == len(tested), f"{len(tested)} rows as in test.index")
+    known = parts["allx"].shape[0]
+    expect("allx", parts["x"].shape[0] + VALIDATION <= known <= limit, f"{VALIDATION} rows more than in x, at least")
+    return parts

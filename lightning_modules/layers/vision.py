@@ -1,0 +1,134 @@
+"""What torchvision's networks share here: how far they shrink an image, grey images, pretrained weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision import models
+
+from datamodules.files.paths import user_path
+
+LEAST_SIDE = 4  # pixels that an image should have left at the end: as ResNets have it for CIFAR-10
+
+
+def fitting_stride(image_size: int, strides: Sequence[int], wanted: int | None = None) -> int:
+    """How far a network should shrink images: the most that leaves four pixels a side.
+
+    Args:
+        image_size: the longer side, in pixels.
+        strides: that the network can have.
+        wanted: what the user chose.
+
+    Raises:
+        ValueError: the network cannot have the wanted one.
+    """
+    if wanted is None:
+        return max((stride for stride in strides if -(-image_size // stride) >= LEAST_SIDE), default=min(strides))
+    if wanted not in strides:
+        raise ValueError(f"--model.stride {wanted}: expected one of {', '.join(map(str, sorted(strides)))}")
+    return wanted
+
+
+def for_channels(convolution: nn.Conv2d, in_channels: int) -> nn.Conv2d:
+    """The convolution for colour, or one that answers grey as this one answers the same grey in all its channels."""
+    if in_channels == convolution.in_channels:
+        return convolution
+    if in_channels != 1:
+        raise ValueError(f"in_channels: expected 1 (grey) or {convolution.in_channels} (colour), got {in_channels}")
+    weight = convolution.weight.detach().sum(1, keepdim=True)
+    convolution.in_channels = 1
+    convolution.weight = nn.Parameter(weight)
+    return convolution
+
+
+class CroppedConv2d(nn.Conv2d):
+    """A depthwise convolution without the parts of its kernel that, on so small a map, only ever meet padding.
+
+    It gives the same. A 5 × 5 kernel on a map of one pixel is a product with its middle: on a CPU a hundred times as
+    fast. Kernels are odd, and padded by half.
+    """
+
+    @classmethod
+    def of(cls, convolution: nn.Conv2d) -> "CroppedConv2d":
+        """One with the same weights."""
+        arguments: Any = {name: getattr(convolution, name) for name in ("kernel_size", "stride", "padding", "groups")}
+        cropped = cls(convolution.in_channels, convolution.out_channels, bias=convolution.bias is not None, **arguments)
+        cropped.weight, cropped.bias = convolution.weight, convolution.bias
+        return cropped
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉)"""
+        reach = [min(size // 2, length - 1) for size, length in zip(self.kernel_size, x.shape[2:], strict=True)]
+        rows, columns = (
+            slice(size // 2 - far, size // 2 + far + 1) for size, far in zip(self.kernel_size, reach, strict=True)
+        )
+        return F.conv2d(x, self.weight[:, :, rows, columns], self.bias, self.stride, reach, groups=self.groups)
+
+
+def crop_to_small_maps(network: nn.Module) -> None:
+    """Make all depthwise convolutions of the network cropped ones."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Conv2d) and child.groups == child.in_channels > 1:
+                setattr(parent, name, CroppedConv2d.of(child))
+
+
+def load_pretrained(network: nn.Module, architecture: str, pretrained: str, fresh: Sequence[str]) -> None:
+    """Give the network trained weights.
+
+    Args:
+        network: of torchvision, for colour images.
+        architecture: its name there.
+        pretrained: a name of torchvision's, such as IMAGENET1K_V1, whose file is downloaded once; or the path of a
+            file with a state_dict.
+        fresh: beginnings of the names of weights that may keep their fresh values where the shapes differ: those of
+            the classes, and of a first convolution made for small images.
+
+    Raises:
+        ValueError: there are no such weights, or they are another network's.
+    """
+    where = f"--model.pretrained {pretrained}"
+    weights = _read(user_path(pretrained, "--model.pretrained"), where, architecture)
+    own = network.state_dict()
+    taken = {}
+    for name, value in own.items():
+        if name in weights and weights[name].shape == value.shape:
+            taken[name] = weights[name]
+        elif not name.startswith(tuple(fresh)) and not name.endswith("num_batches_tracked"):
+            found = f"of shape {list(weights[name].shape)}" if name in weights else "missing"
+            raise ValueError(f"{where}: not of {architecture}: {name} is {found}, expected shape {list(value.shape)}")
+    network.load_state_dict(own | taken)
+
+
+def _read(path: Path, where: str, architecture: str) -> dict[str, Tensor]:
+    if not path.exists():
+        return _downloaded(path.name, where, architecture)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever the bytes lead it into
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{where}: not a file of weights ({reason})") from None
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{where}: expected a state_dict, names with tensors, as torch.save or safetensors writes it")
+    return content
+
+
+def _downloaded(name: str, where: str, architecture: str) -> dict[str, Tensor]:
+    known = models.get_model_weights(architecture)
+    if name not in known.__members__:
+        names = ", ".join(known.__members__)
+        raise ValueError(f"{where}: neither a file nor weights of torchvision's {architecture} ({names})")
+    weights = known[name]
+    try:
+        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{where}: cannot be downloaded ({error}); fetch {weights.url} and give its path instead"
+        ) from None

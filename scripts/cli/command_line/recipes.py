@@ -1,0 +1,383 @@
+"""Recipes: what `--model NAME` stands for. Read with no more than YAML, so that a listing needs no torch."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datamodules.errors import DataError
+from datamodules.files.encoding import SURROGATE
+from datamodules.files.paths import file_or_folder, regular, user_path
+from datamodules.storage.catalogue import known_datasets
+from scripts.cli.command_line.resume_changes import find_run
+from scripts.cli.errors import UsageError, did_you_mean
+
+ROOT = Path(__file__).resolve().parents[3]
+RECIPES = ROOT / "scripts" / "recipes"
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster, where PyYAML has it
+
+LARGEST = 100_000  # values in a configuration; thousands are many
+
+WHICH_MODEL = "which model? Give --checkpoint, a checkpoint or the folder of a run"
+
+Config = dict[str, Any]
+
+
+@dataclass
+class Request:
+    """What a command line asks for, before anything heavy is imported.
+
+    Args:
+        name: the recipe's name.
+        model: class path of the LightningModule.
+        data: class path of the LightningDataModule.
+        defaults: `{"model": {...}, "data": {...}, "trainer": {...}, ...}`, the recipe and the files over it.
+        arguments: the rest of the command line, for the parser of these two classes.
+        about: the recipe's own section.
+        resume: the folder of a run to go on with.
+
+    Raises:
+        UsageError: the name is none.
+    """
+
+    name: str
+    model: str
+    data: str
+    defaults: Config
+    arguments: list[str] = field(default_factory=list)
+    about: Config = field(default_factory=dict)
+    resume: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+def check_name(name: Any, where: str = "about.name") -> None:
+    """Refuse a model's name that could not be a folder's, a job's and a word of a command line everywhere.
+
+    Letters are those of any language. What Windows reserves, such as CON, its file system refuses by itself.
+
+    Args:
+        name: of a model.
+        where: it stands, for the message.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+        raise UsageError(
+            f"{where}: expected the name of a model: letters, digits, _, - and ., "
+            f"of which - and . do not come first, got {name!r}"
+        )
+
+
+def recipe_names() -> list[str]:
+    """Every name that `--model` accepts."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def read_yaml(path: Path, option: str = "--config") -> Config:
+    """A YAML mapping from a file.
+
+    Raises:
+        UsageError: the file is missing, is not YAML (with the line), or is not a mapping.
+    """
+    try:
+        if not path.exists():
+            raise UsageError(f"{option} {path}: there is no such file")
+        text = (path if is_inherited(path) else regular(path)).read_text(encoding="utf-8")
+    except (DataError, OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{option} {path}: not a readable text file ({error})") from None
+    try:
+        # The C one knows no lone surrogates, which stand in our files for what is not UTF-8 in names.
+        content = yaml.load(text, yaml.SafeLoader if SURROGATE.search(text) else Loader)
+        size = size_of(content)
+    except RecursionError:
+        raise UsageError(f"{path}: nested too deeply, or within itself") from None
+    except (yaml.reader.ReaderError, ValueError) as error:  # such as a control character, or an impossible date
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UsageError(f"{where}: not valid YAML: {error.problem or error.context}") from None
+    if size > LARGEST:
+        raise UsageError(f"{path}: its aliases make more than {LARGEST:,} values")
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected sections such as `model:` and `data:`, found {type(content).__name__}")
+    return content
+
+
+def is_inherited(path: Path) -> bool:
+    """Whether the path is an open file of this process: a shell's `<(command)` or `-`, which can be read once."""
+    return str(path.absolute()).startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/"))
+
+
+def size_of(value: Any, known: dict[int, int] | None = None) -> int:
+    """How many values there are, where each place that an alias stands for is counted.
+
+    Raises:
+        RecursionError: a value holds itself.
+    """
+    known = {} if known is None else known
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(size_of(part, known) for part in parts)
+    return known[id(value)]
+
+
+def read_recipe(name: str) -> Config:
+    """The recipe of that name.
+
+    Raises:
+        UsageError: there is none; the message has the nearest name.
+    """
+    if name not in recipe_names():
+        raise UsageError(f"--model {name}: no such model{did_you_mean(name, recipe_names())} (--list shows them all)")
+    return read_yaml(RECIPES / f"{name}.yaml")
+
+
+def merge(base: Config, over: Config) -> Config:
+    """`base` with the values of `over` laid on it, section by section.
+
+    A section that names another class replaces the old one: the settings of one optimizer mean nothing to another.
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = value
+        if isinstance(old, dict) and isinstance(value, dict):
+            class_path = old.get("class_path")
+            if value.get("class_path", class_path) == class_path:
+                merged[key] = merge(old, value)
+    return merged
+
+
+def nested(flat: Config) -> Config:
+    """`{"model.dropout": 0.5}` as `{"model": {"dropout": 0.5}}`."""
+    tree: Config = {}
+    for dotted, value in flat.items():
+        *parents, last = dotted.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return tree
+
+
+def sections(config: Config, where: str) -> tuple[Config, Config]:
+    """Split a configuration in LightningCLI's form into the class paths it names and plain sections.
+
+    `{"model": {"class_path": P, "init_args": {...}}}` becomes `{"model": P}` and `{"model": {...}}`.
+    """
+    paths: Config = {}
+    plain: Config = {}
+    for name, section in config.items():
+        if name in ("model", "data"):
+            if not isinstance(section, dict):
+                raise UsageError(f"{where}: `{name}:` needs a class_path and init_args, found {section!r}")
+            unknown = set(section) - {"class_path", "init_args"}
+            if "class_path" not in section and unknown:
+                plain[name] = section
+                continue
+            if unknown:
+                raise UsageError(f"{where}: `{name}:` holds class_path and init_args only, found {min(unknown)}")
+            if "class_path" in section:
+                if not isinstance(section["class_path"], str):
+                    raise UsageError(
+                        f"{where}: {name}.class_path: expected a class's name, got {section['class_path']!r}"
+                    )
+                paths[name] = section["class_path"]
+            plain[name] = section.get("init_args") or {}
+            if not isinstance(plain[name], dict):
+                raise UsageError(f"{where}: {name}.init_args: expected a section of settings, got {plain[name]!r}")
+        elif name != "trainer" or section is not None:  # as an empty section reads
+            plain[name] = section
+    return paths, plain
+
+
+class Line:
+    """The command line's words, of which the few that must be known first are taken."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+
+    def mentions(self, name: str) -> bool:
+        """Whether a value is given to the option; leaves it."""
+        return any(word.split("=")[0] == name for word in self.words)
+
+    def values(self, name: str) -> Iterator[str]:
+        """Every value given to the option; takes them."""
+        rest: list[str] = []
+        words = iter(self.words)
+        for word in words:
+            if word == name:
+                value = next(words, None)
+                if value is None or value.startswith("--"):
+                    raise UsageError(f"{name} needs a value")
+                yield value
+            elif word.startswith(name + "="):
+                yield word[len(name) + 1 :]
+            else:
+                rest.append(word)
+        self.words = rest
+
+    def value(self, name: str) -> str | None:
+        """The option's value, which may be given once; takes it."""
+        values = list(self.values(name))
+        if len(set(values)) > 1:
+            raise UsageError(f"{name} {values[0]} and {name} {values[1]} contradict each other; give one")
+        return values[0] if values else None
+
+    def needed(self, name: str, question: str) -> str:
+        """The option's value; takes it.
+
+        Raises:
+            UsageError: there is none; the message is the question that it would have answered.
+        """
+        value = self.value(name)
+        if value is None:
+            raise UsageError(question)
+        return value
+
+
+def resolve(words: list[str]) -> Request:
+    """Find the recipe, the data set and the configuration files that a command line names.
+
+    Settings are laid over each other in this order: the recipe, what the recipe says of this data set, what it says
+    of pretrained weights if any are asked for, each `--config` file, and, later, the options.
+
+    Raises:
+        UsageError: a name is unknown, a file is missing or malformed, or two choices contradict each other.
+    """
+    line = Line(list(words))
+    name = line.value("--model")
+    files = [user_path(value, "--config") for value in line.values("--config")]
+    resumed = line.value("--resume")
+    resume = find_run(resumed) if resumed is not None else None
+    if resume is not None and files:
+        raise UsageError(
+            f"--resume {resumed} and --config {files[0]} contradict each other: a run has its own settings"
+        )
+    if resume is not None:
+        files = [resume / "config.yaml"]
+    chosen = line.value("--data")
+    spelt_out = line.value("--data.dataset")
+    if chosen and spelt_out and chosen != spelt_out:
+        raise UsageError(f"--data {chosen} and --data.dataset {spelt_out} contradict each other; give one")
+    dataset = chosen or spelt_out
+
+    given: Config = {}
+    paths: Config = {}
+    for file in files:
+        file_paths, plain = sections(read_yaml(file), str(file))
+        paths |= file_paths
+        described = plain.pop("about", None) or {}
+        if not isinstance(described, dict):
+            raise UsageError(f"{file}: about: expected a section with a name, found {described!r}")
+        file_name = described.get("name")
+        if file_name is not None:
+            check_name(file_name)
+        if name is not None and file_name not in (None, name):
+            option, where = ("--config", file) if resume is None else ("--resume", resume)
+            raise UsageError(f"--model {name} and {option} {where} (of model {file_name}) contradict each other")
+        name = name or file_name
+        given = merge(given, plain)
+    if name is None:
+        raise UsageError("which model? Give --model NAME; --list shows them all")
+
+    about: Config = {}
+    recipe_paths: Config = {}
+    defaults: Config = {}
+    if name in recipe_names() or not {"model", "data"} <= set(paths):
+        recipe_paths, defaults = sections(read_recipe(name), f"recipe {name}")
+        about = defaults.pop("about", {})
+        for part in ("model", "data"):
+            if paths.get(part, recipe_paths[part]) != recipe_paths[part]:
+                raise UsageError(
+                    f"--model {name} means {recipe_paths[part]}, but the configuration file says {paths[part]}"
+                )
+    paths = recipe_paths | paths
+
+    dataset = dataset or given.get("data", {}).get("dataset") or defaults.get("data", {}).get("dataset")
+    if dataset is not None:
+        dataset = check_dataset(str(dataset), known_datasets(paths["data"]))
+        defaults = merge(defaults, nested(about.get("data", {}).get(dataset, {}).get("with", {})))
+    if given.get("model", {}).get("pretrained") or line.mentions("--model.pretrained"):
+        defaults = merge(defaults, nested(about.get("pretrained", {})))
+    # A run has its own settings: what a recipe has come to say since then is not among them.
+    config = given if resume is not None else merge(defaults, given)
+    if dataset is not None:
+        config = merge(config, {"data": {"dataset": dataset}})
+    return Request(name, paths["model"], paths["data"], config, line.words, about, resume)
+
+
+def check_dataset(dataset: str, known: list[str]) -> str:
+    """The known name or the existing path that `dataset` means, in its right spelling.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    by_spelling = {name.lower(): name for name in known}
+    if dataset.lower() in by_spelling:
+        return by_spelling[dataset.lower()]
+    path = user_path(dataset, "--data")
+    if path.exists():
+        file_or_folder(path, "--data")
+        return str(path.resolve())  # a run repeated from another folder must find it again
+    if path.parent != Path():
+        raise UsageError(f"--data {dataset}: there is no such file or folder, and no data set of that name")
+    names = ", ".join(known) if len(known) <= 12 else ", ".join([*known[:12], "…"])
+    raise UsageError(
+        f"--data {dataset}: neither a known data set nor an existing path{did_you_mean(dataset, known)} "
+        f"(known here: {names})"
+    )
+
+
+def show_list() -> None:
+    """Print every model with its task, default data, metric, expected score and time."""
+    rows = [("model", "task", "data", "expected test score", "time", "")]
+    for name in recipe_names():
+        recipe = read_recipe(name)
+        about = recipe["about"]
+        dataset = recipe["data"]["init_args"]["dataset"]
+        expected = dict(about["data"][dataset])
+        expected.pop("with", None)
+        seconds = expected.pop("seconds")
+        score = ", ".join(f"{metric} {value}" for metric, value in expected.items())
+        rows.append((name, about["task"], dataset, score, f"{seconds} s", about["summary"]))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\npython scripts/fit.py --model NAME [--data NAME_OR_PATH]; --model NAME --help shows a model's options")
+
+
+def docstring(script: str) -> str:
+    """The text at the head of a script, read without running it."""
+    return ast.get_docstring(ast.parse(Path(script).read_text(encoding="utf-8"))) or ""
+
+
+def answer_help(words: list[str], script: str) -> bool:
+    """Answer `--help`, and an empty command line; true if that was all that was asked."""
+    if words and not {"--help", "-h"} & set(words):
+        return False
+    print(docstring(script), file=sys.stdout if words else sys.stderr)
+    if not words:
+        raise SystemExit(2)
+    return True
+
+
+def answer_quickly(words: list[str], script: str) -> bool:
+    """Answer `--list` and a `--help` without a model; true if that was all that was asked."""
+    if "--list" in words:
+        show_list()
+        return True
+    if any(word.split("=")[0] in ("--model", "--config", "--resume") for word in words):
+        return False
+    return answer_help(words, script)

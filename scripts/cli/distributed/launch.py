@@ -1,0 +1,170 @@
+"""From one process to many: which strategy joins them, and which folder they share."""
+
+import inspect
+import os
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from jsonargparse import Namespace
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from callbacks.run.processes import wait_for_started
+from lightning_modules.layers.sequence import blocks
+from scripts.cli.distributed.fsdp import FSDPStrategy
+from scripts.cli.errors import UsageError
+
+T = TypeVar("T")
+PATIENCE = 20  # seconds for processes that have done their part to end: one that is stopped never would
+
+_SYNC_BUFFERS: Any = (  # at every step; called differently since torch 2.14
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
+    else "broadcast_buffers"
+)
+
+
+def settle_devices(config: Namespace, given: Callable[[str], bool]) -> None:
+    """Take the number of devices and nodes from torchrun, where it has started this process.
+
+    Args:
+        config: the parsed options; changed.
+        given: whether an option was given by the user.
+
+    Raises:
+        UsageError: the options say otherwise.
+    """
+    if not TorchElasticEnvironment.detect():
+        return
+    devices = int(os.environ["LOCAL_WORLD_SIZE"])
+    nodes = int(os.environ["WORLD_SIZE"]) // devices
+    for name, value in (("devices", devices), ("num_nodes", nodes)):
+        found = config.trainer[name]
+        if given(f"--trainer.{name}") and str(found) not in (str(value), "auto", "-1"):
+            raise UsageError(f"--trainer.{name} {found} and torchrun's {value} contradict each other; leave it out")
+        config.trainer[name] = value
+
+
+def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: float) -> Strategy | str:
+    """What joins the processes, where there are several: DDP, unless the user names another.
+
+    Args:
+        options: of the trainer.
+        model: one that has several optimizers steps them in turn, and each leaves out some of the weights.
+        timeout: seconds without progress after which the watchdog ends a process; the network waits longer.
+
+    Raises:
+        UsageError: the model cannot be shared out, or there is nobody to share it with.
+    """
+    devices, cpu = options["devices"], str(options["accelerator"]) == "cpu"
+    if devices in ("auto", "-1", -1):  # all that there are, which on a CPU is one
+        devices = 1 if cpu else max(1, torch.cuda.device_count())
+    several = devices not in (1, "1", [0]) or options["num_nodes"] > 1
+    patience = timedelta(seconds=timeout + 60)
+    if options["strategy"] == "fsdp":
+        if not any(blocks(model)):
+            raise UsageError(
+                f"--trainer.strategy fsdp: shares out the blocks of Transformers and BERTs, "
+                f"of which {type(model).__name__} has none; use ddp"
+            )
+        if not several:
+            raise UsageError("--trainer.strategy fsdp: there is one process; give --trainer.devices 2 or more")
+        if options["precision"] not in ("32", "bf16-mixed"):
+            raise UsageError(
+                f"--trainer.strategy fsdp and --trainer.precision {options['precision']} contradict each other: "
+                f"expected 32 or bf16-mixed"
+            )
+        return FSDPStrategy(timeout=patience)
+    if options["strategy"] == "ddp" or (options["strategy"] == "auto" and several):
+        ddp: dict[str, Any] = {
+            "find_unused_parameters": not model.automatic_optimization,
+            "gradient_as_bucket_view": True,
+            _SYNC_BUFFERS: False,  # see callbacks/run/processes.py
+        }
+        return DDPStrategy(timeout=patience, **ddp)
+    return options["strategy"]
+
+
+def environment_plugins() -> list[ClusterEnvironment]:
+    """SLURM's environment, where it has started this process, without a requeueing of Lightning's own.
+
+    The batch script requeues, see scripts/submit.py.
+    """
+    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+
+
+def agree(trainer: Trainer, decide: Callable[[], T]) -> T:
+    """What the first process decides; starts the others, if nobody has, and tells them.
+
+    Raises:
+        Exception: what `decide` raised, in every process.
+    """
+
+    def joined() -> tuple[T | None, Exception | None]:
+        join_again(strategy)
+        strategy.setup_environment()
+        answer: tuple[T | None, Exception | None] = (None, None)
+        if strategy.is_global_zero:
+            try:
+                answer = decide(), None
+            except Exception as error:  # the others wait for an answer
+                answer = None, error
+        return strategy.broadcast(answer)
+
+    strategy = trainer.strategy
+    launcher = strategy.launcher
+    value, error = joined() if launcher is None else launcher.launch(joined, trainer=trainer)
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
+
+
+def join_again(strategy: Strategy) -> None:
+    """Join the processes that torchrun has started a second time, under names of their own.
+
+    Its store outlives them, and would hand out the addresses of those that are gone (torch 2.14).
+    """
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if not isinstance(strategy, DDPStrategy) or restarts == "0" or distributed.is_initialized():
+        return
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return
+    world_size, timeout = int(os.environ["WORLD_SIZE"]), strategy._timeout or distributed.default_pg_timeout
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(address, port, world_size, is_master=False, timeout=timeout)  # type: ignore[attr-defined]
+    distributed.init_process_group(
+        strategy._get_process_group_backend(),
+        store=distributed.PrefixStore(f"restart_{restarts}", store),  # type: ignore[attr-defined]
+        rank=int(os.environ["RANK"]),
+        world_size=world_size,
+        timeout=timeout,
+    )
+
+
+def job() -> str | None:
+    """What tells this job from others, and stays the same when SLURM or torchrun starts it again; None outside one."""
+    if TorchElasticEnvironment.detect():
+        return f"torchrun {socket.gethostname()} {os.getppid()} {os.environ['TORCHELASTIC_RUN_ID']}"  # its agent stays
+    if SLURMEnvironment.detect():
+        task = os.environ.get("SLURM_ARRAY_TASK_ID")
+        return f"slurm {os.environ.get('SLURM_ARRAY_JOB_ID', os.environ['SLURM_JOB_ID'])}{f'_{task}' if task else ''}"
+    return None
+
+
+def started_again() -> bool:
+    """Whether SLURM or torchrun has started this job before."""
+    restarts = "TORCHELASTIC_RESTART_COUNT" if TorchElasticEnvironment.detect() else "SLURM_RESTART_COUNT"
+    return job() is not None and int(os.environ.get(restarts, 0)) > 0
+
+
+def wait_for_others(trainer: Trainer) -> None:
+    """Outlive the processes that this one has started."""
+    wait_for_started(trainer, PATIENCE)

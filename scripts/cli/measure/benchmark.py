@@ -1,0 +1,225 @@
+"""What the Trainer, with full logging and checkpointing, costs over a plain loop of the same network."""
+
+import copy
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from callbacks.run.processes import greatest
+from callbacks.run.signals import Stopped
+from callbacks.run.throughput import Throughput
+from datamodules.base import DataModule
+from lightning_modules.gan import GAN
+from scripts.cli.command_line.options import Parser, parse, resolved
+from scripts.cli.command_line.recipes import Request
+from scripts.cli.command_line.techniques import techniques
+from scripts.cli.distributed.launch import agree, wait_for_others
+from scripts.cli.errors import one_line_errors
+from scripts.cli.run.build import Built, build, build_trainer, quiet, settle
+from scripts.cli.run.folder import write_json
+from scripts.cli.run.memory import held
+from scripts.cli.run.plain_step import learner
+
+ROUNDS = 3
+STEPS = 200  # training steps in a round, in whole epochs or a part of one
+
+
+def benchmark(request: Request, began: float, debug: bool) -> None:
+    """Time both in turn, on the same batches, and print them side by side.
+
+    Args:
+        request: what to train.
+        began: `time.perf_counter()` when the process began.
+        debug: let errors through.
+    """
+    quiet()
+    with one_line_errors(debug, (ValueError, OSError)):
+        parser, config = parse(request)
+        run = built(request, parser, config)
+    steps = shorten(config, run.data)
+    epochs = config.trainer.max_epochs
+    config.trainer.limit_val_batches = min(len(run.data.val_dataloader()), STEPS // 5)
+
+    plain_seconds, trainer_seconds = [], []
+    for number in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            trainer, model = new_trainer(request, config, parser.instantiate(config), run, Path(folder))
+            if number == 0:
+                first = time.perf_counter()
+                plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs=1, most=2)  # a first step warms up
+                start_up = first - began
+            plain_seconds.append(plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs, STEPS))
+            trainer.fit(model, run.data)
+        throughput = next(c for c in trainer.callbacks if isinstance(c, Throughput))  # type: ignore[attr-defined]
+        trainer_seconds.append(throughput.train_seconds)
+    examples = throughput.examples
+    plain, ours = statistics.median(plain_seconds), statistics.median(trainer_seconds)
+    ratios = [b / a for a, b in zip(plain_seconds, trainer_seconds, strict=True)]
+    device = trainer.strategy.root_device
+    print(
+        f"{request.name} on {run.data.dataset}, {device}, precision {trainer.precision}, "
+        f"{torch.get_num_threads()} threads"
+    )
+    print(f"{ROUNDS} rounds of {steps} steps in {epochs} epochs, validation included; medians\n")
+    print(f"{'':20}  {'plain loop':>12}  {'Trainer':>12}  {'ratio':>6}")
+    print(
+        f"{'ms a step':20}  {plain / steps * 1e3:12.2f}  {ours / steps * 1e3:12.2f}  {statistics.median(ratios):6.3f}"
+    )
+    print(f"{'examples a second':20}  {examples / plain:12,.0f}  {examples / ours:12,.0f}")
+    print(f"\nstart-up {start_up:.1f} s, peak memory {peak_memory(device)}")
+
+
+def built(request: Request, parser: Parser, config: Namespace) -> Built:
+    """Data and a fresh model, of which every step costs the same."""
+    run = build(request, parser, config)
+    if isinstance(run.model, GAN):
+        run.model.judge_learned.fill_(True)  # it would learn before the first step, which is no part of a step
+    return run
+
+
+def shorten(config: Namespace, data: DataModule) -> int:
+    """Let a run take about STEPS steps, in whole epochs or a part of one; the number of them."""
+    per_epoch = min(len(data.train_dataloader()), STEPS)
+    epochs = max(1, STEPS // per_epoch)
+    config.trainer.min_epochs = config.trainer.max_epochs = epochs  # no early stopping, either
+    config.trainer.max_steps = -1
+    config.trainer.limit_train_batches = per_epoch
+    config.trainer.num_sanity_val_steps = 0
+    return epochs * per_epoch
+
+
+class Clock(Callback):
+    """The seconds of the steps between two.
+
+    Args:
+        first: steps done when it starts: in the first ones libraries and connections are set up.
+        last: steps done when it stops.
+    """
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first = first
+        self.last = last
+        self.done = 0
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Count a step."""
+        self.done += 1
+        if self.done in (self.first, self.last):
+            if trainer.strategy.root_device.type == "cuda":
+                torch.cuda.synchronize()
+            self.times.append(time.perf_counter())
+
+
+def measure(request: Request, report: Path, debug: bool) -> None:
+    """Train, without validation, on the devices that the options name, and write what it took as JSON.
+
+    Args:
+        request: what to train.
+        report: the file; the run's own files go beside it.
+        debug: let errors through.
+    """
+    quiet()
+    with one_line_errors(debug, (ValueError, OSError)):
+        parser, config = parse(request)
+        run = built(request, parser, config)
+        steps = shorten(config, run.data)
+        config.trainer.limit_val_batches, config.trainer.enable_progress_bar = 0, False
+        trainer = build_trainer(config, parser.instantiate(config), run)
+        run.data.check_processes(trainer.world_size)
+        agree(trainer, lambda: None)  # from here on there are as many processes as were asked for
+    best = settle(trainer, config, resolved(request, config), run.model, run_folder(report.parent, request))
+    clock = Clock(steps // 10 or 1, steps)
+    trainer.callbacks[:0] = [clock]  # type: ignore[attr-defined]
+    try:
+        trainer.fit(run.model, run.data)
+    except Stopped as stopped:
+        raise SystemExit(stopped.status) from None
+    finally:
+        best.signals.uninstall()
+    device = trainer.strategy.root_device
+    memory, gpu_memory = greatest(trainer, *held(device))
+    size = run.data.size_of("train")
+    batch_size = min(run.data.batch_size or size, size)
+    figures = {
+        "model": request.name,
+        "data": run.data.dataset,
+        "device": device.type,
+        "precision": str(trainer.precision),
+        "processes": trainer.world_size,
+        "threads": torch.get_num_threads(),
+        "batch_size": batch_size,
+        "warm_up": clock.first,
+        "steps": steps - clock.first,
+        "examples_per_second": batch_size * (steps - clock.first) / (clock.times[1] - clock.times[0]),
+        "memory": memory,
+        "gpu_memory": gpu_memory,
+    }
+    if trainer.is_global_zero:
+        write_json(report, figures)
+    wait_for_others(trainer)
+
+
+def run_folder(folder: Path, request: Request) -> Path:
+    """The folder of a run that is timed, made within another."""
+    made = folder / request.name / "version_0"
+    made.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def new_trainer(
+    request: Request, config: Namespace, ready: Namespace, run: Built, folder: Path
+) -> tuple[Trainer, LightningModule]:
+    """A trainer with everything that `fit.py` has but the progress bar, and a copy of the fresh model."""
+    ready.trainer.enable_progress_bar = False
+    trainer = build_trainer(config, ready, replace(run, techniques=techniques(ready)))
+    settle(trainer, config, resolved(request, config), run.model, run_folder(folder, request))
+    return trainer, copy.deepcopy(run.model)
+
+
+def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most: int) -> float:
+    """Train and validate as a hand-written script would: the same metrics, no logs, no checkpoints.
+
+    Returns:
+        Seconds taken.
+    """
+    device = trainer.strategy.root_device
+    model.to(device)
+    data.trainer = None
+    train, val = data.train_dataloader(), data.val_dataloader()
+
+    def prepared(batch: Any) -> Any:
+        batch = data.transfer_batch_to_device(batch, device, 0)
+        return data.on_after_batch_transfer(batch, 0)
+
+    learn, precision = learner(model, trainer), trainer.precision_plugin.forward_context
+    began = time.perf_counter()
+    for _ in range(epochs):
+        model.train()
+        for batch in islice(train, most):
+            learn(prepared(batch))
+        model.eval()
+        with torch.no_grad(), precision():
+            for batch in islice(val, max(most // 5, 1)):
+                model.validation_step(prepared(batch), 0)
+            [float(value) for value in (model.mean_loss.compute(), *model.val_metrics.compute().values())]
+            model.mean_loss.reset()
+            model.val_metrics.reset()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def peak_memory(device: torch.device) -> str:
+    """The same in words."""
+    memory, in_gpu = held(device)
+    text = f"{memory / 1e6:,.0f} MB"
+    return f"{text}, of the GPU's {in_gpu / 1e6:,.0f} MB" if in_gpu else text

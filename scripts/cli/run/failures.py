@@ -1,0 +1,129 @@
+"""What a run says when it fails: its cause, once, in one of its processes."""
+
+import errno
+import re
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from lightning.pytorch import Trainer
+
+from callbacks.run.checkpoint_file import DiskFullError, UnsavedError
+from callbacks.run.checkpoints import NonFiniteError
+from callbacks.run.run_folder import FolderGoneError, gone
+from datamodules.errors import DataError, UnlikeDataError
+from datamodules.storage.atomic_file import PASSING
+from scripts.cli.errors import UsageError
+
+LOST = re.compile(
+    r"[Cc]onnection (was )?(closed|reset)|Broken pipe|[Gg]loo|NCCL|Timed out waiting|Socket (closed|Timeout)|recvValue"
+)
+PATIENCE = 5.0  # seconds that a failing process has to say why, when the others notice that it is gone
+
+
+@contextmanager
+def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
+    """Turn what a user can mend into one line, and have only the process that failed say why.
+
+    The others notice, at their next exchange, that it is gone: they end without a word, unless it was killed and
+    could say nothing.
+
+    Args:
+        trainer: of the run.
+        folder: of the run, which all processes see.
+        config: the parsed options.
+    """
+    alone = trainer.world_size == 1
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, NonFiniteError | UnlikeDataError) or (alone and isinstance(error, UsageError | DataError)):
+            raise  # all processes have agreed on it, or there is but one: it is printed further out
+        if isinstance(error, UnsavedError | FolderGoneError):
+            raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(folder).free  # it was a log that found no room, and not a checkpoint
+            raise DiskFullError(
+                f"{folder}: the disk is full: {free / 1e6:,.1f} MB are free; the checkpoints are kept"
+            ) from None
+        if isinstance(error, FileNotFoundError) and not folder.is_dir():
+            raise FolderGoneError(gone(folder)) from None
+        if isinstance(error, OSError) and error.errno in PASSING:
+            where = error.filename or folder
+            raise UnsavedError(f"{where}: cannot be written ({error.strerror}); the checkpoints are kept") from None
+        line = in_one_line(error, trainer, config)
+        if line is None and alone:
+            raise
+        if line is None and isinstance(error, RuntimeError | OSError) and LOST.search(str(error)):
+            fall_silent(trainer, folder)
+        fail(trainer, folder, line, error)
+
+
+def in_one_line(error: Exception, trainer: Trainer, config: Any) -> str | None:
+    """What to say to a user who can do something about it; None where a traceback says more."""
+    if isinstance(error, UsageError | DataError):
+        return " ".join(str(error).split())
+    if isinstance(error, torch.OutOfMemoryError):
+        size = config.data.batch_size
+        smaller = f"; try --data.batch_size {max(1, size // 2)}, or auto" if size else ""
+        return f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}"
+    for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
+        if "DataLoader worker" in str(cause):
+            return f"a process that loads data was killed, perhaps for want of memory ({first(str(cause))})"
+    return None
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those in whose handling it came up, the newest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def first(text: str) -> str:
+    """A message's first line."""
+    return text.strip().splitlines()[0]
+
+
+def fail(trainer: Trainer, folder: Path, line: str | None, error: Exception) -> NoReturn:
+    """Say why this process ends, and let the others know that it has been said.
+
+    Args:
+        trainer: of the run.
+        folder: of the run.
+        line: to print; None for the traceback.
+        error: what happened.
+    """
+    if line is None:
+        traceback.print_exception(error)
+    else:
+        print(f"error: {line}", file=sys.stderr)
+    sys.stderr.flush()
+    if trainer.world_size > 1:
+        with suppress(OSError):
+            (folder / f".failed-{trainer.global_rank}").touch()
+        for process in getattr(trainer.strategy.launcher, "procs", []):
+            process.kill()  # they wait for this one, in vain, and have nothing to save
+    raise SystemExit(1) from None
+
+
+def fall_silent(trainer: Trainer, folder: Path) -> NoReturn:
+    """End because another process is gone; say so if that one has not said why."""
+    began = time.time()
+    started = getattr(trainer.strategy.launcher, "procs", [])
+    while time.time() - began < PATIENCE and not any((process.poll() or 0) < 0 for process in started):
+        if any(file.stat().st_mtime > began - 60 for file in folder.glob(".failed-*")):
+            raise SystemExit(1) from None
+        time.sleep(0.1)
+    with suppress(OSError):
+        (folder / ".failed-lost").touch(exist_ok=False)  # the first to notice says it
+        print(
+            "error: another process of this run was lost: killed, or its machine is gone", file=sys.stderr, flush=True
+        )
+    raise SystemExit(1) from None

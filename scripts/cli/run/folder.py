@@ -1,0 +1,230 @@
+"""A run's folder: claimed for itself, found again, and the checkpoints and results it holds."""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import Timeout
+
+from callbacks.run.checkpoint_file import CheckpointError, read_checkpoint
+from datamodules.errors import DataError
+from datamodules.files.encoding import json_value
+from datamodules.files.paths import regular, user_path
+from datamodules.storage.atomic_file import write_file
+from datamodules.storage.locks import Lock, if_gone, marker_of
+from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.distributed.launch import started_again
+from scripts.cli.errors import UsageError
+
+LOGS = ROOT / "lightning_logs"
+
+
+def logs_at(given: str | None) -> Path:
+    """Where runs go: the folder that `--logs` names, or else this project's."""
+    return user_path(given, "--logs").absolute() if given else LOGS
+
+
+def claim(logs: Path, name: str, what: str = "version") -> Path:
+    """Make the next free folder `<logs>/<name>/version_N`; two runs that start at once get one each.
+
+    Args:
+        logs: of all runs.
+        name: of the model.
+        what: the folder's name without its number.
+
+    Raises:
+        UsageError: nothing can be written there, or TensorBoard could not.
+    """
+    parent = logs / name
+    try:
+        str(parent).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"--logs {logs}: TensorBoard needs a folder whose name is UTF-8") from None
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = [int(end) for folder in parent.glob(f"{what}_*") if (end := folder.name[len(what) + 1 :]).isdecimal()]
+        number = max(taken, default=-1) + 1
+        while True:
+            folder = parent / f"{what}_{number}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return folder
+    except OSError as error:
+        raise UsageError(f"--logs {logs}: cannot be written ({error.strerror})") from None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there complete or not at all."""
+    content = text.encode(errors="backslashreplace")  # of a name that is not UTF-8, which JSON reads as it was
+    write_file(path, lambda file: file.write(content))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file whole; numbers that JSON has no word for become null."""
+    write_whole(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` has written.
+
+    Raises:
+        UsageError: it is no JSON object.
+    """
+    try:
+        content = json_value(regular(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not what a run has written ({error})") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+class Found(NamedTuple):
+    """A run that can go on.
+
+    Args:
+        folder: of the run.
+        checkpoint: its newest valid one; None where nothing has been saved.
+    """
+
+    folder: Path
+    checkpoint: Path | None
+
+
+_LOCKS: list[Lock] = []  # held until the run ends, in whatever way
+
+
+def lock(folder: Path, job: str | None) -> None:
+    """Be the only process group that writes into a run's folder, until `release` or this process's end.
+
+    Args:
+        folder: of the run.
+        job: what its job is called, for `folder_of_job`; None outside one.
+
+    Raises:
+        UsageError: another run is at work there.
+    """
+    path = folder / ".lock"
+    process, of_job, host = holder(path)
+    if job is not None and job == of_job and started_again():
+        marker_of(path).unlink(missing_ok=True)  # of this job's earlier start, which its host may have ended with
+    try:
+        taken = Lock(path)
+    except Timeout:
+        where = f"process {process} on {host}" if host not in ("", socket.gethostname()) else f"process {process}"
+        raise UsageError(f"{folder}: another run is at work there ({where}){if_gone(path)}") from None
+    for told in folder.glob(".failed-*"):  # what an earlier end had to say
+        told.unlink()
+    taken.file.truncate(0)
+    taken.file.write(f"{os.getpid()}\n{job or ''}\n{socket.gethostname()}\n")
+    taken.file.flush()
+    _LOCKS.append(taken)
+
+
+def holder(path: Path) -> tuple[str, str, str]:
+    """The process, the job and the host that a lock's file names, each empty where it does not."""
+    try:
+        lines = regular(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except (OSError, DataError):  # there is none; on Windows also: it is locked
+        lines = []
+    process, job, host = [*lines, "", "", ""][:3]
+    return process, job, host
+
+
+def release() -> None:
+    """Let others go on with this process's runs."""
+    while _LOCKS:
+        _LOCKS.pop().close()
+
+
+# A lock belongs to all who have the file open: a process that loads data and outlives its run would keep it. It only
+# closes its copy; unlocked, the file would be so for the run, too.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=release)
+
+
+def folder_of_job(logs: Path, name: str, job: str) -> Path | None:
+    """The folder that an earlier start of the same job has claimed."""
+    for folder in sorted((logs / name).glob("version_*")):
+        if holder(folder / ".lock")[1] == job:
+            return folder
+    return None
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run that is whole; says so if that is not the last one.
+
+    Unfinished files of an earlier end are removed.
+    """
+    checkpoints = folder / "checkpoints"
+    for unfinished in checkpoints.glob(".*"):
+        unfinished.unlink()
+    files = sorted(checkpoints.glob("*.ckpt"), key=lambda file: (-file.stat().st_mtime_ns, file.name != "last.ckpt"))
+    for file in files:
+        try:
+            read_checkpoint(file)
+        except CheckpointError as error:
+            print(f"note: {file}: {error}; looking for an older one", file=sys.stderr)
+        else:
+            return file
+    return None
+
+
+def go_on(folder: Path, job: str | None) -> Found:
+    """Lock a run's folder and find its newest valid checkpoint.
+
+    Raises:
+        UsageError: another run is at work there, or it has finished.
+    """
+    lock(folder, job)
+    if (folder / "results.json").exists():
+        raise UsageError(f"{folder}: this run has finished; scripts/test.py tests it, a new run trains anew")
+    return Found(folder, newest_checkpoint(folder))
+
+
+def find_checkpoint(path: Path, option: str = "--checkpoint") -> Path:
+    """The checkpoint that a path means: itself, or the best one of a run's folder.
+
+    Args:
+        path: of a file or a folder.
+        option: that gave it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise UsageError(f"{option} {path}: there is no such file or run")
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    for name in ("best", "last", "previous"):
+        if found := sorted(folder.glob(f"{name}*.ckpt")):
+            return found[0]
+    raise UsageError(f"{option} {path}: no checkpoint in it")
+
+
+def other_checkpoint(damaged: Path) -> str:
+    """What to say of a damaged checkpoint's run: its newest valid one, if there is any."""
+    for file in sorted(damaged.parent.glob("*.ckpt"), key=lambda file: -file.stat().st_mtime_ns):
+        if file == damaged:
+            continue
+        try:
+            read_checkpoint(file)
+        except CheckpointError:
+            continue
+        return f"; the newest valid one beside it is {file.name}"
+    return ""

@@ -1,0 +1,148 @@
+"""Weights to start from that an earlier run of this project has learned, rather than somebody else."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from callbacks.run.checkpoint_file import CheckpointError, read_checkpoint
+from datamodules.base import DataModule
+from datamodules.files.encoding import json_value
+from datamodules.files.paths import user_path
+from scripts.cli.errors import UsageError
+from scripts.cli.run.checkpoint_content import check_content
+from scripts.cli.run.folder import find_checkpoint, other_checkpoint
+
+Config = dict[str, Any]
+
+
+def own_run(pretrained: str | None) -> str | None:
+    """The full path of what `--model.pretrained` names, if that is a run's folder, or a file of ours."""
+    path = user_path(pretrained, "--model.pretrained") if pretrained else None
+    if path is None or not path.exists():
+        return None
+    if path.is_file():
+        ours = path.suffix == ".ckpt" or "recipe" in exported_metadata(path)
+    else:
+        ours = (path / "checkpoints").is_dir() or any(path.glob("*.ckpt"))
+    return str(path.resolve()) if ours else None
+
+
+def exported_metadata(path: Path) -> dict[str, str]:
+    """What a file of safetensors says of itself; nothing if it is another kind of file, or a damaged one."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except safetensors.SafetensorError:
+        return {}
+
+
+class Start:
+    """An earlier run whose weights another model starts from: all whose names and shapes fit, whatever model it was.
+
+    Args:
+        pretrained: a run's folder, of which it is the best checkpoint, or the checkpoint itself, or a file of
+            safetensors that scripts/export.py wrote.
+
+    Raises:
+        UsageError: there is none, or it is damaged.
+    """
+
+    def __init__(self, pretrained: str) -> None:
+        self.where = pretrained
+        self.weights: dict[str, Tensor]
+        self.recipe: str
+        self.learned: Config  # by its data
+        self.architecture: Config | None  # of the encoder, where it has one that transformers builds
+        if Path(pretrained).suffix == ".safetensors":
+            self._read_export(Path(pretrained))
+        else:
+            self._read_checkpoint(find_checkpoint(Path(pretrained), "--model.pretrained"))
+        if not isinstance(self.learned, dict):
+            found = type(self.learned).__name__
+            raise UsageError(f"--model.pretrained {pretrained}: what its data learned: expected dict, got {found}")
+
+    def _read_export(self, path: Path) -> None:
+        said = exported_metadata(path)
+        try:
+            self.recipe, self.learned = said["recipe"], json_value(said["learned"])
+            self.architecture = json_value(said["settings"]).get("architecture")
+            self.weights = safetensors.torch.load_file(path)
+        except (LookupError, AttributeError, ValueError, safetensors.SafetensorError) as error:
+            raise UsageError(
+                f"--model.pretrained {path}: not as scripts/export.py writes it ({type(error).__name__}: {error})"
+            ) from None
+
+    def _read_checkpoint(self, path: Path) -> None:
+        try:
+            checkpoint = read_checkpoint(path)
+        except CheckpointError as error:
+            raise UsageError(f"--model.pretrained {path}: {error}{other_checkpoint(path)}") from None
+        check_content(checkpoint, f"--model.pretrained {path}")
+        config = checkpoint["config"]
+        self.recipe = config["about"]["name"]
+        self.learned = checkpoint.get(config["data"]["class_path"].rpartition(".")[2], {})
+        self.architecture = checkpoint.get("rebuild", {}).get("architecture")
+        self.weights = checkpoint["state_dict"]
+        if config.get("lora"):
+            self._merge(config["lora"])
+
+    def _merge(self, lora: Config) -> None:
+        """Make what adapters had learned a part of the weights."""
+        from callbacks.lora import LoRA, merge  # these take seconds to import, and few runs need them
+        from lightning_modules.layers.bert import bert
+
+        encoder = bert(None, num_tokens=1, max_length=1, architecture=self.architecture)
+        try:
+            LoRA(**lora).adapt(encoder)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"--model.pretrained {self.where}: lora: not its settings ({error})") from None
+        own = [name for name in self.weights if name.startswith("encoder.")]
+        encoder.load_state_dict({name.removeprefix("encoder."): self.weights[name] for name in own})
+        merge(encoder)
+        rest = {name: weight for name, weight in self.weights.items() if name not in own}
+        self.weights = rest | {f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}
+
+    def arguments(self, accepted: Collection[str]) -> Config:
+        """What the constructor of a model that starts from it is given, of the arguments that it accepts."""
+        given = {"architecture": self.architecture} if self.architecture else {"pretrained": None}
+        return given if {*given} <= {*accepted} else {"pretrained": None}
+
+    def hand_on(self, data: DataModule) -> None:
+        """Let data that are texts be cut into the tokens whose embeddings were learned."""
+        data.take_tokenizers({name: value for name, value in self.learned.items() if "tokenizer" in name})
+
+    def give(self, model: LightningModule) -> str:
+        """Give a model the weights that fit; what remains is fresh.
+
+        Returns:
+            Whose and how many they were, and what is fresh, in a line.
+
+        Raises:
+            UsageError: none fits, or the model is several networks that learn from each other.
+        """
+        if not model.automatic_optimization:
+            raise UsageError(
+                f"--model.pretrained {self.where}: expected a model with one loss, which {type(model).__name__} has "
+                f"not; --resume goes on with a run of its own"
+            )
+        own, weights = model.state_dict(), self.weights
+        fits = {name for name, value in own.items() if name in weights and weights[name].shape == value.shape}
+        sizes = {name: weight.numel() for name, weight in model.named_parameters()}
+        taken = sum(size for name, size in sizes.items() if name in fits)
+        if not taken:
+            raise UsageError(
+                f"--model.pretrained {self.where}: no weight of this {self.recipe} fits {type(model).__name__} in name "
+                f"and shape; give a run of the same model with the same sizes"
+            )
+        model.load_state_dict(own | {name: weights[name] for name in fits})
+        fresh = list(dict.fromkeys(name.rpartition(".")[0] for name in sizes if name not in fits))
+        said = ", ".join([*fresh[:3], f"and {len(fresh) - 3} more layers"] if len(fresh) > 3 else fresh)
+        line = f"from {self.where}: {taken:,} of {sum(sizes.values()):,} weights taken"
+        return f"{line}, fresh: {said}" if fresh else line
