@@ -12,7 +12,7 @@ import torch
 
 from callbacks.run.checkpoint_file import read_checkpoint
 from scripts.cli.command_line.recipes import ROOT, recipe_names
-from tests.stopping import GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
+from tests.helpers.stopping import GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 
 MIDDLE, END = 2, 4  # of an epoch of four steps
 
@@ -91,7 +91,7 @@ def test_further_models_go_on_exactly_with_training_data_changed_by_chance(
 def on_two_processes(folder: Path, *words: str) -> dict[str, list[str]]:
     """What differs, by recipe, between runs on two processes that were stopped and those that were not."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    script = [str(ROOT / "tests" / "two_processes.py"), str(folder), *words]
+    script = [str(ROOT / "tests" / "helpers" / "two_processes.py"), str(folder), *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command + script, capture_output=True, text=True, timeout=1800, env=environment, check=False)
     assert ended.returncode == 0, ended.stderr[-4000:]

@@ -51,9 +51,9 @@ from scripts import test as testing
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.run.folder import folder_of_job, newest_checkpoint
 from scripts.cli.run.pretrained import Start, own_run
-from tests import planetoid_files
-from tests.forked import died
-from tests.fuzzing import SMALL_BERT, Files, Kind, Leaves, archives, module, pickles, put, survive, tags
+from tests.helpers import planetoid_files
+from tests.helpers.forked import died
+from tests.helpers.fuzzing import SMALL_BERT, Files, Kind, Leaves, archives, module, pickles, put, survive, tags
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", 30))
 SEED = int(os.environ.get("FUZZ_SEED", 0))

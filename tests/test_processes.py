@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from callbacks.run.checkpoint_file import read_checkpoint
 from scripts import test as testing
 from scripts.cli.command_line.recipes import ROOT
-from tests.stopping import train
+from tests.helpers.stopping import train
 
 pytestmark = pytest.mark.long
 
@@ -122,10 +122,10 @@ def run(script: str, *words: str) -> str:
 
 
 def on_two_processes(script: str, *words: str) -> None:
-    """Run a script of tests/ with torchrun."""
+    """Run a script of tests/helpers/ with torchrun."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command += [str(ROOT / "tests" / script), *words]
+    command += [str(ROOT / "tests" / "helpers" / script), *words]
     ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=900, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert "Warning" not in ended.stderr, ended.stderr

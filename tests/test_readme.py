@@ -212,7 +212,7 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
         words[words.index("--trials") + 1] = "2"
         words += ["--logs", str(place / "lightning_logs"), "--trainer.max_epochs", "1"]
     if script == "submit.py":
-        words += ["--dry-run"]  # tests/scripts/test_slurm.py submits
+        words += ["--dry-run"]  # tests/scripts/cli/test_slurm.py submits
     try:
         MAINS[script](words)
     except SystemExit as stop:
@@ -265,7 +265,7 @@ def test_a_model_of_ones_own_is_the_two_files_that_the_page_shows(tmp_path):
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     assert re.search(r"^my_model .* A linear classifier\.$", run("scripts/fit.py", "--list").stdout, re.MULTILINE)
-    tested = ["tests/test_recipes.py", "tests/scripts/test_command_line.py"]
+    tested = ["tests/test_recipes.py", "tests/scripts/cli/command_line/test_command_line.py"]
     done = run("-m", "pytest", "-k", "my_model", "-m", "long or not long", *tested)
     assert done.returncode == 0, done.stdout
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 10

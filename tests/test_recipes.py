@@ -21,7 +21,7 @@ from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction, testing
 from scripts.cli.run.build import Built, build, quiet
 from scripts.cli.run.training import fit
-from tests.offline import without_a_network
+from tests.helpers.offline import without_a_network
 
 EXAMPLE_INPUTS = Path(__file__).parent / "inputs"  # what a user might want predictions for, one a recipe
 

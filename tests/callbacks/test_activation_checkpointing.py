@@ -14,7 +14,7 @@ from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.run.build import build
 from scripts.fit import main as fit
-from tests.stopping import SHORT, train
+from tests.helpers.stopping import SHORT, train
 
 NAMES = ["transformer", "torch_transformer", "bert_classifier", "bert_ner", "bert_qa"]
 

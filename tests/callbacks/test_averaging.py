@@ -18,7 +18,7 @@ from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
 from scripts.cli.evaluate import testing
 from scripts.cli.evaluate.load import load
-from tests.stopping import SHORT, compare, train
+from tests.helpers.stopping import SHORT, compare, train
 
 LARGE = ["--model.optimizer.lr", "0.02", "--model.schedule", "constant", "--model.dropout", "0"]
 Weights = dict[str, Tensor]

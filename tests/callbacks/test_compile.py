@@ -16,7 +16,7 @@ from datamodules.tabular import Tabular
 from datamodules.text import TextClassification
 from scripts.cli.evaluate import testing
 from scripts.fit import main as fit
-from tests.stopping import FURTHER, SHORT, train
+from tests.helpers.stopping import FURTHER, SHORT, train
 
 COMPILED = ["--compile.mode", "default"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from callbacks.early_stopping import Patience
 from callbacks.run.checkpoint_file import read_checkpoint
-from tests.stopping import SHORT, compare, in_pieces, train
+from tests.helpers.stopping import SHORT, compare, in_pieces, train
 
 # What is first reached stands: no later value is better by so much.
 NEVER_BETTER = ["--early_stopping.patience", "3", "--early_stopping.min_delta", "1000"]

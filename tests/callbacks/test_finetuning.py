@@ -17,7 +17,7 @@ from lightning_modules.efficientnet import EfficientNet
 from lightning_modules.gcn import GCN
 from lightning_modules.inception import Inception
 from lightning_modules.resnet import ResNet
-from tests.stopping import SHORT, compare, in_pieces, train
+from tests.helpers.stopping import SHORT, compare, in_pieces, train
 from tests.test_exactness import on_two_processes
 
 FREEZE = ["--finetuning.freeze_epochs", "1", "--finetuning.backbone_rate", "0.1"]

@@ -17,7 +17,7 @@ from scripts.cli.command_line.recipes import resolve
 from scripts.cli.evaluate import load, testing
 from scripts.cli.run.training import fit
 from scripts.export import main as export
-from tests.stopping import SHORT, compare, in_pieces, train
+from tests.helpers.stopping import SHORT, compare, in_pieces, train
 
 SMALL = ["--model.hidden_size", "16", "--model.num_heads", "2", "--data.batch_size", "8", "--data.num_reviews", "200"]
 ADAPTED = [*SMALL, "--lora.rank", "2", "--lora.dropout", "0.1"]

@@ -16,7 +16,7 @@ from datamodules import images as images_module
 from datamodules.files import images
 from datamodules.files.images import decode
 from datamodules.images import FASHION_CLASSES, Images, _shifted
-from tests.stopping import SHORT, train
+from tests.helpers.stopping import SHORT, train
 
 CLASSES = ["猫", "dog", "sea horse"]
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

@@ -11,7 +11,7 @@ import pytest
 
 from datamodules.labels import class_codes
 from scripts.cli.command_line.recipes import ROOT
-from tests.small_data import AWKWARD, CASES
+from tests.helpers.small_data import AWKWARD, CASES
 
 
 @pytest.mark.long
@@ -23,7 +23,7 @@ def test_what_is_learned_split_and_known_again_does_not_depend_on_the_seed_of_ha
         folders[name] = str(case.make(folder))
     running = [
         subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "hash_seeds.py"), json.dumps(folders)],
+            [sys.executable, str(ROOT / "tests" / "helpers" / "hash_seeds.py"), json.dumps(folders)],
             env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             text=True,

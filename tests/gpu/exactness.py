@@ -14,7 +14,7 @@ from callbacks.run.checkpoint_file import read_checkpoint
 from scripts.cli.command_line.recipes import ROOT, recipe_names
 from scripts.cli.evaluate import prediction, testing
 from tests.gpu.parts import Figures, Part, Stage
-from tests.stopping import FURTHER, GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
+from tests.helpers.stopping import FURTHER, GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 
 SIGTERM_AT, SIGKILL_AT = 2, 6  # of eight steps; four make an epoch, and the last save before the kill is that of step 4
 CHANGED = {  # training data that is changed by chance, on the device
@@ -57,7 +57,7 @@ def recipe_parts(device: list[str], small: bool) -> list[Part]:
 
 
 def technique_parts(device: list[str], small: bool) -> list[Part]:
-    """A part for each technique that tests/stopping.py knows, and for each way to change training data by chance."""
+    """A part for each technique of tests/helpers/stopping.py, and for each way to change training data by chance."""
     names = ["ema"] if small else [*TECHNIQUES, *CHANGED]
     return [Part("techniques", name.replace(" ", "_"), [Stage(partial(technique, name, device))]) for name in names]
 

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from scripts.cli.distributed.fsdp import FSDPStrategy
-from tests.two_processes import main
+from tests.helpers.two_processes import main
 
 
 def _alone(*args: Any) -> FSDPStrategy:

@@ -18,7 +18,7 @@ from scripts.cli.export.formats import export
 from scripts.cli.measure import benchmark as harness
 from scripts.find_rate import main as find_rate
 from tests.gpu.parts import Figures, Part, Stage
-from tests.stopping import FURTHER, SHORT, train
+from tests.helpers.stopping import FURTHER, SHORT, train
 
 SCARCE = 0.01  # of a GPU's memory: what a batch that is too large is tried with
 SMALL = ("export_mlp", "more_devices", "fsdp_alone", "ddp")  # what the small form runs
@@ -35,15 +35,16 @@ def path_parts(device: list[str], gpus: int, small: bool) -> list[Part]:
     compiled = ["--compile.mode", "default"]
     several = ["--trainer.strategy", "fsdp"] if gpus > 1 else []
     tests = ROOT / "tests"
-    fsdp = tests / "two_processes.py" if gpus > 1 else tests / "gpu" / "one_process_fsdp.py"
+    processes = tests / "helpers" / "two_processes.py"
+    fsdp = processes if gpus > 1 else tests / "gpu" / "one_process_fsdp.py"
     norms = ["cnn", *device, "--trainer.strategy", "ddp", "--trainer.sync_batchnorm", "true"]
     checks: dict[str, Callable[[Path, Figures], Figures]] = {
         "more_devices": partial(refused, ["mlp", *device, "--trainer.devices", str(gpus + 1)], gpus > 0),
         "fsdp_alone": partial(refused, ["transformer", *device, "--trainer.strategy", "fsdp"], True),
         "batch_size_auto": partial(trains, "cnn", [*device, "--data.batch_size", "auto"]),
         **({"out_of_memory": partial(out_of_memory, device)} if gpus else {}),
-        "ddp": partial(torchrun, tests / "two_processes.py", gpus, ["mlp", *device, "--trainer.strategy", "ddp"]),
-        "sync_batchnorm": partial(torchrun, tests / "two_processes.py", gpus, norms),
+        "ddp": partial(torchrun, processes, gpus, ["mlp", *device, "--trainer.strategy", "ddp"]),
+        "sync_batchnorm": partial(torchrun, processes, gpus, norms),
         "fsdp": partial(torchrun, fsdp, gpus, ["transformer", "bert_classifier", *device, *several]),
         **{f"compile_{name}": partial(trains, name, [*device, *compiled]) for name in ("cnn", "transformer", "gan")},
         **{

@@ -1,0 +1,133 @@
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import datamodules.loading.workers
+from datamodules.loading.die_with_parent import is_alive
+from datamodules.loading.examples import Loader, Rows
+from datamodules.loading.workers import workers
+from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.run.folder import lock, release
+from tests.helpers.waiting import soon
+
+hanging = 0  # so many of the next forks hang at once, as where they have inherited a lock that is held
+
+
+def hang() -> None:
+    if hanging:
+        time.sleep(600)
+
+
+def count() -> None:
+    global hanging
+    hanging = max(0, hanging - 1)
+
+
+os.register_at_fork(after_in_child=hang, after_in_parent=count)
+
+
+def load(number: int, rows: Rows) -> Tensor:
+    batches = torch.arange(12).split(3)
+    context = workers(number)
+    loader = Loader(rows, batch_size=None, sampler=batches, num_workers=number, multiprocessing_context=context)  # type: ignore[arg-type]
+    return torch.cat(list(loader))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    global hanging
+    monkeypatch.setattr(datamodules.loading.workers, "PATIENCE", 0.5)
+    yield
+    hanging = 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_that_hangs_at_its_start_is_begun_again() -> None:
+    global hanging
+    hanging = 1
+    assert torch.equal(load(2, Rows(torch.arange(12))), torch.arange(12))
+    assert hanging == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_gives_up_where_all_of_them_hang() -> None:
+    global hanging
+    hanging = 100
+    with pytest.raises(RuntimeError, match="a process that loads data hung at its start, 3 times in a row"):
+        load(2, Rows(torch.arange(12)))
+
+
+class Dying(Rows):
+    def __getitem__(self, index: Tensor) -> Tensor:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+
+def test_one_that_dies_is_still_found_out() -> None:
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        load(1, Dying(torch.arange(12)))
+
+
+def test_none_are_begun_where_none_are_wanted() -> None:
+    assert workers(0) is None
+
+
+RUN = """
+import os, sys, time, torch
+from pathlib import Path
+from datamodules.loading.examples import Loader, Rows
+from datamodules.loading.workers import workers
+from scripts.cli.run.folder import lock
+
+class Slow(Rows):
+    def __getitem__(self, index):
+        os.write(1, f"{os.getpid()}\\n".encode())
+        time.sleep(600)  # in which it looks at nothing
+
+lock(Path(sys.argv[1]), None)
+batches = torch.arange(12).split(3)
+options = {"num_workers": 2, "multiprocessing_context": workers(2)}
+list(Loader(Slow(torch.arange(12)), batch_size=None, sampler=batches, **options))
+"""
+
+
+def is_locked(folder: Path) -> bool:
+    with (folder / ".lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def test_those_of_a_run_that_is_killed_end_and_do_not_keep_its_lock(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    ) as run:
+        try:
+            assert run.stdout is not None
+            loaders = [int(run.stdout.readline()) for _ in range(2)]
+            os.kill(loaders[0], signal.SIGSTOP)  # which could not end by itself
+            assert is_locked(tmp_path)
+        finally:
+            run.kill()
+    assert not is_locked(tmp_path)  # at once
+    assert soon(lambda: not any(map(is_alive, loaders)))
+
+
+def test_a_run_keeps_its_lock_when_its_processes_that_load_data_have_ended(tmp_path: Path) -> None:
+    lock(tmp_path, None)
+    assert torch.equal(load(2, Rows(torch.arange(12))), torch.arange(12))
+    assert is_locked(tmp_path)
+    release()
+    assert not is_locked(tmp_path)

@@ -1,0 +1,377 @@
+"""Data beyond memory: what is held does not grow with it, and all else is as if it were in memory."""
+
+import gzip
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules.files.squad import WINDOWS
+from datamodules.files.text_files import is_large
+from datamodules.storage import token_cache
+from datamodules.text import TextClassification
+from datamodules.translation import Translation
+
+ROOT = Path(__file__).resolve().parents[3]
+MEASURE = """
+import sys
+from pathlib import Path
+from datamodules import images, reading, tagging, text, translation
+from datamodules.files import text_files
+from datamodules.storage import token_cache
+kind, path, in_memory, cache = sys.argv[1:]
+images.IN_MEMORY = text_files.IN_MEMORY = int(in_memory)
+token_cache.DATA_FOLDER = Path(cache)
+text.MOST_FOR_TF_IDF = 1000  # it never learns from more than a number of texts; here the small file has as many
+kinds = {
+    "images": images.Images,
+    "text": text.TextClassification,
+    "pairs": translation.Translation,
+    "tagged": tagging.Tagging,
+    "squad": reading.Reading,
+}
+data = kinds[kind](path, batch_size=32)
+data.setup()
+for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+    for _ in loader:
+        pass
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def peak(kind: str, path: Path, in_memory: int) -> float:
+    """The most memory, in MB, that a process held that read the data and went through it once."""
+    command = [sys.executable, "-c", MEASURE, kind, str(path), str(in_memory), str(path.parent / "cache")]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1]) / 1024
+
+
+def some_texts(path: Path, number: int) -> Path:
+    """A table of texts of 2 kB each."""
+    path = path.with_suffix(".csv")
+    draw = random.Random(0)
+    words = [f"word{place}" * 10 for place in range(300)]
+    rows = (f'"{row} {" ".join(draw.choices(words, k=30))}",{"abc"[row % 3]}\n' for row in range(number))
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(["text,label\n", *rows])
+    return path
+
+
+def words(draw: random.Random, number: int) -> str:
+    return " ".join(f"word{draw.randrange(300)}" for _ in range(number))
+
+
+def some_pairs(path: Path, number: int) -> Path:
+    """A table of pairs of sentences of 700 letters each."""
+    path = path.with_suffix(".tsv")
+    draw = random.Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{row} {words(draw, 100)}\t{words(draw, 100)} {row}\n" for row in range(number))
+    return path
+
+
+def some_tagged(path: Path, number: int) -> Path:
+    """JSON lines with a sentence of 40 words and an entity each."""
+    path = path.with_suffix(".jsonl")
+    draw = random.Random(0)
+    entity = {"start": 0, "end": 4, "type": "name"}
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(
+            json.dumps({"text": f"Anna {words(draw, 40)}", "entities": [entity]}) + "\n" for _ in range(number)
+        )
+    return path
+
+
+def some_squad(path: Path, number: int) -> Path:
+    """SQuAD's JSON with contexts of 200 words and ten questions about each."""
+    path = path.with_suffix(".json")
+    draw = random.Random(0)
+    answer = {"text": "Anna", "answer_start": 0}
+    paragraphs = [
+        {
+            "context": f"Anna {row} {words(draw, 200)}",
+            "qas": [{"question": f"{asked} {words(draw, 5)}?", "answers": [answer]} for asked in range(10)],
+        }
+        for row in range(number)
+    ]
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
+    return path
+
+
+def some_images(path: Path, number: int) -> Path:
+    """Photographs of 96 x 96 pixels, 27 kB each in memory; files of one size."""
+    path.mkdir()
+    for row in range(number):
+        folder = path / "abc"[row % 3]
+        folder.mkdir(exist_ok=True)
+        pixels = np.full((96, 96, 3), row % 256, np.uint8)
+        pixels[0, 0] = row // 256
+        Image.fromarray(pixels).save(folder / f"{row}.png")
+    return path
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak of a process in Linux alone")
+@pytest.mark.parametrize(
+    ("kind", "make", "number", "megabytes"),
+    [
+        ("text", some_texts, 2000, 30),
+        ("images", some_images, 600, 110),
+        ("pairs", some_pairs, 2400, 60),
+        ("tagged", some_tagged, 1000, 60),
+        ("squad", some_squad, 100, 30),
+    ],
+)
+def test_memory_stays_flat_as_the_data_grows_tenfold(
+    kind: str, make: Callable[[Path, int], Path], number: int, megabytes: int, place: Path
+) -> None:
+    small, large = make(place / "small", number), make(place / "large", 10 * number)
+    read = peak(kind, large, in_memory=1000) - peak(kind, small, in_memory=1000)
+    held = peak(kind, large, in_memory=2**40) - peak(kind, small, in_memory=2**40)
+    print(f"{kind}: {read:.0f} MB more where read as needed, {held:.0f} MB more where held")
+    assert held > megabytes, "so little would not be noticed"
+    assert read < megabytes / 3
+
+
+def rows(number: int = 60) -> list[tuple[str, str]]:
+    draw = random.Random(0)
+    return [
+        (
+            f'No. {row}: "{draw.choice(["fine", "很好"])}", {" ".join(draw.choices("abcdef", k=row % 9))}.',
+            "好坏"[row % 2],
+        )
+        for row in range(number)
+    ]
+
+
+def csv_text(examples: list[tuple[str, str]], comma: str = ",") -> str:
+    quoted = [(text.replace('"', '""'), label) for text, label in examples]
+    return f"text{comma}label\n" + "".join(f'"{text}"{comma}{label}\n' for text, label in quoted)
+
+
+def tsv_text(examples: list[tuple[str, str]]) -> str:
+    return "".join(f"{text}\t{label}\n" for text, label in examples)
+
+
+def jsonl_text(examples: list[tuple[str, str]]) -> str:
+    return "".join(json.dumps({"label": label, "text": text}) + "\n" for text, label in examples)
+
+
+def named(value: Any) -> str:
+    """A parameter's name in a test's, which would be as long as the file's content."""
+    return value if isinstance(value, str) else ""
+
+
+def batches(data: TextClassification) -> list[list[torch.Tensor]]:
+    loaders = data.train_dataloader(), data.val_dataloader(), data.test_dataloader()
+    return [[text.ids, text.lengths, target] for loader in loaders for text, target in loader]
+
+
+def ready(path: Path, **options: Any) -> TextClassification:
+    data = TextClassification(str(path), **{"batch_size": 4, **options})
+    data.setup()
+    return data
+
+
+def assert_alike(one: TextClassification, other: TextClassification) -> None:
+    for ours, theirs in zip(batches(one), batches(other), strict=True):
+        assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(ours, theirs, strict=True))
+    assert one.tokenizer_json == other.tokenizer_json
+    assert one.class_names == other.class_names
+    assert one.notes == other.notes
+    assert all(torch.equal(value, other.tf_idf[name]) for name, value in one.tf_idf.items())
+
+
+@pytest.mark.parametrize("tokenizer", ["words", "wordpiece"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("table.csv", csv_text(rows()).encode()),
+        ("windows.csv", b"\xef\xbb\xbf" + csv_text(rows()).replace("\n", "\r\n").encode()),
+        ("lines.csv", csv_text([(f"{text}\nand more", label) for text, label in rows()]).encode()),
+        ("table.tsv", tsv_text(rows()).encode()),
+        ("spreadsheet.tsv", csv_text(rows(), "\t").encode()),
+        ("table.jsonl", jsonl_text(rows()).encode()),
+        ("packed.jsonl.gz", gzip.compress(jsonl_text(rows()).encode(), mtime=0)),
+    ],
+    ids=named,
+)
+def test_texts_beyond_memory_give_the_same_batches(
+    name: str, content: bytes, tokenizer: str, place: Path, streamed: Callable[[], None]
+) -> None:
+    (place / name).write_bytes(content)
+    held = ready(place / name, tokenizer=tokenizer)
+    streamed()
+    data = ready(place / name, tokenizer=tokenizer)
+    assert isinstance(held.texts, list)
+    assert not isinstance(data.texts, list)
+    assert_alike(data, held)
+
+
+def test_folders_beyond_memory_are_the_same_with_their_twins_and_empty_texts(
+    place: Path, streamed: Callable[[], None]
+) -> None:
+    parts = {"train": rows()[:40], "dev": [*rows()[40:50], rows()[3]], "test": [*rows()[50:], ("", "好"), rows()[0]]}
+    for split, examples in parts.items():
+        (place / f"{split}.csv").write_text(csv_text(examples), encoding="utf-8")
+    held = ready(place)
+    streamed()
+    data = ready(place)
+    assert len(data.notes) == 3
+    assert_alike(data, held)
+
+
+def test_a_restored_state_tests_and_predicts_from_files_beyond_memory(
+    place: Path, streamed: Callable[[], None]
+) -> None:
+    (place / "table.csv").write_text(csv_text(rows()), encoding="utf-8")
+    (place / "lines.txt").write_text("".join(f"{text}\n\n" for text, _ in rows()), encoding="utf-8")
+    state = ready(place / "table.csv").state_dict()
+    results = []
+    for _ in range(2):
+        data = TextClassification(str(place / "table.csv"), batch_size=4)
+        data.load_state_dict(state)
+        data.setup_test()
+        found = [text.ids for text, _ in data.test_dataloader()]
+        for name in ("table.csv", "lines.txt"):
+            data.set_input(place / name)
+            assert list(data.predicted_names) == [text for text, _ in rows()]
+            assert len(data.predicted_names) == 60
+            found += [text.ids for text in data.predict_dataloader()]
+        results.append(found)
+        streamed()
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+def test_workers_read_tokens_from_the_file(place: Path, streamed: Callable[[], None]) -> None:
+    (place / "table.csv").write_text(csv_text(rows()), encoding="utf-8")
+    streamed()
+    assert_alike(ready(place / "table.csv", num_workers=1), ready(place / "table.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("t.csv", csv_text(rows(2000)).encode() + b"a\n", [":2002:", "expected 2 fields", "found 1"]),
+        ("t.csv", csv_text(rows(2000)).encode() + b'"a" b,1\n', [":2002:", "not CSV"]),
+        ("t.tsv", tsv_text(rows(2000)).encode() + b"a b\n", [":2001:", "expected 2 fields", "found 1"]),
+        ("t.csv", csv_text([*rows(2000), ("a", " "), ("b", "")]).encode(), [":2002:", "label is missing", "2 of 2002"]),
+        ("t.jsonl", jsonl_text(rows(2000)).encode() + b"{}\n", [":2001:", "has no label"]),
+        ("t.jsonl", jsonl_text(rows(2000)).encode() + b"{\n", [":2001:", "not JSON"]),
+        ("t.csv", b"", ["the file is empty"]),
+        ("t.csv", b"text,label\n", ["no rows"]),
+        ("t.csv.gz", gzip.compress(csv_text(rows(2000)).encode(), mtime=0)[:-1000], ["cannot be read"]),
+    ],
+    ids=named,
+)
+def test_a_file_beyond_memory_that_cannot_be_used_is_refused(
+    name: str, content: bytes, parts: list[str], place: Path, streamed: Callable[[], None], refused: Any
+) -> None:
+    (place / name).write_bytes(content)
+    streamed()
+    with refused(place / name, *parts):
+        ready(place / name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "ascii"])
+@pytest.mark.parametrize("more", [0, 8193, 1_048_575])
+def test_a_byte_that_is_not_text_is_named_wherever_it_is(
+    encoding: str, more: int, place: Path, streamed: Callable[[], None], refused: Any
+) -> None:
+    filler = "a" if encoding == "ascii" else "很"
+    before = f"text,label\na,{filler * (more // len(filler.encode(encoding)))}\n".encode(encoding)
+    (place / "t.csv").write_bytes(before + b"a\xff\xff,b\n" + b"c,d\n" * 10)
+    streamed()
+    with refused(place / "t.csv", f"byte {len(before) + 1} (0xff) is not {encoding} text", "--data.encoding"):
+        ready(place / "t.csv", encoding=encoding)
+
+
+def test_what_the_tokens_depend_on_has_a_file_of_its_own(place: Path, streamed: Callable[[], None]) -> None:
+    streamed()
+    for number, (examples, options) in enumerate([(rows(), {}), (rows(50), {}), (rows(50), {"max_length": 9})]):
+        (place / "table.csv").write_text(csv_text(examples), encoding="utf-8")
+        for _ in range(2):
+            ready(place / "table.csv", **options)
+        assert len([*token_cache.cache_folder().glob("*.int32")]) == number + 1
+
+
+STORE = """
+import sys
+from pathlib import Path
+from datamodules.files import text_files
+from datamodules.storage import token_cache
+from datamodules.text import TextClassification
+path, cache, times = sys.argv[1:]
+text_files.IN_MEMORY = 0
+token_cache.DATA_FOLDER = Path(cache)
+original = TextClassification._sequences
+def counted(self, texts):
+    with open(times, "a") as file:
+        file.write("once\\n")
+    yield from original(self, texts)
+TextClassification._sequences = counted
+TextClassification(path, batch_size=4).setup()
+"""
+
+
+@pytest.mark.long
+def test_two_processes_at_once_cut_texts_into_tokens_once(place: Path) -> None:
+    (place / "table.csv").write_text(csv_text(rows(3000)), encoding="utf-8")
+    command = [sys.executable, "-c", STORE, *(str(place / name) for name in ("table.csv", "cache", "times"))]
+    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert (place / "times").read_text() == "once\n"
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif not isinstance(value, str):
+        for part in value:
+            yield from tensors(part)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("kind", ["text", "translation"])
+def test_the_tokens_may_be_deleted_under_a_run_and_are_written_anew_by_the_next(
+    kind: str, workers: int, place: Path, streamed: Callable[[], None]
+) -> None:
+    make = {"text": TextClassification, "translation": Translation}[kind]
+    content = csv_text(rows()) if kind == "text" else tsv_text(rows())
+    path = place / ("table.csv" if kind == "text" else "pairs.tsv")
+    path.write_text(content, encoding="utf-8")
+
+    def epochs(delete: bool) -> list[torch.Tensor]:
+        data = make(str(path), batch_size=4, num_workers=workers)
+        data.setup()
+        batches = iter(data.train_dataloader())
+        found = [next(batches)]
+        if delete:
+            shutil.rmtree(token_cache.cache_folder())
+        return [*tensors([*found, *batches, *data.val_dataloader()])]
+
+    held = epochs(delete=False)
+    streamed()
+    for _ in range(2):
+        torch.testing.assert_close(epochs(delete=True), held, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("times", "limit"), [(1, 256 * 2**20), (WINDOWS, 64 * 2**20)])
+def test_files_are_held_up_to_the_size_that_the_readme_states(times: int, limit: int, tmp_path: Path) -> None:
+    files = [tmp_path / "train.csv", tmp_path / "test.csv"]
+    for file, size in zip(files, (limit // 2, limit - limit // 2), strict=True):
+        file.touch()
+        os.truncate(file, size)  # which takes no room on the disk
+    assert not is_large(files, times)
+    os.truncate(files[1], limit - limit // 2 + 1)
+    assert is_large(files, times)

@@ -1,0 +1,188 @@
+"""Cross-validation: each example is tested once, a fold that crashes costs one, and what was stopped goes on."""
+
+import csv
+import json
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+
+from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.sweep import cross_validation
+from scripts.cross_validate import main
+
+QUICK = ["--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
+
+
+def rows_of(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "scores.csv").open() as file:
+        return {row["fold"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.long
+def test_each_fold_is_tested_and_a_lost_one_is_made_good(tmp_path: Path, capsys: Any) -> None:
+    main(["--model", "mlp", "--folds", "3", *QUICK, "--logs", str(tmp_path)])
+    folder = tmp_path / "mlp" / "folds_0"
+    rows = rows_of(folder)
+    assert [*rows] == ["0", "1", "2", "mean", "standard deviation"]
+    results = [folder / f"fold_{fold}" / "mlp" / "version_0" / "results.json" for fold in range(3)]
+    tested = [json.loads(path.read_text())["per_class"] for path in results]
+    assert sum(scores["examples"] for fold in tested for scores in fold.values()) == 569  # each patient once
+    found = [float(rows[str(fold)]["accuracy"]) for fold in range(3)]
+    assert float(rows["mean"]["accuracy"]) == pytest.approx(sum(found) / 3)
+    assert len({*found}) > 1
+    assert float(rows["standard deviation"]["accuracy"]) == pytest.approx(statistics.stdev(found))
+    assert "3 of 3 folds" in capsys.readouterr().out
+    shutil.rmtree(results[1].parent)  # as if it had never run
+    (folder / "scores.csv").unlink()
+    kept = results[0].stat().st_mtime_ns
+    main(["--resume", str(folder)])
+    assert results[0].stat().st_mtime_ns == kept
+    again = rows_of(folder)
+    assert again["1"]["accuracy"] == rows["1"]["accuracy"]
+    assert again["mean"] == rows["mean"]
+
+
+@pytest.mark.long
+def test_a_fold_that_fails_costs_one(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = cross_validation.started
+
+    def hindered(plan: Any, folder: Path, fold: int) -> Any:
+        if fold == 1:  # a file stands where its run's folder would be
+            (folder / "fold_1").mkdir()
+            (folder / "fold_1" / "mlp").write_text("in the way")
+        return started(plan, folder, fold)
+
+    monkeypatch.setattr(cross_validation, "started", hindered)
+    with pytest.raises(SystemExit) as ended:
+        main(["--model", "mlp", "--folds", "3", *QUICK, "--logs", str(tmp_path)])
+    assert ended.value.code == 1
+    out, err = capsys.readouterr()
+    assert "fold 1: failed: error: " in err
+    assert "2 of 3 folds" in out
+
+
+class Recorded:
+    """Stands in for a fold's process, of which it keeps the command line."""
+
+    started: ClassVar[list[Any]] = []
+
+    def __init__(self, words: list[str], folder: Path, name: str, monitor: str, place: str, allowed: list[str]) -> None:
+        self.started.append((words, allowed))
+
+    def watch(self, *_: Any) -> bool:
+        return False
+
+    def cause(self) -> str:
+        return "recorded"
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the folds are started with."""
+    monkeypatch.setattr(cross_validation, "TrialRun", Recorded)
+    monkeypatch.setattr(Recorded, "started", [])
+    return Recorded.started
+
+
+def run(*words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert ended.value.code == 1, "every fold has failed"
+
+
+def test_a_resume_keeps_what_it_was_started_with(
+    recorded: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("model: {dropout: 0.125}\n")
+    run("--model", "mlp", "--config", "mine.yaml", "--folds", "2", "--allow", "tests.helpers.misbehaving", "--inexact",
+        "--trainer.callbacks", "tests.helpers.misbehaving.Slow", *QUICK, "--logs", "logs")  # fmt: skip
+    folder = tmp_path / "logs" / "mlp" / "folds_0"
+    plan = yaml.safe_load((folder / "folds.yaml").read_text())
+    assert "--allow" not in plan["words"]
+    started = [*recorded]
+    recorded.clear()
+    Path("mine.yaml").write_text("model: {dropout: 0.5}\n")  # between the start and the resume
+    with pytest.raises(SystemExit) as ended:
+        main(["--resume", str(folder)])
+    assert ended.value.code == 2
+    assert "was started with --allow tests.helpers.misbehaving, which no file can give" in capsys.readouterr().err
+    assert not recorded
+    run("--resume", str(folder), "--allow", "tests.helpers.misbehaving")
+    assert recorded == started
+    words, allowed = recorded[1]
+    assert allowed == ["tests.helpers.misbehaving"]
+    _, config = parse(resolve([*words, "--allow", "tests.helpers.misbehaving"]))
+    assert config.model.dropout == 0.125
+    assert config.data.fold == 1
+    assert config.trainer.max_epochs == 2
+    assert config.inexact
+    assert config.trainer.callbacks.class_path == "tests.helpers.misbehaving.Slow"
+    last = folder / "fold_0" / "mlp" / "version_0" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.touch()
+    recorded.clear()
+    run("--resume", str(folder), "--allow", "tests.helpers.misbehaving")
+    words, allowed = recorded[0]
+    assert words[:2] == ["--resume", str(last.parents[1])]
+    assert "--inexact" in words
+    assert allowed == ["tests.helpers.misbehaving"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        *[({key: None}, f"{key}: missing") for key in ("name", "words", "folds", "place")],
+        *[({key: {"x": 1}}, f"{key}: expected ") for key in ("name", "words", "folds", "place", "allowed")],
+        *[({"words": ["--model", "mlp", *words]}, "words: ") for words in (["--allow", "os"], ["--allow=os"])],
+        *[
+            ({"words": ["--model", "mlp", *words]}, "words: ")
+            for words in (["--logs=x"], [7], ["--config", "--allow=x"])
+        ],
+        ({"name": "../x"}, "name: expected the name of a model"),
+        ({"folds": 1}, "folds: expected at least 2, got 1"),
+        ({"shell": "rm"}, "shell: unknown"),
+    ],
+    ids=repr,
+)
+def test_a_plan_of_other_content_is_refused_in_one_line(
+    changed: dict[str, Any], expected: str, recorded: list[Any], tmp_path: Path, capsys: Any
+) -> None:
+    plan = {"name": "mlp", "words": ["--model", "mlp"], "folds": 2, "place": str(tmp_path)} | changed
+    plan = {key: value for key, value in plan.items() if value is not None}
+    (tmp_path / "folds.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(SystemExit) as ended:
+        main(["--resume", str(tmp_path)])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{tmp_path / 'folds.yaml'}: " in line
+    assert expected in line
+    assert not recorded
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--model", "mlp"], "how many folds? Give --folds, a number"),
+        (["--model", "mlp", "--folds", "1"], "--folds: expected a whole number of at least 2, got 1"),
+        (
+            ["--model", "mlp", "--folds", "3", "--data.fold", "1"],
+            "--data.fold: is said by --folds 3 here; leave it out",
+        ),
+        (["--model", "mlp", "--folds", "3", "--model.dropot", "1"], "did you mean --model.dropout"),
+        (["--resume", "nowhere"], "--resume nowhere: expected a folder such as"),
+        (["--resume", "nowhere", "--folds", "3"], "--resume nowhere and --folds contradict each other"),
+    ],
+)
+def test_refuses_in_one_line(words: list[str], expected: str, capsys: Any, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, *(["--logs", str(tmp_path)] if "--resume" not in words else [])])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert expected in line
+    assert not [*tmp_path.iterdir()]

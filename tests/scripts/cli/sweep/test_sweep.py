@@ -1,0 +1,446 @@
+"""Sweeps: each trial a process, one of which may crash, be hopeless, or be cut off with the sweep itself."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from datamodules.loading.die_with_parent import is_alive
+from scripts.cli.command_line.recipes import ROOT, read_recipe, recipe_names, resolve
+from scripts.cli.errors import UsageError
+from scripts.cli.sweep import subprocess_run as trials
+from scripts.cli.sweep import sweep as sweeping
+from scripts.cli.sweep.report import picture, write_table
+from scripts.cli.sweep.search_space import Dimension, read_space
+from scripts.sweep import main as sweep
+from tests.helpers.waiting import soon
+
+PRETENDING = ROOT / "tests" / "helpers" / "pretending.py"
+
+
+@pytest.fixture
+def pretending(monkeypatch):
+    """Trials are processes of tests/helpers/pretending.py."""
+    monkeypatch.setattr(trials, "FIT", PRETENDING)
+    monkeypatch.setattr(trials, "EVERY", 0.02)
+
+
+def space_file(folder: Path, **space: object) -> str:
+    file = folder / "space.yaml"
+    file.write_text(yaml.safe_dump({name.replace("__", "."): value for name, value in space.items()}))
+    return str(file)
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def in_order(folder: Path) -> list[tuple[str, ...]]:
+    """What was tried, in its order, and what came of it; without numbers and times."""
+    rows = sorted(rows_of(folder), key=lambda row: int(row["trial"]))
+    return [tuple(value for key, value in row.items() if key not in ("trial", "seconds")) for row in rows]
+
+
+def refused(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        sweep(list(words))
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_the_picture_names_the_choices_and_counts_in_whole_numbers():
+    import optuna
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    kinds = {"model.hidden_size": CategoricalDistribution(("32", "128")), "model.num_layers": IntDistribution(1, 4)}
+    study = optuna.create_study()
+    for value, (size, layers) in enumerate([("128", 2), ("32", 4)]):
+        tried = {"model.hidden_size": size, "model.num_layers": layers}
+        study.add_trial(optuna.create_trial(value=value, params=tried, distributions=kinds))
+    space = {"model.hidden_size": {"choice": [32, 128]}, "model.num_layers": {"int": [1, 4]}}
+    plan = sweeping.Plan("mlp", [], "", 2, 5, space, "val/loss", "min", 0)
+    figure = picture(study, plan)
+    figure.canvas.draw()
+    trials, sizes, layers = figure.axes
+    assert [label.get_text() for label in sizes.get_xticklabels()] == ["32", "128"]
+    for axes in (trials, layers):
+        assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
+def test_the_best_trial_is_found_drawn_and_can_be_repeated(pretending, tmp_path, capsys):
+    space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]})
+    words = ["--model", "mlp", "--space", space, "--logs", str(tmp_path), "--model.hidden_size", "7"]
+    sweep([*words, "--trials", "4"])
+    folder = tmp_path / "mlp" / "sweep_0"
+    rows = rows_of(folder)
+    tried = [float(row["model.dropout"]) for row in rows]
+    assert len(set(tried)) == 4
+    assert tried == sorted(tried, reverse=True)  # the higher, the lower the loss: see pretending.py
+    assert float(rows[0]["val/loss"]) == pytest.approx(2.0 ** (-2 * tried[0]))
+    assert (folder / "trials.png").read_bytes().startswith(b"\x89PNG")
+    out = capsys.readouterr().out
+    assert f"best: python scripts/fit.py --model mlp --model.hidden_size 7 --model.dropout {tried[0]}\n" in out
+    sweep([*words, "--trials", "4"])
+    assert in_order(tmp_path / "mlp" / "sweep_1") == in_order(folder)  # the same seed, the same trials
+    sweep([*words, "--trials", "4", "--seed_everything", "1"])
+    assert in_order(tmp_path / "mlp" / "sweep_2") != in_order(folder)
+
+
+def test_a_crash_costs_one_trial_and_is_told_by_its_last_line(pretending, tmp_path, capsys):
+    space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]}, data__batch_size={"choice": [32, 64]})
+    sweep(["--model", "mlp", "--trials", "6", "--space", space, "--logs", str(tmp_path)])
+    rows = rows_of(tmp_path / "mlp" / "sweep_0")
+    assert len(rows) == 6
+    for row in rows:
+        assert row["end"] == ("error: this is why" if row["data.batch_size"] == "64" else "complete")
+    assert len({row["end"] for row in rows}) == 2
+    assert "failed: error: this is why" in capsys.readouterr().out
+
+
+def test_where_every_trial_crashes_the_sweep_has_failed(pretending, tmp_path, capsys):
+    words = ["--model", "mlp", "--space", space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]})]
+    with pytest.raises(SystemExit) as stop:
+        sweep([*words, "--trials", "2", "--data.batch_size", "64", "--logs", str(tmp_path)])
+    assert stop.value.code == 1
+    assert "error: none of 2 trials came to its end" in capsys.readouterr().err
+
+
+def test_a_hopeless_trial_is_stopped(pretending, tmp_path, monkeypatch):
+    monkeypatch.setenv("PRETEND_SECONDS", "0.3")  # is seen to be hopeless while it still runs
+    space = space_file(tmp_path, model__dropout={"choice": [0.5, 0.01]}, data__batch_size={"choice": [32, 128]})
+    monkeypatch.setenv("PRETEND_SHORT", "1")
+    words = ["--model", "mlp", "--space", space, "--logs", str(tmp_path), "--trainer.max_epochs", "9"]
+    sweep([*words, "--trials", "6", "--unpruned", "1"])
+    folder = tmp_path / "mlp" / "sweep_0"
+    rows = rows_of(folder)
+    assert {row["end"] for row in rows} == {"complete", "stopped early"}
+    first_good = min(int(row["trial"]) for row in rows if row["model.dropout"] == "0.5")
+    for row in rows:
+        bad = row["model.dropout"] == "0.01" and int(row["trial"]) > first_good
+        if bad:
+            assert row["end"] == "stopped early"
+            assert row["validations"] == str(sweeping.WARM_UP + 1)
+            assert not (folder / f"trial_{row['trial']}" / "mlp" / "version_0" / "results.json").exists()
+        elif int(row["trial"]) <= first_good:
+            assert row["end"] == "complete"
+
+
+def test_which_trials_are_stopped_does_not_depend_on_how_fast_they_are(pretending, tmp_path, monkeypatch):
+    space = space_file(tmp_path, model__dropout={"uniform": [0.0, 0.6]})
+    words = ["--model", "mlp", "--space", space, "--trainer.max_epochs", "9", "--trials", "8", "--unpruned", "1"]
+    sweep([*words, "--logs", str(tmp_path / "fast")])
+    monkeypatch.setenv("PRETEND_SECONDS", "0.2")
+    sweep([*words, "--logs", str(tmp_path / "slow")])
+    fast, slow = (in_order(tmp_path / speed / "mlp" / "sweep_0") for speed in ("fast", "slow"))
+    assert "stopped early" in {row[-1] for row in fast}
+    assert fast == slow
+
+
+def started(words: list[str], **environment: str) -> subprocess.Popen[str]:
+    """A real sweep, whose trials only pretend."""
+    code = "import pathlib, sys; from scripts.cli import trial; from scripts.sweep import main; "
+    code += f"trial.FIT = pathlib.Path({str(PRETENDING)!r}); main(sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment,
+    )  # fmt: skip
+
+
+def waiting_trial(folder: Path, process: subprocess.Popen[str]) -> tuple[str, int]:
+    """The folder's name and process of the first trial that waits for ever, once it is there."""
+    began = time.monotonic()
+    while True:
+        for file in folder.glob("trial_*/mlp/version_0/metrics.csv"):
+            if not (file.parent / "results.json").exists():
+                return file.parents[2].name, int((file.parent / "process").read_text())
+        assert time.monotonic() - began < 200
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_sweep_that_was_stopped_goes_on_as_if_it_had_not_been(number, pretending, tmp_path, monkeypatch):
+    space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]}, data__batch_size={"choice": [32, 128]})
+    words = ["--model", "mlp", "--trials", "6", "--space", space]
+    process = started([*words, "--logs", str(tmp_path / "pieces")])
+    folder = tmp_path / "pieces" / "mlp" / "sweep_0"
+    name, trial = waiting_trial(folder, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number), out + err
+    assert soon(lambda: not is_alive(trial))  # it did not outlive the sweep
+    if number == signal.SIGTERM:
+        assert f"--resume {os.path.relpath(folder)} goes on" in err or f"--resume {folder} goes on" in err
+    with (folder / "trials.journal").open("a") as journal:
+        journal.write('{"op_code": 4, "wor')  # cut off in the middle of a line
+    monkeypatch.setenv("PRETEND_SHORT", "1")
+    sweep(["--resume", str(folder)])
+    sweep([*words, "--logs", str(tmp_path / "whole")])
+    assert in_order(folder) == in_order(tmp_path / "whole" / "mlp" / "sweep_0")
+    assert name not in {f"trial_{row['trial']}" for row in rows_of(folder)}  # it was tried again as another
+    sweep(["--resume", str(folder), "--trials", "7"])
+    assert len(rows_of(folder)) == 7
+
+
+@pytest.mark.long
+def test_a_real_sweep(tmp_path):
+    """Runs of fit.py: one that is good, one that crashes, one that is hopeless."""
+    space = space_file(
+        tmp_path,
+        model__optimizer__lr={"choice": [0.005, 1e-9]},
+        data__batch_size={"choice": [32, 100_000]},
+    )
+    words = ["--model", "mlp", "--trials", "4", "--space", space, "--unpruned", "1", "--logs", str(tmp_path)]
+    words += ["--trainer.max_epochs", "150", "--trainer.limit_train_batches", "4"]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "sweep.py"),
+        *words,
+        "--seed_everything",
+        "2",
+    ]  # which tries all four, the good one first
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=900, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "mlp" / "sweep_0")
+    ends = {(row["model.optimizer.lr"], row["data.batch_size"]): row["end"] for row in rows}
+    assert ends["0.005", "32"] == "complete"
+    assert ends["1e-09", "32"] == "stopped early"
+    for rate in ("0.005", "1e-09"):
+        assert ends[rate, "100000"].startswith("error: --data.batch_size 100000: the training split has only")
+    (hopeless,) = (row["trial"] for row in rows if row["end"] == "stopped early")
+    run = tmp_path / "mlp" / "sweep_0" / f"trial_{hopeless}" / "mlp" / "version_0"
+    assert not (run / "results.json").exists()
+    assert "stopped by SIGTERM" in (run.parents[1] / "output.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        ([], "expected options with what they may be"),
+        ({"model.dropout": 0.5}, "model.dropout: expected {log:"),
+        ({"model.dropout": {"normal": [0, 1]}}, "model.dropout: normal: expected one of log, uniform, int, choice"),
+        ({"model.dropout": {"unifrom": [0, 1]}}, "did you mean uniform?"),
+        ({"model.dropout": {"uniform": [0.5, 0.1]}}, "expected a lower and an upper bound, got [0.5, 0.1]"),
+        ({"model.dropout": {"uniform": [0, 1, 2]}}, "expected a lower and an upper bound"),
+        ({"model.dropout": {"uniform": "0-1"}}, "uniform: expected a list, got '0-1'"),
+        ({"model.dropout": {"uniform": [0, "much"]}}, "uniform: expected numbers, got 'much'"),
+        ({"model.optimizer.init_args.lr": {"log": [0, 1]}}, "log: expected bounds above 0"),
+        ({"model.num_layers": {"int": [1, 2.5]}}, "int: expected whole numbers, got 2.5"),
+        ({"data.batch_size": {"choice": [32]}}, "choice: expected two or more different values"),
+        ({"data.batch_size": {"choice": [32, "32"]}}, "choice: expected two or more different values"),
+        ({"model.droppout": {"uniform": [0, 0.5]}}, "--model.droppout: no such option; did you mean --model.dropout?"),
+        ({"allow": {"choice": ["theirs", "os"]}}, "allow: expected an option of the model, the data or the training"),
+        ({"model.dropout": {"choice": ["--allow=theirs", 0.1]}}, "choice: expected values, and no further options"),
+        ({"model.num_layers": {"uniform": [1, 4]}}, "--model.num_layers: expected int, got 1.0"),
+        ({"data.batch_size": {"choice": [32, "many"]}}, "--data.batch_size: expected int or auto or null, got many"),
+    ],
+)  # fmt: skip
+def test_a_malformed_space_is_refused_in_one_line(space, expected, tmp_path, capsys):
+    file = tmp_path / "space.yaml"
+    file.write_text(yaml.safe_dump(space))
+    line = refused(capsys, "--model", "mlp", "--trials", "2", "--space", str(file), "--logs", str(tmp_path / "logs"))
+    assert line.startswith("error: ")
+    assert expected in line or (space == [] and "expected sections" in line)
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--model", "mlp"], "how often? Give --trials, a number"),
+        (["--model", "mlp", "--trials", "many"], "--trials: expected a whole number of at least 1, got many"),
+        (["--model", "mpl", "--trials", "2"], "did you mean mlp?"),
+        (["--model", "mlp", "--trials", "2", "--space", "none.yaml"], "--space none.yaml: there is no such file"),
+        (["--model", "rnn", "--trials", "2", "--model.optimizer.lr", "0.1"], "nothing to try: the options given"),
+        (["--resume", "."], "--resume .: no sweep there"),
+        (["--resume", ".", "--model.dropout", "0"], "--resume . and --model.dropout contradict each other"),
+    ],
+)  # fmt: skip
+def test_refuses_in_one_line(words, expected, capsys):
+    assert expected in refused(capsys, *words)
+
+
+PLAN = {
+    "name": "mlp",
+    "words": ["--model", "mlp"],
+    "trials": 2,
+    "unpruned": 5,
+    "space": {"model.dropout": {"uniform": [0.1, 0.6]}},
+    "monitor": "val/loss",
+    "mode": "min",
+    "seed": 0,
+}
+
+
+def planned_in(folder: Path, **changed: object) -> Path:
+    """A sweep's folder as somebody else may give it away."""
+    folder.mkdir(exist_ok=True)
+    plan = {"place": str(folder), **PLAN, **changed}
+    (folder / "sweep.yaml").write_text(
+        yaml.safe_dump({key: value for key, value in plan.items() if value is not None}, sort_keys=False)
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--allow", "theirs"],
+        ["--allow=theirs"],
+        [" --allow=theirs"],
+        ["--allow ", "theirs"],
+        ["--config", "--allow=theirs"],
+        ["--model.dropout", "--allow", "theirs"],
+        ["--logs", "/tmp/elsewhere"],
+        ["--logs=/tmp/elsewhere"],
+        ["--resume", "elsewhere"],
+        ["--model.dropout\0"],
+    ],
+    ids=repr,
+)
+def test_a_plan_allows_nothing_and_reaches_nowhere(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sweeping, "TrialRun", lambda *_: pytest.fail("was started"))
+    folder = planned_in(tmp_path / "sweep_0", words=["--model", "mlp", *words])
+    assert f"{folder / 'sweep.yaml'}: words: " in refused(capsys, "--resume", str(folder))
+    assert {file.name for file in folder.iterdir()} == {"sweep.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        *[({key: None}, f"{key}: missing") for key in PLAN],
+        *[({key: [["x"]]}, f"{key}: expected ") for key in PLAN],
+        ({"place": 7}, "place: expected str, got 7"),
+        ({"place": "/nowhere/at/all"}, "place: expected an existing folder's full path"),
+        ({"place": "."}, "place: expected an existing folder's full path"),
+        ({"shell": "rm"}, "shell: unknown; expected name, words"),
+        ({"allow": ["theirs"]}, "allow: unknown"),
+        ({"allowed": "theirs"}, "allowed: expected list"),
+        ({"name": "../../elsewhere"}, "name: expected the name of a model"),
+        ({"name": ".."}, "name: expected the name of a model"),
+        ({"trials": 0}, "trials: expected at least 1, got 0"),
+        ({"trials": True}, "trials: expected int, got True"),
+        ({"mode": "most"}, "mode: expected min or max, got 'most'"),
+        ({"space": {"allow": {"choice": ["theirs", "os"]}}}, "space: allow: expected an option of the model"),
+        ({"space": {"allow=theirs": {"int": [1, 2]}}}, "expected an option of the model"),
+        ({"space": {"logs": {"choice": ["a", "b"]}}}, "expected an option of the model"),
+        ({"space": {"model.dropout": {"choice": ["--allow=theirs", 0.1]}}}, "expected values, and no further options"),
+        ({"space": {"model.dropout": [1, 2]}}, "expected {log:"),
+    ],
+    ids=repr,
+)
+def test_a_plan_of_other_content_is_refused_in_one_line(changed, expected, tmp_path, capsys):
+    folder = planned_in(tmp_path / "sweep_0", **changed)
+    line = refused(capsys, "--resume", str(folder))
+    assert str(folder / "sweep.yaml") in line
+    assert expected in line
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "7", "name: [", "!!python/object/apply:os.mkdir [mark]", "words: &a [*a]"]
+)
+def test_a_plan_that_is_none_is_refused_in_one_line(content, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.yaml").write_text(content)
+    assert "sweep.yaml" in refused(capsys, "--resume", str(tmp_path))
+    assert not (tmp_path / "mark").exists()
+
+
+def test_what_was_allowed_at_the_beginning_has_to_be_allowed_again(pretending, tmp_path, capsys, monkeypatch):
+    (tmp_path / "theirs.py").write_text("from lightning.pytorch import Callback\nclass Watch(Callback):\n    pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]})
+    words = ["--model", "mlp", "--space", space, "--logs", str(tmp_path), "--trainer.callbacks", "theirs.Watch"]
+    sweep([*words, "--trials", "1", "--allow", "theirs"])
+    capsys.readouterr()
+    folder = tmp_path / "mlp" / "sweep_0"
+    plan = yaml.safe_load((folder / "sweep.yaml").read_text())
+    assert "--allow" not in plan["words"]
+    assert plan["allowed"] == ["theirs"]
+    line = refused(capsys, "--resume", str(folder), "--trials", "2")
+    assert "was started with --allow theirs, which no file can give; add it again" in line
+    assert len(rows_of(folder)) == 1
+    sweep(["--resume", str(folder), "--trials", "2", "--allow", "theirs"])
+    assert len(rows_of(folder)) == 2
+    assert "--allow theirs" in capsys.readouterr().out  # of the command that repeats the best
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # where the user's own module of that name may stand
+    line = refused(capsys, "--resume", str(folder), "--trials", "3", "--allow", "theirs")
+    assert "is looked for in the working folder" in line
+    assert len(rows_of(folder)) == 2
+
+
+@pytest.mark.filterwarnings("ignore:Fixed parameter")  # Optuna's, which then takes it all the same
+@pytest.mark.parametrize("value", ["--allow=theirs", "0.3", True, [0.3], 0.7, -1], ids=repr)
+def test_a_trial_that_was_noted_gives_no_option_and_no_value_of_its_own(value):
+    import optuna
+
+    study = optuna.create_study()
+    study.enqueue_trial({"model.dropout": value, "model.schedule": value}, skip_if_exists=False)
+    trial = study.ask()
+    for each in (Dimension("model.dropout", "uniform", (0.1, 0.6)), Dimension("model.schedule", "choice", ("a", "b"))):
+        with pytest.raises(UsageError, match=f"{each.option}: expected {each.kind}"):
+            each.suggested(trial)
+
+
+@pytest.mark.parametrize(
+    "content", ["7", "[]", "{}", '{"op_code": 0}', '"x"', "\x80\x04cos\nmkdir\n", '{"op_code": "rm"}']
+)
+def test_what_is_known_so_far_is_read_as_plain_lines(content, tmp_path, capsys):
+    folder = planned_in(tmp_path / "sweep_0")
+    (folder / "trials.journal").write_text(content + "\n", encoding="latin1")
+    assert "trials.journal: not what a sweep has written" in refused(capsys, "--resume", str(folder))
+
+
+def test_what_is_known_so_far_has_no_pickled_snapshot():
+    from optuna.storages.journal import JournalFileBackend
+
+    assert not hasattr(JournalFileBackend, "load_snapshot")  # which JournalStorage would unpickle
+
+
+def test_values_are_written_as_a_command_line_wants_them():
+    assert read_space({"a.b": {"choice": [32, [1, 2], None, True, "x"]}}, "")[0].values == (
+        "32",
+        "[1, 2]",
+        "null",
+        "true",
+        "x",
+    )
+    assert read_space({"a.b": {"log": ["1e-4", 1]}}, "") == [Dimension("a.b", "log", (1e-4, 1.0))]  # YAML's text
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_has_a_search_space_or_a_learning_rate_to_make_one_of(name):
+    plan, said = sweeping.planned(["--model", name], 1, None, 5)
+    assert plan.dimensions
+    about = read_recipe(name)["about"]
+    if "sweep" in about:
+        assert list(plan.space) == list(about["sweep"])
+    else:
+        rate = resolve(["--model", name]).defaults["model"]["optimizer"]["init_args"]["lr"]
+        assert plan.space == {"model.optimizer.init_args.lr": {"log": [rate / 10, rate * 10]}}
+        assert "model.optimizer.init_args.lr: log" in said
+    json.dumps(plan.space)
+
+
+def test_what_a_failed_trial_has_printed_is_no_formula_in_a_spreadsheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [{"trial": 0, "val/loss": -0.5, "end": "=HYPERLINK(A1)"}]
+    monkeypatch.setattr("scripts.cli.sweep.report.rows", lambda *_: found)
+    write_table(None, None, tmp_path)
+    assert (tmp_path / "trials.csv").read_text() == "trial,val/loss,end\n0,-0.5,'=HYPERLINK(A1)\n"
