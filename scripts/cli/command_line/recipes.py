@@ -14,7 +14,7 @@ from datamodules.errors import DataError
 from datamodules.files.encoding import SURROGATE
 from datamodules.files.paths import file_or_folder, regular, user_path
 from datamodules.storage.catalogue import known_datasets
-from scripts.cli.command_line.resume_changes import find_run
+from scripts.cli.command_line.resume_changes import MOVED, find_run
 from scripts.cli.errors import UsageError, did_you_mean
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -193,7 +193,7 @@ def sections(config: Config, where: str) -> tuple[Config, Config]:
                     raise UsageError(
                         f"{where}: {name}.class_path: expected a class's name, got {section['class_path']!r}"
                     )
-                paths[name] = section["class_path"]
+                paths[name] = MOVED.get(section["class_path"], section["class_path"])
             plain[name] = section.get("init_args") or {}
             if not isinstance(plain[name], dict):
                 raise UsageError(f"{where}: {name}.init_args: expected a section of settings, got {plain[name]!r}")

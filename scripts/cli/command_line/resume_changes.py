@@ -9,6 +9,9 @@ from scripts.cli.errors import UsageError
 
 Config = dict[str, Any]
 
+# Where classes stand now that configurations and checkpoints of earlier runs name elsewhere.
+MOVED = {"datamodules.drawing.ImagesToDraw": "datamodules.generation.ImagesToDraw"}
+
 # What changes nothing of what a run computes: where its data is, how it is loaded and known again, what is shown,
 # when it is saved.
 HARMLESS = (
@@ -44,6 +47,7 @@ def find_run(path: str) -> Path:
 def differences(before: Config, now: Config) -> list[str]:
     """The settings that are not what they were, but for the harmless ones."""
     old, new = dict(_flat(before)), dict(_flat(now))
+    old |= {name: MOVED.get(value, value) for name, value in old.items() if name.endswith(".class_path")}
     names = sorted({*old, *new} - {*HARMLESS})
     short = {name: name.replace(".init_args", "") for name in names}
     return [
