@@ -1,10 +1,8 @@
 """Many graphs, each of a class: kept end to end in a few tensors, from which a batch is cut in one go."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,12 +10,14 @@ from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.errors import check_chance
-from datamodules.files.paths import regular
+from datamodules.files.tu_dataset import read_tu, tu_name
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
-from datamodules.loading.sampling import generator, ranges
+from datamodules.loading.graph_store import Store
+from datamodules.loading.sampling import ranges
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import of_numbers
+from datamodules.synthetic.motifs import generated_motifs
 
 
 class Graphs(NamedTuple):
@@ -36,32 +36,6 @@ class Graphs(NamedTuple):
     edge_attr: Tensor
     graph: Tensor
     num_graphs: int
-
-
-@dataclass
-class Store:
-    """G graphs end to end.
-
-    Args:
-        node_start: (G + 1,) where each graph's nodes begin.
-        edge_start: (G + 1,) where each graph's edges begin.
-        edge_index: (2, E), numbered within each graph.
-        node_attributes: (N, A) float
-        edge_attributes: (E, B) float
-        node_labels: (N,) int64, or None
-        edge_labels: (E,) int64, or None
-    """
-
-    node_start: Tensor
-    edge_start: Tensor
-    edge_index: Tensor
-    node_attributes: Tensor
-    edge_attributes: Tensor
-    node_labels: Tensor | None = None
-    edge_labels: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.node_start) - 1
 
 
 class GraphExamples(Dataset[Any]):
@@ -101,148 +75,6 @@ class GraphExamples(Dataset[Any]):
             num_graphs=len(chosen),
         )
         return batch if self.labels is None else (batch, self.labels[chosen])
-
-
-def generated_motifs(num_graphs: int, seed: int) -> tuple[Store, list[str]]:
-    """Random trees with a ring of six coloured nodes on each; the class is how the colours follow each other.
-
-    In a `blocks` ring they go red red red blue blue blue, in a `stripes` ring red blue red blue red blue. The same
-    number of red and blue nodes hang on the tree as a distraction, so colours alone say nothing: a node has to weigh
-    its neighbours. Features are the colour (grey, red, blue), each with noise.
-    """
-    random = generator(seed)
-    node_counts, edge_counts, pairs, colours, labels = [], [], [], [], []
-    patterns = {"blocks": [1, 1, 1, 2, 2, 2], "stripes": [1, 2, 1, 2, 1, 2]}
-    for number in range(num_graphs):
-        label = ("blocks", "stripes")[number % 2]
-        size = int(torch.randint(8, 17, (), generator=random))
-        colour = [0] * size
-        edges = [(node, int(torch.randint(0, node, (), generator=random))) for node in range(1, size)]
-        ring = list(range(size, size + 6))
-        edges += [(ring[place], ring[(place + 1) % 6]) for place in range(6)]
-        turn = int(torch.randint(0, 6, (), generator=random))
-        colour += patterns[label][turn:] + patterns[label][:turn]
-        edges.append((ring[0], int(torch.randint(0, size, (), generator=random))))
-        for shade in (1, 1, 2, 2):
-            edges.append((len(colour), int(torch.randint(0, size, (), generator=random))))
-            colour.append(shade)
-        both = edges + [(second, first) for first, second in edges]
-        node_counts.append(len(colour))
-        edge_counts.append(len(both))
-        pairs += both
-        colours += colour
-        labels.append(label)
-    x = F.one_hot(torch.tensor(colours), 3).float()
-    x += 0.3 * torch.randn(x.shape, generator=random)
-    store = Store(
-        node_start=F.pad(torch.tensor(node_counts).cumsum(0), (1, 0)),
-        edge_start=F.pad(torch.tensor(edge_counts).cumsum(0), (1, 0)),
-        edge_index=torch.tensor(pairs).T.contiguous(),
-        node_attributes=x,
-        edge_attributes=torch.empty(len(pairs), 0),
-    )
-    return store, labels
-
-
-def _numbers(path: Path, kind: Any) -> np.ndarray[Any, Any]:
-    """A file of comma-separated numbers as a matrix.
-
-    Raises:
-        DataError: something else stands in it; the message has the line.
-    """
-    with regular(path).open("rb") as file:
-        if not file.read(1 << 16).strip():
-            raise DataError(f"{path}: the file is empty")
-    try:
-        return np.loadtxt(path, dtype=kind, delimiter=",", ndmin=2, encoding="latin-1")
-    except ValueError as error:
-        width = None
-        for line, text in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):  # decodes whatever it is
-            cells = text.split(",")
-            width = width or len(cells)
-            try:
-                [kind(cell) for cell in cells]
-            except ValueError:
-                raise DataError(f"{path}:{line}: expected numbers, found {text.strip()}") from None
-            if len(cells) != width:
-                raise DataError(f"{path}:{line}: expected {width} numbers, found {len(cells)}") from None
-        raise DataError(f"{path}: {error}") from None
-
-
-def read_tu(folder: Path, name: str) -> tuple[Store, list[str] | None]:
-    """Read TUDataset's text layout: NAME_A.txt, NAME_graph_indicator.txt, and what else there is of it.
-
-    Returns:
-        The graphs, and each one's class if NAME_graph_labels.txt is there.
-
-    Raises:
-        DataError: a file is missing or empty, or does not agree with the others.
-    """
-    file = {
-        part: folder / f"{name}_{part}.txt"
-        for part in (
-            "A", "graph_indicator", "graph_labels", "node_labels", "node_attributes", "edge_labels", "edge_attributes"
-        )
-    }  # fmt: skip
-    for part in ("A", "graph_indicator"):
-        if not file[part].is_file():
-            raise DataError(f"{folder}: expected {file[part].name} in it")
-    indicator = _numbers(file["graph_indicator"], int).ravel() - 1
-    if indicator.min() < 0 or (np.diff(indicator) < 0).any():
-        line = int((np.diff(indicator, prepend=0) < 0).argmax()) + 1
-        raise DataError(f"{file['graph_indicator']}:{line}: graph numbers have to ascend from 1")
-    num_nodes, num_graphs = len(indicator), int(indicator.max()) + 1
-    pairs = _numbers(file["A"], int)
-    if pairs.shape[1] != 2:
-        raise DataError(f"{file['A']}:1: expected two node numbers a line, found {pairs.shape[1]}")
-    pairs = pairs - 1
-    outside = ((pairs < 0) | (pairs >= num_nodes)).any(1)
-    if outside.any():
-        line = int(outside.argmax())
-        raise DataError(
-            f"{file['A']}:{line + 1}: an edge joins nodes {pairs[line, 0] + 1} and {pairs[line, 1] + 1}, "
-            f"but the last node is {num_nodes}"
-        )
-    across = indicator[pairs[:, 0]] != indicator[pairs[:, 1]]
-    if across.any():
-        raise DataError(f"{file['A']}:{int(across.argmax()) + 1}: an edge joins nodes of two graphs")
-
-    order = np.argsort(indicator[pairs[:, 0]], kind="stable")
-    node_start = np.concatenate([[0], np.bincount(indicator, minlength=num_graphs).cumsum()])
-    edge_graph = indicator[pairs[order, 0]]
-    edge_start = np.concatenate([[0], np.bincount(edge_graph, minlength=num_graphs).cumsum()])
-
-    def column(part: str, rows: int, what: str, kind: Any) -> np.ndarray[Any, Any] | None:
-        if not file[part].is_file():
-            return None
-        values = _numbers(file[part], kind)
-        if len(values) != rows:
-            raise DataError(f"{file[part]}: {len(values)} lines, expected one for each of the {rows} {what}")
-        if not np.isfinite(values).all():
-            line, place = (int(where[0]) for where in np.nonzero(~np.isfinite(values)))
-            found = values[line, place]
-            raise DataError(f"{file[part]}:{line + 1}: column {place + 1} is {found}, expected a finite number")
-        return values
-
-    node_attributes = column("node_attributes", num_nodes, "nodes", float)
-    edge_attributes = column("edge_attributes", len(pairs), "edges", float)
-    node_labels = column("node_labels", num_nodes, "nodes", int)
-    edge_labels = column("edge_labels", len(pairs), "edges", int)
-    graph_labels = column("graph_labels", num_graphs, "graphs", int)
-    store = Store(
-        node_start=torch.from_numpy(node_start),
-        edge_start=torch.from_numpy(edge_start),
-        edge_index=torch.from_numpy((pairs[order] - node_start[edge_graph][:, None]).T.copy()),
-        node_attributes=_floats(node_attributes, num_nodes),
-        edge_attributes=_floats(None if edge_attributes is None else edge_attributes[order], len(pairs)),
-        node_labels=None if node_labels is None else torch.from_numpy(node_labels[:, 0]),
-        edge_labels=None if edge_labels is None else torch.from_numpy(edge_labels[order, 0]),
-    )
-    return store, None if graph_labels is None else [str(label) for label in graph_labels[:, 0]]
-
-
-def _floats(values: np.ndarray[Any, Any] | None, rows: int) -> Tensor:
-    return torch.empty(rows, 0) if values is None else torch.from_numpy(values).float()
 
 
 class GraphClasses(LabelledData):
@@ -393,14 +225,6 @@ class GraphClasses(LabelledData):
         store, _ = read_tu(path, tu_name(path))
         encoded = self.encode(store, str(path))
         return GraphExamples(store, *encoded, torch.arange(len(store))), [str(n + 1) for n in range(len(store))]
-
-
-def tu_name(folder: Path) -> str:
-    """The name that the files of a folder in TUDataset's layout begin with."""
-    files = sorted(folder.glob("*_A.txt")) if folder.is_dir() else []
-    if not files:
-        raise DataError(f"{folder}: expected a folder with NAME_A.txt and NAME_graph_indicator.txt")
-    return files[0].name.removesuffix("_A.txt")
 
 
 def _one_hot(labels: Tensor | None, known: list[int], rows: int, where: str) -> Tensor:

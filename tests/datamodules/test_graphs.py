@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.graphs import GraphClasses, GraphExamples, Graphs, generated_motifs, ranges
+from datamodules.graphs import GraphClasses, GraphExamples, Graphs, ranges
+from datamodules.synthetic.motifs import generated_motifs
 
 Parts = dict[str, list[list[float]]]
 

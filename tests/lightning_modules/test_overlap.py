@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from datamodules.reading import Passages
-from lightning_modules.overlap import NEAR, SHARPNESS, runs_shared, shares_near
+from lightning_modules.bert_qa import NEAR, SHARPNESS, runs_shared, shares_near
 
 
 def windows_of(ids, lengths, starts, owner):
