@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from datamodules.files.squad import Book, Question, generated_facts, read_books
+from datamodules.files.squad import Book, Question, read_books
 from datamodules.files.text_files import Repeatable, split_files
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen, ranges
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import of_contents, of_numbers, of_texts
 from datamodules.storage.stored_rows import MadeAsNeeded, StoredRows, examples_of
+from datamodules.synthetic.facts import generated_facts
 from datamodules.tokenizing.tokenized import TokenizedData, at_least
 from datamodules.tokenizing.tokens import Ragged, Text, padding_of
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 BEGAN = time.perf_counter()
 
-from scripts.cli.command_line.recipes import Line, answer_quickly, resolve  # noqa: E402
+from scripts.cli.command_line.argv import Line  # noqa: E402
+from scripts.cli.command_line.recipes import answer_quickly, resolve  # noqa: E402
 from scripts.cli.errors import one_line_errors  # noqa: E402 (the clock comes first)
 from scripts.cli.measure.scaling import scaling, take_devices  # noqa: E402
 

@@ -29,7 +29,8 @@ from its training split (scaling, categories, tokenizer). Batches may have any s
 
 import sys
 
-from scripts.cli.command_line.recipes import WHICH_MODEL, Line, answer_help
+from scripts.cli.command_line.argv import Line, answer_help
+from scripts.cli.command_line.recipes import WHICH_MODEL
 from scripts.cli.errors import UsageError, one_line_errors
 
 

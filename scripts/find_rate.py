@@ -13,7 +13,8 @@ Takes the options of fit.py, and besides:
 
 import sys
 
-from scripts.cli.command_line.recipes import Line, answer_quickly, resolve
+from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.recipes import answer_quickly, resolve
 from scripts.cli.errors import one_line_errors
 
 

@@ -11,7 +11,8 @@ python scripts/predict.py --checkpoint lightning_logs/gan/version_0 --input seed
 
 import sys
 
-from scripts.cli.command_line.recipes import WHICH_MODEL, Line, answer_help
+from scripts.cli.command_line.argv import Line, answer_help
+from scripts.cli.command_line.recipes import WHICH_MODEL
 from scripts.cli.errors import UsageError, one_line_errors
 
 

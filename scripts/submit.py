@@ -22,7 +22,8 @@ The job's script and output are lightning_logs/<model>/slurm-<job>.sh and .out.
 import os
 import sys
 
-from scripts.cli.command_line.recipes import answer_help, answer_quickly, read_yaml, resolve
+from scripts.cli.command_line.argv import answer_help
+from scripts.cli.command_line.recipes import answer_quickly, read_yaml, resolve
 from scripts.cli.command_line.resume_changes import differences, refuse_changes
 from scripts.cli.errors import one_line_errors
 from scripts.cli.slurm import batch_script, submit, take_allocation

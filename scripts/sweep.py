@@ -25,7 +25,8 @@ monitors on the validation split.
 
 import sys
 
-from scripts.cli.command_line.recipes import Line, answer_help, answer_quickly
+from scripts.cli.command_line.argv import Line, answer_help
+from scripts.cli.command_line.recipes import answer_quickly
 from scripts.cli.errors import UsageError, one_line_errors
 
 

@@ -10,7 +10,8 @@ python scripts/test.py --checkpoint lightning_logs/gat/version_0 --checkpoint li
 
 import sys
 
-from scripts.cli.command_line.recipes import WHICH_MODEL, Line, answer_help
+from scripts.cli.command_line.argv import Line, answer_help
+from scripts.cli.command_line.recipes import WHICH_MODEL
 from scripts.cli.errors import UsageError, one_line_errors
 
 

@@ -1,7 +1,7 @@
 """Questions about texts: read from SQuAD's JSON, or made up."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -13,10 +13,8 @@ from torch import Tensor
 from datamodules.files.encoding import decoded, json_value
 from datamodules.files.paths import regular
 from datamodules.files.text_files import Repeatable, is_large, state_of
-from datamodules.loading.sampling import generator
 from datamodules.storage.download import DataError
 from datamodules.storage.stored_rows import StoredRows, joined, stored_rows
-from datamodules.synthetic.names import SHARES, SURNAMES, pools_of_words
 
 WINDOWS = 4  # times as much memory as other texts: each question stands beside windows of its context
 
@@ -197,112 +195,3 @@ def _question(asked: Any, context: str, number: int, where: str, answered: bool)
         if found is not None and question.start is None:
             question.start, question.end = found, found + len(text)
     return question
-
-
-# What is said of a person, what is asked for, and which kind of thing the answer is.
-EN_FACTS: dict[str, tuple[list[str], list[str], str]] = {
-    "birthplace": (
-        ["{s} was born in {v}.", "The town of {v} is where {s} was born."],
-        ["Where was {s} born?", "In which town was {s} born?"],
-        "place",
-    ),
-    "home": (
-        ["Today {s} lives in {v}.", "{s} moved to {v} and still lives there."],
-        ["Where does {s} live?", "In which town does {s} live?"],
-        "place",
-    ),
-    "birth year": (
-        ["{s} was born in the year {v}.", "{v} was the year of birth of {s}."],
-        ["When was {s} born?"],
-        "year",
-    ),
-    "job": (
-        ["{s} works as a {v}.", "{s} became a {v} at last."],
-        ["What is the job of {s}?", "What does {s} do?"],
-        "job",
-    ),
-    "employer": (
-        ["{s} is employed by {v} Bank.", "The employer of {s} is called {v} Bank."],
-        ["Who employs {s}?", "Which bank is the employer of {s}?"],
-        "bank",
-    ),
-    "spouse": (["{s} is married to {v}.", "{v} and {s} are married."], ["Who is married to {s}?"], "person"),
-    "friend": (["{v} is an old friend of {s}.", "{s} has a friend, {v}."], ["Who is a friend of {s}?"], "person"),
-    "pet": (["At home {s} keeps a {v}.", "{s} owns a {v}."], ["Which animal does {s} keep?"], "animal"),
-    "prize": (["{s} won a prize in {v}.", "In {v} a prize went to {s}."], ["When did {s} win a prize?"], "year"),
-}  # fmt: skip
-ZH_FACTS: dict[str, tuple[list[str], list[str], str]] = {
-    "birthplace": (["{s}出生在{v}。", "{v}是{s}的出生地。"], ["{s}出生在哪里？", "{s}的出生地是哪里？"], "place"),
-    "home": (["{s}现在住在{v}。", "{s}搬到{v}以后一直住在那里。"], ["{s}住在哪里？", "{s}现在住在什么地方？"], "place"),
-    "birth year": (["{s}生于{v}年。", "{v}年是{s}的出生年份。"], ["{s}生于哪一年？"], "year"),
-    "job": (["{s}的职业是{v}。", "{s}后来当了{v}。"], ["{s}的职业是什么？", "{s}是做什么的？"], "job"),
-    "employer": (["{s}受雇于{v}银行。", "{s}的雇主叫{v}银行。"], ["谁雇用了{s}？", "{s}的雇主是哪家银行？"], "bank"),
-    "spouse": (["{s}和{v}结了婚。", "{v}是{s}的配偶。"], ["{s}和谁结了婚？", "{s}的配偶是谁？"], "person"),
-    "friend": (["{v}是{s}的老朋友。", "{s}有个朋友叫{v}。"], ["{s}的朋友是谁？"], "person"),
-    "pet": (["{s}家里养着一只{v}。", "{s}有一只{v}。"], ["{s}养什么动物？"], "animal"),
-    "prize": (["{s}在{v}年得了奖。", "{v}年的奖给了{s}。"], ["{s}哪一年得了奖？"], "year"),
-}
-JOBS = {
-    "en": ["baker", "pilot", "nurse", "judge", "farmer", "painter"],
-    "zh": ["面包师", "飞行员", "护士", "法官", "农民", "画家"],
-}
-ANIMALS = {"en": ["cat", "dog", "horse", "parrot", "rabbit", "goat"], "zh": ["猫", "狗", "马", "鹦鹉", "兔子", "山羊"]}
-
-
-def generated_facts(num_contexts: int, seed: int) -> tuple[Book, dict[str, list[int]]]:
-    """Made-up passages, half English and half Chinese, of six facts about a person, with four questions each.
-
-    One question in four asks for a fact that the passage lacks. Names of persons, places and banks in the test split
-    were never seen in training, and most facts have a rival of the same kind (two places, two years, two persons).
-
-    Args:
-        num_contexts: of all splits; 70 % are for training, 10 % for validation.
-        seed: of the passages.
-
-    Returns:
-        The passages with their questions, and the positions of each split's contexts.
-    """
-    random = generator(seed)
-    pools = pools_of_words(3 * num_contexts, random)
-
-    def pick(options: Sequence[Any]) -> Any:
-        return options[int(torch.randint(len(options), (), generator=random))]
-
-    def value(kind: str, split: str, language: str) -> str:
-        if kind == "year":
-            return str(pick(range(1900, 2030)))
-        if kind in ("job", "animal"):
-            return str(pick((JOBS if kind == "job" else ANIMALS)[language]))
-        word = str(pick(pools[split, language]))
-        if language == "en":
-            return word.capitalize()
-        return pick(SURNAMES) + word if kind == "person" else word
-
-    contexts: list[str] = []
-    questions: list[Question] = []
-    places: dict[str, list[int]] = {}
-    for split, share in SHARES.items():
-        size = round(share * num_contexts)
-        places[split] = list(range(len(contexts), len(contexts) + size))
-        for number in range(size):
-            language = ("en", "zh")[number % 2]
-            facts = EN_FACTS if language == "en" else ZH_FACTS
-            order = [list(facts)[place] for place in torch.randperm(len(facts), generator=random).tolist()]
-            subject = value("person", split, language)
-            context, stands = "", {}
-            for fact in order[:6]:
-                statements, _, kind = facts[fact]
-                answer = value(kind, split, language)
-                before, after = pick(statements).replace("{s}", subject).split("{v}")
-                context += " " if context and language == "en" else ""
-                stands[fact] = (len(context) + len(before), answer)
-                context += before + answer + after
-            for fact in [order[0], order[2], order[4], order[7]]:
-                name = f"{split} {len(contexts)} {fact}"
-                question = Question(pick(facts[fact][1]).replace("{s}", subject), len(contexts), name)
-                if fact in stands:
-                    question.start, answer = stands[fact]
-                    question.end, question.answers = question.start + len(answer), [answer]
-                questions.append(question)
-            contexts.append(context)
-    return Book(contexts, questions), places

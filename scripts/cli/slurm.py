@@ -11,7 +11,8 @@ from pathlib import Path
 
 from datamodules.files.paths import relative, user_path
 from datamodules.storage.atomic_file import whole_file
-from scripts.cli.command_line.recipes import ROOT, Config, Line
+from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.recipes import ROOT, Config
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.shell import HIDDEN, command_line, quoted
 

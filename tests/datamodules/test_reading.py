@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.files.squad import generated_facts, place_of
+from datamodules.files.squad import place_of
 from datamodules.reading import Passages, Reading, best_windows, token_span, windows
+from datamodules.synthetic.facts import generated_facts
 
 ENGLISH = "Zoë Berg, a pilot, lives in Ulm (Germany). She was born in 1987; her cat is called Tom-Tom."
 CHINESE = "王小明1987年出生在北京市，现在住在上海。他养了一只叫Tom的猫，ＡＢＣ银行是他的雇主。"

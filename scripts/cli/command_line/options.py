@@ -13,7 +13,8 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from callbacks.run.checkpoints import SaveEvery
-from scripts.cli.command_line.recipes import Config, Line, Request
+from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.recipes import Config, Request
 from scripts.cli.command_line.techniques import TECHNIQUES, techniques
 from scripts.cli.command_line.trust import (
     allowed_by_user,

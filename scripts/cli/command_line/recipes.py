@@ -1,9 +1,6 @@
 """Recipes: what `--model NAME` stands for. Read with no more than YAML, so that a listing needs no torch."""
 
-import ast
 import re
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from datamodules.errors import DataError
 from datamodules.files.encoding import SURROGATE
 from datamodules.files.paths import file_or_folder, regular, user_path
 from datamodules.storage.catalogue import known_datasets
+from scripts.cli.command_line.argv import Line, answer_help
 from scripts.cli.command_line.resume_changes import MOVED, find_run
 from scripts.cli.errors import UsageError, did_you_mean
 
@@ -202,51 +200,6 @@ def sections(config: Config, where: str) -> tuple[Config, Config]:
     return paths, plain
 
 
-class Line:
-    """The command line's words, of which the few that must be known first are taken."""
-
-    def __init__(self, words: list[str]) -> None:
-        self.words = words
-
-    def mentions(self, name: str) -> bool:
-        """Whether a value is given to the option; leaves it."""
-        return any(word.split("=")[0] == name for word in self.words)
-
-    def values(self, name: str) -> Iterator[str]:
-        """Every value given to the option; takes them."""
-        rest: list[str] = []
-        words = iter(self.words)
-        for word in words:
-            if word == name:
-                value = next(words, None)
-                if value is None or value.startswith("--"):
-                    raise UsageError(f"{name} needs a value")
-                yield value
-            elif word.startswith(name + "="):
-                yield word[len(name) + 1 :]
-            else:
-                rest.append(word)
-        self.words = rest
-
-    def value(self, name: str) -> str | None:
-        """The option's value, which may be given once; takes it."""
-        values = list(self.values(name))
-        if len(set(values)) > 1:
-            raise UsageError(f"{name} {values[0]} and {name} {values[1]} contradict each other; give one")
-        return values[0] if values else None
-
-    def needed(self, name: str, question: str) -> str:
-        """The option's value; takes it.
-
-        Raises:
-            UsageError: there is none; the message is the question that it would have answered.
-        """
-        value = self.value(name)
-        if value is None:
-            raise UsageError(question)
-        return value
-
-
 def resolve(words: list[str]) -> Request:
     """Find the recipe, the data set and the configuration files that a command line names.
 
@@ -356,21 +309,6 @@ def show_list() -> None:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print("\npython scripts/fit.py --model NAME [--data NAME_OR_PATH]; --model NAME --help shows a model's options")
-
-
-def docstring(script: str) -> str:
-    """The text at the head of a script, read without running it."""
-    return ast.get_docstring(ast.parse(Path(script).read_text(encoding="utf-8"))) or ""
-
-
-def answer_help(words: list[str], script: str) -> bool:
-    """Answer `--help`, and an empty command line; true if that was all that was asked."""
-    if words and not {"--help", "-h"} & set(words):
-        return False
-    print(docstring(script), file=sys.stdout if words else sys.stderr)
-    if not words:
-        raise SystemExit(2)
-    return True
 
 
 def answer_quickly(words: list[str], script: str) -> bool:

@@ -21,7 +21,8 @@ from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import Strategy
 from torch.optim import Optimizer
 
-from scripts.cli.command_line.recipes import Line, Loader
+from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.recipes import Loader
 from scripts.cli.errors import UsageError
 
 # Of lightning.pytorch.callbacks, those that were read and do no more with plain arguments than compute, log and print.

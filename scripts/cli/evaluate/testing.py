@@ -6,7 +6,8 @@ from datamodules.files.paths import printable
 from scripts.cli.distributed.launch import wait_for_others
 from scripts.cli.errors import one_line_errors
 from scripts.cli.evaluate.ensemble import load_all
-from scripts.cli.run.training import details, shown, tables
+from scripts.cli.run.report import shown, tables
+from scripts.cli.run.training import details
 
 
 def test(

@@ -1,7 +1,6 @@
 """Train, test the best checkpoint, and say what came of it."""
 
 import sys
-import unicodedata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +15,7 @@ from callbacks.run.run_folder import FolderGoneError, RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.run.throughput import Throughput
 from datamodules.errors import DataError
-from datamodules.files.paths import printable, relative
+from datamodules.files.paths import relative
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.options import AUTO, parse, resolved
 from scripts.cli.command_line.recipes import Config, Request, read_yaml
@@ -27,9 +26,9 @@ from scripts.cli.run.batch_size import LEAST, settle_batch_size
 from scripts.cli.run.build import Built, build, build_trainer, quiet, settle
 from scripts.cli.run.failures import one_cause
 from scripts.cli.run.folder import Found, claim, folder_of_job, go_on, lock, logs_at, release, write_json, write_whole
+from scripts.cli.run.report import heading, report
 from scripts.cli.shell import quoted
 
-FEW = 10  # classes, that their table leaves the rest of the report in sight
 # What a user can mend while a run is at work.
 MENDED = (UsageError, DataError, NonFiniteError, UnsavedError, FolderGoneError)
 
@@ -169,25 +168,6 @@ def dump(config: Config) -> str:
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
-def heading(request: Request, run: Built, trainer: Trainer, folder: Path, checkpoint: Path | None) -> str:
-    """What is about to run: model, data, size, device, place."""
-    parameters = sum(parameter.numel() for parameter in run.model.parameters() if parameter.requires_grad)
-    device = trainer.strategy.root_device.type
-    place = f"{trainer.world_size} × {device}" if trainer.world_size > 1 else device
-    on = f", goes on from {checkpoint.name}" if checkpoint else ""
-    start = f"\n{run.start}" if run.start and not checkpoint else ""
-    return (
-        f"{request.name} on {printable(run.data.dataset)}: {parameters:,} parameters, "
-        f"{' / '.join(str(len(split)) for split in run.data.splits or ())} examples to train / validate / test on, "
-        f"{place}, precision {trainer.precision}, {shown(folder)}{on}{start}"
-    )
-
-
-def shown(path: Path) -> str:
-    """The path as seen from here, if that is shorter, as it can be shown."""
-    return printable(relative(path))
-
-
 def outcome(
     request: Request, config: Config, tested: Any, trainer: Trainer, best: Checkpoints, path: Path | None
 ) -> dict[str, Any]:
@@ -215,46 +195,3 @@ def details(model: Any) -> dict[str, Any]:
 
 def _named(metrics: dict[str, float], split: str) -> dict[str, float]:
     return {name.removeprefix(split): value for name, value in metrics.items() if name.startswith(split)}
-
-
-def table(test: dict[str, float], baseline: dict[str, float]) -> str:
-    """Metrics, a line each, beside the baseline's; then those that only a baseline has."""
-    further = {name: value for name, value in baseline.items() if name not in test}
-    width = max(map(len, [*test, *further]))
-    lines = [f"{'':{width}}  {'test':>10}  {'baseline':>10}" if baseline else f"{'':{width}}  {'test':>10}"]
-    for name, value in test.items():
-        beside = f"{baseline[name]:>10.4g}" if name in baseline else ""
-        lines.append(f"{name:{width}}  {value:>10.4g}  {beside}".rstrip())
-    lines += [f"{name:{width}}  {'':>10}  {value:>10.4g}" for name, value in further.items()]
-    return "\n".join(lines)
-
-
-def class_table(per_class: dict[str, dict[str, float]]) -> str:
-    """Scores and number of examples of each class, a line each."""
-    wide = {name: sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in name) for name in per_class}
-    width = max(wide.values())
-    lines = [f"{'':{width}}  {'precision':>10}  {'recall':>10}  {'f1':>10}  {'examples':>10}"]
-    for name, scores in per_class.items():
-        cells = "  ".join(f"{value:>10.4g}" for value in scores.values())
-        lines.append(f"{name}{' ' * (width - wide[name])}  {cells}")
-    return "\n".join(lines)
-
-
-def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str, Any]) -> str:
-    """The metrics, and where there are few classes each one's scores."""
-    per_class = further.get("per_class", {})
-    parts = [table(test, baseline), *([class_table(per_class)] if 0 < len(per_class) <= FEW else [])]
-    return "\n\n".join(parts)
-
-
-def report(results: dict[str, Any], folder: Path) -> str:
-    """The end of a run on the screen."""
-    lines = [tables(results["test"], results["baseline"], results), ""]
-    best = f", best {results['monitor']} {results['best']:.4g}" if results["best"] is not None else ""
-    lines.append(
-        f"trained in {results['train_seconds']:.1f} s, {results['examples_per_second']:,.0f} examples a second{best}"
-    )
-    if results["best_checkpoint"]:
-        lines.append(f"checkpoint: {shown(Path(results['best_checkpoint']))}")
-    lines.append(f"dashboard:  tensorboard --logdir {quoted(relative(folder.parent))}")
-    return "\n".join(lines)

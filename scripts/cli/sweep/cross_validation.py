@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from datamodules.files.paths import relative, user_path
+from scripts.cli.command_line.argv import Line
 from scripts.cli.command_line.options import parse, resolved
-from scripts.cli.command_line.recipes import Line, resolve
+from scripts.cli.command_line.recipes import resolve
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.run.build import quiet
 from scripts.cli.run.folder import claim, lock, logs_at, read_json, release, write_whole
-from scripts.cli.run.training import dump, shown
+from scripts.cli.run.report import shown
+from scripts.cli.run.training import dump
 from scripts.cli.shell import command_line
 from scripts.cli.spreadsheet import Sheet
 from scripts.cli.sweep.plan import allow_words, check_allowed, read_plan

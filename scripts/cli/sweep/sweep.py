@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from callbacks.run.signals import Signals
 from datamodules.files.paths import relative, user_path
+from scripts.cli.command_line.argv import Line
 from scripts.cli.command_line.options import class_at, parse
-from scripts.cli.command_line.recipes import Line, Request, read_yaml, resolve
+from scripts.cli.command_line.recipes import Request, read_yaml, resolve
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.run.build import quiet
 from scripts.cli.run.folder import claim, lock, logs_at, release, write_whole
-from scripts.cli.run.training import dump, shown
+from scripts.cli.run.report import shown
+from scripts.cli.run.training import dump
 from scripts.cli.shell import command_line
 from scripts.cli.sweep.plan import Plan, allow_words, check_allowed, read_plan
 from scripts.cli.sweep.report import CAUSE, draw, ended, ranked, table, write_table
