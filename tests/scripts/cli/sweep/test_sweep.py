@@ -147,8 +147,8 @@ def test_which_trials_are_stopped_does_not_depend_on_how_fast_they_are(pretendin
 
 def started(words: list[str], **environment: str) -> subprocess.Popen[str]:
     """A real sweep, whose trials only pretend."""
-    code = "import pathlib, sys; from scripts.cli import trial; from scripts.sweep import main; "
-    code += f"trial.FIT = pathlib.Path({str(PRETENDING)!r}); main(sys.argv[1:])"
+    code = "import pathlib, sys; from scripts.cli.sweep import subprocess_run; from scripts.sweep import main; "
+    code += f"subprocess_run.FIT = pathlib.Path({str(PRETENDING)!r}); main(sys.argv[1:])"
     return subprocess.Popen(
         [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment,
