@@ -31,7 +31,7 @@ class Stopped(BaseException):
 
 
 class Signals:
-    """Takes note of the first signal; the second ends the process at once, as if nobody had minded it.
+    """Takes note of the first signal; the second ends the process at once, as if none were handled.
 
     Nothing is saved inside a handler: it may have interrupted a save.
     """
@@ -43,7 +43,7 @@ class Signals:
         self.terminals: list[int] = []  # of stdout and stderr, those that go to one
 
     def install(self) -> None:
-        """Mind the signals, instead of whoever minded them before; nohup has a lost terminal ignored, as it stays."""
+        """Handle the signals in place of earlier handlers; a lost terminal that nohup has ignored stays ignored."""
         self.terminals = self.terminals or [output for output in (1, 2) if _is_terminal(output)]
         for number in STOPPING:
             if number == HANGUP and signal.getsignal(number) == signal.SIG_IGN:
@@ -52,7 +52,7 @@ class Signals:
             self.before.setdefault(number, before)
 
     def uninstall(self) -> None:
-        """Leave the signals to whoever minded them before."""
+        """Restore the earlier handlers."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
 

@@ -1,6 +1,5 @@
 """Sentences with named entities: read from files in any of the usual formats, or made up."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from datamodules.errors import DataError
-from datamodules.files.encoding import json_value
-from datamodules.files.text_files import Repeatable, lines_of
+from datamodules.files.text_files import Repeatable, json_lines, lines_of
 
 Unit = Literal["word", "character"]
 
@@ -212,16 +210,8 @@ def read_json_lines(lines: Iterable[str], path: Path, tagged: bool = True) -> It
     Raises:
         DataError: a line is not such an object, or a span is not in its text.
     """
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line, row in json_lines(lines, path):
         where = f"{path}:{number}"
-        try:
-            row = json_value(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{where}: not JSON ({error.msg}, column {error.colno}); expected an object a line"
-            ) from None
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             raise DataError(f'{where}: expected an object with a "text", found {line.strip()[:60]}')
         entities = _checked_spans(row, where) if tagged else []

@@ -280,19 +280,29 @@ def _even(rows: Iterator[Row], path: Path) -> Iterator[Row]:
         yield line, row
 
 
+def json_lines(lines: Iterable[str], path: Path) -> Iterator[tuple[int, str, Any]]:
+    """The line's number from 1, the line, and the value in it, of each line that is not blank.
+
+    Raises:
+        DataError: a line is not JSON.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json_value(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{path}:{number}: not JSON ({error.msg}, column {error.colno}); expected an object a line"
+            ) from None
+        yield number, line, value
+
+
 def _json_rows(path: Path, encoding: str) -> Iterator[Row]:
     """A row of names, and one for each object."""
     names: list[str] = []
-    for number, line in enumerate(lines_of(path, encoding), start=1):
-        if not line.strip():
-            continue
+    for number, line, row in json_lines(lines_of(path, encoding), path):
         where = f"{path}:{number}"
-        try:
-            row = json_value(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{where}: not JSON ({error.msg}, column {error.colno}); expected an object a line"
-            ) from None
         if not isinstance(row, dict):
             raise DataError(f'{where}: expected an object such as {{"text": …, "label": …}}, found {line.strip()[:40]}')
         if not names:
