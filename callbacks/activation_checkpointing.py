@@ -32,7 +32,7 @@ class ActivationCheckpointing(Technique):
         self.every = every
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """With a number."""
         return self.every is not None
 

@@ -55,7 +55,7 @@ class Averaging(Technique):
         self._statistics_of = 0  # steps averaged when the batch norms' statistics were taken
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """With a kind."""
         return self.kind is not None
 

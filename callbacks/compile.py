@@ -40,7 +40,7 @@ class Compile(Technique):
         self._before = False, False  # whether algorithms had to be deterministic, or to warn
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """With a mode."""
         return self.mode is not None
 

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from callbacks.technique import Technique
 
 
-class Patience(Technique):
+class EarlyStopping(Technique):
     """Ends training when the monitored metric has not been better for some validations; the best weights are tested.
 
     Lightning's EarlyStopping would train on where a run that it had ended is resumed.
@@ -31,7 +31,7 @@ class Patience(Technique):
         self.waited = 0  # validations
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """With a patience."""
         return self.patience is not None
 

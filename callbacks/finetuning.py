@@ -39,7 +39,7 @@ class Finetuning(Technique):
         self.layers: list[str] = []  # of the backbone, from its first to its last
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """With layers to freeze, or a rate of the backbone's own."""
         return self.freeze_epochs > 0 or self.unfreeze_epochs > 1 or self.backbone_rate != 1
 

@@ -47,7 +47,7 @@ class LoRA(Technique):
         self.targets = targets
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """With a rank."""
         return self.rank is not None
 

@@ -12,7 +12,7 @@ class Technique(Callback):
 
     @property
     @abstractmethod
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """Whether the settings ask for it."""
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:

@@ -20,11 +20,11 @@ from datamodules.files.paths import file_or_folder, printable, user_path
 from datamodules.loading.examples import Examples, Loader, Names, Source
 from datamodules.loading.sampling import (
     Batches,
-    EvenClasses,
+    ClassBalancedSampler,
     OrderedBatches,
     Position,
     Splits,
-    check_shares,
+    check_shard_sizes,
     cut,
     fold_of,
     seed_globally,
@@ -37,10 +37,10 @@ from datamodules.storage.fingerprint import (
     LEARNED,
     SPLIT,
     described,
-    of_numbers,
-    of_object,
-    of_state,
-    of_texts,
+    hash_numbers,
+    hash_object,
+    hash_state,
+    hash_texts,
 )
 from datamodules.storage.published import Checksums, judged
 
@@ -123,7 +123,7 @@ class DataModule(LightningDataModule):
         self.fold = fold
         self.split_seed = split_seed
         self.splits: Splits | None = None
-        self.even: EvenClasses | None = None  # which training examples an epoch has, where it is not each once
+        self.even: ClassBalancedSampler | None = None  # which training examples an epoch has, where it is not each once
         self.restored = False
         self.predicted: Examples | None = None
         self.predicted_names: Names = []
@@ -237,7 +237,7 @@ class DataModule(LightningDataModule):
         splits = self.split(source)
         self.check(source, splits)
         if not self.is_embedded:
-            self._note_twins(splits)
+            self.warn_about_duplicates(splits)
         if not self.restored:
             self.fit(splits.train)
         if self.batch_size is not None and self.batch_size > len(splits.train):
@@ -260,7 +260,7 @@ class DataModule(LightningDataModule):
         for name in Splits._fields:
             size = self.size_of(name)
             try:
-                check_shares(size, self.batch_size or size, number)
+                check_shard_sizes(size, self.batch_size or size, number)
             except ValueError as error:
                 where = f"{self.dataset}, --data.batch_size {self.batch_size}, the {name} split of {size}"
                 raise DataError(f"{where}: {error}") from None
@@ -307,7 +307,7 @@ class DataModule(LightningDataModule):
             if len(index) == 0:
                 raise DataError(f"{self.dataset}: the {name} split is empty ({source.size} examples in all)")
 
-    def identities(self) -> Iterable[Hashable] | None:
+    def example_hashes(self) -> Iterable[Hashable] | None:
         """What each example is known by: those that are alike here are the same; None where that is not looked for."""
         return None
 
@@ -316,7 +316,7 @@ class DataModule(LightningDataModule):
 
         A subclass says which parts there are, of the data as its files have it; what is made of it is not compared.
         """
-        return {f"{name} examples": of_object(self._split(name)) for name in Splits._fields}
+        return {f"{name} examples": hash_object(self._split(name)) for name in Splits._fields}
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -326,14 +326,14 @@ class DataModule(LightningDataModule):
         """
         if self._fingerprint is None:
             if self.splits is None:
-                return {"inputs": of_texts(map(str, self.predicted_names))} | self._learned_digests(self.state_dict())
+                return {"inputs": hash_texts(map(str, self.predicted_names))} | self._learned_digests(self.state_dict())
             sizes = {EXAMPLES: str(sum(map(len, self.splits)))}
-            splits = {f"{name}{SPLIT}": of_numbers(index) for name, index in self.splits._asdict().items()}
+            splits = {f"{name}{SPLIT}": hash_numbers(index) for name, index in self.splits._asdict().items()}
             self._fingerprint = sizes | self.contents() | splits | self._learned_digests(self.state_dict())
         return self._fingerprint
 
     def _learned_digests(self, state: dict[str, Any]) -> dict[str, str]:
-        return {f"{LEARNED}{name.replace('_', ' ')}": of_state(state[name]) for name in self.learned if name in state}
+        return {f"{LEARNED}{name.replace('_', ' ')}": hash_state(state[name]) for name in self.learned if name in state}
 
     def changed_since(self, saved: str | dict[str, str], state: dict[str, Any]) -> str | None:
         """How this data differs from that which a checkpoint was trained on, in words; None where it does not.
@@ -361,10 +361,11 @@ class DataModule(LightningDataModule):
 
     def earlier_identities(self) -> Iterable[Hashable] | None:
         """What each example was known by in the fingerprints of earlier versions."""
-        return self.identities()
+        return self.example_hashes()
 
-    def _note_twins(self, splits: Splits) -> None:
-        known = self.identities()
+    def warn_about_duplicates(self, splits: Splits) -> None:
+        """Tell the user of examples of the validation and test splits that are in the training split, too."""
+        known = self.example_hashes()
         if known is None:
             return
         hashes = torch.from_numpy(np.fromiter(map(hash, known), np.int64))  # no set of what may be large

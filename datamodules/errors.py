@@ -9,7 +9,7 @@ class UnlikeDataError(DataError):
     """The processes of a run do not read the same data; raised in all of them."""
 
 
-def check_chance(option: str, value: float) -> None:
+def check_probability(option: str, value: float) -> None:
     """Refuse a number of the data's options that is no chance below 1.
 
     Raises:

@@ -9,14 +9,14 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
-from datamodules.errors import check_chance
+from datamodules.errors import check_probability
 from datamodules.files.tu_dataset import read_tu, tu_name
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.graph_store import Store
 from datamodules.loading.sampling import ranges
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import of_numbers
+from datamodules.storage.fingerprint import hash_numbers
 from datamodules.synthetic.motifs import generated_motifs
 
 
@@ -117,8 +117,8 @@ class GraphClasses(LabelledData):
             raise ValueError(f"--data.num_graphs: expected at least 1, got {num_graphs}")
         if max_degree < 0:
             raise ValueError(f"--data.max_degree: expected at least 0, got {max_degree}")
-        check_chance("edge_dropout", edge_dropout)
-        check_chance("feature_masking", feature_masking)
+        check_probability("edge_dropout", edge_dropout)
+        check_probability("feature_masking", feature_masking)
         self.edge_dropout = edge_dropout
         self.feature_masking = feature_masking
         self.num_graphs = num_graphs
@@ -155,7 +155,7 @@ class GraphClasses(LabelledData):
         self.class_names, self.labels = class_codes(labels, self.known_classes, where)
         return Source(len(self.store), self.labels)
 
-    def identities(self) -> list[Any]:
+    def example_hashes(self) -> list[Any]:
         """Each graph's nodes and edges as they are written; graphs alike but for their nodes' order are not found."""
         store = self.store
         nodes, edges = store.node_start.tolist(), store.edge_start.tolist()
@@ -178,8 +178,8 @@ class GraphClasses(LabelledData):
             "node labels": store.node_labels,
             "edge labels": store.edge_labels,
         }
-        digests = {name: of_numbers(part) for name, part in parts.items() if part is not None}
-        return digests | {"edges": of_numbers(store.edge_start, store.edge_index), "labels": self.label_digest}
+        digests = {name: hash_numbers(part) for name, part in parts.items() if part is not None}
+        return digests | {"edges": hash_numbers(store.edge_start, store.edge_index), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
         """Learn which labels there are, and the attributes' scales."""

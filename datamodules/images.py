@@ -32,7 +32,7 @@ from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
 from datamodules.loading.sampling import generator
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import content_digests, of_files, of_numbers
+from datamodules.storage.fingerprint import content_digests, hash_numbers, of_files
 
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
 AT_ONCE = 2**20  # values that are looked at together, of at most 256 images, to know their mean and spread
@@ -166,7 +166,7 @@ class Images(LabelledData):
         else:
             labels, official = self._read_files()
         if self.images is not None:
-            self.pixel_digest = of_numbers(self.images)  # before they are scaled, which may round otherwise elsewhere
+            self.pixel_digest = hash_numbers(self.images)  # before they are scaled, which may round otherwise elsewhere
             self._fit_shape()
         self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
         return Source(len(labels), self.labels, official)
@@ -267,7 +267,7 @@ class Images(LabelledData):
             )
         self.shape = shape
 
-    def identities(self) -> Iterable[Hashable] | None:
+    def example_hashes(self) -> Iterable[Hashable] | None:
         """The pixels of each of your own images; of those that are not in memory the path, or the content if wanted."""
         if not len(self.files):
             return None

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from datamodules.base import DataModule
 from datamodules.loading.examples import Source
-from datamodules.loading.sampling import EvenClasses, Splits
+from datamodules.loading.sampling import ClassBalancedSampler, Splits
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import of_labels
+from datamodules.storage.fingerprint import hash_labels
 
 Balance = Literal["none", "weights", "over", "under"]
 
@@ -56,7 +56,7 @@ class LabelledData(DataModule):
     def label_digest(self) -> str:
         """A digest of the name of the class of each example of a split."""
         assert self.splits is not None, "setup() comes first"
-        return of_labels(self.class_names, self.labels[torch.cat(self.splits).sort().values])
+        return hash_labels(self.class_names, self.labels[torch.cat(self.splits).sort().values])
 
     @property
     def class_weights(self) -> list[float] | None:
@@ -84,7 +84,7 @@ class LabelledData(DataModule):
             self.class_counts = counts["train"]
         if self.balance in ("over", "under"):
             quota = (max if self.balance == "over" else min)(counts["train"])
-            self.even = EvenClasses(source.labels[splits.train], quota, self.seed)
+            self.even = ClassBalancedSampler(source.labels[splits.train], quota, self.seed)
             if self.batch_size is not None and self.batch_size > len(self.even):
                 raise DataError(
                     f"--data.batch_size {self.batch_size}: an epoch of --data.balance {self.balance} has only "

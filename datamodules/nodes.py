@@ -12,14 +12,14 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
-from datamodules.errors import check_chance
+from datamodules.errors import check_probability
 from datamodules.files import planetoid
 from datamodules.files.encoding import known_encoding
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import cut
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import of_numbers
+from datamodules.storage.fingerprint import hash_numbers
 from datamodules.tabular import Column, column_digest, read_table, strings
 
 
@@ -57,7 +57,7 @@ def _matrix_digest(matrix: Any) -> str:
     matrix = sp.csr_matrix(matrix, copy=True)
     matrix.sum_duplicates()
     indices = (part.astype(np.int64) for part in (np.array(matrix.shape), matrix.indptr, matrix.indices))
-    return of_numbers(*indices, matrix.data)
+    return hash_numbers(*indices, matrix.data)
 
 
 def undirected(pairs: np.ndarray[Any, Any], size: int) -> Any:
@@ -156,8 +156,8 @@ class Nodes(LabelledData):
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, batch_size=batch_size, **kwargs)
-        check_chance("edge_dropout", edge_dropout)
-        check_chance("feature_masking", feature_masking)
+        check_probability("edge_dropout", edge_dropout)
+        check_probability("feature_masking", feature_masking)
         self.edge_dropout = edge_dropout
         self.shapes_vary = edge_dropout > 0  # type: ignore[misc]
         self.feature_masking = feature_masking

@@ -19,7 +19,7 @@ from datamodules.files.text_files import Repeatable, split_files
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen, ranges
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import of_contents, of_numbers, of_texts
+from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.stored_rows import MadeAsNeeded, StoredRows, examples_of
 from datamodules.synthetic.facts import generated_facts
 from datamodules.tokenizing.tokenized import TokenizedData, at_least
@@ -330,7 +330,7 @@ class Reading(TokenizedData):
         if not any(question.answers for question in chosen(self.book.questions, splits.train)):
             raise DataError(f"{self.dataset}: no question of the training split has an answer")
 
-    def identities(self) -> Iterator[str]:
+    def example_hashes(self) -> Iterator[str]:
         """The questions' contexts: whoever knows one from training has an easy question."""
         return (self.book.contexts[question.context] for question in self.book.questions)
 
@@ -338,13 +338,13 @@ class Reading(TokenizedData):
         """Of contexts, questions and answers; or of the files where these are large."""
         contexts, questions = self.book.contexts, self.book.questions
         if isinstance(questions, StoredRows):
-            return of_contents(self.files)
+            return hash_files(self.files)
         owners = np.array([question.context for question in questions])
         answers = (f"{question.start} {question.end} {question.answers}" for question in questions)
         return {
-            "contexts": of_texts(contexts),
-            "questions": of_texts([*(question.text for question in questions), of_numbers(owners)]),
-            "answers": of_texts(answers),
+            "contexts": hash_texts(contexts),
+            "questions": hash_texts([*(question.text for question in questions), hash_numbers(owners)]),
+            "answers": hash_texts(answers),
         }
 
     def fit(self, train: Tensor) -> None:
@@ -356,7 +356,7 @@ class Reading(TokenizedData):
         self.unanswerable = any(not question.answers for question in questions())
         used = torch.tensor([question.context for question in questions()]).unique()
         asked = Repeatable(lambda: (question.text for question in questions()))
-        self.learn_tokenizer(Repeatable(lambda: chain(chosen(self.book.contexts, used), asked)))
+        self.train_tokenizer(Repeatable(lambda: chain(chosen(self.book.contexts, used), asked)))
         Frame(self.built_tokenizer)
 
     def _examples(self, book: Book, index: Tensor, answered: bool) -> ReadingExamples | MadeAsNeeded:

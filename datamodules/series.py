@@ -14,7 +14,7 @@ from datamodules.files.encoding import known_encoding
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import of_numbers
+from datamodules.storage.fingerprint import hash_numbers
 from datamodules.tabular import column_called, is_numeric, numbers, read_table
 
 SUNSPOTS = Path(__file__).parent / "sunspots.csv"  # Zurich, a mean a month from 1749 to 1983
@@ -219,7 +219,7 @@ class Series(DataModule):
 
     def contents(self) -> dict[str, str]:
         """Of the target and of each covariate."""
-        return {f"column {name}": of_numbers(self.values[:, place]) for place, name in enumerate(self.columns)}
+        return {f"column {name}": hash_numbers(self.values[:, place]) for place, name in enumerate(self.columns)}
 
     def fit(self, train: Tensor) -> None:
         """Learn each column's mean and spread from the rows of the training part."""

@@ -22,7 +22,7 @@ from datamodules.files.text_files import byte_stream
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Rows, Source
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import of_numbers
+from datamodules.storage.fingerprint import hash_numbers
 
 MISSING = ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A"]
 TABLE_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq")
@@ -219,7 +219,7 @@ def is_numeric(column: pa.ChunkedArray) -> bool:
     )
 
 
-def of_strings(column: pa.ChunkedArray) -> str:
+def hash_strings(column: pa.ChunkedArray) -> str:
     """A digest of a column as text: the same whatever its chunks, offsets and dictionary are."""
     sizes, letters = xxh3_64(), xxh3_64()
     for chunk in pc.cast(column, pa.large_string()).chunks:
@@ -236,7 +236,7 @@ def of_strings(column: pa.ChunkedArray) -> str:
 
 def column_digest(column: pa.ChunkedArray) -> str:
     """A digest of the values of a column as they are read."""
-    return of_numbers(numbers(column)) if is_numeric(column) else of_strings(column)
+    return hash_numbers(numbers(column)) if is_numeric(column) else hash_strings(column)
 
 
 def column_called(chosen: str | int, table: pa.Table, option: str, where: object) -> str:
@@ -354,7 +354,7 @@ class Tabular(DataModule):
     def _lacks(self, name: str, table: pa.Table, where: object) -> DataError:
         return DataError(f"{where}: no column {name}; it has {', '.join(table.column_names)}")
 
-    def identities(self) -> list[int]:
+    def example_hashes(self) -> list[int]:
         """A number for each row that only equal rows share."""
         keys = np.zeros(len(self.table), np.uint64)
         for name in self.table.column_names:
@@ -497,7 +497,7 @@ class TabularRegression(Tabular):
 
     def target_digest(self) -> str:
         """Of the numbers."""
-        return of_numbers(self.values)
+        return hash_numbers(self.values)
 
     def fit(self, train: Tensor) -> None:
         """Learn, besides, the target's mean and spread."""

@@ -26,7 +26,7 @@ from datamodules.files.text_files import Repeatable, split_files
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen, ranges
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import of_contents, of_numbers, of_texts
+from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.stored_rows import MadeAsNeeded, StoredRows, examples_of, read_rows
 from datamodules.synthetic.names import generated_names
 from datamodules.tokenizing.tokenized import TokenizedData, at_least
@@ -320,21 +320,23 @@ class Tagging(TokenizedData):
         if uneven:
             self.note(f"{self.dataset}: {uneven} entities begin or end within a word and are taken to be all of it")
 
-    def identities(self) -> Iterator[str]:
+    def example_hashes(self) -> Iterator[str]:
         """The sentences."""
         return (sentence.text for sentence in self.sentences)
 
     def contents(self) -> dict[str, str]:
         """Of the sentences, of where their words stand and of the entities; or of the files where these are large."""
         if isinstance(self.sentences, StoredRows):
-            return of_contents(self.files)
+            return hash_files(self.files)
         entities = [entity for sentence in self.sentences for entity in sentence.entities]
         places = [place for start, end, _ in entities for place in (start, end)]
         sizes = [len(sentence.entities) for sentence in self.sentences]
         return {
-            "sentences": of_texts(sentence.text for sentence in self.sentences),
-            "words": of_texts(str(sentence.words) for sentence in self.sentences),
-            "entities": of_texts([*(kind for _, _, kind in entities), of_numbers(np.array(places), np.array(sizes))]),
+            "sentences": hash_texts(sentence.text for sentence in self.sentences),
+            "words": hash_texts(str(sentence.words) for sentence in self.sentences),
+            "entities": hash_texts(
+                [*(kind for _, _, kind in entities), hash_numbers(np.array(places), np.array(sizes))]
+            ),
         }
 
     def fit(self, train: Tensor) -> None:
@@ -349,7 +351,7 @@ class Tagging(TokenizedData):
                     types.setdefault(name, Counter())[kind] += 1
         self.entity_types = sorted(kinds)
         self.known_entities = {name: counts.most_common(1)[0][0] for name, counts in types.items()}
-        self.learn_tokenizer(Repeatable(lambda: map(_spaced, chosen(self.sentences, train))))
+        self.train_tokenizer(Repeatable(lambda: map(_spaced, chosen(self.sentences, train))))
 
     def examples(self, index: Tensor) -> TaggedExamples | MadeAsNeeded:
         """Sentences with their tags."""

@@ -26,10 +26,10 @@ from datamodules.files.text_files import (
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen, generator
-from datamodules.storage.fingerprint import of_contents, of_texts
+from datamodules.storage.fingerprint import hash_files, hash_texts
 from datamodules.storage.token_cache import stored
 from datamodules.synthetic.reviews import generated_reviews
-from datamodules.tokenizing.tf_idf import learn_tf_idf
+from datamodules.tokenizing.tf_idf import fit_tf_idf
 from datamodules.tokenizing.tokenized import TokenizedData, at_least
 from datamodules.tokenizing.tokens import UNKNOWN, Ragged, encodings
 
@@ -220,23 +220,23 @@ class TextClassification(LabelledData, TokenizedData):
         if empty:
             self.note(f"{self.dataset}: {empty} of {source.size} texts are empty")
 
-    def identities(self) -> list[str] | Streamed:
+    def example_hashes(self) -> list[str] | Streamed:
         """The texts."""
         return self.texts
 
     def contents(self) -> dict[str, str]:
         """Of the texts, or of their files where these are large, and of the labels."""
         if isinstance(self.texts, Streamed):
-            return of_contents([table.path for table, _ in self.texts.columns]) | {"labels": self.label_digest}
-        return {"texts": of_texts(self.texts), "labels": self.label_digest}
+            return hash_files([table.path for table, _ in self.texts.columns]) | {"labels": self.label_digest}
+        return {"texts": hash_texts(self.texts), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, if it is not a pretrained model's, and the baseline."""
-        self.learn_tokenizer(Repeatable(lambda: chosen(self.texts, train)))
+        self.train_tokenizer(Repeatable(lambda: chosen(self.texts, train)))
         self.tokens = self.encoded(self.texts)
         if len(train) > MOST_FOR_TF_IDF:
             train = train[torch.randperm(len(train), generator=generator(0))[:MOST_FOR_TF_IDF]].sort().values
-        self.tf_idf = learn_tf_idf(self.tokens, self.labels, train, self.num_tokens, len(self.class_names))
+        self.tf_idf = fit_tf_idf(self.tokens, self.labels, train, self.num_tokens, len(self.class_names))
 
     def encoded(self, texts: list[str] | Streamed) -> Ragged:
         """Token numbers of texts; a text without any token becomes one unknown token."""

@@ -15,15 +15,15 @@ from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
-from datamodules.errors import check_chance
+from datamodules.errors import check_probability
 from datamodules.files.encoding import known_encoding
 from datamodules.files.text_files import LONGEST_FIELD, Repeatable, Row, lines_of
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import of_contents, of_texts
+from datamodules.storage.fingerprint import hash_files, hash_texts
 from datamodules.storage.stored_rows import StoredRows, read_rows
-from datamodules.storage.token_cache import learned_once, stored
+from datamodules.storage.token_cache import stored, train_once
 from datamodules.synthetic.phrases import phrases
 from datamodules.tokenizing.tokens import BEGIN, PAD, Ragged, Text, encodings, new_translator_tokenizer, number_of
 from datamodules.tokenizing.tokens import from_text as tokenizer_from
@@ -247,7 +247,7 @@ class Translation(DataModule):
                 raise ValueError(f"--data.{name}: expected at least {least}, got {number}")
         if source is not None and source == target:
             raise ValueError(f"--data.source {source} and --data.target {target}: expected two languages")
-        check_chance("word_dropout", word_dropout)
+        check_probability("word_dropout", word_dropout)
         self.taken: tuple[str, str] | None = None  # an earlier run's tokenizers
         self.source = source
         self.target = target
@@ -358,7 +358,7 @@ class Translation(DataModule):
         """Cut by distinct source sentences, so that none with several translations stands in two splits."""
         if source.official:
             return super().split(source)
-        digests = (xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in self.identities())
+        digests = (xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in self.example_hashes())
         hashes = np.fromiter(digests, np.uint64)  # no dictionary of what may be large; the same in every process
         _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
         number = torch.from_numpy(first.argsort().argsort()[group])  # in the order in which they first appear
@@ -370,15 +370,18 @@ class Translation(DataModule):
         if "source_tokenizer" in learned:
             self.taken = learned["source_tokenizer"], learned["target_tokenizer"]
 
-    def identities(self) -> Iterator[str]:
+    def example_hashes(self) -> Iterator[str]:
         """The sources: the translation of one from training can be had by heart."""
         return (source for source, _ in self.pairs)
 
     def contents(self) -> dict[str, str]:
         """Of both sides of the pairs; or of the files where these are large."""
         if isinstance(self.pairs, StoredRows):
-            return of_contents(self.files)
-        return {"sources": of_texts(self.identities()), "translations": of_texts(text for _, text in self.pairs)}
+            return hash_files(self.files)
+        return {
+            "sources": hash_texts(self.example_hashes()),
+            "translations": hash_texts(text for _, text in self.pairs),
+        }
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizers, and what kind of script the translations are in."""
@@ -398,7 +401,7 @@ class Translation(DataModule):
 
     def _learned(self, texts: Callable[[], Iterator[str]]) -> str:
         learn = partial(new_translator_tokenizer, vocab_size=self.vocab_size)
-        return learned_once(learn, Repeatable(texts), "translator", self.vocab_size)
+        return train_once(learn, Repeatable(texts), "translator", self.vocab_size)
 
     def _encoded(self, texts: Iterable[str], rows: Any, tokenizer_json: str, begin: bool = False) -> Ragged:
         """Token numbers of the texts that rows have; they are in a file if the rows are."""

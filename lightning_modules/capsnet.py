@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from lightning_modules.tasks import pictures
 from lightning_modules.tasks.classifier import Classifier
-from lightning_modules.tasks.losses import class_shares
+from lightning_modules.tasks.losses import class_probabilities
 from lightning_modules.tasks.task import Board, Step
 
 
@@ -82,7 +82,7 @@ def margin_loss(lengths: Tensor, target: Tensor) -> Tensor:
     Returns:
         (B,)
     """
-    right = class_shares(target, lengths.shape[1]).to(lengths)
+    right = class_probabilities(target, lengths.shape[1]).to(lengths)
     terms = right * (0.9 - lengths).relu().square() + 0.5 * (1 - right) * (lengths - 0.1).relu().square()
     return terms.sum(1)
 
@@ -169,7 +169,7 @@ class CapsNet(Classifier):
 
         A mixed image is drawn from the capsules of both its classes, each by its share.
         """
-        mask = class_shares(target, self.num_classes).to(capsules)
+        mask = class_probabilities(target, self.num_classes).to(capsules)
         return self.decoder((capsules * mask[..., None]).flatten(1)).unflatten(1, self.image_shape)
 
     def step(self, batch: Any) -> Step:

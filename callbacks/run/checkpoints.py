@@ -14,10 +14,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from callbacks.run.checkpoint_file import AtomicCheckpointIO, CheckpointError, read_checkpoint
-from callbacks.run.processes import greatest
+from callbacks.run.processes import all_reduce_max
 from callbacks.run.run_folder import FolderGoneError, RunFolder
 from callbacks.run.signals import Signals, Stopped
-from datamodules.storage.atomic_file import patiently
+from datamodules.storage.atomic_file import with_retries
 
 
 class NonFiniteError(ValueError):
@@ -129,10 +129,12 @@ class Checkpoints(Checkpoint):
         if self._gradients_wait:
             return
         due = trainer.is_global_zero and self._is_due(trainer)
-        signal, save, bad = greatest(trainer, self.signals.number, int(due), self._bad_step(trainer, look=False))
+        signal, save, bad = all_reduce_max(
+            trainer, self.signals.received, int(due), self._bad_step(trainer, look=False)
+        )
         saves = signal or save or self._best_waits
         if saves:  # by whichever process: all have to look, since the loss of one alone may be no number
-            (bad,) = greatest(trainer, self._bad_step(trainer, look=True))
+            (bad,) = all_reduce_max(trainer, self._bad_step(trainer, look=True))
         self._refuse(trainer, bad)
         if not saves:
             return
@@ -162,7 +164,7 @@ class Checkpoints(Checkpoint):
             return
         signal = self._signal(trainer, batch_idx)
         if signal:
-            (bad,) = greatest(trainer, self._bad_step(trainer, look=True))
+            (bad,) = all_reduce_max(trainer, self._bad_step(trainer, look=True))
             self._refuse(trainer, bad)
             with before_validation(trainer):
                 self._save_last(trainer, final=True)
@@ -181,7 +183,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the final state, and what waits to be written."""
-        (bad,) = greatest(trainer, self._bad_step(trainer, look=True))
+        (bad,) = all_reduce_max(trainer, self._bad_step(trainer, look=True))
         self._refuse(trainer, bad)
         self._save_best(trainer)
         self._save_last(trainer, final=True)
@@ -204,12 +206,12 @@ class Checkpoints(Checkpoint):
             self._flush(trainer)
 
     def _count_batches(self, trainer: Trainer, numbers: Sequence[float]) -> None:
-        (most,) = greatest(trainer, -int(sum(numbers)))
+        (most,) = all_reduce_max(trainer, -int(sum(numbers)))
         self._batches_of_all = -most
 
     def _signal(self, trainer: Trainer, batch_idx: int) -> int:
         """The signal that any process was sent; 0 in a batch that not all processes have, and could not agree in."""
-        return greatest(trainer, self.signals.number)[0] if batch_idx < self._batches_of_all else 0
+        return all_reduce_max(trainer, self.signals.received)[0] if batch_idx < self._batches_of_all else 0
 
     def _is_due(self, trainer: Trainer) -> bool:
         if self.every.steps is not None and trainer.global_step - self._saved_step >= self.every.steps:
@@ -263,7 +265,7 @@ class Checkpoints(Checkpoint):
         self._flush(trainer)  # the best, which the last says there is
         if trainer.is_global_zero and self.last_path.exists():
             with suppress(OSError):  # where the disk fails, the save says so
-                patiently(lambda: keep(self.last_path, self.previous_path))
+                with_retries(lambda: keep(self.last_path, self.previous_path))
         trainer.save_checkpoint(self.last_path)
         self._flush(trainer, final)
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step

@@ -13,13 +13,13 @@ from torch.utils._pytree import tree_map_only
 
 from datamodules.base import DataModule
 from datamodules.errors import UnlikeDataError
-from datamodules.storage.fingerprint import TIMES, described, of_state
+from datamodules.storage.fingerprint import TIMES, described, hash_state
 
 _CPU_GROUP: list[Any] = []
 UNLIMITED = timedelta(days=365)
 
 
-def greatest(trainer: Trainer, *numbers: int) -> tuple[int, ...]:
+def all_reduce_max(trainer: Trainer, *numbers: int) -> tuple[int, ...]:
     """The greatest of each number over all processes, which all call this.
 
     It goes over the network as it is: a GPU need not be waited for.
@@ -49,7 +49,7 @@ def same_data(trainer: Trainer, data: DataModule) -> None:
         return
     mine = {name: digest for name, digest in data.fingerprint.items() if name != TIMES}
     together: list[Any] = [None] * trainer.world_size
-    distributed.all_gather_object(together, of_state(mine), _cpu_group())
+    distributed.all_gather_object(together, hash_state(mine), _cpu_group())
     if len(set(together)) == 1:
         return
     distributed.all_gather_object(together, mine, _cpu_group())

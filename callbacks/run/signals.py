@@ -22,12 +22,12 @@ class Stopped(BaseException):
 
     def __init__(self, number: int, step: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name} after step {step}")
-        self.number = number
+        self.received = number
 
     @property
     def status(self) -> int:
         """The exit status that a shell gives to what this signal ended."""
-        return 128 + self.number
+        return 128 + self.received
 
 
 class Signals:
@@ -37,7 +37,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self.number = 0
+        self.received = 0
         self.process = os.getpid()
         self.before: dict[int, Any] = {}
         self.terminals: list[int] = []  # of stdout and stderr, those that go to one
@@ -65,12 +65,12 @@ class Signals:
             return
         if number == HANGUP:
             self._forget_terminals()
-            if self.number:  # the system and the shell may both say that a terminal is gone
+            if self.received:  # the system and the shell may both say that a terminal is gone
                 return
-        if self.number:
+        if self.received:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self.number = number
+        self.received = number
 
     def _forget_terminals(self) -> None:
         """Write to nowhere what would go to a terminal that is gone: the next line would be an error."""

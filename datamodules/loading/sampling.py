@@ -80,7 +80,7 @@ def fold_of(index: Tensor, num_folds: int, fold: int, labels: Tensor | None, see
     return ordered[~taken].sort().values, ordered[taken].sort().values
 
 
-def check_shares(size: int, batch_size: int, world_size: int) -> None:
+def check_shard_sizes(size: int, batch_size: int, world_size: int) -> None:
     """Refuse batches of which some process would have nothing.
 
     Raises:
@@ -93,7 +93,7 @@ def check_shares(size: int, batch_size: int, world_size: int) -> None:
         )
 
 
-class EvenClasses:
+class ClassBalancedSampler:
     """Which examples an epoch has, so that every class is in it equally often; drawn anew for each epoch.
 
     Of a class that is to be in it more often than it has examples, each is repeated equally often, give or take one.
@@ -167,12 +167,12 @@ class Batches(Sampler[Tensor]):
         drop_last: bool = False,
         position: Callable[[], Position] | None = None,
         lengths: Tensor | None = None,
-        even: EvenClasses | None = None,
+        even: ClassBalancedSampler | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         size = size if even is None else len(even)
-        check_shares(size, batch_size, world_size)
+        check_shard_sizes(size, batch_size, world_size)
         self.size = size
         self.batch_size = batch_size
         self.shuffle = shuffle

@@ -28,7 +28,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         path: the name; its folder is made if it is not there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
+    temporary = temporary_path(path)
     try:
         with temporary.open("xb") as file:
             yield file
@@ -37,12 +37,12 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             with suppress(OSError):  # there is no older file, or a file system that keeps no permissions
                 temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             state = os.fstat(file.fileno())
-        patiently(lambda: _rename(temporary, path, state))
+        with_retries(lambda: _rename(temporary, path, state))
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    patiently(lambda: sync_folder(path.parent))
+    with_retries(lambda: sync_folder(path.parent))
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -59,10 +59,10 @@ def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
         with whole_file(path) as file:
             write(file)
 
-    patiently(attempt)
+    with_retries(attempt)
 
 
-def patiently(attempt: Callable[[], Any]) -> None:
+def with_retries(attempt: Callable[[], Any]) -> None:
     """Try again, twice, what a network file system refuses for a moment."""
     for wait in WAITS:
         try:
@@ -77,7 +77,7 @@ def patiently(attempt: Callable[[], Any]) -> None:
     attempt()
 
 
-def temporary_beside(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """A hidden name in the same folder that no other file has."""
     return path.with_name(f".{path.name[:LONGEST_PREFIX]}.{secrets.token_hex(6)}")
 

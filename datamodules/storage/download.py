@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from datamodules.errors import DataError as DataError
-from datamodules.storage.atomic_file import patiently, temporary_beside
+from datamodules.storage.atomic_file import temporary_path, with_retries
 from datamodules.storage.catalogue import Remote
 from datamodules.storage.locks import only_one
 from datamodules.storage.permissions import make_folder, share, share_all
@@ -93,7 +93,7 @@ def download(remote: Remote, folder: Path) -> Path:
     with only_one(folder / f".{remote.name}.lock"):
         if target.exists():
             return target
-        temporary = temporary_beside(target)
+        temporary = temporary_path(target)
         try:
             with temporary.open("xb") as file:
                 _receive(remote.url, file)
@@ -106,7 +106,7 @@ def download(remote: Remote, folder: Path) -> Path:
                         f"run again to download it anew"
                     )
             share(temporary)
-            patiently(lambda: temporary.replace(target))
+            with_retries(lambda: temporary.replace(target))
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()

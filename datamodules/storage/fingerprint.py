@@ -22,7 +22,7 @@ FILES, TIMES, CONTENTS = "files", "modification times of files", "contents of fi
 SPLIT, LEARNED = " split", "learned "  # end and beginning of the names of parts that follow from the others
 
 
-def of_numbers(*arrays: Tensor | np.ndarray[Any, Any]) -> str:
+def hash_numbers(*arrays: Tensor | np.ndarray[Any, Any]) -> str:
     """A digest of numbers, their types and their shapes."""
     digest = xxh3_64()
     for array in arrays:
@@ -32,7 +32,7 @@ def of_numbers(*arrays: Tensor | np.ndarray[Any, Any]) -> str:
     return digest.hexdigest()
 
 
-def of_texts(texts: Iterable[str]) -> str:
+def hash_texts(texts: Iterable[str]) -> str:
     """A digest of texts, which are gone through and need not be in memory."""
     digest, rest = xxh3_64(), iter(texts)
     while some := list(islice(rest, AT_ONCE)):
@@ -41,7 +41,7 @@ def of_texts(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def of_labels(names: Sequence[str], codes: Tensor) -> str:
+def hash_labels(names: Sequence[str], codes: Tensor) -> str:
     """A digest of the name of each example's class, whatever the order of the classes.
 
     Args:
@@ -51,10 +51,10 @@ def of_labels(names: Sequence[str], codes: Tensor) -> str:
     used = sorted(codes.unique().tolist(), key=lambda code: names[code])
     rank = torch.zeros(len(names), dtype=torch.long)
     rank[used] = torch.arange(len(used))
-    return of_texts([*(names[code] for code in used), of_numbers(rank[codes])])
+    return hash_texts([*(names[code] for code in used), hash_numbers(rank[codes])])
 
 
-def of_state(value: Any) -> str:
+def hash_state(value: Any) -> str:
     """A digest of what was learned, without real numbers: their last bits depend on the machine."""
     plain = json.dumps(_discrete(value), sort_keys=True, default=lambda other: type(other).__name__)
     return xxh3_64(plain.encode()).hexdigest()
@@ -70,20 +70,20 @@ def _discrete(value: Any) -> Any:
     return None if isinstance(value, float) else value
 
 
-def of_object(value: Any) -> str:
+def hash_object(value: Any) -> str:
     """A digest of all tensors, arrays, texts and whole numbers that an object holds, itself or in others."""
     if isinstance(value, Tensor):
         parts = value.to_sparse_coo().coalesce() if value.layout != torch.strided else value
-        return of_numbers(parts.indices(), parts.values()) if parts.is_sparse else of_numbers(parts)
+        return hash_numbers(parts.indices(), parts.values()) if parts.is_sparse else hash_numbers(parts)
     if isinstance(value, np.ndarray):
-        return of_numbers(value)
+        return hash_numbers(value)
     if isinstance(value, dict):
-        return of_texts(text for key, item in value.items() for text in (str(key), of_object(item)))
+        return hash_texts(text for key, item in value.items() for text in (str(key), hash_object(item)))
     if isinstance(value, list | tuple):
-        return of_texts(map(of_object, value))
+        return hash_texts(map(hash_object, value))
     if hasattr(value, "__dict__"):
-        return of_object(vars(value))
-    return of_texts([str(value)] if isinstance(value, str | int | float | bytes | os.PathLike) else [])
+        return hash_object(vars(value))
+    return hash_texts([str(value)] if isinstance(value, str | int | float | bytes | os.PathLike) else [])
 
 
 def of_files(files: Iterable[Path], root: Path, contents: Sequence[int] | None = None) -> dict[str, str]:
@@ -107,16 +107,16 @@ def of_files(files: Iterable[Path], root: Path, contents: Sequence[int] | None =
             names.update(np.ascontiguousarray(status[:, 0]).data)
             times.update(np.ascontiguousarray(status[:, 1]).data)
     found = {FILES: names.hexdigest(), TIMES: times.hexdigest()}
-    return found if contents is None else found | {CONTENTS: of_numbers(np.array(contents, np.uint64))}
+    return found if contents is None else found | {CONTENTS: hash_numbers(np.array(contents, np.uint64))}
 
 
 def _status(paths: list[bytes]) -> list[tuple[int, int]]:
     return [(status.st_size, status.st_mtime_ns // 10**9) for status in map(os.stat, paths)]
 
 
-def of_contents(files: Sequence[Path]) -> dict[str, str]:
+def hash_files(files: Sequence[Path]) -> dict[str, str]:
     """A digest of the contents of a few files, which setting up reads several times anyway."""
-    return {CONTENTS: of_numbers(np.array(content_digests(files), np.uint64))}
+    return {CONTENTS: hash_numbers(np.array(content_digests(files), np.uint64))}
 
 
 def content_digests(files: Iterable[Path]) -> list[int]:

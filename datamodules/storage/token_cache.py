@@ -165,7 +165,7 @@ def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagg
     return StoredRagged(written_once(write, key, ".int32"))
 
 
-def learned_once(learn: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str], *settings: Any) -> str:
+def train_once(learn: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str], *settings: Any) -> str:
     """The JSON of a tokenizer; from many texts the first of several processes learns it, and later runs read it.
 
     Args:

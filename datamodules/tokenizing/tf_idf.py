@@ -6,7 +6,7 @@ from torch import Tensor
 from datamodules.tokenizing.tokens import Ragged, Text
 
 
-def learn_tf_idf(tokens: Ragged, labels: Tensor, train: Tensor, num_tokens: int, num_classes: int) -> dict[str, Tensor]:
+def fit_tf_idf(tokens: Ragged, labels: Tensor, train: Tensor, num_tokens: int, num_classes: int) -> dict[str, Tensor]:
     """Logistic regression on TF-IDF features, as scikit-learn has both by default.
 
     Args:
@@ -46,7 +46,7 @@ def tf_idf_logits(text: Text, tf_idf: dict[str, Tensor]) -> Tensor:
 
     Args:
         text: B of them.
-        tf_idf: of `learn_tf_idf`.
+        tf_idf: of `fit_tf_idf`.
     """
     idf, weight, bias = (tf_idf[name].to(text.ids.device) for name in ("idf", "weight", "bias"))
     counts = torch.zeros(len(text.ids), len(idf), device=idf.device).scatter_add_(1, text.ids, text.mask.float())

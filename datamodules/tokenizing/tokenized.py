@@ -8,9 +8,9 @@ from tokenizers import Tokenizer
 
 from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
-from datamodules.errors import check_chance
+from datamodules.errors import check_probability
 from datamodules.files.encoding import known_encoding
-from datamodules.storage.token_cache import learned_once
+from datamodules.storage.token_cache import train_once
 from datamodules.tokenizing.tokens import from_text, new_tokenizer, padding_of, pretrained_tokenizer
 
 
@@ -49,7 +49,7 @@ class TokenizedData(DataModule):
         super().__init__(dataset=dataset, **kwargs)
         at_least("vocab_size", vocab_size, 10)
         at_least("max_length", max_length, self.least_length)
-        check_chance("word_dropout", word_dropout)
+        check_probability("word_dropout", word_dropout)
         self.tokenizer = tokenizer
         self.word_dropout = word_dropout
         self.vocab_size = vocab_size
@@ -81,13 +81,13 @@ class TokenizedData(DataModule):
         """Use an earlier run's tokenizer."""
         self.taken = learned.get("tokenizer_json", "")
 
-    def learn_tokenizer(self, texts: Iterable[str]) -> None:
+    def train_tokenizer(self, texts: Iterable[str]) -> None:
         """Load a model's tokenizer, or learn one from texts of the training split, gone through several times."""
         if self.taken:
             self.tokenizer_json = self.taken
         elif self.tokenizer in self.learnable:
             learn = partial(new_tokenizer, self.tokenizer, vocab_size=self.vocab_size)
-            self.tokenizer_json = learned_once(learn, texts, self.tokenizer, self.vocab_size)
+            self.tokenizer_json = train_once(learn, texts, self.tokenizer, self.vocab_size)
         else:
             self.tokenizer_json = pretrained_tokenizer(self.tokenizer).to_str()
         self._built = None

@@ -24,7 +24,7 @@ from lightning_modules.tasks.losses import class_losses
 from lightning_modules.tasks.task import Board, Step, Task
 
 Loss = Literal["cross_entropy", "focal"]
-SELDOM = 10  # times fewer examples than the largest class has, and always guessing that one looks good
+IMBALANCE_RATIO = 10  # times fewer examples than the largest class has, and always guessing that one looks good
 
 
 def _probability(logits: Tensor) -> Tensor:
@@ -140,7 +140,11 @@ class Classifier(Task):
     def on_fit_start(self) -> None:
         """Say so where a seldom class makes what is monitored a poor judge."""
         counts = self.class_counts
-        if not counts or SELDOM * min(counts) > max(counts) or self.monitor.split("/")[1] not in ("loss", "accuracy"):
+        if (
+            not counts
+            or IMBALANCE_RATIO * min(counts) > max(counts)
+            or self.monitor.split("/")[1] not in ("loss", "accuracy")
+        ):
             return
         better = "val/average_precision" if self.num_classes == 2 else "val/f1"
         if self.trainer.is_global_zero:
@@ -182,7 +186,7 @@ class Classifier(Task):
         return super().shared(step)
 
     @property
-    def votes(self) -> bool:
+    def supports_ensembling(self) -> bool:
         """Yes, unless a model is judged by more than its logits."""
         return not self.own_loss
 

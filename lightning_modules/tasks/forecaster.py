@@ -61,7 +61,7 @@ class Forecaster(Task):
         self.target_mean = target_mean
 
     @property
-    def votes(self) -> bool:
+    def supports_ensembling(self) -> bool:
         """Yes."""
         return True
 

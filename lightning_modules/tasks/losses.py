@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def class_shares(target: Tensor, num_classes: int) -> Tensor:
+def class_probabilities(target: Tensor, num_classes: int) -> Tensor:
     """(B,) → (B, C), the share of each class: ones and zeros, unless the images are mixed and the target has shares."""
     return target if target.is_floating_point() else F.one_hot(target, num_classes)
 
@@ -29,6 +29,6 @@ def class_losses(logits: Tensor, target: Tensor, gamma: float = 0.0, label_smoot
         return F.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
     classes = logits.shape[1]
     logs = logits.float().log_softmax(-1)
-    shares = (1 - label_smoothing) * class_shares(target, classes).to(logs) + label_smoothing / classes
+    shares = (1 - label_smoothing) * class_probabilities(target, classes).to(logs) + label_smoothing / classes
     doubt = (1 - logs.exp()).clamp(min=torch.finfo(logs.dtype).eps)  # of 0 its power has no gradient where γ < 1
     return -(shares * doubt**gamma * logs).sum(-1)

@@ -32,7 +32,7 @@ class Regressor(Task):
         self.target_std = target_std
 
     @property
-    def votes(self) -> bool:
+    def supports_ensembling(self) -> bool:
         """Yes."""
         return True
 

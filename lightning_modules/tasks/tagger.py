@@ -163,7 +163,7 @@ class Tagger(Task):
         self.known_entities = known_entities
 
     @property
-    def votes(self) -> bool:
+    def supports_ensembling(self) -> bool:
         """Yes."""
         return True
 

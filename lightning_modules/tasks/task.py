@@ -207,7 +207,7 @@ class Task(LightningModule):
         """One plain dictionary an example, ready to be written as a row."""
 
     @property
-    def votes(self) -> bool:
+    def supports_ensembling(self) -> bool:
         """Whether the answers of several models can be averaged to one, see `mean_of`."""
         return False
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.early_stopping import Patience
+from callbacks.early_stopping import EarlyStopping
 from callbacks.run.checkpoint_file import read_checkpoint
 from tests.helpers.stopping import SHORT, compare, in_pieces, train
 
@@ -46,4 +46,4 @@ def test_a_stopped_run_goes_on_waiting(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("option", "value"), [("patience", 0), ("min_delta", -0.1)])
 def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"--early_stopping.{option}: expected at least"):
-        Patience(**{option: value})  # type: ignore[arg-type]
+        EarlyStopping(**{option: value})  # type: ignore[arg-type]

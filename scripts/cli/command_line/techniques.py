@@ -5,13 +5,13 @@ from typing import Any
 from callbacks.activation_checkpointing import ActivationCheckpointing
 from callbacks.averaging import Averaging
 from callbacks.compile import Compile
-from callbacks.early_stopping import Patience
+from callbacks.early_stopping import EarlyStopping
 from callbacks.finetuning import Finetuning
 from callbacks.lora import LoRA
 from callbacks.technique import Technique
 
 TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare a model
-    "early_stopping": Patience,
+    "early_stopping": EarlyStopping,
     "lora": LoRA,
     "finetuning": Finetuning,  # of what is trained at all
     "averaging": Averaging,
@@ -27,4 +27,4 @@ def techniques(options: Any) -> dict[str, Technique]:
         ValueError: an option is out of its range.
     """
     made = {name: kind(**dict(options[name])) for name, kind in TECHNIQUES.items()}
-    return {name: technique for name, technique in made.items() if technique.wanted}
+    return {name: technique for name, technique in made.items() if technique.enabled}

@@ -101,7 +101,7 @@ def environment_plugins() -> list[ClusterEnvironment]:
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
 
 
-def agree(trainer: Trainer, decide: Callable[[], T]) -> T:
+def broadcast_from_rank_zero(trainer: Trainer, decide: Callable[[], T]) -> T:
     """What the first process decides; starts the others, if nobody has, and tells them.
 
     Raises:

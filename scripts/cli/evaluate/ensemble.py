@@ -65,7 +65,7 @@ def vote(models: list[LightningModule]) -> None:
         UsageError: such answers have no mean.
     """
     first = models[0]
-    if not isinstance(first, Task) or not first.votes:
+    if not isinstance(first, Task) or not first.supports_ensembling:
         raise UsageError(f"--average probabilities: {type(first).__name__} gives nothing that could be averaged")
     answers = [model.forward for model in models]
     first.members = nn.ModuleList(models[1:])  # so that they go where it goes

@@ -13,7 +13,7 @@ from torch import distributed
 from datamodules.base import DataModule
 from datamodules.files.paths import printable, printable_path, user_path
 from datamodules.storage.atomic_file import whole_file
-from scripts.cli.distributed.launch import agree, wait_for_others
+from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.evaluate.ensemble import load_all
 from scripts.cli.evaluate.load import Trained
@@ -35,7 +35,9 @@ def predict(
         path = None if output is None else user_path(output, "--output")
         trained = load_all(checkpoints, average, None, arguments)
         trained.data.set_input(user_path(input_path, "--input"))
-        agree(trained.trainer, lambda: None)  # from here on there are as many processes as were asked for
+        broadcast_from_rank_zero(
+            trained.trainer, lambda: None
+        )  # from here on there are as many processes as were asked for
     if not trained.trainer.is_global_zero:
         write_predictions(trained, Writer(trained.data, None), debug)
         return

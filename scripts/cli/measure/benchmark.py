@@ -13,7 +13,7 @@ import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.run.processes import greatest
+from callbacks.run.processes import all_reduce_max
 from callbacks.run.signals import Stopped
 from callbacks.run.throughput import Throughput
 from datamodules.base import DataModule
@@ -21,7 +21,7 @@ from lightning_modules.gan import GAN
 from scripts.cli.command_line.options import Parser, parse, resolved
 from scripts.cli.command_line.recipes import Request
 from scripts.cli.command_line.techniques import techniques
-from scripts.cli.distributed.launch import agree, wait_for_others
+from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import one_line_errors
 from scripts.cli.run.build import Built, build, build_trainer, quiet, settle
 from scripts.cli.run.folder import write_json
@@ -135,7 +135,7 @@ def measure(request: Request, report: Path, debug: bool) -> None:
         config.trainer.limit_val_batches, config.trainer.enable_progress_bar = 0, False
         trainer = build_trainer(config, parser.instantiate(config), run)
         run.data.check_processes(trainer.world_size)
-        agree(trainer, lambda: None)  # from here on there are as many processes as were asked for
+        broadcast_from_rank_zero(trainer, lambda: None)  # from here on there are as many processes as were asked for
     best = settle(trainer, config, resolved(request, config), run.model, run_folder(report.parent, request))
     clock = Clock(steps // 10 or 1, steps)
     trainer.callbacks[:0] = [clock]  # type: ignore[attr-defined]
@@ -146,7 +146,7 @@ def measure(request: Request, report: Path, debug: bool) -> None:
     finally:
         best.signals.uninstall()
     device = trainer.strategy.root_device
-    memory, gpu_memory = greatest(trainer, *held(device))
+    memory, gpu_memory = all_reduce_max(trainer, *held(device))
     size = run.data.size_of("train")
     batch_size = min(run.data.batch_size or size, size)
     figures = {

@@ -16,7 +16,7 @@ from callbacks.activation_checkpointing import ActivationCheckpointing
 from datamodules.nodes import Nodes
 from scripts.cli.command_line.options import AUTO
 from scripts.cli.command_line.recipes import read_yaml
-from scripts.cli.distributed.launch import agree
+from scripts.cli.distributed.launch import broadcast_from_rank_zero
 from scripts.cli.errors import UsageError
 from scripts.cli.run.build import Built, steps_between_points
 from scripts.cli.run.memory import held
@@ -46,7 +46,7 @@ def settle_batch_size(config: Namespace, trainer: Trainer, run: Built, earlier: 
         run: its data and its fresh model.
         earlier: the folder of this run, if it goes on.
     """
-    found = agree(trainer, lambda: begun_with(earlier) if earlier else largest(run, trainer))
+    found = broadcast_from_rank_zero(trainer, lambda: begun_with(earlier) if earlier else largest(run, trainer))
     config.data.batch_size = run.data.batch_size = found.batch_size
     if config.trainer.log_every_n_steps is None:
         trainer.log_every_n_steps = steps_between_points(config.trainer, run.data)  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.options import AUTO, parse, resolved
 from scripts.cli.command_line.recipes import Config, Request, read_yaml
 from scripts.cli.command_line.resume_changes import differences, refuse_changes
-from scripts.cli.distributed.launch import agree, job, started_again, wait_for_others
+from scripts.cli.distributed.launch import broadcast_from_rank_zero, job, started_again, wait_for_others
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.run.batch_size import LEAST, settle_batch_size
 from scripts.cli.run.build import Built, build, build_trainer, quiet, settle
@@ -69,7 +69,7 @@ def _fit(request: Request, debug: bool) -> dict[str, Any] | None:
             settle_batch_size(config, trainer, run, begun_before(request, config))
             content = resolved(request, config)
         run.data.check_processes(trainer.world_size)
-        folder, checkpoint = agree(trainer, lambda: place(request, config, content))
+        folder, checkpoint = broadcast_from_rank_zero(trainer, lambda: place(request, config, content))
         if checkpoint is not None:
             refuse_changes(changed(checkpoint, trainer, run), config.inexact)
         best = settle(trainer, config, content, run.model, folder)

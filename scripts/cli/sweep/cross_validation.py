@@ -96,10 +96,10 @@ def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
         with one_line_errors(debug, (UsageError, OSError)), minded() as signals:
             failed = False
             for fold in range(plan.folds):
-                if scores_of(plan, folder, fold) is None and not signals.number:
+                if scores_of(plan, folder, fold) is None and not signals.received:
                     run = started(plan, folder, fold)
-                    run.watch(lambda values: False, lambda: bool(signals.number))
-                    if scores_of(plan, folder, fold) is None and not signals.number:
+                    run.watch(lambda values: False, lambda: bool(signals.received))
+                    if scores_of(plan, folder, fold) is None and not signals.received:
                         failed = True
                         print(f"fold {fold}: failed: {run.cause()}", file=sys.stderr, flush=True)
                         continue
@@ -110,10 +110,10 @@ def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
             summary(plan, folder)
     finally:
         release()
-    if signals.number:
+    if signals.received:
         again = command_line(["--resume", relative(folder), *allow_words(plan.allowed)])
         print(f"stopped; python scripts/cross_validate.py {again} goes on", file=sys.stderr)
-        sys.exit(128 + signals.number)
+        sys.exit(128 + signals.received)
     if failed:
         sys.exit(1)
 

@@ -165,7 +165,7 @@ def _carry_out(plan: Plan, folder: Path, debug: bool) -> None:
         study = opened(plan, folder)
         for trial in study.get_trials(states=(TrialState.RUNNING,)):  # when the sweep was killed
             give_back(study, trial)
-        while len(ended(study)) < plan.trials and not signals.number:
+        while len(ended(study)) < plan.trials and not signals.received:
             carry_out_one(study, plan, folder, signals)
         completed = study.get_trials(states=(TrialState.COMPLETE,))
         write_table(study, plan, folder)
@@ -173,10 +173,10 @@ def _carry_out(plan: Plan, folder: Path, debug: bool) -> None:
             draw(study, plan, folder)
             print(f"\n{table(study, plan)}\n\nbest: {plan.command(ranked(study)[0])}")
             print(f"table and plot: {shown(folder / 'trials.csv')}, {shown(folder / 'trials.png')}", flush=True)
-    if signals.number:
+    if signals.received:
         again = command_line(["--resume", relative(folder), *allow_words(plan.allowed)])
         print(f"stopped; python scripts/sweep.py {again} goes on", file=sys.stderr)
-        sys.exit(128 + signals.number)
+        sys.exit(128 + signals.received)
     if not completed:
         print(f"error: none of {len(ended(study))} trials came to its end; see {shown(folder)}", file=sys.stderr)
         sys.exit(1)
@@ -252,9 +252,9 @@ def carry_out_one(study: "Study", plan: Plan, folder: Path, signals: Signals) ->
                     return True
         return False
 
-    pruned = run.watch(hopeless, lambda: bool(signals.number))
+    pruned = run.watch(hopeless, lambda: bool(signals.received))
     best = run.best()
-    if signals.number and best is None and not pruned:
+    if signals.received and best is None and not pruned:
         give_back(study, study.get_trials()[trial.number])
         return
     if pruned:

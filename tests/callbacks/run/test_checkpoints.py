@@ -253,7 +253,7 @@ def test_a_loss_on_a_gpu_is_looked_at_now_and_then_and_before_each_save(
             keeper.on_train_batch_start(trainer, model, None, 0)
             trainer.global_step = step
             keeper.on_train_batch_end(trainer, model, {"loss": Loss("nan" if step >= 3 else 1)}, None, 0)
-            signals.number = 15 * (step == signal_at)
+            signals.received = 15 * (step == signal_at)
 
     with pytest.raises(NonFiniteError, match=f"at step {named};"):
         train()

@@ -31,7 +31,7 @@ class Recorder(LightningModule):
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         self.seen.append((self.current_epoch, batch.tolist(), torch.initial_seed()))
         if len(self.seen) == self.stop:
-            self.signals.number = signal.SIGTERM
+            self.signals.received = signal.SIGTERM
         return (self.weight * batch).sum()
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.loading.sampling import Batches, EvenClasses, Position, cut, fold_of, generator
+from datamodules.loading.sampling import Batches, ClassBalancedSampler, Position, cut, fold_of, generator
 
 LABELS = torch.tensor([0] * 50 + [1] * 31 + [2] * 7 + [3] * 2)
 INDEX = torch.arange(100, 190)  # not the positions themselves: labels belong to the data set, a cut may begin anywhere
@@ -105,7 +105,7 @@ def test_without_shuffling_the_order_is_kept() -> None:
 
 @pytest.mark.parametrize("quota", [1, 2, 7, 31, 50, 75])
 def test_an_even_epoch_has_its_quota_of_each_class_repeated_as_little_as_can_be(quota: int) -> None:
-    even = EvenClasses(LABELS, quota)
+    even = ClassBalancedSampler(LABELS, quota)
     for epoch in range(3):
         chosen = even(epoch)
         assert len(chosen) == len(even) == 4 * quota
@@ -118,10 +118,12 @@ def test_an_even_epoch_has_its_quota_of_each_class_repeated_as_little_as_can_be(
 
 
 def test_each_epoch_and_each_seed_leaves_out_other_examples() -> None:
-    found = {tuple(sorted(EvenClasses(LABELS, 2, seed)(epoch).tolist())) for seed in range(3) for epoch in range(3)}
+    found = {
+        tuple(sorted(ClassBalancedSampler(LABELS, 2, seed)(epoch).tolist())) for seed in range(3) for epoch in range(3)
+    }
     assert len(found) == 9
-    assert torch.equal(EvenClasses(LABELS, 2, 1)(4), EvenClasses(LABELS, 2, 1)(4))
-    seen = torch.cat([EvenClasses(LABELS, 7)(epoch) for epoch in range(60)])
+    assert torch.equal(ClassBalancedSampler(LABELS, 2, 1)(4), ClassBalancedSampler(LABELS, 2, 1)(4))
+    seen = torch.cat([ClassBalancedSampler(LABELS, 7)(epoch) for epoch in range(60)])
     assert len(seen.unique()) == len(LABELS)
 
 
@@ -130,7 +132,7 @@ def test_even_batches_go_on_where_the_position_says_and_are_dealt_out_whole(quot
     lengths = torch.arange(len(LABELS)) % 11
     options = {
         "size": len(LABELS), "batch_size": 6, "shuffle": True, "seed": 1, "drop_last": True, "lengths": lengths,
-        "even": EvenClasses(LABELS, quota, seed=1),
+        "even": ClassBalancedSampler(LABELS, quota, seed=1),
     }  # fmt: skip
     whole = Batches(**options)
     per_epoch = len(whole)

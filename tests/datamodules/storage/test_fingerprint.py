@@ -13,8 +13,8 @@ from torch import Tensor
 from datamodules import images
 from datamodules.base import DataModule
 from datamodules.loading.examples import Rows, Source
-from datamodules.storage.fingerprint import of_labels, of_texts
-from datamodules.tabular import of_strings
+from datamodules.storage.fingerprint import hash_labels, hash_texts
+from datamodules.tabular import hash_strings
 from tests.helpers.small_data import CASES
 
 
@@ -157,25 +157,25 @@ def test_images_on_disk_are_not_read_to_know_them_again(
 def test_a_column_is_the_same_whatever_its_chunks_offsets_and_dictionary_are() -> None:
     values = ["ab", None, "", "c", None, "猫"]
     whole = pa.chunked_array([values])
-    expected = of_strings(whole)
-    assert of_strings(pa.chunked_array([values[:2], [], values[2:]], pa.string())) == expected
-    assert of_strings(pa.chunked_array([["x", *values, "y"]])[1:-1]) == expected
-    assert of_strings(whole.dictionary_encode()) == expected
-    assert of_strings(pa.chunked_array([values], pa.large_string())) == expected
+    expected = hash_strings(whole)
+    assert hash_strings(pa.chunked_array([values[:2], [], values[2:]], pa.string())) == expected
+    assert hash_strings(pa.chunked_array([["x", *values, "y"]])[1:-1]) == expected
+    assert hash_strings(whole.dictionary_encode()) == expected
+    assert hash_strings(pa.chunked_array([values], pa.large_string())) == expected
     for other in (["a", None, "b", "c", None, "猫"], ["ab", "", "", "c", None, "猫"], [*values, ""]):
-        assert of_strings(pa.chunked_array([other])) != expected
+        assert hash_strings(pa.chunked_array([other])) != expected
 
 
 def test_labels_are_the_same_whatever_the_order_of_the_classes() -> None:
     codes = torch.tensor([0, 1, 2, 1])
-    assert of_labels(["b", "a", "c"], codes) == of_labels(["a", "b", "unused", "c"], torch.tensor([1, 0, 3, 0]))
-    assert of_labels(["b", "a", "c"], codes) != of_labels(["a", "b", "c"], codes)
+    assert hash_labels(["b", "a", "c"], codes) == hash_labels(["a", "b", "unused", "c"], torch.tensor([1, 0, 3, 0]))
+    assert hash_labels(["b", "a", "c"], codes) != hash_labels(["a", "b", "c"], codes)
 
 
 def test_texts_are_told_apart_by_where_they_end() -> None:
-    assert of_texts(["ab", "c"]) != of_texts(["a", "bc"])
-    assert of_texts(["\ud800"]) != of_texts(["\ud801"])  # half a character, as files may hold
-    assert of_texts(f"{n}" for n in range(2500)) == of_texts([f"{n}" for n in range(2500)])
+    assert hash_texts(["ab", "c"]) != hash_texts(["a", "bc"])
+    assert hash_texts(["\ud800"]) != hash_texts(["\ud801"])  # half a character, as files may hold
+    assert hash_texts(f"{n}" for n in range(2500)) == hash_texts([f"{n}" for n in range(2500)])
 
 
 class Mine(DataModule):

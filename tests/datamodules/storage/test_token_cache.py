@@ -7,7 +7,7 @@ import pytest
 
 from datamodules.errors import DataError
 from datamodules.storage import token_cache
-from datamodules.storage.token_cache import learned_once, stored
+from datamodules.storage.token_cache import stored, train_once
 from datamodules.tokenizing.tokens import new_tokenizer
 from scripts.cli.command_line.recipes import ROOT
 
@@ -93,19 +93,19 @@ def learnings(monkeypatch):
 def test_a_vocabulary_is_learned_from_many_texts_once(learnings, folder):
     learn, found = learnings
     texts = ["the same words and the same words"] * 5
-    first, again = (learned_once(learn, texts, 50) for _ in range(2))
+    first, again = (train_once(learn, texts, 50) for _ in range(2))
     assert first == again == new_tokenizer("words", texts, 50).to_str()
     assert found == [texts]
-    learned_once(learn, [*texts[:-1], "the same words and others"], 50)
-    learned_once(learn, texts, 60)
-    learned_once(learn, ["".join(texts)], 50)  # the same letters, cut otherwise
+    train_once(learn, [*texts[:-1], "the same words and others"], 50)
+    train_once(learn, texts, 60)
+    train_once(learn, ["".join(texts)], 50)  # the same letters, cut otherwise
     assert len(found) == 4
     assert len([*folder.glob("*.json")]) == 4
 
 
 def test_a_vocabulary_is_learned_from_few_texts_without_a_file(learnings, folder):
     learn, found = learnings
-    assert learned_once(learn, ["few words"] * 3) == learned_once(learn, ["few words"] * 3)
+    assert train_once(learn, ["few words"] * 3) == train_once(learn, ["few words"] * 3)
     assert len(found) == 2
     assert not folder.exists()
 
@@ -113,11 +113,11 @@ def test_a_vocabulary_is_learned_from_few_texts_without_a_file(learnings, folder
 def test_other_code_learns_anew(learnings, monkeypatch, tmp_path):
     learn, found = learnings
     texts = ["the same words and the same words"] * 5
-    learned_once(learn, texts)
+    train_once(learn, texts)
     changed = tmp_path / "tokens.py"
     changed.write_text("another way to cut words")
     monkeypatch.setattr(token_cache.tokens, "__file__", str(changed))
-    learned_once(learn, texts)
+    train_once(learn, texts)
     assert len(found) == 2
 
 
