@@ -1,7 +1,11 @@
-"""What is wrong with the data, in words for the one who supplied it."""
+"""Errors that the user can mend: told in one line, without a traceback."""
 
 
-class DataError(ValueError):
+class UserError(Exception):
+    """Something that the user typed, supplied or can put right; the message says what was found and what is right."""
+
+
+class DataError(UserError, ValueError):
     """A file or folder of data is not what it has to be; the message says which, what was found and what is right."""
 
 

@@ -13,33 +13,12 @@ their standard deviation.
 
 import sys
 
-from scripts.cli.command_line.argv import Line, answer_help
-from scripts.cli.command_line.recipes import answer_quickly
-from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_quickly(words, __file__) or answer_help(words, __file__):
-            return
-        line = Line(words)
-        resumed, folds = line.value("--resume"), line.value("--folds")
-        allowed = list(line.values("--allow")) if resumed is not None else []
-        rest = [word for word in line.words if word != "--debug"]
-        if resumed is not None and (folds or rest):
-            raise UsageError(f"--resume {resumed} and {(['--folds'] if folds else rest)[0]} contradict each other")
-        if resumed is None and folds is None:
-            raise UsageError("how many folds? Give --folds, a number")
-        if folds is not None and (not folds.isdecimal() or int(folds) < 2):
-            raise UsageError(f"--folds: expected a whole number of at least 2, got {folds}")
-    from scripts.cli.sweep.cross_validation import cross_validate, go_on  # imports torch and Lightning
-
-    if resumed is not None:
-        go_on(resumed, allowed, debug)
-    elif folds is not None:
-        cross_validate(rest, int(folds), debug)
+    run("cross_validate", words)
 
 
 if __name__ == "__main__":

@@ -29,26 +29,12 @@ from its training split (scaling, categories, tokenizer). Batches may have any s
 
 import sys
 
-from scripts.cli.command_line.argv import Line, answer_help
-from scripts.cli.command_line.recipes import WHICH_MODEL
-from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_help(words, __file__):
-            return
-        line = Line(words)
-        checkpoint, dataset = line.needed("--checkpoint", WHICH_MODEL), line.value("--data")
-        formats = [name for names in line.values("--format") for name in names.split(",")]
-        if not formats:
-            raise UsageError("as what? Give --format safetensors, onnx or torch")
-        output = line.needed("--output", "where to? Give --output, a file")
-    from scripts.cli.export.formats import export  # imports torch and Lightning
-
-    export(checkpoint, formats, output, dataset, line.words, debug)
+    run("export", words)
 
 
 if __name__ == "__main__":

@@ -13,23 +13,12 @@ Takes the options of fit.py, and besides:
 
 import sys
 
-from scripts.cli.command_line.argv import Line
-from scripts.cli.command_line.recipes import answer_quickly, resolve
-from scripts.cli.errors import one_line_errors
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_quickly(words, __file__):
-            return
-        line = Line(words)
-        asked = {name: line.value(f"--{name}") for name in ("steps", "lowest", "highest", "output")}
-        request = resolve(line.words)
-    from scripts.cli.measure.lr_range_test import find_rate  # imports torch and Lightning
-
-    find_rate(request, {name: value for name, value in asked.items() if value is not None}, debug)
+    run("find_rate", words)
 
 
 if __name__ == "__main__":

@@ -10,22 +10,12 @@ python scripts/fit.py --config lightning_logs/gat/version_0/config.yaml      rep
 
 import sys
 
-from scripts.cli.command_line.recipes import answer_quickly, resolve
-from scripts.cli.errors import one_line_errors
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_quickly(words, __file__):
-            return
-        request = resolve(words)
-    from scripts.cli.run.training import (
-        fit,  # imports torch and Lightning: five seconds that an error need not wait for
-    )
-
-    fit(request, debug)
+    run("fit", words)
 
 
 if __name__ == "__main__":

@@ -11,28 +11,12 @@ python scripts/predict.py --checkpoint lightning_logs/gan/version_0 --input seed
 
 import sys
 
-from scripts.cli.command_line.argv import Line, answer_help
-from scripts.cli.command_line.recipes import WHICH_MODEL
-from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_help(words, __file__):
-            return
-        line = Line(words)
-        checkpoints, average = [*line.values("--checkpoint")], line.value("--average")
-        if not checkpoints:
-            raise UsageError(WHICH_MODEL)
-        source, output = (
-            line.needed("--input", "predict what? Give --input, a file or a folder"),
-            line.value("--output"),
-        )
-    from scripts.cli.evaluate.prediction import predict  # imports torch and Lightning
-
-    predict(checkpoints, average, source, output, line.words, debug)
+    run("predict", words)
 
 
 if __name__ == "__main__":

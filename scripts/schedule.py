@@ -9,23 +9,12 @@ Takes the options of fit.py, and --output, a PNG file: NAME_schedule.png by defa
 
 import sys
 
-from scripts.cli.command_line.argv import Line
-from scripts.cli.command_line.recipes import answer_quickly, resolve
-from scripts.cli.errors import one_line_errors
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_quickly(words, __file__):
-            return
-        line = Line(words)
-        output = line.value("--output")
-        request = resolve(line.words)
-    from scripts.cli.measure.schedule_preview import draw  # imports torch and Lightning
-
-    draw(request, output or f"{request.name}_schedule.png", debug)
+    run("schedule", words)
 
 
 if __name__ == "__main__":

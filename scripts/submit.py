@@ -19,42 +19,14 @@ python scripts/submit.py --model gat --time 01:00:00 --dry-run                 p
 The job's script and output are lightning_logs/<model>/slurm-<job>.sh and .out.
 """
 
-import os
 import sys
 
-from scripts.cli.command_line.argv import answer_help
-from scripts.cli.command_line.recipes import answer_quickly, read_yaml, resolve
-from scripts.cli.command_line.resume_changes import differences, refuse_changes
-from scripts.cli.errors import one_line_errors
-from scripts.cli.slurm import batch_script, submit, take_allocation
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_quickly(words, __file__) or answer_help(words, __file__):
-            return
-        dry = "--dry-run" in words
-        allocation, rest = take_allocation([word for word in words if word != "--dry-run"])
-        request = resolve([*rest, "--trainer.accelerator", "cpu", "--trainer.devices", "1"])
-        from scripts.cli.command_line.options import (  # imports torch: a misspelt option should not wait in the queue
-            parse,
-            resolved,
-        )
-
-        _, config = parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
-        if request.resume:
-            before = read_yaml(request.resume / "config.yaml")
-            now = resolved(request, config)
-            now["trainer"] |= {name: before["trainer"][name] for name in ("num_nodes", "devices", "accelerator")}
-            refuse_changes([*allocation.changes(before["trainer"]), *differences(before, now)], config.inexact)
-        rest += allocation.trainer
-        if dry:
-            sys.stdout.buffer.write(os.fsencode(batch_script(request.name, rest, allocation)))
-            sys.stdout.flush()
-        else:
-            print(submit(request.name, rest, allocation))
+    run("submit", words)
 
 
 if __name__ == "__main__":

@@ -25,41 +25,12 @@ monitors on the validation split.
 
 import sys
 
-from scripts.cli.command_line.argv import Line, answer_help
-from scripts.cli.command_line.recipes import answer_quickly
-from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_quickly(words, __file__) or answer_help(words, __file__):
-            return
-        line = Line(words)
-        resumed, space = line.value("--resume"), line.value("--space")
-        trials, unpruned = (_count(option, line.value(option)) for option in ("--trials", "--unpruned"))
-        allowed = list(line.values("--allow")) if resumed is not None else []
-        rest = [word for word in line.words if word != "--debug"]
-        if resumed is None and trials is None:
-            raise UsageError("how often? Give --trials, a number")
-        given = [*rest, *(["--space"] if space else []), *(["--unpruned"] if unpruned is not None else [])]
-        if resumed is not None and given:
-            raise UsageError(f"--resume {resumed} and {given[0]} contradict each other: a sweep has its own settings")
-    from scripts.cli.sweep.sweep import go_on, sweep  # imports torch and Optuna
-
-    if resumed is not None:
-        go_on(resumed, trials, allowed, debug)
-    elif trials is not None:
-        sweep(rest, trials, space, 5 if unpruned is None else unpruned, debug)
-
-
-def _count(option: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"{option}: expected a whole number of at least 1, got {text}")
-    return int(text)
+    run("sweep", words)
 
 
 if __name__ == "__main__":

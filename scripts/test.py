@@ -10,25 +10,12 @@ python scripts/test.py --checkpoint lightning_logs/gat/version_0 --checkpoint li
 
 import sys
 
-from scripts.cli.command_line.argv import Line, answer_help
-from scripts.cli.command_line.recipes import WHICH_MODEL
-from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    debug = "--debug" in words
-    with one_line_errors(debug):
-        if answer_help(words, __file__):
-            return
-        line = Line(words)
-        checkpoints = [*line.values("--checkpoint")]
-        average, dataset = line.value("--average"), line.value("--data")
-        if not checkpoints:
-            raise UsageError(WHICH_MODEL)
-    from scripts.cli.evaluate.testing import test  # imports torch and Lightning
-
-    test(checkpoints, average, dataset, line.words, debug)
+    run("test", words)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ from scripts import cross_validate, fit, predict, sweep
 from scripts import test as testing
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.run.folder import folder_of_job, newest_checkpoint
-from scripts.cli.run.pretrained import Start, own_run
+from scripts.cli.run.pretrained import PretrainedRun, own_run
 from tests.helpers import planetoid_files
 from tests.helpers.forked import died
 from tests.helpers.fuzzing import SMALL_BERT, Files, Kind, Leaves, archives, module, pickles, put, survive, tags
@@ -236,7 +236,7 @@ def exported(mark: Path) -> Kind:
     def read(folder: Path) -> None:
         path = str(folder / "a.safetensors")
         if own_run(path):
-            Start(path)
+            PretrainedRun(path)
         read_weights(Path(path), "--model.pretrained", "resnet18")
 
     return Kind({"a.safetensors": content}, read, forged)

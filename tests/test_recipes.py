@@ -20,7 +20,7 @@ from scripts.cli.command_line.techniques import TECHNIQUES
 from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction, testing
 from scripts.cli.run.build import Built, build, quiet
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 from tests.helpers.offline import without_a_network
 
 EXAMPLE_INPUTS = Path(__file__).parent / "inputs"  # what a user might want predictions for, one a recipe
@@ -29,7 +29,7 @@ EXAMPLE_INPUTS = Path(__file__).parent / "inputs"  # what a user might want pred
 def built(name: str, *words: str) -> Built:
     quiet()
     request = resolve(["--model", name, *words])
-    return build(request, *parse(request))
+    return Experiment(request).build()
 
 
 def example_input(name: str) -> Path:
@@ -62,7 +62,7 @@ def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
     words = [word for key, value in BRIEFLY.items() for word in (f"--trainer.{key}", str(value))]
     words += ["--model", request.param, "--logs", str(logs), *FURTHER.get(request.param, [])]
     with without_a_network():
-        results = fit(resolve(words), debug=True)
+        results = Experiment(resolve(words)).fit().results
     assert results is not None
     return request.param, results, logs / request.param / "version_0"
 
@@ -71,7 +71,7 @@ def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
 @pytest.mark.parametrize("name", recipe_names())
 def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name, tmp_path):
     began = time.perf_counter()
-    results = fit(resolve(["--model", name, "--logs", str(tmp_path)]), debug=True)
+    results = Experiment(resolve(["--model", name, "--logs", str(tmp_path)])).fit().results
     assert results is not None
     assert name != "gat" or time.perf_counter() - began < 45, "a minute, less what it takes to start"
     expected = dict(read_recipe(name)["about"]["data"][results["data"]])
@@ -174,7 +174,7 @@ def test_predicts_for_files_in_their_order(trained, tmp_path):
 
 def test_repeated_from_its_configuration_a_run_gives_the_same_result(trained, tmp_path):
     _, results, folder = trained
-    again = fit(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)]), debug=True)
+    again = Experiment(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)])).fit().results
     assert again is not None
     for key in ("model", "data", "seed", "test", "baseline", "monitor", "best"):
         assert again[key] == results[key]

@@ -20,19 +20,22 @@ class MetricsFile(Logger):
     The file is brought up to date at most once a second, and at the end of the run.
 
     Args:
-        folder: where it goes.
-        run: the run's folder, which is looked at before each writing; by default that one.
+        run: the run's folder, which is looked at before each writing.
     """
 
-    def __init__(self, folder: Path, run: RunFolder | None = None) -> None:
+    def __init__(self, run: RunFolder) -> None:
         super().__init__()
-        self.run = run or RunFolder(folder)
-        self.path = folder / "metrics.csv"
+        self.run = run
         self.columns = ["epoch", "step"]
         self.rows: list[dict[str, Any]] = []  # not yet in the file, but for the last, which may still grow
         self.written = 0  # rows in the file
         self.rewrite = True
         self._saved_at = 0.0
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.run.path / "metrics.csv"
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from callbacks.run.run_folder import RunFolder
 from datamodules.files.paths import printable
 
 
@@ -34,11 +35,40 @@ class Dashboard(TensorBoardLogger):
     """TensorBoard events, flushed at most once a second: an epoch may take milliseconds.
 
     The settings stand in the run's own config.yaml, so no hparams.yaml is written.
+
+    Args:
+        run: the run's folder.
     """
 
-    def __init__(self, save_dir: Any, **kwargs: Any) -> None:
-        super().__init__(save_dir, default_hp_metric=False, **kwargs)
+    def __init__(self, run: RunFolder) -> None:
+        super().__init__("", default_hp_metric=False)
+        self.run = run
         self._flushed_at = 0.0
+
+    @property
+    def log_dir(self) -> str:
+        """The run's folder."""
+        return str(self.run.path)
+
+    @property
+    def root_dir(self) -> str:
+        """The folder of all runs of this model."""
+        return str(self.run.path.parent)
+
+    @property
+    def save_dir(self) -> str:
+        """The folder of all runs."""
+        return str(self.run.path.parent.parent)
+
+    @property
+    def name(self) -> str:
+        """The run's model."""
+        return self.run.path.parent.name
+
+    @property
+    def version(self) -> str:
+        """The name of the run's folder."""
+        return self.run.path.name
 
     @property
     @rank_zero_experiment

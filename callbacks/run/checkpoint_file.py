@@ -15,6 +15,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
+from datamodules.errors import UserError
 from datamodules.files.paths import found_instead
 from datamodules.storage.atomic_file import PASSING, write_file
 
@@ -48,7 +49,7 @@ class Hashed:
         """Nothing: the file is synced when it is whole."""
 
 
-class UnsavedError(OSError):
+class UnsavedError(UserError, OSError):
     """A file of a run could not be written; the message says why, and an older file of that name is still there."""
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +18,11 @@ from callbacks.run.checkpoint_file import AtomicCheckpointIO, CheckpointError, r
 from callbacks.run.processes import all_reduce_max
 from callbacks.run.run_folder import FolderGoneError, RunFolder
 from callbacks.run.signals import Signals, Stopped
+from datamodules.errors import UserError
 from datamodules.storage.atomic_file import with_retries
 
 
-class NonFiniteError(ValueError):
+class NonFiniteError(UserError, ValueError):
     """The loss was no longer a number."""
 
 
@@ -82,27 +84,22 @@ class Checkpoints(Checkpoint):
     obeyed. Of equally good values the first is kept. Weights are never saved after a loss that is no number.
 
     Args:
-        folder: where they go.
+        run: the run's folder, which is looked at before each save, and else once a second.
         monitor: name of the metric.
         mode: `min` or `max`.
         every: when the last is saved.
         signals: that ask the run to end.
-        run: the run's folder, which is looked at before each save, and else once a second.
     """
 
     def __init__(
         self,
-        folder: Path,
+        run: RunFolder,
         monitor: str,
         mode: str,
         every: SaveEvery | None = None,
         signals: Signals | None = None,
-        run: RunFolder | None = None,
     ) -> None:
-        self.run = run or RunFolder(folder.parent)
-        self.best_path = folder / "best.ckpt"
-        self.last_path = folder / "last.ckpt"
-        self.previous_path = folder / "previous.ckpt"
+        self.run = run
         self.monitor = monitor
         self.mode = mode
         self.every = every or SaveEvery()
@@ -117,6 +114,21 @@ class Checkpoints(Checkpoint):
         self._saved_at = time.monotonic()
         self._saved_step = 0
         self._looked_at = 0.0  # at the folder
+
+    @property
+    def best_path(self) -> Path:
+        """The best checkpoint."""
+        return self.run.checkpoints / "best.ckpt"
+
+    @property
+    def last_path(self) -> Path:
+        """The last checkpoint."""
+        return self.run.checkpoints / "last.ckpt"
+
+    @property
+    def previous_path(self) -> Path:
+        """The checkpoint before the last."""
+        return self.run.checkpoints / "previous.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
@@ -292,6 +304,23 @@ class Checkpoints(Checkpoint):
         if not of_run or (path == self.best_path and checkpoint["global_step"] != self.best_step):
             return "it is not the one that this run has saved"
         return None
+
+    def to_test(self) -> Path | None:
+        """The best checkpoint; the last one if the best is damaged or gone; None for the weights as they are now.
+
+        Says which, where it is not the best.
+        """
+        self.run.check()
+        if self.best_score is None:
+            return None
+        problem = self.problem(self.best_path)
+        if problem is None:
+            return self.best_path
+        last = self.last_path if self.problem(self.last_path) is None else None
+        print(
+            f"note: {self.best_path}: {problem}; {last or 'what the run ended with'} is tested instead", file=sys.stderr
+        )
+        return last
 
     def state_dict(self) -> dict[str, Any]:
         """What is best so far."""

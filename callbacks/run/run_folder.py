@@ -5,22 +5,43 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from datamodules.errors import UserError
 
-class FolderGoneError(OSError):
+
+class FolderGoneError(UserError, OSError):
     """A run's folder was deleted, moved or replaced while the run was at work."""
 
 
 class RunFolder:
     """A run's folder and that of its checkpoints: from when they are first seen, they have to stay what they are.
 
+    The processes of a run agree on its path only when its loggers and callbacks are there already: `settle` gives it.
+
     Args:
-        path: of the run's folder.
+        path: of the run's folder, where it is known.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | None = None) -> None:
+        self._path: Path | None = None
         self._known: dict[Path, os.stat_result] = {}
+        if path is not None:
+            self.settle(path)
+
+    def settle(self, path: Path) -> None:
+        """Make this the folder, from here on."""
+        self._path = path
         self.check()
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        assert self._path is not None, "settle() comes first"
+        return self._path
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
+        return self.path / "checkpoints"
 
     def check(self) -> None:
         """Compare the folders with what they were.
@@ -28,7 +49,7 @@ class RunFolder:
         Raises:
             FolderGoneError: one is gone, or another one is in its place.
         """
-        for folder in (self.path, self.path / "checkpoints"):
+        for folder in (self.path, self.checkpoints):
             known, found = self._known.get(folder), _stat(folder)
             if known is None and found is not None:
                 self._known[folder] = found

@@ -5,6 +5,8 @@ import signal
 from types import FrameType
 from typing import Any
 
+from lightning.pytorch import Callback
+
 HANGUP = getattr(signal, "SIGHUP", None)  # the terminal is gone; unknown to Windows
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, name)
@@ -79,6 +81,22 @@ class Signals:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, output)
                 os.close(nowhere)
+
+
+class HandleSignals(Callback):
+    """Handles signals from the first moment of a run to its last; Lightning's own handlers would end it otherwise.
+
+    Args:
+        signals: to handle.
+    """
+
+    def __init__(self, signals: Signals) -> None:
+        self.signals = signals
+
+    def _install(self, *args: Any, **kwargs: Any) -> None:
+        self.signals.install()
+
+    setup = on_sanity_check_start = on_train_start = on_test_start = _install
 
 
 def _is_terminal(output: int) -> bool:

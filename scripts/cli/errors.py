@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from datamodules.errors import DataError
+from datamodules.errors import UserError
 from datamodules.files.paths import printable
 
 LONGEST = 4000  # characters of a message
 
 
-class UsageError(ValueError):
+class UsageError(UserError, ValueError):
     """Something the user typed or supplied is wrong; the message says what was found and what would be right."""
 
 
@@ -31,27 +31,39 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 @contextmanager
-def one_line_errors(debug: bool, kinds: tuple[type[Exception], ...] = (UsageError, DataError)) -> Iterator[None]:
-    """Print the given kinds of error as one line and exit with status 2; with `debug`, let them through.
+def user_errors() -> Iterator[None]:
+    """Around code that reads what the user supplied: there a ValueError or an OSError is one that the user can mend.
 
-    Pass `(ValueError, OSError)` around code that reads what the user supplied, and keep to the default around code in
-    which another ValueError would be our own fault.
+    Raises:
+        UsageError: in place of either.
     """
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error)
+        raise UsageError(where) from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+@contextmanager
+def one_line_errors(debug: bool) -> Iterator[None]:
+    """Print what the user can mend as one line and exit with status 2; with `debug`, let the exception through."""
     print_anything()
     try:
         yield
-    except kinds as error:
+    except UserError as error:
         if debug:
             raise
         message = " ".join(str(error).split())
-        if isinstance(error, OSError) and error.filename:
-            message = f"{os.fsdecode(error.filename)}: {error.strerror}"
         if len(message) > LONGEST:  # it quotes what a file holds
             message = f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
         if first_here():
             print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:  # before a run minds its signals, or the second time
+    except KeyboardInterrupt:  # before a run handles its signals, or the second time
         raise SystemExit(130) from None
 
 

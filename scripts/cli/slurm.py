@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datamodules.files.paths import relative, user_path
 from datamodules.storage.atomic_file import whole_file
-from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import ROOT, Config
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.shell import HIDDEN, command_line, quoted
@@ -104,7 +104,7 @@ def _several(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' if number > 1 else ''}"
 
 
-def whole_number(line: Line, name: str, least: int, most: int = 65535) -> int | None:
+def whole_number(line: CommandLine, name: str, least: int, most: int = 65535) -> int | None:
     """The number given to an option, if any; takes it."""
     value = line.value(name)
     if value is None:
@@ -135,7 +135,7 @@ def take_allocation(words: list[str]) -> tuple[Allocation, list[str]]:
     Raises:
         UsageError: a value is not possible, or two options contradict each other.
     """
-    line = Line(list(words))
+    line = CommandLine(list(words))
     nodes = whole_number(line, "--nodes", 1)
     gpus = whole_number(line, "--gpus-per-node", 0)
     tasks = whole_number(line, "--tasks-per-node", 1)
@@ -168,7 +168,7 @@ def take_allocation(words: list[str]) -> tuple[Allocation, list[str]]:
     return allocation, line.words
 
 
-def _further(line: Line) -> list[tuple[str, str | None]]:
+def _further(line: CommandLine) -> list[tuple[str, str | None]]:
     further: list[tuple[str, str | None]] = []
     for name in HANDED_ON:
         value = line.value(f"--{name}")
@@ -187,7 +187,7 @@ def _further(line: Line) -> list[tuple[str, str | None]]:
     return further
 
 
-def check_rest(line: Line) -> None:
+def check_rest(line: CommandLine) -> None:
     """Refuse among `fit.py`'s options those that the allocation settles, and misspelt ones of the allocation."""
     for name, ours in TRAINER.items():
         if line.mentions(name):
@@ -210,7 +210,7 @@ def folder_of(name: str, words: list[str]) -> Path:
     """
     from scripts.cli.run.folder import logs_at  # imports torch, which a refusal need not wait for
 
-    line = Line(list(words))
+    line = CommandLine(list(words))
     resumed, logs = line.value("--resume"), line.value("--logs")
     if resumed:
         return user_path(resumed, "--resume").absolute().parent

@@ -13,7 +13,7 @@ import torch
 
 from scripts.cli.command_line.options import class_at
 from scripts.cli.command_line.recipes import read_recipe, recipe_names
-from scripts.cli.run.build import quiet
+from scripts.cli.run.library_messages import quiet
 from tests.gpu.exactness import recipe_parts, technique_parts
 from tests.gpu.parts import FAILED, PASSED, SKIPPED, Part, Stage, run_all
 from tests.gpu.paths import path_parts

@@ -13,7 +13,7 @@ from torch import distributed
 
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.evaluate.testing import test
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 from tests.helpers.small_data import written
 from tests.helpers.stopping import SHORT
 

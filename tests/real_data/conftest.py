@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def score(shared_data: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Train with these words and give the results; what is shared is only read."""
 
     def run(*words: str) -> dict[str, Any]:
-        results = fit(resolve([*words, "--data.root", str(shared_data), "--logs", str(tmp_path)]), debug=True)
+        results = Experiment(resolve([*words, "--data.root", str(shared_data), "--logs", str(tmp_path)])).fit().results
         assert results is not None
         return results
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from scripts.cli.errors import UsageError
 
 
-class Line:
+class CommandLine:
     """The command line's words, of which the few that must be known first are taken."""
 
     def __init__(self, words: list[str]) -> None:
@@ -34,6 +34,18 @@ class Line:
                 rest.append(word)
         self.words = rest
 
+    def values_after(self, name: str) -> list[str]:
+        """The values between the option and the next option; takes them, and none if it is not given."""
+        if name not in self.words:
+            return []
+        begin = self.words.index(name)
+        end = next((i for i, word in enumerate(self.words) if i > begin and word.startswith("--")), len(self.words))
+        values = self.words[begin + 1 : end]
+        if not values:
+            raise UsageError(f"{name} needs a value")
+        self.words = self.words[:begin] + self.words[end:]
+        return values
+
     def value(self, name: str) -> str | None:
         """The option's value, which may be given once; takes it."""
         values = list(self.values(name))
@@ -41,25 +53,14 @@ class Line:
             raise UsageError(f"{name} {values[0]} and {name} {values[1]} contradict each other; give one")
         return values[0] if values else None
 
-    def needed(self, name: str, question: str) -> str:
-        """The option's value; takes it.
 
-        Raises:
-            UsageError: there is none; the message is the question that it would have answered.
-        """
-        value = self.value(name)
-        if value is None:
-            raise UsageError(question)
-        return value
-
-
-def docstring(script: str) -> str:
+def docstring(script: Path) -> str:
     """The text at the head of a script, read without running it."""
-    return ast.get_docstring(ast.parse(Path(script).read_text(encoding="utf-8"))) or ""
+    return ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
 
 
-def answer_help(words: list[str], script: str) -> bool:
-    """Answer `--help`, and an empty command line; true if that was all that was asked."""
+def answer_help(words: list[str], script: Path) -> bool:
+    """Answer `--help`, and an empty command line, with a script's docstring; whether it did."""
     if words and not {"--help", "-h"} & set(words):
         return False
     print(docstring(script), file=sys.stdout if words else sys.stderr)

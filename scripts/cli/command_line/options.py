@@ -4,6 +4,7 @@ import importlib
 import inspect
 import math
 import re
+from argparse import SUPPRESS
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal, NoReturn
@@ -13,7 +14,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from callbacks.run.checkpoints import SaveEvery
-from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import Config, Request
 from scripts.cli.command_line.techniques import TECHNIQUES, techniques
 from scripts.cli.command_line.trust import (
@@ -44,6 +45,7 @@ TRAINER_SETTLED = {
     "precision",
     "use_distributed_sampler",
 }
+USUAL = {"max_epochs", "max_steps", "accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val"}
 SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
 
 
@@ -149,47 +151,75 @@ def build_parser(request: Request) -> Parser:
     """A parser for the options of the request's model, its data and the trainer, with its values as defaults."""
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     model, data = class_of(request.model, LightningModule), class_of(request.data, LightningDataModule)
-    summary = request.about.get("summary", "")
     parser = Parser(
         prog=f"fit.py --model {request.name}",
-        description=f"{request.name}: {summary} {request.about.get('paper', '')}",
+        usage="%(prog)s [options]",
+        description=f"{request.name}: {request.about.get('summary', '')} {request.about.get('paper', '')}",
         exit_on_error=False,
         allow_abbrev=False,
     )
-    parser.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="seed of weights, order and noise")
-    parser.add_argument("--logs", type=str | None, default=None, help="folder of all runs; lightning_logs by default")
-    parser.add_argument(
-        "--save_every",
-        type=str,
-        default="10 minutes",
-        help="save the last checkpoint so often, in minutes or steps, besides the ends of epochs and of the run",
-    )
-    parser.add_argument(
-        "--timeout", type=PositiveFloat, default=30.0, help="minutes without a batch after which a run that hangs ends"
-    )
-    parser.add_argument("--inexact", action="store_true", help="resume though data or settings are not what they were")
-    parser.add_argument("--allow", metavar="NAME", help="a module or class of your own that settings may name; repeat")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")
     parser.add_class_arguments(model, "model", skip=set(linked(model, data)), instantiate=False)
+    of_model = titled(parser, "model", f"--model: {model.__name__}")
     if "pretrained" not in constructor_arguments(model):
-        parser.add_argument("--model.pretrained", type=str | None, default=None, help="an earlier run to start from")
+        of_model.add_argument("--model.pretrained", type=str | None, default=None, help="an earlier run to start from")
     parser.add_class_arguments(data, "data", skip={"batch_size"}, instantiate=False)
-    parser.add_argument(
+    titled(parser, "data", f"--data: {data.__name__}").add_argument(
         "--data.batch_size",
         type=int | Literal["auto"] | None,
         default=default_of(data, "batch_size"),
         help="examples in a training step, of all processes together; null for the whole training split; auto for the "
         "largest power of two that fits into memory and leaves an epoch ten steps",
     )
+    add_run_options(parser)
+    for name, cls in TECHNIQUES.items():
+        parser.add_class_arguments(cls, name, instantiate=False)
+        titled(parser, name, f"--{name}")
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SETTLED, instantiate=False)
-    parser.add_argument(
+    titled(parser, "trainer", "--trainer: Lightning's Trainer").add_argument(
         "--trainer.precision", type=Precision, default="auto", help="auto: bf16 where the hardware has it"
     )
-    for name, kind in TECHNIQUES.items():
-        parser.add_class_arguments(kind, name, instantiate=False)
     parser.set_defaults({"trainer.devices": 1})
     return parser
+
+
+def titled(parser: Parser, section: str, title: str) -> Any:
+    """The group of a section's options in the help, with a title and without the option that reads a file."""
+    group = parser.groups[section]
+    group.title = title
+    for action in group._group_actions:
+        if action.dest == section:
+            action.help = SUPPRESS
+    return group
+
+
+def add_run_options(parser: Parser) -> None:
+    """Add the options that are neither the model's nor the data's nor the Trainer's."""
+    run = parser.add_argument_group("run")
+    run.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="seed of weights, order and noise")
+    run.add_argument("--logs", type=str | None, default=None, help="folder of all runs; lightning_logs by default")
+    run.add_argument(
+        "--save_every",
+        type=str,
+        default="10 minutes",
+        help="save the last checkpoint so often, in minutes or steps, besides the ends of epochs and of the run",
+    )
+    run.add_argument(
+        "--timeout", type=PositiveFloat, default=30.0, help="minutes without a batch after which a run that hangs ends"
+    )
+    run.add_argument("--inexact", action="store_true", help="resume though data or settings are not what they were")
+    run.add_argument("--allow", metavar="NAME", help="a module or class of your own that settings may name; repeat")
+    run.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    run.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")
+    run.add_argument("--help_all", action="store_true", help="show all options of the Trainer, too")
+
+
+def shorten_help(parser: Parser) -> None:
+    """Leave out of the help what few set: all but the usual options of the Trainer."""
+    group = parser.groups["trainer"]
+    group.title += f" (of its {len(group._group_actions)} options the usual ones; --help_all shows all)"
+    for action in group._group_actions:
+        if action.dest.removeprefix("trainer.") not in USUAL:
+            action.help = SUPPRESS
 
 
 def parse(request: Request) -> tuple[Parser, Namespace]:
@@ -198,7 +228,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     Raises:
         UsageError: an option is unknown, of the wrong type or out of range, or names what is not trusted.
     """
-    line = Line(list(request.arguments))
+    line = CommandLine(list(request.arguments))
     allowed = allowed_by_user(line)
     given = {key: value for key, value in request.defaults.items() if value is not None or key not in SECTIONS}
     request = replace(request, arguments=line.words, defaults=given)  # a section without settings reads as null
@@ -210,6 +240,10 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     check_words(request.arguments, allowed)
     only_trusted(allowed)
     parser = build_parser(request)
+    if "--help_all" in request.arguments:
+        request.arguments.append("--help")
+    else:
+        shorten_help(parser)
     check_keys(request.defaults, parser)
     try:
         parser.parse_object(request.defaults)  # says what is wrong in a file, which a default would not
@@ -223,7 +257,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     if config.model.pretrained and "tokenizer" in config.data:
         config.data.tokenizer = config.model.pretrained  # a pretrained model reads no other tokens than its own
     check_ranges(config, parser)
-    settle_devices(config, Line(list(request.arguments)).mentions)
+    settle_devices(config, CommandLine(list(request.arguments)).mentions)
     return parser, config
 
 
@@ -235,7 +269,7 @@ def without_replaced(request: Request) -> Config:
     config = {
         section: dict(values) if isinstance(values, dict) else values for section, values in request.defaults.items()
     }
-    line = Line(list(request.arguments))
+    line = CommandLine(list(request.arguments))
     for section, values in config.items():
         for key, value in list(values.items()) if isinstance(values, dict) else ():
             if isinstance(value, dict) and "class_path" in value:

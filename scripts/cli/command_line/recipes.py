@@ -1,8 +1,10 @@
 """Recipes: what `--model NAME` stands for. Read with no more than YAML, so that a listing needs no torch."""
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -11,7 +13,7 @@ from datamodules.errors import DataError
 from datamodules.files.encoding import SURROGATE
 from datamodules.files.paths import file_or_folder, regular, user_path
 from datamodules.storage.catalogue import known_datasets
-from scripts.cli.command_line.argv import Line, answer_help
+from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.resume_changes import MOVED, find_run
 from scripts.cli.errors import UsageError, did_you_mean
 
@@ -20,8 +22,6 @@ RECIPES = ROOT / "scripts" / "recipes"
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster, where PyYAML has it
 
 LARGEST = 100_000  # values in a configuration; thousands are many
-
-WHICH_MODEL = "which model? Give --checkpoint, a checkpoint or the folder of a run"
 
 Config = dict[str, Any]
 
@@ -37,7 +37,8 @@ class Request:
         defaults: `{"model": {...}, "data": {...}, "trainer": {...}, ...}`, the recipe and the files over it.
         arguments: the rest of the command line, for the parser of these two classes.
         about: the recipe's own section.
-        resume: the folder of a run to go on with.
+        resume: the folder of a run to resume.
+        words: the complete command line.
 
     Raises:
         UsageError: the name is none.
@@ -50,6 +51,7 @@ class Request:
     arguments: list[str] = field(default_factory=list)
     about: Config = field(default_factory=dict)
     resume: Path | None = None
+    words: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -108,6 +110,11 @@ def read_yaml(path: Path, option: str = "--config") -> Config:
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected sections such as `model:` and `data:`, found {type(content).__name__}")
     return content
+
+
+def dump(config: Config) -> str:
+    """YAML in the order given."""
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
 def is_inherited(path: Path) -> bool:
@@ -200,6 +207,24 @@ def sections(config: Config, where: str) -> tuple[Config, Config]:
     return paths, plain
 
 
+def words_of(name: str | None, settings: Config) -> list[str]:
+    """The command line that says the same as a recipe's name and these options and sections of options."""
+    return [*([] if name is None else [f"--model={name}"]), *_words("--", settings)]
+
+
+def _words(prefix: str, settings: Config) -> Iterator[str]:
+    for key, value in settings.items():
+        if isinstance(value, dict) and "class_path" not in value:
+            yield from _words(f"{prefix}{key}.", value)
+        elif f"{prefix}{key}" == "--inexact":
+            yield from ["--inexact"] if value else []
+        elif f"{prefix}{key}" == "--allow" and isinstance(value, list | tuple):
+            yield from (f"--allow={each}" for each in value)
+        else:
+            text = isinstance(value, str | PurePath)
+            yield f"{prefix}{key}={value if text else json.dumps(value, ensure_ascii=False)}"
+
+
 def resolve(words: list[str]) -> Request:
     """Find the recipe, the data set and the configuration files that a command line names.
 
@@ -209,7 +234,7 @@ def resolve(words: list[str]) -> Request:
     Raises:
         UsageError: a name is unknown, a file is missing or malformed, or two choices contradict each other.
     """
-    line = Line(list(words))
+    line = CommandLine(list(words))
     name = line.value("--model")
     files = [user_path(value, "--config") for value in line.values("--config")]
     resumed = line.value("--resume")
@@ -268,7 +293,7 @@ def resolve(words: list[str]) -> Request:
     config = given if resume is not None else merge(defaults, given)
     if dataset is not None:
         config = merge(config, {"data": {"dataset": dataset}})
-    return Request(name, paths["model"], paths["data"], config, line.words, about, resume)
+    return Request(name, paths["model"], paths["data"], config, line.words, about, resume, list(words))
 
 
 def check_dataset(dataset: str, known: list[str]) -> str:
@@ -309,13 +334,3 @@ def show_list() -> None:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print("\npython scripts/fit.py --model NAME [--data NAME_OR_PATH]; --model NAME --help shows a model's options")
-
-
-def answer_quickly(words: list[str], script: str) -> bool:
-    """Answer `--list` and a `--help` without a model; true if that was all that was asked."""
-    if "--list" in words:
-        show_list()
-        return True
-    if any(word.split("=")[0] in ("--model", "--config", "--resume") for word in words):
-        return False
-    return answer_help(words, script)

@@ -21,7 +21,7 @@ from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import Strategy
 from torch.optim import Optimizer
 
-from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import Loader
 from scripts.cli.errors import UsageError
 
@@ -96,7 +96,7 @@ PLACES = {
 _allowed_before: set[str] = set()
 
 
-def allowed_by_user(line: Line) -> list[str]:
+def allowed_by_user(line: CommandLine) -> list[str]:
     """What `--allow` names, and where that is defined; takes it from the line.
 
     Modules allowed by name may stand in the working folder, where no other is looked for.

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from lightning_modules.tasks.task import Task
 from scripts.cli.errors import UsageError
-from scripts.cli.evaluate.load import Trained, load
+from scripts.cli.run.experiment import Experiment
 
 Average = Literal["probabilities", "weights"]
 
 
-def load_all(checkpoints: list[str], average: str | None, dataset: str | None, arguments: list[str]) -> Trained:
+def load_all(checkpoints: list[str], average: str | None, dataset: str | None, options: list[str]) -> Experiment:
     """Rebuild what one checkpoint describes, or what several do as one predictor.
 
     Args:
@@ -22,17 +22,17 @@ def load_all(checkpoints: list[str], average: str | None, dataset: str | None, a
             give, or `weights`, of one network (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482); the former
             by default.
         dataset: other data than they were trained on.
-        arguments: options that differ now.
+        options: of the command line, that differ now.
 
     Raises:
-        ValueError: the checkpoints do not belong together, or one of them, the data or an option is not what it has
+        UserError: the checkpoints do not belong together, or one of them, the data or an option is not what it has
             to be.
     """
     if average is not None and average not in get_args(Average):
         raise UsageError(f"--average {average}: expected one of {', '.join(get_args(Average))}")
     if average is not None and len(checkpoints) < 2:
         raise UsageError(f"--average {average}: expected several --checkpoint, got {len(checkpoints)}")
-    first, *others = [load(checkpoint, dataset, arguments) for checkpoint in checkpoints]
+    first, *others = [Experiment.load(checkpoint, dataset, options) for checkpoint in checkpoints]
     for checkpoint, other in zip(checkpoints[1:], others, strict=True):
         where = f"--checkpoint {checkpoint}: does not belong with {checkpoints[0]}"
         if type(other.data) is not type(first.data):
@@ -43,9 +43,9 @@ def load_all(checkpoints: list[str], average: str | None, dataset: str | None, a
             raise UsageError(f"{where}: its training data gave another {' and '.join(unlike)}")
     models = [trained.model for trained in (first, *others)]
     if others and average == "weights":
-        share_weights(models, checkpoints)
+        average_weights(models, checkpoints)
     elif others:
-        vote(models)
+        average_predictions(models)
     return first
 
 
@@ -58,7 +58,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(type(one) is type(other) and one == other)
 
 
-def vote(models: list[LightningModule]) -> None:
+def average_predictions(models: list[LightningModule]) -> None:
     """Let the first model answer with the mean of all models' answers.
 
     Raises:
@@ -72,7 +72,7 @@ def vote(models: list[LightningModule]) -> None:
     first.forward = lambda *inputs: first.mean_of(torch.stack([answer(*inputs).float() for answer in answers]))  # type: ignore[method-assign]
 
 
-def share_weights(models: list[LightningModule], checkpoints: list[str]) -> None:
+def average_weights(models: list[LightningModule], checkpoints: list[str]) -> None:
     """Give the first model the mean of all models' weights.
 
     Raises:

@@ -1,7 +1,6 @@
 """From a checkpoint alone to a model and its data: what `test.py`, `predict.py` and `export.py` share."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,94 +13,83 @@ from callbacks.run.processes import SameData
 from datamodules.base import DataModule
 from datamodules.files.paths import user_path
 from datamodules.storage.catalogue import known_datasets
-from scripts.cli.command_line.options import parse
+from scripts.cli.command_line.options import Parser
 from scripts.cli.command_line.recipes import Config, Request, check_dataset, merge, sections
 from scripts.cli.distributed.launch import environment_plugins, pick_strategy
 from scripts.cli.errors import UsageError
-from scripts.cli.run.build import build_data, build_model, pick_precision, prepared, quiet
+from scripts.cli.run.build import build_data, build_model, prepared
 from scripts.cli.run.checkpoint_content import check_content
 from scripts.cli.run.folder import find_checkpoint, other_checkpoint
-from scripts.cli.run.memory import keep_memory
+from scripts.cli.run.precision import pick_precision
 
 # What a checkpoint says of the trainer that still matters. Not the strategy, the callbacks and the profiler: they were
 # for training, and what they name is not even looked up.
 KEPT = ("accelerator", "devices", "num_nodes", "precision", "limit_test_batches", "limit_predict_batches")
 
 
-@dataclass
-class Trained:
-    """A trained model with its data.
+def read(checkpoint: str) -> tuple[Path, dict[str, Any]]:
+    """The file of a checkpoint that scripts/fit.py has written, and what it contains.
 
     Args:
-        data: knows what it learned in training; not yet set up.
-        model: with the checkpoint's weights.
-        trainer: without logs and checkpoints.
-        config: the run's resolved configuration.
-    """
-
-    data: DataModule
-    model: LightningModule
-    trainer: Trainer
-    config: Config
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A checkpoint that scripts/fit.py has written.
+        checkpoint: a file, or a run's folder.
 
     Raises:
         UsageError: it is not one.
     """
+    if re.match(r"https?://", checkpoint):
+        raise UsageError(f"--checkpoint {checkpoint}: an address; download the file first, from someone you trust")
+    path = find_checkpoint(user_path(checkpoint, "--checkpoint"))
     try:
-        checkpoint = read_checkpoint(path)
+        content = read_checkpoint(path)
     except CheckpointError as error:
         raise UsageError(f"--checkpoint {path}: {error}{other_checkpoint(path)}") from None
-    check_content(checkpoint, f"--checkpoint {path}")
-    return checkpoint
+    check_content(content, f"--checkpoint {path}")
+    return path, content
 
 
-def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Trained:
-    """Rebuild what a checkpoint describes.
+def restored(
+    request: Request, parser: Parser, options: Namespace, content: dict[str, Any], where: str
+) -> tuple[DataModule, LightningModule, Trainer]:
+    """What a checkpoint describes: its data, not set up, its model with the weights, and a Trainer that saves nothing.
 
     Args:
-        checkpoint_path: a checkpoint, or a run's folder.
-        dataset: other data than it was trained on.
-        arguments: options that differ now, such as `--data.root` or `--trainer.accelerator`.
+        request: of `request_of`.
+        parser: of its options.
+        options: parsed.
+        content: of the checkpoint.
+        where: the checkpoint, as it was given.
 
     Raises:
         ValueError: the checkpoint, the data or an option is not what it has to be.
     """
-    quiet()
-    keep_memory()
-    if re.match(r"https?://", checkpoint_path):
-        raise UsageError(f"--checkpoint {checkpoint_path}: an address; download the file first, from someone you trust")
-    checkpoint = read(find_checkpoint(user_path(checkpoint_path, "--checkpoint")))
-    request = requested(checkpoint, checkpoint_path, dataset, arguments)
-    parser, options = parse(request)
     check_trainer(options.trainer)
-    ready = parser.instantiate(options)
-    data = build_data(request.data, dict(ready.data))
-    state = checkpoint.get(type(data).__qualname__)
+    instantiated = parser.instantiate(options)
+    data = build_data(request.data, dict(instantiated.data))
+    state = content.get(type(data).__qualname__)
     if not isinstance(state, dict) or not {*data.learned} <= {*state}:
-        raise UsageError(f"--checkpoint {checkpoint_path}: was trained without {type(data).__name__}")
+        raise UsageError(f"--checkpoint {where}: was trained without {type(data).__name__}")
     try:
         data.load_state_dict(state)
-        model = build_model(request.model, dict(ready.model), data)
+        model = build_model(request.model, dict(instantiated.model), data)
     except (TypeError, LookupError, AttributeError) as error:
-        if options.debug:
-            raise
         kept = f"not what {type(data).__name__} keeps ({type(error).__name__}: {error})"
-        raise UsageError(f"--checkpoint {checkpoint_path}: what was learned of its data is {kept}") from error
-    prepared(ready, model, data)
+        raise UsageError(f"--checkpoint {where}: what was learned of its data is {kept}") from error
+    prepared(instantiated, model, data)
     try:
-        model.load_state_dict(checkpoint["state_dict"])
+        model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
-        raise UsageError(f"--checkpoint {checkpoint_path}: its weights are of another network ({error})") from None
+        raise UsageError(f"--checkpoint {where}: its weights are of another network ({error})") from None
+    return data, model, evaluation_trainer(options, model)
+
+
+def evaluation_trainer(options: Namespace, model: LightningModule) -> Trainer:
+    """A Trainer that tests and predicts, and neither logs nor saves."""
     given = {name: options.trainer[name] for name in (*KEPT, "strategy")}
     if given["strategy"] == "fsdp":
-        given["strategy"] = "auto"  # without gradients and optimizer there is nothing to share out
+        given["strategy"] = "auto"  # without gradients and optimizer there is nothing to shard
     given["strategy"] = pick_strategy(given, model, 60 * options.timeout)
-    given["precision"] = pick_precision(ready.trainer.precision, str(ready.trainer.accelerator))
-    trainer = Trainer(
+    given["precision"] = pick_precision(options.trainer.precision, str(options.trainer.accelerator))
+    return Trainer(
         **given,
         plugins=[*environment_plugins()],
         callbacks=[Progress(), SameData()],
@@ -111,10 +99,9 @@ def load(checkpoint_path: str, dataset: str | None, arguments: list[str]) -> Tra
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    return Trained(data, model, trainer, checkpoint["config"])
 
 
-def requested(checkpoint: dict[str, Any], where: str, dataset: str | None, arguments: list[str]) -> Request:
+def request_of(checkpoint: dict[str, Any], where: str, dataset: str | None, arguments: list[str]) -> Request:
     """What a checkpoint describes, as if a command line had asked for it.
 
     The model is built without looking for the weights that it once started from: the checkpoint has them all.

@@ -1,123 +1,98 @@
-"""Predict for a user's files, and write it down."""
+"""Predict for a user's files, and write the predictions to a file or to the screen."""
 
 import io
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import distributed
-
-from datamodules.base import DataModule
-from datamodules.files.paths import printable, printable_path, user_path
+from datamodules.files.paths import printable, user_path
 from datamodules.storage.atomic_file import whole_file
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
-from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.ensemble import load_all
-from scripts.cli.evaluate.load import Trained
+from scripts.cli.evaluate.rows import Row, write_rows
 from scripts.cli.spreadsheet import Sheet
 
 
 def predict(
-    checkpoints: list[str],
-    average: str | None,
-    input_path: str,
-    output: str | None,
-    arguments: list[str],
-    debug: bool,
+    words: list[str], checkpoint: list[str], input: str, average: str | None = None, output: str | None = None
 ) -> None:
-    """Write a row for each example of the input, in its order, to a CSV or JSONL file or as CSV to the screen."""
-    with one_line_errors(debug, (ValueError, OSError)):
-        if output is not None and not output.endswith((".csv", ".jsonl")):
-            raise UsageError(f"--output {output}: expected a name that ends in .csv or .jsonl")
-        path = None if output is None else user_path(output, "--output")
-        trained = load_all(checkpoints, average, None, arguments)
-        trained.data.set_input(user_path(input_path, "--input"))
-        broadcast_from_rank_zero(
-            trained.trainer, lambda: None
-        )  # from here on there are as many processes as were asked for
-    if not trained.trainer.is_global_zero:
-        write_predictions(trained, Writer(trained.data, None), debug)
+    """Write a row for each example of the input, in its order, to a CSV or JSONL file or as CSV to the screen.
+
+    Args:
+        words: options that differ from training.
+        checkpoint: one or several, as one predictor.
+        input: a file or a folder.
+        average: how several are averaged.
+        output: the file; None for the screen.
+
+    Raises:
+        UserError: a checkpoint, the input or an option is not what it has to be, or the output cannot be written.
+    """
+    if output is not None and not output.endswith((".csv", ".jsonl")):
+        raise UsageError(f"--output {output}: expected a name that ends in .csv or .jsonl")
+    path = None if output is None else user_path(output, "--output")
+    experiment = load_all(checkpoint, average, None, words)
+    trainer, model, data = experiment.trainer, experiment.model, experiment.data
+    with user_errors():
+        data.set_input(user_path(input, "--input"))
+    broadcast_from_rank_zero(trainer, lambda: None)  # starts the other processes
+    if not trainer.is_global_zero:
+        write_rows(trainer, model, data, None)
         return
     if path is None:
         try:
-            write_predictions(trained, Writer(trained.data, sys.stdout), debug)
+            write_rows(trainer, model, data, Table(sys.stdout).write)
             sys.stdout.flush()
-        except BrokenPipeError:  # the reader, such as head, has seen enough
+        except BrokenPipeError:  # the reader, such as head, has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
-        with one_line_errors(debug, (OSError,)), whole_file(path) as binary:
+        with _write_errors(), whole_file(path) as binary:
             file = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
-            as_json = path.suffix == ".jsonl"
-            write_predictions(trained, Writer(trained.data, file, as_json, path.with_suffix("")), debug)
+            table = Table(file, path.suffix == ".jsonl", path.with_suffix(""))
+            write_rows(trainer, model, data, table.write)
             file.detach()
-        print(f"{len(trained.data.predicted_names)} predictions in {printable(path)}")
-    wait_for_others(trained.trainer)
+        print(f"{len(data.predicted_names)} predictions in {printable(path)}")
+    wait_for_others(trainer)
 
 
-def write_predictions(trained: Trained, writer: "Writer", debug: bool) -> None:
-    """Predict, and write as it goes."""
-    trained.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
-    with one_line_errors(debug):
-        trained.trainer.predict(trained.model, trained.data, return_predictions=False)
-    assert writer.file is None or writer.written == len(trained.data.predicted_names), "one prediction an example"
+@contextmanager
+def _write_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        with user_errors():
+            raise error from None
 
 
-class Writer(Callback):
-    """Writes each batch's predictions as soon as they are made, so that memory does not grow with their number.
-
-    Of several processes the first writes; the others hand it theirs, batch by batch.
+class Table:
+    """A file of predictions.
 
     Args:
-        data: what is predicted for.
-        file: to write to; None in the other processes.
+        file: to write to.
         as_json: a line of JSON each; otherwise CSV with a header, in which `probabilities` become a column `p_<class>`
             each, lists are JSON, and nothing is a formula: see `spreadsheet.cell`.
         images: folder for the `image` of each row, where there is one, under the row's number; None to leave them out.
     """
 
-    def __init__(
-        self, data: DataModule, file: TextIO | None, as_json: bool = False, images: Path | None = None
-    ) -> None:
-        self.data = data
-        self.names = iter(data.predicted_names)
+    def __init__(self, file: TextIO, as_json: bool = False, images: Path | None = None) -> None:
         self.file = file
         self.as_json = as_json
         self.images = images
         self.sheet: Sheet | None = None
-        self.written = 0
-        self.batches = 0
+        self.num_images = 0
 
-    def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Write a row for each example of the batch."""
-        self.batches += 1
-        for row in self.gathered(trainer, outputs):
-            self.written += 1
-            self.write({"input": printable_path(next(self.names)), **row})
-
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hand over nothing of a last batch that had no example for this process."""
-        if self.batches < self.data.num_predicted_batches:
-            self.gathered(trainer, [])
-
-    def gathered(self, trainer: Trainer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows of a whole batch, which was dealt out example by example; none but in the first process."""
-        if trainer.world_size == 1:
-            return rows
-        parts: list[Any] = [None] * trainer.world_size
-        distributed.all_gather_object(parts, rows)
-        whole = [parts[place % len(parts)][place // len(parts)] for place in range(sum(map(len, parts)))]
-        return [] if self.file is None else whole
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Write a row."""
-        assert self.file is not None, "the first process writes"
+    def write(self, row: Row) -> None:
+        """Add a row."""
         image = row.pop("image", None)
         if image is not None and self.images is not None:
+            self.num_images += 1
             self.images.mkdir(parents=True, exist_ok=True)
-            row["image"] = str(self.images / f"{self.written:05}.png")
+            row["image"] = str(self.images / f"{self.num_images:05}.png")
             Path(row["image"]).write_bytes(image)
         if self.as_json:
             self.file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -4,34 +4,38 @@ from pathlib import Path
 
 from datamodules.files.paths import printable
 from scripts.cli.distributed.launch import wait_for_others
-from scripts.cli.errors import one_line_errors
+from scripts.cli.errors import user_errors
 from scripts.cli.evaluate.ensemble import load_all
-from scripts.cli.run.report import shown, tables
-from scripts.cli.run.training import details
+from scripts.cli.run.report import details, named, shown, tables
 
 
-def test(
-    checkpoints: list[str], average: str | None, dataset: str | None, arguments: list[str], debug: bool
-) -> dict[str, float]:
-    """Print, and return, the test metrics of a checkpoint, or of several as one, beside the baseline's.
+def test(words: list[str], checkpoint: list[str], average: str | None, data: str | None) -> dict[str, float]:
+    """Print, and return, the test metrics of a checkpoint, or of several as one, with the baselines'.
 
-    Data other than it was trained on is tested whole, unless it has a test split of its own.
+    Other data than it was trained on is tested whole, unless it has a test split of its own.
+
+    Args:
+        words: options that differ from training.
+        checkpoint: one or several.
+        average: how several are averaged.
+        data: other data than it was trained on.
+
+    Raises:
+        UserError: a checkpoint, the data or an option is not what it has to be.
     """
-    with one_line_errors(debug, (ValueError, OSError)):
-        trained = load_all(checkpoints, average, dataset, arguments)
-        trained.data.prepare_data()
-        if dataset is None:
-            trained.data.setup("test")
+    experiment = load_all(checkpoint, average, data, words)
+    with user_errors():
+        experiment.data.prepare_data()
+        if data is None:
+            experiment.data.setup("test")
         else:
-            trained.data.setup_test()
-    with one_line_errors(debug):
-        metrics = dict(trained.trainer.test(trained.model, trained.data, verbose=False)[0])
-    test_metrics = {name[5:]: value for name, value in metrics.items() if name.startswith("test/")}
-    baseline = {name[9:]: value for name, value in metrics.items() if name.startswith("baseline/")}
-    size = len(trained.data.splits.test) if trained.data.splits else 0
-    if trained.trainer.is_global_zero:
-        what = " + ".join(shown(Path(checkpoint)) for checkpoint in checkpoints)
-        print(f"{what} on {size} test examples of {printable(trained.data.dataset)}\n")
-        print(tables(test_metrics, baseline, details(trained.model)))
-    wait_for_others(trained.trainer)
-    return test_metrics
+            experiment.data.setup_test()
+    metrics = dict(experiment.trainer.test(experiment.model, experiment.data, verbose=False)[0])
+    tested = named(metrics, "test/")
+    size = len(experiment.data.splits.test) if experiment.data.splits else 0
+    if experiment.trainer.is_global_zero:
+        what = " + ".join(shown(Path(each)) for each in checkpoint)
+        print(f"{what} on {size} test examples of {printable(experiment.data.dataset)}\n")
+        print(tables(tested, named(metrics, "baseline/"), details(experiment.model)))
+    wait_for_others(experiment.trainer)
+    return tested

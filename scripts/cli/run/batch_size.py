@@ -3,64 +3,46 @@
 import copy
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jsonargparse import Namespace
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.activation_checkpointing import ActivationCheckpointing
+from callbacks.technique import Technique
+from datamodules.base import DataModule
 from datamodules.nodes import Nodes
 from scripts.cli.command_line.options import AUTO
 from scripts.cli.command_line.recipes import read_yaml
-from scripts.cli.distributed.launch import broadcast_from_rank_zero
 from scripts.cli.errors import UsageError
-from scripts.cli.run.build import Built, steps_between_points
 from scripts.cli.run.memory import held
 from scripts.cli.run.plain_step import learner
 
 OPTION = f"--data.batch_size {AUTO}"
-SHARE = 0.8  # of the memory: batches differ, and decoding a test may take more than a step
-LEAST = 2  # examples of each process: batch norms need as many
+FRACTION = 0.8  # of the memory: batches differ, and decoding a test may take more than a step
+MIN_EXAMPLES = 2  # examples of each process: batch norms need as many
 STEPS = 10  # that an epoch keeps
 MEMINFO, STATUS = Path("/proc/meminfo"), Path("/proc/self/status")  # of Linux
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of a container
 
 
-class Found(NamedTuple):
+class BatchSize(NamedTuple):
     """A batch size, and why it is no larger."""
 
     batch_size: int
     reason: str
 
 
-def settle_batch_size(config: Namespace, trainer: Trainer, run: Built, earlier: Path | None) -> None:
-    """Give a run, which has been built for another, the batch size that the first process finds, and say which it is.
-
-    Args:
-        config: the parsed options; changed, so that the run is repeated with the same.
-        trainer: of the run.
-        run: its data and its fresh model.
-        earlier: the folder of this run, if it goes on.
-    """
-    found = broadcast_from_rank_zero(trainer, lambda: begun_with(earlier) if earlier else largest(run, trainer))
-    config.data.batch_size = run.data.batch_size = found.batch_size
-    if config.trainer.log_every_n_steps is None:
-        trainer.log_every_n_steps = steps_between_points(config.trainer, run.data)  # type: ignore[attr-defined]
-    if trainer.is_global_zero:
-        print(f"batch size {found.batch_size}: {found.reason}")
-
-
-def begun_with(folder: Path) -> Found:
+def of_earlier_run(folder: Path) -> BatchSize:
     """The batch size with which a run was begun."""
     config = read_yaml(folder / "config.yaml", "--resume")
-    return Found(config["data"]["init_args"]["batch_size"], "this run was begun with it")
+    return BatchSize(config["data"]["init_args"]["batch_size"], "this run was begun with it")
 
 
-def largest(run: Built, trainer: Trainer) -> Found:
+def largest(model: LightningModule, data: DataModule, techniques: Sequence[Technique], trainer: Trainer) -> BatchSize:
     """Double a batch as long as a training step with it fits into 80 % of the memory, on a copy of the model.
 
     Where examples have lengths, it is the longest that are tried. What a step of twice the size will need is reckoned
@@ -69,16 +51,17 @@ def largest(run: Built, trainer: Trainer) -> Found:
     Raises:
         UsageError: not even the smallest fits, or the batch is not what decides about memory.
     """
-    if isinstance(run.data, Nodes):
+    if isinstance(data, Nodes):
         raise UsageError(f"{OPTION}: every step sees the whole graph, whatever the batch; leave it out")
     device, processes = trainer.strategy.root_device, trainer.world_size
-    step, budget = step_of(run, trainer), SHARE * memory(device) / (1 if device.type == "cuda" else trainer.num_devices)
-    most = run.data.size_of("train") // STEPS // processes
-    first = needed = peak_of(step, LEAST, device)
+    step = step_of(model, data, techniques, trainer)
+    budget = FRACTION * memory(device) / (1 if device.type == "cuda" else trainer.num_devices)
+    max_size = data.size_of("train") // STEPS // processes
+    first = needed = peak_of(step, MIN_EXAMPLES, device)
     if first > budget:
-        raise UsageError(f"{OPTION}: not even {LEAST} examples fit into {budget / 1e9:.1f} GB of {device}")
-    size = LEAST
-    while 2 * size <= most and first + 2 * (needed - first) <= budget:
+        raise UsageError(f"{OPTION}: not even {MIN_EXAMPLES} examples fit into {budget / 1e9:.1f} GB of {device}")
+    size = MIN_EXAMPLES
+    while 2 * size <= max_size and first + 2 * (needed - first) <= budget:
         needed = peak_of(step, 2 * size, device)
         if needed > budget:
             break
@@ -86,26 +69,28 @@ def largest(run: Built, trainer: Trainer) -> Found:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     few = f"leave an epoch fewer than {STEPS} steps"
-    reason = few if 2 * size > most else f"take more than {SHARE:.0%} of the memory of {device}"
+    reason = few if 2 * size > max_size else f"take more than {FRACTION:.0%} of the memory of {device}"
     advice = "scripts/find_rate.py finds a rate that goes with it"
-    return Found(size * processes, f"twice as many would {reason}; {advice}")
+    return BatchSize(size * processes, f"twice as many would {reason}; {advice}")
 
 
-def step_of(run: Built, trainer: Trainer) -> Callable[[int], None]:
+def step_of(
+    model: LightningModule, data: DataModule, techniques: Sequence[Technique], trainer: Trainer
+) -> Callable[[int], None]:
     """A function that takes a training step with so many examples, on a copy of the model."""
     device, plugin = trainer.strategy.root_device, trainer.precision_plugin
-    model: Any = plugin.convert_module(copy.deepcopy(run.model)).to(device).train()
-    for technique in run.techniques.values():
+    copied: Any = plugin.convert_module(copy.deepcopy(model)).to(device).train()
+    for technique in techniques:
         if isinstance(technique, ActivationCheckpointing):
-            technique.setup(trainer, model, "fit")
-    learn = learner(model, trainer)
-    examples: Any = run.data.train_dataloader().dataset
+            technique.setup(trainer, copied, "fit")
+    learn = learner(copied, trainer)
+    examples: Any = data.train_dataloader().dataset
     lengths = getattr(examples, "lengths", None)
     order = torch.arange(len(examples)) if lengths is None else torch.argsort(lengths, descending=True)
 
     def step(size: int) -> None:
-        batch = run.data.transfer_batch_to_device(examples[order[:size]], device, 0)
-        learn(plugin.convert_input(run.data.on_after_batch_transfer(batch, 0)))
+        batch = data.transfer_batch_to_device(examples[order[:size]], device, 0)
+        learn(plugin.convert_input(data.on_after_batch_transfer(batch, 0)))
 
     return step
 

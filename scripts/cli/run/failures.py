@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 
 from callbacks.run.checkpoint_file import DiskFullError, UnsavedError
 from callbacks.run.checkpoints import NonFiniteError
 from callbacks.run.run_folder import FolderGoneError, gone
+from callbacks.run.signals import Stopped
 from datamodules.errors import DataError, UnlikeDataError
+from datamodules.files.paths import relative
 from datamodules.storage.atomic_file import PASSING
+from scripts.cli.distributed.launch import wait_for_others
 from scripts.cli.errors import UsageError
+from scripts.cli.shell import quoted
 
 LOST = re.compile(
     r"[Cc]onnection (was )?(closed|reset)|Broken pipe|[Gg]loo|NCCL|Timed out waiting|Socket (closed|Timeout)|recvValue"
@@ -111,6 +116,20 @@ def fail(trainer: Trainer, folder: Path, line: str | None, error: Exception) -> 
         for process in getattr(trainer.strategy.launcher, "procs", []):
             process.kill()  # they wait for this one, in vain, and have nothing to save
     raise SystemExit(1) from None
+
+
+def leave(stopped: Stopped, trainer: Trainer, folder: Path) -> NoReturn:
+    """End a run that a signal has stopped, with the signal's exit status.
+
+    Processes that Lightning has started end with 0: it takes any other status for a failure, and kills the rest.
+    """
+    if trainer.is_global_zero:
+        again = quoted(relative(folder))
+        print(f"{stopped}; python scripts/fit.py --resume {again} resumes it", file=sys.stderr)
+    wait_for_others(trainer)
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    child = isinstance(environment, LightningEnvironment) and trainer.local_rank > 0
+    sys.exit(0 if child else stopped.status)
 
 
 def fall_silent(trainer: Trainer, folder: Path) -> NoReturn:

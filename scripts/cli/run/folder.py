@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 from filelock import Timeout
 
 from callbacks.run.checkpoint_file import CheckpointError, read_checkpoint
+from callbacks.run.run_folder import FolderGoneError, RunFolder, gone
 from datamodules.errors import DataError
 from datamodules.files.encoding import json_value
 from datamodules.files.paths import regular, user_path
 from datamodules.storage.atomic_file import write_file
 from datamodules.storage.locks import Lock, if_gone, marker_of
-from scripts.cli.command_line.recipes import ROOT
-from scripts.cli.distributed.launch import started_again
+from scripts.cli.command_line.recipes import ROOT, Config, Request, dump
+from scripts.cli.distributed.launch import job, started_again
 from scripts.cli.errors import UsageError
 
 LOGS = ROOT / "lightning_logs"
@@ -94,11 +95,11 @@ def _finite(value: Any) -> Any:
 
 
 class Found(NamedTuple):
-    """A run that can go on.
+    """A run's folder.
 
     Args:
         folder: of the run.
-        checkpoint: its newest valid one; None where nothing has been saved.
+        checkpoint: its newest valid checkpoint; None where nothing has been saved.
     """
 
     folder: Path
@@ -108,19 +109,19 @@ class Found(NamedTuple):
 _LOCKS: list[Lock] = []  # held until the run ends, in whatever way
 
 
-def lock(folder: Path, job: str | None) -> None:
+def lock(folder: Path, job_name: str | None) -> None:
     """Be the only process group that writes into a run's folder, until `release` or this process's end.
 
     Args:
         folder: of the run.
-        job: what its job is called, for `folder_of_job`; None outside one.
+        job_name: what its job is called, for `folder_of_job`; None outside one.
 
     Raises:
         UsageError: another run is at work there.
     """
     path = folder / ".lock"
     process, of_job, host = holder(path)
-    if job is not None and job == of_job and started_again():
+    if job_name is not None and job_name == of_job and started_again():
         marker_of(path).unlink(missing_ok=True)  # of this job's earlier start, which its host may have ended with
     try:
         taken = Lock(path)
@@ -130,7 +131,7 @@ def lock(folder: Path, job: str | None) -> None:
     for told in folder.glob(".failed-*"):  # what an earlier end had to say
         told.unlink()
     taken.file.truncate(0)
-    taken.file.write(f"{os.getpid()}\n{job or ''}\n{socket.gethostname()}\n")
+    taken.file.write(f"{os.getpid()}\n{job_name or ''}\n{socket.gethostname()}\n")
     taken.file.flush()
     _LOCKS.append(taken)
 
@@ -184,16 +185,61 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def go_on(folder: Path, job: str | None) -> Found:
+def resume(folder: Path, job_name: str | None) -> Found:
     """Lock a run's folder and find its newest valid checkpoint.
 
     Raises:
         UsageError: another run is at work there, or it has finished.
     """
-    lock(folder, job)
+    lock(folder, job_name)
     if (folder / "results.json").exists():
         raise UsageError(f"{folder}: this run has finished; scripts/test.py tests it, a new run trains anew")
     return Found(folder, newest_checkpoint(folder))
+
+
+def find_or_claim(request: Request, logs: Path, config: Config) -> Found:
+    """Where a run writes: into its own folder, if it was stopped and is resumed; else into a new one.
+
+    Args:
+        request: what the command line asks for.
+        logs: of all runs.
+        config: the resolved configuration, which a new folder gets.
+
+    Raises:
+        UsageError: the run cannot be resumed, or nothing can be written.
+    """
+    if request.resume:
+        found = resume(request.resume, job())
+        if found.checkpoint is None:
+            raise UsageError(f"--resume {request.resume}: no valid checkpoint in it, so there is nothing to resume")
+        return found
+    earlier = earlier_start(request.name, logs)
+    if earlier is not None:
+        return resume(earlier, job())
+    folder = claim(logs, request.name)
+    run = RunFolder(folder)
+    lock(folder, job())
+    write_whole(folder / "config.yaml", dump(config))
+    run.check()  # writing would have made it again, without its lock
+    return Found(folder, None)
+
+
+def earlier_start(name: str, logs: Path) -> Path | None:
+    """The folder of the run that this job has begun before SLURM or torchrun started it again."""
+    this = job()
+    return folder_of_job(logs, name, this) if this is not None and started_again() else None
+
+
+def make_checkpoints_folder(folder: Path) -> None:
+    """Make the checkpoints' folder, so that from the beginning it is seen when it or the run's is deleted.
+
+    Raises:
+        FolderGoneError: the run's was deleted as soon as it was there.
+    """
+    try:
+        (folder / "checkpoints").mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise FolderGoneError(gone(folder)) from None
 
 
 def find_checkpoint(path: Path, option: str = "--checkpoint") -> Path:

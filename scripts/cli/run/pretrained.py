@@ -10,7 +10,6 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from callbacks.run.checkpoint_file import CheckpointError, read_checkpoint
-from datamodules.base import DataModule
 from datamodules.files.encoding import json_value
 from datamodules.files.paths import user_path
 from scripts.cli.errors import UsageError
@@ -43,7 +42,7 @@ def exported_metadata(path: Path) -> dict[str, str]:
         return {}
 
 
-class Start:
+class PretrainedRun:
     """An earlier run whose weights another model starts from: all whose names and shapes fit, whatever model it was.
 
     Args:
@@ -114,11 +113,12 @@ class Start:
         given = {"architecture": self.architecture} if self.architecture else {"pretrained": None}
         return given if {*given} <= {*accepted} else {"pretrained": None}
 
-    def hand_on(self, data: DataModule) -> None:
-        """Let data that are texts be cut into the tokens whose embeddings were learned."""
-        data.take_tokenizers({name: value for name, value in self.learned.items() if "tokenizer" in name})
+    @property
+    def tokenizers(self) -> Config:
+        """Those of its data, whose tokens its embeddings are of."""
+        return {name: value for name, value in self.learned.items() if "tokenizer" in name}
 
-    def give(self, model: LightningModule) -> str:
+    def load_into(self, model: LightningModule) -> str:
         """Give a model the weights that fit; what remains is fresh.
 
         Returns:

@@ -4,27 +4,36 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 
+from callbacks.run.throughput import Throughput
+from datamodules.base import DataModule
 from datamodules.files.paths import printable, relative
-from scripts.cli.command_line.recipes import Request
-from scripts.cli.run.build import Built
+from lightning_modules.tasks.task import Task
+from scripts.cli.command_line.recipes import Config
 from scripts.cli.shell import quoted
 
 FEW = 10  # classes, that their table leaves the rest of the report in sight
 
 
-def heading(request: Request, run: Built, trainer: Trainer, folder: Path, checkpoint: Path | None) -> str:
-    """What is about to run: model, data, size, device, place."""
-    parameters = sum(parameter.numel() for parameter in run.model.parameters() if parameter.requires_grad)
+def heading(
+    name: str,
+    model: LightningModule,
+    data: DataModule,
+    trainer: Trainer,
+    folder: Path,
+    resumed: Path | None,
+    pretrained: str,
+) -> str:
+    """What is about to run: model, data, size, device, folder, and what it is resumed from or starts from."""
+    parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     device = trainer.strategy.root_device.type
-    place = f"{trainer.world_size} × {device}" if trainer.world_size > 1 else device
-    on = f", goes on from {checkpoint.name}" if checkpoint else ""
-    start = f"\n{run.start}" if run.start and not checkpoint else ""
+    devices = f"{trainer.world_size} × {device}" if trainer.world_size > 1 else device
+    start = f", resumed from {resumed.name}" if resumed else f"\n{pretrained}" if pretrained else ""
     return (
-        f"{request.name} on {printable(run.data.dataset)}: {parameters:,} parameters, "
-        f"{' / '.join(str(len(split)) for split in run.data.splits or ())} examples to train / validate / test on, "
-        f"{place}, precision {trainer.precision}, {shown(folder)}{on}{start}"
+        f"{name} on {printable(data.dataset)}: {parameters:,} parameters, "
+        f"{' / '.join(str(len(split)) for split in data.splits or ())} examples to train / validate / test on, "
+        f"{devices}, precision {trainer.precision}, {shown(folder)}{start}"
     )
 
 
@@ -74,3 +83,39 @@ def report(results: dict[str, Any], folder: Path) -> str:
         lines.append(f"checkpoint: {shown(Path(results['best_checkpoint']))}")
     lines.append(f"dashboard:  tensorboard --logdir {quoted(relative(folder.parent))}")
     return "\n".join(lines)
+
+
+def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None) -> dict[str, Any]:
+    """What `results.json` contains.
+
+    Args:
+        config: the run's resolved configuration.
+        tested: the metrics that testing has logged.
+        trainer: of the run.
+        path: of the checkpoint that was tested.
+    """
+    throughput = next(callback for callback in trainer.callbacks if isinstance(callback, Throughput))  # type: ignore[attr-defined]
+    checkpoints: Any = trainer.checkpoint_callback
+    return {
+        "model": config["about"]["name"],
+        "data": config["data"]["init_args"]["dataset"],
+        "seed": config["seed_everything"],
+        "test": named(tested, "test/"),
+        "baseline": named(tested, "baseline/"),
+        "monitor": checkpoints.monitor,
+        "best": checkpoints.best_score,
+        "train_seconds": throughput.train_seconds,
+        "examples_per_second": throughput.examples_per_second,
+        "best_checkpoint": str(path) if path else None,
+        **details(trainer.lightning_module),
+    }
+
+
+def details(model: Any) -> dict[str, Any]:
+    """What a model says of the test besides its metrics."""
+    return model.details() if isinstance(model, Task) else {}
+
+
+def named(metrics: dict[str, float], prefix: str) -> dict[str, float]:
+    """The metrics whose names begin so, without it."""
+    return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from datamodules.files.paths import relative, user_path
-from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.options import parse, resolved
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.errors import UsageError, one_line_errors
@@ -53,7 +53,7 @@ def cross_validate(words: list[str], folds: int, debug: bool) -> None:
     """
     quiet()
     with one_line_errors(debug, (ValueError, OSError)):
-        line = Line(words)
+        line = CommandLine(words)
         for option in ("--data.num_folds", "--data.fold"):
             if line.mentions(option):
                 raise UsageError(f"{option}: is said by --folds {folds} here; leave it out")
@@ -129,7 +129,7 @@ def started(plan: Plan, folder: Path, fold: int) -> TrialRun:
     elif run.exists():  # it was killed before there was anything to resume
         run.rename(run.with_name(f"killed_{len([*run.parent.glob('killed_*')])}"))
     words += [word for word in plan.words if word == "--inexact"]  # it is not among a run's settings
-    if not Line(plan.words).mentions("--trainer.enable_progress_bar"):
+    if not CommandLine(plan.words).mentions("--trainer.enable_progress_bar"):
         words += ["--trainer.enable_progress_bar", "false"]
     return TrialRun(words, place, plan.name, "", plan.place, plan.allowed)
 

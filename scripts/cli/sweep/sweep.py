@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from callbacks.run.signals import Signals
 from datamodules.files.paths import relative, user_path
-from scripts.cli.command_line.argv import Line
+from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.options import class_at, parse
 from scripts.cli.command_line.recipes import Request, read_yaml, resolve
 from scripts.cli.errors import UsageError, one_line_errors
@@ -47,7 +47,7 @@ def sweep(words: list[str], trials: int, space: str | None, unpruned: int, debug
     quiet()
     with one_line_errors(debug, (ValueError, OSError)):
         need_optuna()
-        line = Line(words)
+        line = CommandLine(words)
         logs = logs_at(line.value("--logs"))
         plan, said = planned(line.words, trials, space, unpruned)
         folder = claim(logs, plan.name, "sweep")
@@ -102,7 +102,7 @@ def planned(words: list[str], trials: int, space: str | None, unpruned: int) -> 
     """
     request = resolve(words)
     _, config = parse(request)
-    line = Line(list(words))
+    line = CommandLine(list(words))
     allowed = list(line.values("--allow"))
     dimensions = chosen_space(request, config, space)
     searched = without_given(dimensions, words)
@@ -236,7 +236,9 @@ def carry_out_one(study: "Study", plan: Plan, folder: Path, signals: Signals) ->
     trial = study.ask()
     words = [word for each in plan.dimensions for word in each.suggested(trial)]
     bar = (
-        [] if Line(plan.words).mentions("--trainer.enable_progress_bar") else ["--trainer.enable_progress_bar", "false"]
+        []
+        if CommandLine(plan.words).mentions("--trainer.enable_progress_bar")
+        else ["--trainer.enable_progress_bar", "false"]
     )
     logs = folder / f"trial_{trial.number}"
     run = TrialRun([*plan.words, *words, *bar], logs, plan.name, plan.monitor, plan.place, plan.allowed)

@@ -13,7 +13,8 @@ from lightning_modules.optim.parameter_groups import head_of, parameter_groups
 from lightning_modules.resnet import ResNet
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import recipe_names, resolve
-from scripts.cli.run.build import build, quiet
+from scripts.cli.run.experiment import Experiment
+from scripts.cli.run.library_messages import quiet
 
 
 def cnn(optimizer: Any = torch.optim.AdamW) -> CNN:
@@ -107,7 +108,7 @@ def test_of_every_model_all_but_biases_and_norms_decays_and_each_weight_is_train
     quiet()
     decaying = ["--model.optimizer", "torch.optim.AdamW", "--model.optimizer.weight_decay", "0.1"]
     request = resolve(["--model", name, *decaying, "--model.schedule", "constant", "--model.warmup", "0", *words])
-    model = build(request, *parse(request)).model
+    model = Experiment(request).build().model
     made: Any = model.configure_optimizers()
     groups = [group for one in (made if isinstance(made, list) else [made]) for group in one.param_groups]
     names = {id(weight): name for name, weight in model.named_parameters()}

@@ -13,7 +13,7 @@ from lightning_modules.inception import Inception
 from lightning_modules.mlp import MLP
 from lightning_modules.tasks.losses import class_losses
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 
 
 def drawn(size=20, classes=3):
@@ -139,15 +139,15 @@ def seldom(folder, classes=2):
 @pytest.mark.parametrize(("classes", "better"), [(2, "val/average_precision"), (3, "val/f1")])
 def test_a_seldom_class_is_told_of_with_the_metric_that_shows_it(classes, better, tmp_path, capsys):
     words = ["--model", "mlp", "--data", seldom(tmp_path, classes), "--trainer.max_steps", "1", "--logs", str(tmp_path)]
-    fit(resolve(words))
+    Experiment(resolve(words)).fit()
     assert f"--model.monitor {better} does" in capsys.readouterr().err
-    fit(resolve([*words, "--model.monitor", better]))
+    Experiment(resolve([*words, "--model.monitor", better])).fit()
     assert "--model.monitor" not in capsys.readouterr().err
 
 
 def test_a_model_without_a_loss_of_classes_takes_no_weights(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        fit(resolve(["--model", "gan", "--data.balance", "weights", "--logs", str(tmp_path)]))
+        Experiment(resolve(["--model", "gan", "--data.balance", "weights", "--logs", str(tmp_path)])).fit()
     assert capsys.readouterr().err == (
         "error: --data.balance weights: GAN has no loss of classes; expected over or under\n"
     )
@@ -157,7 +157,7 @@ def test_the_results_have_each_classs_scores_and_they_are_scikit_learns(tmp_path
     from scripts.cli.evaluate.load import load
 
     data = ["--model", "mlp", "--data", seldom(tmp_path, 3), "--data.balance", "weights"]
-    results = fit(resolve([*data, "--trainer.max_epochs", "2", "--logs", str(tmp_path)]))
+    results = Experiment(resolve([*data, "--trainer.max_epochs", "2", "--logs", str(tmp_path)])).fit().results
     shown = capsys.readouterr().out
     folder = tmp_path / "mlp" / "version_0"
     assert json.loads((folder / "results.json").read_text()) == results

@@ -12,7 +12,7 @@ import pytest
 
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.evaluate.prediction import Writer, predict
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 from scripts.cli.spreadsheet import cell
 
 NUMBERS = [-1.5, 3, float("-inf"), "-1.5", "+3", "1e-5", "-1e-5", "-inf", "-nan", "+.5", "-2.", ""]
@@ -98,7 +98,7 @@ def test_a_model_of_dangerous_classes_predicts_none(tmp_path: Path) -> None:
     lines = "".join(f'{number},"{["=1+1", "@A1", "-3", "a;=2"][number % 4]}"\n' for number in range(80))
     (tmp_path / "rows.csv").write_text("a,kind\n" + lines)
     words = ["--model", "mlp", "--data", str(tmp_path / "rows.csv"), "--logs", str(tmp_path), "--trainer.max_epochs=1"]
-    fit(resolve(words))
+    Experiment(resolve(words)).fit()
     run, output = str(tmp_path / "mlp" / "version_0"), tmp_path / "predicted.csv"
     predict([run], None, str(tmp_path / "rows.csv"), str(output), [], debug=True)
     assert not formulas(cells_of(output.read_text()))

@@ -8,7 +8,7 @@ from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.distributed.launch import pick_strategy
-from scripts.cli.run.build import build
+from scripts.cli.run.experiment import Experiment
 from scripts.fit import main as fit
 
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu"]
@@ -16,7 +16,7 @@ FSDP = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu"]
 
 def model_of(name: str, *words: str) -> nn.Module:
     request = resolve(["--model", name, *words])
-    return build(request, *parse(request)).model
+    return Experiment(request).build().model
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from scripts.cli.command_line.recipes import recipe_names, resolve
 from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction
 from scripts.cli.export import formats as exporting
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 from scripts.export import main as export
 from tests.helpers.stopping import FURTHER, SHORT
 
@@ -25,7 +25,7 @@ NO_GRAPH = {"seq2seq": "packs each sentence by its own length"}  # the recipes o
 
 def run_of(name: str, folder: Path, *words: str) -> Path:
     """The folder of a run over a few batches."""
-    fit(resolve(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)]), debug=True)
+    Experiment(resolve(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)])).fit().results
     return folder / name / "version_0"
 
 

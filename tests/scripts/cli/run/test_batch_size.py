@@ -43,7 +43,7 @@ CPU = torch.device("cpu")
 def prepared(*words: str) -> Any:
     request = resolve([*words, "--data.batch_size", "2", "--trainer.accelerator", "cpu"])
     parser, config = parse(request)
-    run = build(request, parser, config)
+    run = experiment.build()
     return run, build_trainer(config, parser.instantiate(config), run)
 
 

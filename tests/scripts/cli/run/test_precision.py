@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from callbacks.run.checkpoint_file import read_checkpoint
 from lightning_modules.mlp import MLP
-from scripts.cli.run.build import pick_precision
+from scripts.cli.run.precision import pick_precision
 from tests.helpers.stopping import SHORT, train
 
 FP16 = ["--trainer.precision", "16-mixed"]

@@ -11,8 +11,8 @@ from torchvision.models import resnet18
 from callbacks.run.checkpoint_file import read_checkpoint, write_checkpoint
 from scripts import test as testing
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.run.pretrained import Start, own_run
-from scripts.cli.run.training import fit
+from scripts.cli.run.pretrained import PretrainedRun, own_run
+from scripts.cli.run.experiment import Experiment
 from scripts.export import main as export
 from scripts.fit import main
 from tests.helpers.stopping import SHORT, train
@@ -195,7 +195,7 @@ def test_is_tested_without_the_run_it_came_from(tmp_path: Path, monkeypatch: Any
     first = run("cnn", tmp_path, "--data.batch_size", "8")
     monkeypatch.chdir(first.parent)
     words = ["--model", "cnn", *SHORT, *SMALL["cnn"], "--model.pretrained", first.name, "--logs", str(tmp_path / "b")]
-    results = fit(resolve(words), debug=True)
+    results = Experiment(resolve(words)).fit().results
     shutil.rmtree(first)
     assert results is not None
     found = testing.test([str(tmp_path / "b" / "cnn" / "version_0")], None, None, [], debug=True)
@@ -227,4 +227,4 @@ def test_a_folder_of_transformers_is_no_run_of_ours(tmp_path: Path) -> None:
     assert own_run("bert-base-uncased") is None
     assert own_run(None) is None
     with pytest.raises(ValueError, match="no checkpoint in it"):
-        Start(str(tmp_path))
+        PretrainedRun(str(tmp_path))

@@ -1,0 +1,131 @@
+"""The table of subcommands: what each takes besides the options of a run, and the function that carries it out."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from scripts.cli.command_line.argv import CommandLine, answer_help
+from scripts.cli.command_line.recipes import ROOT, resolve, show_list
+from scripts.cli.errors import UsageError, one_line_errors
+
+
+class Option(NamedTuple):
+    """An option of a subcommand.
+
+    Args:
+        question: asked where it is missing; empty where it may be.
+        repeated: whether it may be given several times.
+        several: whether all words up to the next option are its values.
+        value: makes a value of the option's name and text.
+    """
+
+    question: str = ""
+    repeated: bool = False
+    several: bool = False
+    value: Callable[[str, str], Any] = lambda option, text: text
+
+    def take(self, name: str, line: CommandLine) -> Any:
+        """Its value, or a list where there may be several; None where a single one is missing."""
+        if self.several:
+            texts = line.values_after(name)
+        elif self.repeated:
+            texts = [*line.values(name)]
+        else:
+            texts = [text for text in [line.value(name)] if text is not None]
+        if not texts and self.question:
+            raise UsageError(self.question)
+        values = [self.value(name, text) for text in texts]
+        return values if self.several or self.repeated else values[0] if values else None
+
+
+def at_least(minimum: int) -> Callable[[str, str], int]:
+    """The value of an option that counts something."""
+
+    def value(option: str, text: str) -> int:
+        if not text.isdecimal() or int(text) < minimum:
+            raise UsageError(f"{option}: expected a whole number of at least {minimum}, got {text}")
+        return int(text)
+
+    return value
+
+
+class Subcommand(NamedTuple):
+    """What a script does.
+
+    Args:
+        function: `module:name`, imported when the options below are in order: torch takes seconds.
+        options: of its own, which become the function's arguments.
+        is_run: whether the rest of the command line describes a run, which is resolved first.
+    """
+
+    function: str
+    options: dict[str, Option] = {}  # noqa: RUF012 (never changed)
+    is_run: bool = False
+
+
+TEXT = Option()
+WHICH_MODEL = "which model? Give --checkpoint, a checkpoint or the folder of a run"
+CHECKPOINT, CHECKPOINTS = Option(WHICH_MODEL), Option(WHICH_MODEL, repeated=True)
+
+SUBCOMMANDS = {
+    "fit": Subcommand("scripts.cli.run.experiment:fit", is_run=True),
+    "test": Subcommand("scripts.cli.evaluate.testing:test", {"checkpoint": CHECKPOINTS, "average": TEXT, "data": TEXT}),
+    "predict": Subcommand(
+        "scripts.cli.evaluate.prediction:predict",
+        {
+            "checkpoint": CHECKPOINTS,
+            "average": TEXT,
+            "input": Option("predict what? Give --input, a file or a folder"),
+            "output": TEXT,
+        },
+    ),
+    "export": Subcommand(
+        "scripts.cli.export.formats:export",
+        {
+            "checkpoint": CHECKPOINT,
+            "data": TEXT,
+            "format": Option("as what? Give --format safetensors, onnx or torch", repeated=True),
+            "output": Option("where to? Give --output, a file"),
+        },
+    ),
+    "schedule": Subcommand("scripts.cli.measure.schedule_preview:draw", {"output": TEXT}, is_run=True),
+    "find_rate": Subcommand(
+        "scripts.cli.measure.lr_range_test:find_rate",
+        {"steps": TEXT, "lowest": TEXT, "highest": TEXT, "output": TEXT},
+        is_run=True,
+    ),
+    "benchmark": Subcommand(
+        "scripts.cli.measure.scaling:benchmark",
+        {"devices": Option(several=True, value=at_least(1)), "report": TEXT},
+        is_run=True,
+    ),
+    "sweep": Subcommand(
+        "scripts.cli.sweep.sweep:sweep",
+        {"trials": Option(value=at_least(1)), "space": TEXT, "unpruned": Option(value=at_least(1)), "resume": TEXT},
+    ),
+    "cross_validate": Subcommand(
+        "scripts.cli.sweep.cross_validation:cross_validate", {"folds": Option(value=at_least(2)), "resume": TEXT}
+    ),
+    "submit": Subcommand("scripts.cli.slurm:submit_run"),
+}
+
+
+def run(name: str, words: list[str]) -> None:
+    """Carry out a subcommand.
+
+    Raises:
+        SystemExit: with status 2, after one line on the screen, if the user has to mend something.
+    """
+    subcommand = SUBCOMMANDS[name]
+    with one_line_errors(debug="--debug" in words):
+        line = CommandLine([word for word in words if word != "--debug"])
+        if "--list" in words:
+            show_list()
+            return
+        of_run = subcommand.is_run and any(map(line.mentions, ("--model", "--config", "--resume")))
+        if not of_run and answer_help(words, ROOT / "scripts" / f"{name}.py"):
+            return
+        options = {option: taker.take(f"--{option}", line) for option, taker in subcommand.options.items()}
+        first = resolve(line.words) if subcommand.is_run else line.words
+        module, _, function = subcommand.function.partition(":")
+        getattr(importlib.import_module(module), function)(first, **options)

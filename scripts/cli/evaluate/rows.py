@@ -1,0 +1,67 @@
+"""Predictions as rows, in the order of the input, of one process or several."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import distributed
+
+from datamodules.base import DataModule
+from datamodules.files.paths import printable_path
+
+Row = dict[str, Any]
+
+
+class Rows(Callback):
+    """Hands on each batch's predictions as soon as they are there, so that memory does not grow with their number.
+
+    Of several processes the first hands them on; it gathers those of the others batch by batch.
+
+    Args:
+        data: whose input is predicted.
+        write: takes a row; None in the other processes.
+    """
+
+    def __init__(self, data: DataModule, write: Callable[[Row], None] | None) -> None:
+        self.data = data
+        self.names = iter(data.predicted_names)
+        self.write = write
+        self.written = 0
+        self.batches = 0
+
+    def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        """Write a row for each example of the batch."""
+        self.batches += 1
+        for row in self.gathered(trainer, outputs):
+            self.written += 1
+            if self.write is not None:
+                self.write({"input": printable_path(next(self.names)), **row})
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take part in gathering a last batch that had no example for this process."""
+        if self.batches < self.data.num_predicted_batches:
+            self.gathered(trainer, [])
+
+    def gathered(self, trainer: Trainer, rows: list[Row]) -> list[Row]:
+        """The rows of a complete batch, whose examples were distributed one by one; none but in the first process."""
+        if trainer.world_size == 1:
+            return rows
+        parts: list[Any] = [None] * trainer.world_size
+        distributed.all_gather_object(parts, rows)
+        batch = [parts[index % len(parts)][index // len(parts)] for index in range(sum(map(len, parts)))]
+        return [] if self.write is None else batch
+
+
+def write_rows(trainer: Trainer, model: LightningModule, data: DataModule, write: Callable[[Row], None] | None) -> None:
+    """Predict the input of the data, and write each row as soon as it is there."""
+    rows = Rows(data, write)
+    trainer.callbacks.append(rows)  # type: ignore[attr-defined]
+    trainer.predict(model, data, return_predictions=False)
+    assert write is None or rows.written == len(data.predicted_names), "one prediction an example"
+
+
+def collected_rows(trainer: Trainer, model: LightningModule, data: DataModule) -> list[Row]:
+    """All rows of the input of the data."""
+    rows: list[Row] = []
+    write_rows(trainer, model, data, rows.append)
+    return rows

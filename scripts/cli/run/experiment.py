@@ -1,0 +1,219 @@
+"""One run, from its configuration to its results: what the command line and a notebook both hold."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+
+from callbacks.run.run_folder import RunFolder
+from callbacks.run.signals import Stopped
+from callbacks.technique import Technique
+from datamodules.base import DataModule
+from datamodules.files.paths import user_path
+from scripts.cli.command_line.options import AUTO, parse, resolved, save_every
+from scripts.cli.command_line.recipes import Config, Request, dump, resolve, words_of
+from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
+from scripts.cli.errors import UsageError, user_errors
+from scripts.cli.evaluate.load import read, request_of, restored
+from scripts.cli.evaluate.rows import collected_rows
+from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
+from scripts.cli.run.build import build
+from scripts.cli.run.failures import leave, one_cause
+from scripts.cli.run.folder import earlier_start, find_or_claim, logs_at, make_checkpoints_folder, release, write_json
+from scripts.cli.run.library_messages import quiet
+from scripts.cli.run.memory import keep_memory
+from scripts.cli.run.report import heading, report, results_of
+from scripts.cli.run.resume import check_settings, check_state
+from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
+
+
+class Experiment:
+    """A model, its data and a Trainer, from one configuration.
+
+    `Experiment("gat", data="MUTAG", trainer={"max_epochs": 20}).fit()` is the same as `fit.py --model gat --data MUTAG
+    --trainer.max_epochs 20`: every option of the command line is an argument here.
+
+    Args:
+        name: a recipe's name; None where `config` or `resume` gives it. Or what a command line was resolved to.
+        settings: options, and sections of options: `seed_everything=1`, `data={"dataset": "MUTAG", "batch_size": 16}`.
+
+    Raises:
+        UserError: a name is unknown, or an option is not what it has to be.
+    """
+
+    data: DataModule
+    model: LightningModule
+    trainer: Trainer
+    folder: Path | None = None  # of the run
+    checkpoint: Path | None = None  # the best one of the run, or the one that was loaded
+    trained_config: Config  # of the run that has saved the one that was loaded
+
+    def __init__(self, name: str | Request | None = None, **settings: Any) -> None:
+        quiet()
+        with user_errors():
+            self.request = name if isinstance(name, Request) else resolve(words_of(name, settings))
+            self.parser, self.options = parse(self.request)
+        self.name = self.request.name
+        self.techniques: dict[str, Technique] = {}
+        self.pretrained = ""  # which weights an earlier run gave, in a line
+        self.results: dict[str, Any] = {}
+        self._recorded: Recorded | None = None
+
+    @property
+    def config(self) -> Config:
+        """The complete configuration in LightningCLI's form; `--config` with it repeats the run."""
+        return resolved(self.request, self.options)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of all runs."""
+        return logs_at(self.options.logs)
+
+    def build(self) -> Self:
+        """Read and split the data, and create a model of its sizes.
+
+        Raises:
+            UserError: the data or an option is not what it has to be.
+        """
+        keep_memory()
+        seed_everything(self.options.seed_everything, workers=True, verbose=False)
+        with user_errors():
+            built = build(self.request.model, self.request.data, self.parser.instantiate(self.options))
+            self.data, self.model, self.techniques, self.pretrained = built
+        return self
+
+    def new_trainer(self, run: RunFolder | None = None) -> Trainer:
+        """A complete Trainer for the model; without a run's folder it neither logs nor saves.
+
+        Raises:
+            UserError: a trainer's option is not what it has to be.
+        """
+        if run is not None:
+            self._recorded = Recorded(run, self.config, save_every(self.options.save_every), self.logs)
+        with user_errors():
+            ready, techniques = self.parser.instantiate(self.options), [*self.techniques.values()]
+            return build_trainer(ready, self.model, self.data, techniques, self._recorded if run else None)
+
+    def fit(self) -> Self:
+        """Train, and test the best checkpoint; print what is trained, and what came of it.
+
+        Raises:
+            UserError: the run cannot be begun, or was ended by what the user can mend.
+            SystemExit: a signal has ended it, with 128 and the signal's number; or another of its processes was lost.
+        """
+        run = RunFolder()
+        try:
+            with user_errors():
+                resumed = self._begin(run)
+            if self.trainer.is_global_zero:
+                print(heading(self.name, self.model, self.data, self.trainer, run.path, resumed, self.pretrained))
+            with one_cause(self.trainer, run.path, self.options):
+                self.trainer.fit(self.model, self.data, ckpt_path=resumed, weights_only=True)
+                self._test(run)
+        except Stopped as stopped:
+            leave(stopped, self.trainer, run.path)
+        finally:
+            self.close()
+        wait_for_others(self.trainer)
+        return self
+
+    def _begin(self, run: RunFolder) -> Path | None:
+        """Everything before the first step; the checkpoint from which the run is resumed, if it is."""
+        check_settings(self.request.resume, self.config, self.options.inexact)
+        auto = self.options.data.batch_size == AUTO
+        if auto:
+            self.options.data.batch_size = MIN_EXAMPLES
+        self.build()
+        self.trainer = self.new_trainer(run)
+        if auto:
+            self._find_batch_size()
+        self.data.check_processes(self.trainer.world_size)
+        found = broadcast_from_rank_zero(self.trainer, lambda: find_or_claim(self.request, self.logs, self.config))
+        if found.checkpoint is not None:
+            check_state(found.checkpoint, self.trainer, self.data, self.options.inexact)
+        if self.trainer.is_global_zero:
+            make_checkpoints_folder(found.folder)
+        run.settle(found.folder)
+        self.folder = found.folder
+        return found.checkpoint
+
+    def _find_batch_size(self) -> None:
+        earlier = self.request.resume or earlier_start(self.name, self.logs)
+        found = broadcast_from_rank_zero(
+            self.trainer,
+            lambda: (
+                of_earlier_run(earlier)
+                if earlier
+                else largest(self.model, self.data, [*self.techniques.values()], self.trainer)
+            ),
+        )
+        self.options.data.batch_size = self.data.batch_size = found.batch_size
+        if self.options.trainer.log_every_n_steps is None:
+            points = steps_between_points(self.options.trainer, self.data)
+            self.trainer.log_every_n_steps = points  # type: ignore[attr-defined]
+        assert self._recorded is not None
+        self._recorded.config.update(self.config)
+        if self.trainer.is_global_zero:
+            print(f"batch size {found.batch_size}: {found.reason}")
+
+    def _test(self, run: RunFolder) -> None:
+        checkpoints: Any = self.trainer.checkpoint_callback
+        path = checkpoints.to_test() if self.trainer.is_global_zero else None
+        self.checkpoint = path = self.trainer.strategy.broadcast(path)
+        tested = self.trainer.test(self.model, self.data, ckpt_path=path, weights_only=True, verbose=False)[0]
+        self.results = results_of(self.config, tested, self.trainer, path)
+        if self.trainer.is_global_zero:
+            run.check()
+            write_json(run.path / "results.json", self.results)
+            print(report(self.results, run.path), flush=True)
+
+    def close(self) -> None:
+        """Handle no more signals, and let other processes resume the run."""
+        if self._recorded is not None:
+            self._recorded.signals.uninstall()
+        release()
+
+    @classmethod
+    def load(cls, checkpoint: str, data: str | None = None, options: Sequence[str] = ()) -> Self:
+        """A trained model and its data, which is not set up yet, from a checkpoint alone.
+
+        Args:
+            checkpoint: a file, or a run's folder.
+            data: other data than it was trained on.
+            options: of the command line, that differ now, such as `--data.root`.
+
+        Raises:
+            UserError: the checkpoint, the data or an option is not what it has to be.
+        """
+        keep_memory()
+        with user_errors():
+            path, content = read(checkpoint)
+            trained = cls(request_of(content, checkpoint, data, [*options]))
+            trained.data, trained.model, trained.trainer = restored(
+                trained.request, trained.parser, trained.options, content, checkpoint
+            )
+            trained.checkpoint, trained.trained_config = path, content["config"]
+        return trained
+
+    def predict(self, source: str | Path) -> list[dict[str, Any]]:
+        """The best checkpoint's predictions: a row for each example of a file or folder, in its order.
+
+        Raises:
+            UserError: nothing has been trained, or the input is not what it has to be.
+        """
+        if self.checkpoint is None:
+            raise UsageError("predict: nothing is trained; call fit() first, or Experiment.load(checkpoint)")
+        trained = type(self).load(str(self.checkpoint))
+        with user_errors():
+            trained.data.set_input(user_path(str(source), "input"))
+        return collected_rows(trained.trainer, trained.model, trained.data)
+
+
+def fit(request: Request) -> None:
+    """Train what a command line describes, or print its configuration where it asks for that."""
+    experiment = Experiment(request)
+    if experiment.options.print_config:
+        print(dump(experiment.config), end="")
+    else:
+        experiment.fit()

@@ -1,0 +1,162 @@
+"""The one Trainer of a run, complete with its loggers and callbacks."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import MixedPrecision
+
+from callbacks.loggers.csv_file import MetricsFile
+from callbacks.loggers.description import Description
+from callbacks.loggers.progress import Progress
+from callbacks.loggers.showcase import Showcase
+from callbacks.loggers.tensorboard import Dashboard
+from callbacks.run.checkpoint_file import AtomicCheckpointIO
+from callbacks.run.checkpoints import Checkpoints, SaveEvery
+from callbacks.run.processes import SameBuffers, SameData
+from callbacks.run.run_folder import RunFolder
+from callbacks.run.signals import HandleSignals, Signals
+from callbacks.run.throughput import Throughput
+from callbacks.run.watchdog import Watchdog
+from callbacks.technique import Technique
+from datamodules.base import DataModule
+from lightning_modules.tasks.task import Task
+from scripts.cli.command_line.recipes import Config
+from scripts.cli.distributed.fsdp import FSDPStrategy
+from scripts.cli.distributed.launch import environment_plugins, pick_strategy
+from scripts.cli.distributed.sync_batchnorm import SyncBatchNorms
+from scripts.cli.run.precision import on_cpu, pick_precision
+
+
+def build_trainer(
+    instantiated: Namespace,
+    model: LightningModule,
+    data: DataModule,
+    techniques: Sequence[Technique],
+    recorded: "Recorded | None" = None,
+) -> Trainer:
+    """The Trainer of a run.
+
+    Args:
+        instantiated: the parsed options, with the objects that they describe.
+        model: to train.
+        data: set up.
+        techniques: that have prepared the model.
+        recorded: what the run leaves; None for one that neither logs nor saves.
+
+    Raises:
+        ValueError: a trainer's option is out of its range, or asks for a device that is not there.
+    """
+    options: dict[str, Any] = dict(instantiated.trainer)
+    accelerator, timeout = str(options["accelerator"]), 60 * instantiated.timeout
+    options["precision"] = pick_precision(options["precision"], accelerator)
+    options["strategy"] = pick_strategy(options, model, timeout)
+    options["log_every_n_steps"] = options["log_every_n_steps"] or steps_between_points(options, data)
+    check_training(options, model)
+    plugins: list[Any] = [AtomicCheckpointIO(), *environment_plugins()]
+    if options["precision"] == "16-mixed":  # where a first step that overflows is left out, and no other should be
+        warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler.step\(\)` before")
+    if options["precision"] == "16-mixed" and on_cpu(accelerator):
+        # Lightning would take bf16 instead. It is not fast there, but what a GPU is to do can be tried.
+        plugins.append(MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu")))
+        options["precision"] = None
+    if options["sync_batchnorm"] and on_cpu(accelerator):
+        plugins.append(SyncBatchNorms())
+        options["sync_batchnorm"] = False
+    if isinstance(options["strategy"], FSDPStrategy):
+        options["inference_mode"] = False  # weights gathered in it could not be trained on
+    callbacks = [*techniques, *_listed(options.pop("callbacks")), Showcase(), Throughput(), SameBuffers(), SameData()]
+    if options.pop("enable_progress_bar") is not False:
+        callbacks.append(Progress())
+    callbacks.append(Watchdog(timeout))
+    if recorded is not None:
+        callbacks = [recorded.description(model), *callbacks, *recorded.callbacks(model)]
+    try:
+        return Trainer(
+            **options,
+            default_root_dir=recorded.logs if recorded else None,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            enable_checkpointing=recorded is not None,
+            logger=recorded.loggers() if recorded else False,
+            callbacks=callbacks,
+            plugins=plugins,
+            use_distributed_sampler=False,
+        )
+    except Exception as error:  # Lightning raises types of its own for a device that is not there, a bad fraction, …
+        raise ValueError(f"--trainer: {error}") from error
+
+
+class Recorded:
+    """What a run leaves in its folder: logs, checkpoints, and its own configuration in both.
+
+    Args:
+        folder: of the run; its path may be settled later, when the processes agree on it.
+        config: the resolved configuration.
+        save_every: how often the last checkpoint is saved.
+        logs: the folder of all runs.
+    """
+
+    def __init__(self, folder: RunFolder, config: Config, save_every: SaveEvery, logs: Path) -> None:
+        self.folder = folder
+        self.config = config
+        self.save_every = save_every
+        self.logs = logs
+        self.signals = Signals()
+
+    def description(self, model: LightningModule) -> Description:
+        """What puts the configuration into checkpoints and the table of runs; the first callback."""
+        return Description(self.config, str(model.monitor), str(model.mode))
+
+    def callbacks(self, model: LightningModule) -> list[Callback]:
+        """The last callbacks: what they save includes what all others have done."""
+        monitor, mode = str(model.monitor), str(model.mode)
+        checkpoints = Checkpoints(self.folder, monitor, mode, self.save_every, self.signals)
+        return [LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
+
+    def loggers(self) -> list[Logger]:
+        """TensorBoard events and a CSV file."""
+        return [Dashboard(self.folder), MetricsFile(self.folder)]
+
+
+def steps_between_points(options: Config, data: DataModule) -> int:
+    """So many that at least fifty points make a curve, where the run is long enough."""
+    steps, limit = len(data.train_dataloader()), options["limit_train_batches"]
+    if limit is not None:
+        steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
+    total = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
+    return max(1, min(50, total // 50))
+
+
+def check_training(options: dict[str, Any], model: LightningModule) -> None:
+    """Refuse what the model's way of training does not allow, which Lightning would find out late.
+
+    Raises:
+        ValueError: the message names the option.
+    """
+    if not model.automatic_optimization:
+        for name, plain in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
+            if options[name] not in (plain, None):
+                raise ValueError(
+                    f"--trainer.{name} {options[name]}: {type(model).__name__} steps its optimizers itself, "
+                    f"without it; leave it out"
+                )
+    endless = options["max_epochs"] is None and options["max_steps"] == -1 and options["max_time"] is not None
+    schedule, warmup = getattr(model, "schedule", "constant"), getattr(model, "warmup", 0.0)
+    if endless and (schedule not in ("constant", "plateau") or warmup):
+        raise ValueError(
+            f"--model.schedule {schedule} has to know the run's length, which --trainer.max_time does not say; "
+            f"give --trainer.max_epochs, too"
+        )
+    if type(model).configure_optimizers is Task.configure_optimizers and getattr(model, "optimizer", None) is None:
+        raise ValueError("--model.optimizer: expected an Optimizer of torch.optim, such as torch.optim.AdamW, got none")
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
