@@ -17,17 +17,14 @@ from callbacks.run.checkpoint_file import write_checkpoint
 from scripts.cli.command_line.options import class_at, constructor_arguments, parse
 from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
 from scripts.cli.command_line.techniques import TECHNIQUES
-from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction, testing
-from scripts.cli.run.build import Built, build, quiet
 from scripts.cli.run.experiment import Experiment
 from tests.helpers.offline import without_a_network
 
 EXAMPLE_INPUTS = Path(__file__).parent / "inputs"  # what a user might want predictions for, one a recipe
 
 
-def built(name: str, *words: str) -> Built:
-    quiet()
+def built(name: str, *words: str) -> Experiment:
     request = resolve(["--model", name, *words])
     return Experiment(request).build()
 
@@ -63,7 +60,6 @@ def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
     words += ["--model", request.param, "--logs", str(logs), *FURTHER.get(request.param, [])]
     with without_a_network():
         results = Experiment(resolve(words)).fit().results
-    assert results is not None
     return request.param, results, logs / request.param / "version_0"
 
 
@@ -72,7 +68,6 @@ def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
 def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name, tmp_path):
     began = time.perf_counter()
     results = Experiment(resolve(["--model", name, "--logs", str(tmp_path)])).fit().results
-    assert results is not None
     assert name != "gat" or time.perf_counter() - began < 45, "a minute, less what it takes to start"
     expected = dict(read_recipe(name)["about"]["data"][results["data"]])
     del expected["seconds"]
@@ -128,7 +123,7 @@ def test_tensorboard_has_the_settings_and_the_best_metric(trained):
 
 def test_the_checkpoint_alone_tests_and_repeats_the_score(trained, capsys):
     _, results, folder = trained
-    assert testing.test([str(folder)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
+    assert testing.test([], [str(folder)], None, None) == pytest.approx(results["test"], rel=1e-5)
     assert "baseline" in capsys.readouterr().out
 
 
@@ -140,12 +135,12 @@ def test_a_checkpoint_holds_plain_types_and_describes_itself(trained):
 
 def test_predicts_the_same_before_and_after_it_is_saved(trained):
     name, _, folder = trained
-    first = cli.load(str(folder), None, [])
+    first = Experiment.load(str(folder))
     path = folder / "checkpoints" / "again.ckpt"
     checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["state_dict"] = first.model.state_dict()
     write_checkpoint(checkpoint, path)
-    second = cli.load(str(path), None, [])
+    second = Experiment.load(str(path))
     path.unlink()
     data = first.data
     data.set_input(example_input(name))
@@ -159,7 +154,7 @@ def test_predicts_for_files_in_their_order(trained, tmp_path):
     source = example_input(name)
     outputs = [tmp_path / "rows.csv", tmp_path / "rows.jsonl"]
     for output in outputs:
-        prediction.predict([str(folder)], None, str(source), str(output), [], debug=True)
+        prediction.predict([], [str(folder)], str(source), None, str(output))
     with outputs[0].open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     rows = [json.loads(line) for line in outputs[1].read_text(encoding="utf-8").splitlines()]

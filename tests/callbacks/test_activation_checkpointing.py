@@ -10,7 +10,6 @@ from torch import Tensor
 
 from callbacks.activation_checkpointing import ActivationCheckpointing
 from lightning_modules.layers.sequence import blocks
-from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.run.experiment import Experiment
 from scripts.fit import main as fit

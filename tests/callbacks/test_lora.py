@@ -139,7 +139,7 @@ def test_a_checkpoint_alone_is_tested_and_starts_other_runs(tmp_path: Path, caps
     results = Experiment(resolve(words)).fit().results
     run = tmp_path / "bert_classifier" / "version_0"
     assert results is not None
-    assert testing.test([str(run)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
+    assert testing.test([], [str(run)], None, None) == pytest.approx(results["test"], rel=1e-5)
     capsys.readouterr()
     with_merged = merged(load.load(str(run), None, []).model).state_dict()
     export(["--checkpoint", str(run), "--format", "safetensors", "--output", str(tmp_path / "model")])

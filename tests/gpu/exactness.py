@@ -147,7 +147,7 @@ def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
 def score_again(run: Path) -> float:
     """The largest difference, as a share, of a score that test.py gives from what fit.py gave."""
     before: dict[str, float] = json.loads((run / "results.json").read_text())["test"]
-    after = testing.test([str(run)], None, None, [], debug=True)
+    after = testing.test([], [str(run)], None, None)
     assert before.keys() == after.keys()
     difference = max(abs(after[name] - before[name]) / max(1.0, abs(before[name])) for name in before)
     assert difference <= CLOSE, (before, after)

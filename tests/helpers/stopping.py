@@ -14,8 +14,7 @@ from torch import Tensor
 
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
-from scripts.cli.command_line.recipes import resolve
-from scripts.cli.run.experiment import Experiment
+from scripts.fit import main as fit
 
 SHORT = [
     *("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "2"),
@@ -91,7 +90,7 @@ def train(words: list[str], stop: int | None = None, **options: Any) -> int:
     """Run a command line in this process, stopped after so many steps; its exit status."""
     try:
         with signalled(stop, **options):
-            Experiment(resolve(words)).fit()
+            fit(words)
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0

@@ -11,7 +11,6 @@ from lightning_modules.inception import Inception
 from lightning_modules.mlp import MLP
 from lightning_modules.optim.parameter_groups import head_of, parameter_groups
 from lightning_modules.resnet import ResNet
-from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import recipe_names, resolve
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.library_messages import quiet

@@ -154,14 +154,14 @@ def test_a_model_without_a_loss_of_classes_takes_no_weights(tmp_path, capsys):
 
 
 def test_the_results_have_each_classs_scores_and_they_are_scikit_learns(tmp_path, capsys):
-    from scripts.cli.evaluate.load import load
+    from scripts.cli.run.experiment import Experiment
 
     data = ["--model", "mlp", "--data", seldom(tmp_path, 3), "--data.balance", "weights"]
     results = Experiment(resolve([*data, "--trainer.max_epochs", "2", "--logs", str(tmp_path)])).fit().results
     shown = capsys.readouterr().out
     folder = tmp_path / "mlp" / "version_0"
     assert json.loads((folder / "results.json").read_text()) == results
-    trained = load(str(folder), None, [])
+    trained = Experiment.load(str(folder))
     trained.data.setup("test")
     x, y = trained.data.examples(trained.data.splits.test)[torch.arange(len(trained.data.splits.test))]
     with torch.no_grad():

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.evaluate.prediction import Writer, predict
+from scripts.cli.evaluate.prediction import Table, predict
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.spreadsheet import cell
 
@@ -71,14 +71,10 @@ def test_no_cell_begins_a_formula(value: str) -> None:
     assert safe.replace("'", "") == value.replace("'", ""), "nothing but apostrophes is added"
 
 
-class Data:
-    predicted_names = FORMULAS
-
-
 @pytest.mark.parametrize("as_json", [False, True])
 def test_predictions_hold_no_formula_whatever_was_predicted(as_json: bool) -> None:
     file = io.StringIO(newline="")
-    writer = Writer(Data(), file, as_json)  # type: ignore[arg-type]
+    writer = Table(file, as_json)
     rows = [
         {"input": text, "prediction": text, "score": -1.5, "spans": [text], "probabilities": {"=A1": 0.5, "a;=B1": 0.5}}
         for text in FORMULAS
@@ -100,7 +96,7 @@ def test_a_model_of_dangerous_classes_predicts_none(tmp_path: Path) -> None:
     words = ["--model", "mlp", "--data", str(tmp_path / "rows.csv"), "--logs", str(tmp_path), "--trainer.max_epochs=1"]
     Experiment(resolve(words)).fit()
     run, output = str(tmp_path / "mlp" / "version_0"), tmp_path / "predicted.csv"
-    predict([run], None, str(tmp_path / "rows.csv"), str(output), [], debug=True)
+    predict([], [run], str(tmp_path / "rows.csv"), None, str(output))
     assert not formulas(cells_of(output.read_text()))
     rows = list(csv.DictReader(io.StringIO(output.read_text(), newline="")))
     assert {row["prediction"] for row in rows} <= {"'=1+1", "'@A1", "-3", "a;'=2"}

@@ -11,9 +11,8 @@ import pytest
 from scripts import submit
 from scripts.cli import slurm
 from scripts.cli.command_line.options import parse, resolved
-from scripts.cli.command_line.recipes import ROOT, resolve
+from scripts.cli.command_line.recipes import ROOT, dump, resolve
 from scripts.cli.errors import UsageError
-from scripts.cli.command_line.recipes import dump
 from scripts.cli.shell import HIDDEN, quoted
 
 NEITHER = ["--model", "mlp"]

@@ -27,7 +27,8 @@ from scripts.cli.command_line import trust
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import RECIPES, resolve
 from scripts.cli.errors import UsageError
-from scripts.cli.evaluate.load import load, requested
+from scripts.cli.evaluate.load import request_of
+from scripts.cli.run.experiment import Experiment
 from scripts.export import main as export
 from scripts.fit import main as fit
 from scripts.predict import main as predict
@@ -561,13 +562,13 @@ def test_a_checkpoint_has_nothing_built_that_is_not_for_testing(
                 changed[section] = content[section] | {"init_args": own_section | settings}
         write_checkpoint(trained | {"config": changed}, planted / "x.ckpt")
         if "trainer" in placed(name)[how]:
-            trainer = load(str(planted / "x.ckpt"), None, []).trainer
+            trainer = Experiment.load(str(planted / "x.ckpt")).trainer
             built = [type(each).__name__ for each in trainer.callbacks]  # type: ignore[attr-defined]
             assert built == ["Progress", "SameData"]
             assert type(trainer.strategy).__name__ == "SingleDeviceStrategy"
         else:
             with pytest.raises(UsageError):
-                load(str(planted / "x.ckpt"), None, [])
+                Experiment.load(str(planted / "x.ckpt"))
     assert not (planted / "it ran").exists()
 
 
@@ -626,7 +627,7 @@ def test_a_checkpoint_has_no_weights_fetched(
         changed = {"rebuild": {"pretrained": "evil/model"}} if where == "rebuild" else {}
         if where == "init_args":
             content["model"]["init_args"]["pretrained"] = "evil/model"
-        request = requested(trained | {"config": content} | changed, "x.ckpt", None, [])
+        request = request_of(trained | {"config": content} | changed, "x.ckpt", None, [])
         assert request.defaults["model"]["pretrained"] is None
 
 

@@ -4,7 +4,6 @@ import pytest
 from torch import nn
 
 from lightning_modules.layers.sequence import blocks
-from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.distributed.launch import pick_strategy

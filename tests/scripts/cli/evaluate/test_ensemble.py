@@ -30,7 +30,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def predicted(checkpoints: list[str], average: str | None, folder: Path) -> torch.Tensor:
     output = folder / "predicted.csv"
-    prediction.predict(checkpoints, average, str(INPUTS / "mlp.csv"), str(output), [], debug=True)
+    prediction.predict([], checkpoints, str(INPUTS / "mlp.csv"), average, str(output))
     with output.open() as file:
         rows = list(csv.DictReader(file))
     return torch.tensor([[float(value) for name, value in row.items() if name.startswith("p_")] for row in rows])
@@ -56,7 +56,7 @@ def test_numbers_are_averaged_in_their_units(tmp_path: Path) -> None:
     found = []
     for checkpoints in ([runs[0]], [runs[1]], runs):
         output = tmp_path / "predicted.csv"
-        prediction.predict(checkpoints, None, str(INPUTS / "linear_regression.csv"), str(output), [], debug=True)
+        prediction.predict([], checkpoints, str(INPUTS / "linear_regression.csv"), None, str(output))
         with output.open() as file:
             found.append([float(row["prediction"]) for row in csv.DictReader(file)])
     assert found[0] != found[1]

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from scripts.cli.command_line.recipes import recipe_names, resolve
-from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction
 from scripts.cli.export import formats as exporting
 from scripts.cli.run.experiment import Experiment
@@ -25,7 +24,7 @@ NO_GRAPH = {"seq2seq": "packs each sentence by its own length"}  # the recipes o
 
 def run_of(name: str, folder: Path, *words: str) -> Path:
     """The folder of a run over a few batches."""
-    Experiment(resolve(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)])).fit().results
+    Experiment(resolve(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)])).fit()
     return folder / name / "version_0"
 
 
@@ -100,7 +99,7 @@ def test_the_weights_and_what_stands_beside_them_are_enough_to_build_the_model_a
     learned = json.loads(facts["learned"])
     images = torch.arange(3 * 64).view(3, 1, 8, 8)
     mean, std = (torch.tensor(learned[name]).view(-1, 1, 1) for name in ("mean", "std"))
-    first = cli.load(str(cnn), None, [])
+    first = Experiment.load(str(cnn))
     with torch.no_grad():
         expected = first.model.eval()(first.data.normalise(images.to(torch.uint8)))
         torch.testing.assert_close(model((images / 255 - mean) / std), expected)
@@ -111,9 +110,9 @@ def test_adapters_are_a_part_of_the_weights_that_are_written(tmp_path):
     run = run_of("bert_classifier", tmp_path, "--lora.rank", "2", "--model.optimizer.lr", "0.1")
     weights = safetensors.torch.load_file(exported(run, "safetensors", tmp_path / "bert.safetensors"))
     assert not [name for name in weights if "lora" in name or "base_layer" in name]
-    adapted = cli.load(str(run), None, [])
+    adapted = Experiment.load(str(run))
     adapted.data.setup("test")
-    plain = cli.load(str(run_of("bert_classifier", tmp_path / "plain")), None, []).model
+    plain = Experiment.load(str(run_of("bert_classifier", tmp_path / "plain"))).model
     plain.load_state_dict(weights)
     text, _ = next(iter(adapted.data.test_dataloader()))
     with torch.no_grad():

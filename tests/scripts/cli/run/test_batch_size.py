@@ -12,11 +12,10 @@ import pytest
 import torch
 import yaml
 
-from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.run import batch_size, training
-from scripts.cli.run.batch_size import SHARE, largest, peak_of
-from scripts.cli.run.build import build, build_trainer
+from scripts.cli.run import batch_size, experiment, folder
+from scripts.cli.run.batch_size import FRACTION, largest, peak_of
+from scripts.cli.run.experiment import Experiment
 from scripts.find_rate import main as find_rate
 from scripts.fit import main as fit
 from tests.helpers.stopping import SHORT, compare, train
@@ -29,22 +28,20 @@ import torch
 from scripts.cli.run import batch_size
 from tests.scripts.cli.run.test_batch_size import prepared
 
-run, trainer = prepared("--model", "transformer", "--trainer.precision", "32")
-step, cpu = batch_size.step_of(run, trainer), torch.device("cpu")
+run = prepared("--model", "transformer", "--trainer.precision", "32")
+step, cpu = batch_size.step_of(*run), torch.device("cpu")
 first = batch_size.peak_of(step, 2, cpu)
 limit = first + 150e6
-batch_size.memory = lambda device: limit / batch_size.SHARE
-found = batch_size.largest(run, trainer).batch_size
+batch_size.memory = lambda device: limit / batch_size.FRACTION
+found = batch_size.largest(*run).batch_size
 print(json.dumps([found, first, batch_size.peak_of(step, found, cpu), limit]))
 """
 CPU = torch.device("cpu")
 
 
 def prepared(*words: str) -> Any:
-    request = resolve([*words, "--data.batch_size", "2", "--trainer.accelerator", "cpu"])
-    parser, config = parse(request)
-    run = experiment.build()
-    return run, build_trainer(config, parser.instantiate(config), run)
+    experiment = Experiment(resolve([*words, "--data.batch_size", "2", "--trainer.accelerator", "cpu"])).build()
+    return experiment.model, experiment.data, [*experiment.techniques.values()], experiment.new_trainer()
 
 
 def test_no_more_than_four_fifths_of_the_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +70,7 @@ def test_doubles_until_memory_or_the_examples_are_used_up(
         return 100 + 10 * size
 
     monkeypatch.setattr(batch_size, "peak_of", needed)
-    monkeypatch.setattr(batch_size, "memory", lambda device: budget / SHARE)
+    monkeypatch.setattr(batch_size, "memory", lambda device: budget / FRACTION)
     found = largest(*prepared("--model", "mlp"))
     assert found.batch_size == expected
     assert ("memory" if expected < 32 else "10 steps") in found.reason
@@ -112,10 +109,10 @@ def test_a_job_that_is_started_again_goes_on_with_what_it_began_with(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     words = ["--model", "mlp", *SHORT, *AUTO, "--logs", str(tmp_path)]
-    monkeypatch.setattr(training, "job", lambda: "slurm 7")
+    monkeypatch.setattr(folder, "job", lambda: "slurm 7")
     assert train(words, stop=3) == 128 + signal.SIGTERM
-    monkeypatch.setattr(training, "started_again", lambda: True)
-    monkeypatch.setattr(batch_size, "largest", lambda run, trainer: pytest.fail("it was found before"))
+    monkeypatch.setattr(folder, "started_again", lambda: True)
+    monkeypatch.setattr(experiment, "largest", lambda *run: pytest.fail("it was found before"))
     assert train(words) == 0
     assert [path.name for path in (tmp_path / "mlp").iterdir()] == ["version_0"]
     results = json.loads((tmp_path / "mlp" / "version_0" / "results.json").read_text())

@@ -11,8 +11,8 @@ from torchvision.models import resnet18
 from callbacks.run.checkpoint_file import read_checkpoint, write_checkpoint
 from scripts import test as testing
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.run.pretrained import PretrainedRun, own_run
 from scripts.cli.run.experiment import Experiment
+from scripts.cli.run.pretrained import PretrainedRun, own_run
 from scripts.export import main as export
 from scripts.fit import main
 from tests.helpers.stopping import SHORT, train
@@ -198,7 +198,7 @@ def test_is_tested_without_the_run_it_came_from(tmp_path: Path, monkeypatch: Any
     results = Experiment(resolve(words)).fit().results
     shutil.rmtree(first)
     assert results is not None
-    found = testing.test([str(tmp_path / "b" / "cnn" / "version_0")], None, None, [], debug=True)
+    found = testing.test([], [str(tmp_path / "b" / "cnn" / "version_0")], None, None)
     assert found == pytest.approx(results["test"], rel=1e-5)
 
 
