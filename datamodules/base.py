@@ -7,15 +7,17 @@ from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from datamodules.errors import DataError
+from datamodules.export.exportable import ExportableFeatures, ExportableModule
 from datamodules.files.paths import file_or_folder, printable, user_path
 from datamodules.loading.examples import Examples, Loader, Names, Source
 from datamodules.loading.sampling import (
@@ -31,7 +33,7 @@ from datamodules.loading.sampling import (
 )
 from datamodules.loading.workers import workers
 from datamodules.storage.catalogue import EMBEDDED, PUBLISHED
-from datamodules.storage.download import DataError, download, find_folders, unpack
+from datamodules.storage.download import download, find_folders, unpack
 from datamodules.storage.fingerprint import (
     EXAMPLES,
     LEARNED,
@@ -45,6 +47,20 @@ from datamodules.storage.fingerprint import (
 from datamodules.storage.published import Checksums, judged
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
+
+
+class Preview(NamedTuple):
+    """Images of a training batch as a logger shows them.
+
+    Args:
+        images: (B, C, H, W) from 0 to 1.
+        target: (B,) classes, or (B, K) each class's probability.
+        class_names: of all classes.
+    """
+
+    images: Tensor
+    target: Tensor
+    class_names: list[str]
 
 
 class DataModule(LightningDataModule):
@@ -72,6 +88,7 @@ class DataModule(LightningDataModule):
     provides: ClassVar[tuple[str, ...]] = ()
     learned: ClassVar[tuple[str, ...]] = ()
     shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their number of examples
+    full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
     shapes_return: ClassVar[bool] = True  # whether a shape that has been comes again soon
 
     def __init__(
@@ -479,6 +496,25 @@ class DataModule(LightningDataModule):
     def augmented(self, batch: Any) -> Any:
         """A training batch, changed by chance where options ask for it."""
         return batch
+
+    def preview(self, batch: Any, max_images: int) -> Preview | None:
+        """The first images of a training batch with their classes, for the loggers; None where there are no images."""
+        return None
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model whose inputs are the tensors that a batch of this data consists of.
+
+        Raises:
+            DataError: a batch is no tensor of features, and the datamodule does not say how to take it apart.
+        """
+        assert self.splits is not None, "setup() comes first"
+        inputs, _ = self.examples(self.splits.test)[torch.arange(1)]
+        if not isinstance(inputs, Tensor):
+            raise DataError(
+                f"--format: the inputs of {type(self).__name__} are {type(inputs).__name__}; expected a tensor, "
+                f"or an export_inputs() of its own that takes them apart"
+            )
+        return ExportableFeatures(model, self)
 
     def _position(self) -> Position:
         """How far training is, which stands in every checkpoint."""

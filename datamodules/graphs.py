@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.errors import check_probability
+from datamodules.export.exportable import ExportableModule
 from datamodules.files.tu_dataset import read_tu, tu_name
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
@@ -75,6 +76,31 @@ class GraphExamples(Dataset[Any]):
             num_graphs=len(chosen),
         )
         return batch if self.labels is None else (batch, self.labels[chosen])
+
+
+class ExportableGraphs(ExportableModule):
+    """Reads several graphs end to end."""
+
+    def __init__(self, model: nn.Module, data: "GraphClasses") -> None:
+        super().__init__(model, data)
+        graphs = next(self.batches())
+        self.inputs = {"x": ("nodes", graphs.x.shape[1]), "edge_index": (2, "edges"), "num_nodes": ("batch",)}
+        if graphs.edge_attr.shape[1]:
+            self.inputs["edge_attr"] = ("edges", graphs.edge_attr.shape[1])
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """Nodes, edges, and the number of nodes of each graph."""
+        num_nodes = torch.bincount(batch.graph, minlength=batch.num_graphs)
+        return (batch.x, batch.edge_index, num_nodes, batch.edge_attr)[: len(self.inputs)]
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, edge_index: Tensor, num_nodes: Tensor, edge_attr: Tensor | None = None
+    ) -> Tensor:
+        """Logits (B, C)."""
+        after = torch.arange(x.shape[0], device=x.device)[:, None] >= num_nodes.cumsum(0)  # (N, B)
+        if edge_attr is None:
+            edge_attr = x.new_empty(edge_index.shape[1], 0)
+        return self.network(Graphs(x, edge_index, edge_attr, after.sum(1), num_nodes.shape[0]))
 
 
 class GraphClasses(LabelledData):
@@ -219,6 +245,10 @@ class GraphClasses(LabelledData):
         if self.feature_masking:
             graphs = graphs._replace(x=without_features(graphs.x, self.feature_masking))
         return graphs, target
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads graphs."""
+        return ExportableGraphs(model, self)
 
     def read_input(self, path: Path) -> tuple[GraphExamples, list[str]]:
         """All graphs of a folder, which needs no classes."""

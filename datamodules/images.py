@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.auto_augment import AutoAugment, auto_augmented
 from datamodules.augmentation.images import cut_and_turned, erased, jittered
+from datamodules.base import Preview
+from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
 from datamodules.files.images import (
@@ -44,6 +46,24 @@ CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 FASHION_CLASSES = [
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 ]  # fmt: skip
+
+
+class ExportableImages(ExportableModule):
+    """Reads images as bytes, 0 to 255, and normalises them."""
+
+    data: "Images"
+
+    def __init__(self, model: nn.Module, data: "Images") -> None:
+        super().__init__(model, data)
+        self.inputs = {"pixels": ("batch", *data.shape)}
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """The pixels."""
+        return (batch,)
+
+    def forward(self, pixels: Tensor) -> Tensor:  # type: ignore[override]
+        """Logits."""
+        return self.network(self.data.normalise(pixels))
 
 
 class Images(LabelledData):
@@ -345,6 +365,15 @@ class Images(LabelledData):
         """Normalised images as they were, from 0 to 1."""
         mean, std = (torch.tensor(each, device=images.device).view(-1, 1, 1) for each in (self.mean, self.std))
         return (images.float() * std + mean).clamp(0, 1)
+
+    def preview(self, batch: Any, max_images: int) -> Preview:
+        """The first images of a batch as the model gets them, with their classes."""
+        images, target = (part[:max_images] for part in batch)
+        return Preview(self.pixels(images), target, self.class_names)
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads pixels."""
+        return ExportableImages(model, self)
 
     def augment(self, images: Tensor) -> Tensor:
         """Mirror, move, cut, turn and recolour, each image by chance."""

@@ -1,5 +1,6 @@
 """One graph whose nodes are to be classified."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -7,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.errors import check_probability
+from datamodules.export.exportable import ExportableModule
 from datamodules.files import planetoid
 from datamodules.files.encoding import known_encoding
 from datamodules.labels import LabelledData, class_codes
@@ -124,6 +126,59 @@ class NodeExamples(Dataset[Any]):
         return graph if self.labels is None else (graph, self.labels[nodes])
 
 
+class Neighbours:
+    """D^-1/2 (A + I) D^-1/2 of an undirected graph, which can be multiplied with its nodes' features.
+
+    Args:
+        edge_index: (2, E), both directions, no loops.
+        size: N, nodes.
+    """
+
+    def __init__(self, edge_index: Tensor, size: int) -> None:
+        loops = torch.arange(size, device=edge_index.device)
+        self.source, self.target = (torch.cat([part, loops]) for part in edge_index)
+        ones = torch.ones_like(self.target, dtype=torch.float)
+        scale = ones.new_zeros(size).index_add(0, self.target, ones).rsqrt()
+        self.weight = (scale[self.source] * scale[self.target])[:, None]
+
+    def __matmul__(self, h: Tensor) -> Tensor:
+        """(N, D) → (N, D)"""
+        return torch.zeros_like(h).index_add(0, self.target, h[self.source] * self.weight)
+
+
+class ExportableGraph(ExportableModule):
+    """Reads one graph, and classifies all of its nodes."""
+
+    unit = "nodes"
+
+    def __init__(self, model: nn.Module, data: "Nodes") -> None:
+        super().__init__(model, data)
+        graph, _ = data.examples(torch.arange(1))[torch.arange(1)]
+        self.graph: Graph = graph
+        size, width = graph.x.shape
+        self.sizes = (size, size // 2)
+        self.inputs = {"x": ("nodes", width), "edge_index": (2, "edges")}
+
+    def batches(self) -> Iterator[Graph]:
+        """The graph, and its first half."""
+        from torch_geometric.utils import subgraph  # seconds to import
+
+        nodes = torch.arange(self.sizes[0])
+        for size in self.sizes:
+            edges, _ = subgraph(nodes[:size], self.graph.edge_index, num_nodes=len(nodes))
+            yield Graph(self.graph.x.to_dense()[:size], edges, normalised_adjacency(edges, size), nodes[:size])
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """Nodes and edges."""
+        return batch.x, batch.edge_index
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:  # type: ignore[override]
+        """Logits (N, C)."""
+        size = x.shape[0]
+        adjacency: Any = Neighbours(edge_index, size)
+        return self.network(Graph(x, edge_index, adjacency, torch.arange(size, device=x.device)))
+
+
 class Nodes(LabelledData):
     """The nodes of one graph, each of a class; few are labelled, all are seen.
 
@@ -143,6 +198,7 @@ class Nodes(LabelledData):
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_features", *LabelledData.provides)
+    full_batch: ClassVar[bool] = True
     learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "columns", "num_nodes", "num_words")
 
     def __init__(
@@ -359,6 +415,10 @@ class Nodes(LabelledData):
         if self.feature_masking:
             graph = graph._replace(x=without_features(graph.x, self.feature_masking))
         return graph, target
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads a graph."""
+        return ExportableGraph(model, self)
 
     def read_input(self, path: Path) -> tuple[NodeExamples, list[str]]:
         """All nodes of a folder with nodes.csv, which needs no column of classes, and edges.csv."""

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from datamodules.export.exportable import Axes, ExportableModule
 from datamodules.files.squad import Book, Question, read_books
 from datamodules.files.text_files import Repeatable, split_files
 from datamodules.loading.examples import Source
@@ -78,6 +79,34 @@ class Passages(NamedTuple):
     def token_mask(self) -> Tensor:
         """(B, N), true where there is a token of the context."""
         return torch.arange(self.first.shape[1], device=self.first.device) < self.num_tokens[:, None]
+
+
+class ExportablePassages(ExportableModule):
+    """Reads token ids of questions with windows of their contexts, and the position of each token in them."""
+
+    output = "scores"
+
+    def __init__(self, model: nn.Module, data: "Reading") -> None:
+        super().__init__(model, data)
+        windows: Axes = ("windows",)
+        self.inputs = {
+            "ids": ("windows", "tokens"),
+            "lengths": windows,
+            "context_start": windows,
+            "owner": windows,
+            "first": ("batch", "places"),
+        }
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """The tensors that the network reads."""
+        return batch.ids, batch.lengths, batch.context_start, batch.owner, batch.first
+
+    def forward(  # type: ignore[override]
+        self, ids: Tensor, lengths: Tensor, context_start: Tensor, owner: Tensor, first: Tensor
+    ) -> Tensor:
+        """Scores of starts and ends (B, 2, N + 1), those of "no answer" first."""
+        unused = first[:, 0]  # needed only to decode the output
+        return self.network(Passages(ids, lengths, context_start, owner, first, unused, unused, [], []))
 
 
 class Answers(NamedTuple):
@@ -373,6 +402,10 @@ class Reading(TokenizedData):
     def examples(self, index: Tensor) -> ReadingExamples | MadeAsNeeded:
         """Questions with their answers."""
         return self._examples(self.book, index, answered=True)
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads questions and contexts."""
+        return ExportablePassages(model, self)
 
     def read_input(self, path: Path) -> tuple[ReadingExamples | MadeAsNeeded, list[str]]:
         """The questions of a file in SQuAD's JSON, which needs no answers."""

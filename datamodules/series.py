@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules.base import DataModule
+from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits
@@ -50,6 +51,33 @@ class Windows(Dataset[Any]):
         inputs = stretches[:, 1:, : self.window].transpose(1, 2).contiguous()  # (B, W, C)
         target = stretches[:, 0, self.window :].contiguous()
         return (inputs, target) if target.shape[1] else inputs
+
+
+class ExportableWindows(ExportableModule):
+    """Reads windows of a series in its own units, (B, W, C), the target first, and scales them."""
+
+    data: "Series"
+    output = "forecast"
+
+    def __init__(self, model: nn.Module, data: "Series") -> None:
+        super().__init__(model, data)
+        self.inputs = {"window": ("batch", data.window, data.num_features)}
+        self.means = torch.tensor(data.means, dtype=torch.float64)
+        self.stds = torch.tensor(data.stds, dtype=torch.float64)
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """The rows of the windows as they were read."""
+        assert self.data.splits is not None, "setup() comes first"
+        rows = self.data.splits.test[: len(batch), None] + torch.arange(self.data.window)
+        return (self.data.values[rows],)
+
+    def forward(self, window: Tensor) -> Tensor:  # type: ignore[override]
+        """The next values (B, H), in the target's units."""
+        return self.network.in_units(self.network(((window - self.means) / self.stds).float()))
+
+    def expected(self, batch: Any) -> Tensor:
+        """The forecast of the model, in the same units."""
+        return self.network.in_units(super().expected(batch))
 
 
 class Series(DataModule):
@@ -254,3 +282,7 @@ class Series(DataModule):
         last = torch.tensor([len(values) - self.window])
         names = [f"{len(values) + step}" for step in range(1, self.horizon + 1)]
         return Windows(self._series(values), self.window, 0, last), names
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads windows."""
+        return ExportableWindows(model, self)

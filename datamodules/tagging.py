@@ -9,10 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from datamodules.export.exportable import ExportableModule
 from datamodules.files.entities import (
     COLUMN_SUFFIXES,
     Sentence,
@@ -75,6 +76,23 @@ class Sentences(NamedTuple):
     def word_mask(self) -> Tensor:
         """(B, W), true where there is a word."""
         return torch.arange(self.first.shape[1], device=self.first.device) < self.num_words[:, None]
+
+
+class ExportableSentences(ExportableModule):
+    """Reads token ids, and the position of each word's first token."""
+
+    def __init__(self, model: nn.Module, data: "Tagging") -> None:
+        super().__init__(model, data)
+        self.inputs = {"ids": ("pieces", "tokens"), "lengths": ("pieces",), "first": ("batch", "words")}
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """The tensors that the network reads."""
+        return batch.ids, batch.lengths, batch.first
+
+    def forward(self, ids: Tensor, lengths: Tensor, first: Tensor) -> Tensor:  # type: ignore[override]
+        """Scores of each word's tags (B, W, K)."""
+        unused = first[:, 0]  # needed only to decode the output
+        return self.network(Sentences(ids, lengths, first, unused, unused, []))
 
 
 class Encoder:
@@ -374,6 +392,10 @@ class Tagging(TokenizedData):
                         f"{self.dataset}: an entity is of type {entity.type}, which is none of the model's: "
                         + ", ".join(self.entity_types)
                     )
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads sentences."""
+        return ExportableSentences(model, self)
 
     def read_input(self, path: Path) -> tuple[TaggedExamples | MadeAsNeeded, list[str]]:
         """Sentences of a file: plain text (one a line), JSON lines with a text, or a word on each line."""

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
 from datamodules.errors import check_probability
+from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.text_files import LONGEST_FIELD, Repeatable, Row, lines_of
 from datamodules.loading.examples import Source
@@ -46,6 +47,23 @@ class Pair(NamedTuple):
 
     source: Text
     target: Text
+
+
+class ExportablePairs(ExportableModule):
+    """Reads token ids of a sentence, and of its translation so far."""
+
+    def __init__(self, model: nn.Module, data: "Translation") -> None:
+        super().__init__(model, data)
+        self.inputs = {"source": ("batch", "tokens"), "lengths": ("batch",), "target": ("batch", "target_tokens")}
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """The sentences, and their translations but for the last token."""
+        return batch.source.ids, batch.source.lengths, batch.target.ids[:, :-1].contiguous()
+
+    def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+        """Logits (B, T, V) of the token after each of the translation's."""
+        further = torch.cat([target, target[:, :1]], dim=1)  # one more, which the network never reads
+        return self.network(Pair(Text(source, lengths), Text(further, lengths)))
 
 
 class PairExamples(Dataset[Any]):
@@ -432,6 +450,10 @@ class Translation(DataModule):
             self._dropout = WordDropout(tokenizer_from(self.source_tokenizer), self.word_dropout)
         pair, references = batch
         return pair._replace(source=self._dropout(pair.source)), references
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads sentences and their translations."""
+        return ExportablePairs(model, self)
 
     def read_input(self, path: Path) -> tuple[SourceExamples, list[str] | StoredRows[str]]:
         """The sentences of a text file, one a line; blank lines are left out."""

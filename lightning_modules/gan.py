@@ -10,6 +10,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from datamodules.base import DataModule
+from datamodules.export.exportable import ExportableModule
 from lightning_modules.tasks.generator import ImageGenerator
 
 LEAST_SIZE = 4  # pixels; two halvings leave one
@@ -87,6 +89,29 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
         return self.layers(images).squeeze(1)
+
+
+class ExportableNoise(ExportableModule):
+    """Reads the noise that images are generated from."""
+
+    output = "pixels"
+
+    def __init__(self, model: "GAN", data: DataModule) -> None:
+        super().__init__(model, data)
+        self.inputs = {"noise": ("batch", model.latent_size)}
+        self.mean_generator = model.mean_generator
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """Noise for as many images."""
+        return (self.network.noise(len(batch)),)
+
+    def forward(self, noise: Tensor) -> Tensor:  # type: ignore[override]
+        """Pixels from 0 to 1."""
+        return self.mean_generator(noise)
+
+    def expected(self, batch: Any) -> Tensor:
+        """The pixels of the model's own images."""
+        return self.network(*self.tensors(batch)) * self.network.std + self.network.mean
 
 
 class GAN(ImageGenerator):
@@ -203,3 +228,7 @@ class GAN(ImageGenerator):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The generator's optimizer and the discriminator's."""
         return [self.optimizer_of(self.generator), self.optimizer_of(self.discriminator)]
+
+    def export_inputs(self, data: DataModule) -> ExportableModule:
+        """The generator, which reads noise and no batch of the data."""
+        return ExportableNoise(self, data)

@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.loggers.tensorboard import Dashboard
-from datamodules.images import Images
 from lightning_modules.tasks import pictures
 from lightning_modules.tasks.task import Board, Task
 
@@ -61,12 +60,14 @@ class Showcase(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Show the images of the run's first batch."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if trainer.global_step or batch_idx or not isinstance(data, Images):
+        if trainer.global_step or batch_idx or data is None:
             return
-        images, target = (part[:SHOWN_IMAGES] for part in batch)
+        preview = data.preview(batch, SHOWN_IMAGES)
+        if preview is None:
+            return
         for board in self._boards(trainer, "train"):
-            board.image("first batch", pictures.grid(data.pixels(images), stretch=False))
-            board.text("first batch", pictures.table(pictures.classes(target, data.class_names)))
+            board.image("first batch", pictures.grid(preview.images, stretch=False))
+            board.text("first batch", pictures.table(pictures.classes(preview.target, preview.class_names)))
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any

@@ -5,13 +5,40 @@ from functools import partial
 from typing import Any, ClassVar
 
 from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
 from datamodules.errors import check_probability
+from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.storage.token_cache import train_once
-from datamodules.tokenizing.tokens import from_text, new_tokenizer, padding_of, pretrained_tokenizer
+from datamodules.tokenizing.tokens import Text, from_text, new_tokenizer, padding_of, pretrained_tokenizer
+
+
+class ExportableText(ExportableModule):
+    """Reads token ids; where a recurrent layer reads them, all texts are padded to the maximum length.
+
+    torch unrolls the steps of such a layer, and so for one number of them.
+    """
+
+    data: "TokenizedData"
+
+    def __init__(self, model: nn.Module, data: "TokenizedData") -> None:
+        super().__init__(model, data)
+        recurrent = any(isinstance(part, nn.RNNBase) for part in model.modules())
+        self.length = data.max_length if recurrent else None
+        self.inputs = {"ids": ("batch", self.length or "tokens"), "lengths": ("batch",)}
+
+    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
+        """Token ids and lengths."""
+        missing = 0 if self.length is None else self.length - batch.ids.shape[1]
+        return F.pad(batch.ids, (0, missing), value=self.data.padding), batch.lengths
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
+        """Logits (B, C)."""
+        return self.network(Text(ids, lengths))
 
 
 class TokenizedData(DataModule):
@@ -98,6 +125,10 @@ class TokenizedData(DataModule):
         if self.word_dropout:
             pretrained = self.tokenizer not in self.learnable
             self._dropout = WordDropout(self.built_tokenizer, self.word_dropout, pretrained)
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads token ids."""
+        return ExportableText(model, self)
 
     def augmented(self, batch: Any) -> Any:
         """A training batch with words dropped."""

@@ -14,6 +14,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, MetricCollection
 
+from datamodules.base import DataModule
+from datamodules.export.exportable import ExportableModule
 from lightning_modules.optim.parameter_groups import head_of, parameter_groups
 from lightning_modules.optim.schedules import Plateau, Schedule, schedule_factor
 
@@ -214,6 +216,10 @@ class Task(LightningModule):
     def mean_of(self, answers: Tensor) -> Tensor:
         """The mean of what `forward` gives in several models, (M, …)."""
         return answers.mean(0)
+
+    def export_inputs(self, data: DataModule) -> ExportableModule:
+        """The trained network with the inputs of an exported file: the tensors of the data's batches."""
+        return data.export_inputs(self)
 
     def show(self, batch: Any, board: Board) -> None:
         """Show what the model makes of a batch, in the terms of the task."""

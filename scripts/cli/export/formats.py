@@ -18,13 +18,14 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from callbacks.lora import merged
+from datamodules.export.exportable import ExportableModule
 from datamodules.files.paths import printable, user_path
 from datamodules.storage.atomic_file import whole_file
 from lightning_modules.seq2seq import Seq2Seq
+from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.options import class_at, linked
 from scripts.cli.errors import UsageError, did_you_mean, one_line_errors
 from scripts.cli.evaluate.load import Trained, load
-from scripts.cli.export.graph_inputs import Portable, portable
 
 TOLERANCE = 1e-4  # of the greatest number that the model gives, or of 1
 NEEDED = ("onnx", "onnxscript", "onnxruntime")  # besides, for ONNX
@@ -52,8 +53,8 @@ class Format(NamedTuple):
 
     ending: str
     has_graph: bool
-    write: Callable[[Portable, Metadata], bytes]
-    read: Callable[[bytes, Portable], Function]
+    write: Callable[[ExportableModule, Metadata], bytes]
+    read: Callable[[bytes, ExportableModule], Function]
 
 
 def export(
@@ -77,7 +78,9 @@ def export(
             trained.data.setup("test")
         else:
             trained.data.setup_test()
-        network = portable(merged(trained.model), trained.data)
+        model = merged(trained.model)
+        data = trained.data
+        network = model.export_inputs(data) if isinstance(model, Task) else data.export_inputs(model)
         metadata = described(trained, network)
         written = {name: verified(name, network, metadata) for name in files}
         for name, (content, found) in written.items():
@@ -119,7 +122,7 @@ def named(name: str, output: str) -> Path:
     return path
 
 
-def verified(name: str, network: Portable, metadata: Metadata) -> tuple[bytes, str]:
+def verified(name: str, network: ExportableModule, metadata: Metadata) -> tuple[bytes, str]:
     """The content of a file, and how far what it gives lies from the model's own predictions, in words.
 
     Raises:
@@ -159,7 +162,7 @@ def difference(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
 
 
-def described(trained: Trained, network: Portable) -> Metadata:
+def described(trained: Trained, network: ExportableModule) -> Metadata:
     """What a file says of itself: plain strings, JSON where they hold more than a name.
 
     `recipe`, `model` (class path) and `settings` (what its constructor takes: with them and the weights the model is
@@ -197,14 +200,14 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def weights_written(network: Portable, metadata: Metadata) -> bytes:
+def weights_written(network: ExportableModule, metadata: Metadata) -> bytes:
     """The weights under the model's own names, in safetensors."""
     weights = {name: weight.detach().clone() for name, weight in network.network.state_dict().items()}
     contiguous = {name: weight.contiguous() for name, weight in weights.items()}  # shared ones stand there twice
     return safetensors.torch.save(contiguous, {"format": "pt"} | metadata)
 
 
-def weights_read(content: bytes, network: Portable) -> Function:
+def weights_read(content: bytes, network: ExportableModule) -> Function:
     """The network with weights from the file and no other."""
     other = type(network)(copy.deepcopy(network.network), network.data)
     with torch.no_grad():
@@ -228,7 +231,7 @@ def hushed() -> Iterator[None]:
         logging.disable(before)
 
 
-def exported(network: Portable) -> ExportedProgram:
+def exported(network: ExportableModule) -> ExportedProgram:
     """The computation as a graph, for batches of any size."""
     first = dict(zip(network.inputs, network.tensors(next(network.batches())), strict=True))
     free = {
@@ -239,7 +242,7 @@ def exported(network: Portable) -> ExportedProgram:
         return torch.export.export(network, (), first, dynamic_shapes=free, strict=False)
 
 
-def torch_written(network: Portable, metadata: Metadata) -> bytes:
+def torch_written(network: ExportableModule, metadata: Metadata) -> bytes:
     """The graph, as torch.export saves it, with the metadata as JSON."""
     file = io.BytesIO()
     extra = {METADATA: json.dumps(metadata, ensure_ascii=False)}
@@ -247,7 +250,7 @@ def torch_written(network: Portable, metadata: Metadata) -> bytes:
     return file.getvalue()
 
 
-def torch_read(content: bytes, network: Portable) -> Function:
+def torch_read(content: bytes, network: ExportableModule) -> Function:
     """The graph, run by torch."""
     graph = torch.export.load(io.BytesIO(content)).module()
 
@@ -258,7 +261,7 @@ def torch_read(content: bytes, network: Portable) -> Function:
     return function
 
 
-def onnx_written(network: Portable, metadata: Metadata) -> bytes:
+def onnx_written(network: ExportableModule, metadata: Metadata) -> bytes:
     """The graph in ONNX, its axes named, with the metadata among the model's own."""
     import onnx
 
@@ -275,7 +278,7 @@ def onnx_written(network: Portable, metadata: Metadata) -> bytes:
     return model.SerializeToString()
 
 
-def name_axes(graph: Any, network: Portable) -> None:
+def name_axes(graph: Any, network: ExportableModule) -> None:
     """Call the axes of a graph of ONNX what the network's inputs call them, instead of s0 and s1."""
     names: dict[str, str] = {}
     for value, axes in zip(graph.input, network.inputs.values(), strict=True):
@@ -288,7 +291,7 @@ def name_axes(graph: Any, network: Portable) -> None:
                 dim.dim_param = re.sub(r"\w+", lambda symbol: names.get(symbol[0], symbol[0]), dim.dim_param)
 
 
-def onnx_read(content: bytes, network: Portable) -> Function:
+def onnx_read(content: bytes, network: ExportableModule) -> Function:
     """The graph, run by onnxruntime."""
     import onnxruntime
 

@@ -14,7 +14,6 @@ from lightning.pytorch import LightningModule, Trainer
 from callbacks.activation_checkpointing import ActivationCheckpointing
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from datamodules.nodes import Nodes
 from scripts.cli.command_line.options import AUTO
 from scripts.cli.command_line.recipes import read_yaml
 from scripts.cli.errors import UsageError
@@ -51,8 +50,8 @@ def largest(model: LightningModule, data: DataModule, techniques: Sequence[Techn
     Raises:
         UsageError: not even the smallest fits, or the batch is not what decides about memory.
     """
-    if isinstance(data, Nodes):
-        raise UsageError(f"{OPTION}: every step sees the whole graph, whatever the batch; leave it out")
+    if data.full_batch:
+        raise UsageError(f"{OPTION}: every step of this data reads all of it, whatever the batch size; leave it out")
     device, processes = trainer.strategy.root_device, trainer.world_size
     step = step_of(model, data, techniques, trainer)
     budget = FRACTION * memory(device) / (1 if device.type == "cuda" else trainer.num_devices)

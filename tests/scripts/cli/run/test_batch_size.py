@@ -125,7 +125,7 @@ def test_a_job_that_is_started_again_goes_on_with_what_it_began_with(
         (
             fit,
             ["--model", "gcn"],
-            "--data.batch_size auto: every step sees the whole graph, whatever the batch; leave it out",
+            "--data.batch_size auto: every step of this data reads all of it, whatever the batch size; leave it out",
         ),
         (find_rate, ["--model", "mlp"], "--data.batch_size auto: scripts/fit.py alone finds it; give a number"),
     ],
