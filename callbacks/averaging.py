@@ -7,8 +7,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
+from callbacks.private.torch import BatchNorm
 from callbacks.run.processes import part, whole
 from callbacks.technique import Technique
 from datamodules.base import DataModule
@@ -107,9 +108,9 @@ class Averaging(Technique):
             self.mean = {name: value.to(_precise(value.dtype), copy=True) for name, value in values.items()}
         else:
             decay = min(self.decay, (1 + self.count) / (10 + self.count))
-            share = 1 / (self.count + 1) if self.kind == "swa" else 1 - decay
+            average = get_swa_multi_avg_fn() if self.kind == "swa" else get_ema_multi_avg_fn(decay)
             newest = [_here(values[name]).to(mean.dtype) for name, mean in self.mean.items()]
-            torch._foreach_lerp_([*map(_here, self.mean.values())], newest, share)
+            average([*map(_here, self.mean.values())], newest, self.count)
         self.count += 1
 
     def _give_mean(self, trainer: Trainer, model: LightningModule) -> None:
@@ -118,7 +119,7 @@ class Averaging(Technique):
         state = model.state_dict()
         self.newest = {name: state[name].clone() for name in self.mean}
         model.load_state_dict(self.mean, strict=False)
-        norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _learns(module)]
+        norms = [module for module in model.modules() if isinstance(module, BatchNorm) and _learns(module)]
         if self.kind == "swa" and norms and self._statistics_of < self.count:
             take_statistics(norms, model, trainer)
             self._statistics_of = self.count
@@ -162,13 +163,13 @@ def _here(value: Tensor) -> Tensor:
     return value.to_local() if isinstance(value, DTensor) else value
 
 
-def _learns(norm: _BatchNorm) -> bool:
+def _learns(norm: BatchNorm) -> bool:
     """Whether a batch norm has statistics that training changes: those of a frozen one are to stay."""
     return norm.track_running_stats and (norm.weight is None or norm.weight.requires_grad)
 
 
 @torch.no_grad()
-def take_statistics(norms: Iterable[_BatchNorm], model: Any, trainer: Trainer) -> None:
+def take_statistics(norms: Iterable[BatchNorm], model: Any, trainer: Trainer) -> None:
     """Give batch norms the statistics of one pass over the training split, with no augmentation and no dropout.
 
     As torch's update_bn, which takes models of one argument only, does. All processes call this together.

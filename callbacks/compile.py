@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch._dynamo
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
@@ -63,7 +62,7 @@ class Compile(Technique):
         if stage != "fit":
             return
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # says that there is no GPU
-        torch._dynamo.config.recompile_limit = MOST  # by default 8, and beyond that nothing is compiled
+        torch.compiler.config.recompile_limit = MOST  # by default 8, and beyond that nothing is compiled
         self._before = (
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),

@@ -2,8 +2,8 @@
 
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from callbacks.private.torch import BatchNorm
 from callbacks.run.processes import wrap_anew
 from callbacks.technique import Technique
 from datamodules.base import DataModule
@@ -53,7 +53,7 @@ class Finetuning(Technique):
         self.layers = [
             name
             for name, layer in model.named_modules()
-            if id(layer) not in head and (isinstance(layer, _BatchNorm) or _trains(layer))
+            if id(layer) not in head and (isinstance(layer, BatchNorm) or _trains(layer))
         ]
         if not (isinstance(model, Task) and model.automatic_optimization and head and self.layers):
             raise ValueError(

@@ -14,6 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from callbacks.private.lightning import accumulates, between_steps
 from callbacks.run.checkpoint_file import AtomicCheckpointIO, CheckpointError, read_checkpoint
 from callbacks.run.processes import all_reduce_max
 from callbacks.run.run_folder import FolderGoneError, RunFolder
@@ -38,28 +39,6 @@ class SaveEvery(NamedTuple):
     steps: int | None = None
     seconds: float = 600.0
     epoch_seconds: float = 30.0
-
-
-@contextmanager
-def between_steps(trainer: Trainer) -> Iterator[None]:
-    """What Lightning's loops say between two steps, while the second has its batch but has not begun.
-
-    A run that goes on from there has done with all of the first: with its logs, its validation, its epoch's end.
-    """
-    loop = trainer.fit_loop.epoch_loop
-    progress = loop.batch_progress
-    last, stepped = progress.is_last_batch, loop._batches_that_stepped
-    for count in (progress.total, progress.current):
-        count.ready -= 1
-    progress.is_last_batch = False
-    # Where a validation would be due, Lightning takes it for the interrupted one, leaves it out, and counts a step.
-    loop._batches_that_stepped -= loop._should_check_val_fx(None)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        progress.is_last_batch, loop._batches_that_stepped = last, stepped
-        for count in (progress.total, progress.current):
-            count.ready += 1
 
 
 @contextmanager
@@ -162,7 +141,7 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Take note of the loss."""
         self._loss = outputs["loss"]
-        self._gradients_wait = trainer.fit_loop._should_accumulate()
+        self._gradients_wait = accumulates(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out how many batches all processes have."""

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor, distribute_tensor
-from torch.utils._pytree import tree_map_only
 
+from callbacks.private.torch import set_timeout
 from datamodules.base import DataModule
 from datamodules.errors import UnlikeDataError
 from datamodules.storage.fingerprint import TIMES, described, hash_state
@@ -76,8 +77,6 @@ class SameData(Callback):
 def outlast_pauses() -> None:
     """Let no exchange between processes time out: those are of clocks that go on while a job is suspended."""
     if distributed.is_available() and distributed.is_initialized():
-        # Public since torch 2.14.
-        set_timeout = getattr(distributed, "set_timeout", None) or distributed.distributed_c10d._set_pg_timeout
         set_timeout(UNLIMITED)
 
 
@@ -131,7 +130,7 @@ def whole(state: Any, rank: int) -> Any:
         tensor = part.full_tensor()
         return tensor.cpu() if rank == 0 else None
 
-    return tree_map_only(DTensor, gathered, state)
+    return apply_to_collection(state, DTensor, gathered)
 
 
 def part(value: Tensor, weight: Tensor) -> Tensor:

@@ -7,13 +7,14 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.optim import Optimizer
-from torch.utils._pytree import tree_map_only
 
+from callbacks.private.torch import is_view
 from callbacks.run.processes import part, whole
 from lightning_modules.layers.sequence import blocks
 
@@ -33,7 +34,7 @@ def shared_out(model: nn.Module, device: torch.device) -> None:
 
 def _without_views(module: nn.Module, args: Any, output: Any) -> Any:
     """What a module gives as tensors of their own: changed in place, a view would no longer gather for its gradient."""
-    return tree_map_only(Tensor, lambda tensor: tensor if tensor._base is None else tensor.clone(), output)
+    return apply_to_collection(output, Tensor, lambda tensor: tensor.clone() if is_view(tensor) else tensor)
 
 
 class FSDPStrategy(DDPStrategy):

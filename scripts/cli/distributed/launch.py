@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from callbacks.private.lightning import timeout_of
 from callbacks.run.processes import wait_for_started
 from lightning_modules.layers.sequence import blocks
 from scripts.cli.distributed.fsdp import FSDPStrategy
@@ -137,11 +138,11 @@ def join_again(strategy: Strategy) -> None:
         return
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return
-    world_size, timeout = int(os.environ["WORLD_SIZE"]), strategy._timeout or distributed.default_pg_timeout
+    world_size, timeout = int(os.environ["WORLD_SIZE"]), timeout_of(strategy)
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = distributed.TCPStore(address, port, world_size, is_master=False, timeout=timeout)  # type: ignore[attr-defined]
     distributed.init_process_group(
-        strategy._get_process_group_backend(),
+        strategy.process_group_backend or distributed.get_default_backend_for_device(strategy.root_device),
         store=distributed.PrefixStore(f"restart_{restarts}", store),  # type: ignore[attr-defined]
         rank=int(os.environ["RANK"]),
         world_size=world_size,

@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins import LayerSync
 from torch import Tensor, distributed, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn import functional as F
+
+from callbacks.private.torch import BatchNorm
 
 
 class SharedSum(torch.autograd.Function):
@@ -24,7 +26,7 @@ class SharedSum(torch.autograd.Function):
         return SharedSum.forward(ctx, gradient)
 
 
-class SyncBatchNorm(_BatchNorm):
+class SyncBatchNorm(BatchNorm):
     """Normalises by the mean and variance of the whole batch, which several processes share.
 
     torch's own works on GPUs alone, and DDP refuses it elsewhere.
@@ -33,13 +35,11 @@ class SyncBatchNorm(_BatchNorm):
         input and output (B, C, …); B may differ from process to process.
     """
 
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Nothing: the layer that this one replaces is made for its input."""
-
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
         if not self.training:
-            return super().forward(x)
+            untracked = self.running_mean is None and self.running_var is None
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, untracked, eps=self.eps)
         precise = x.to(torch.promote_types(x.dtype, torch.float32))
         dims = [0, *range(2, x.dim())]
         shape = (1, -1, *[1] * (x.dim() - 2))
@@ -73,7 +73,7 @@ class SyncBatchNorms(LayerSync):
     def apply(self, model: nn.Module) -> nn.Module:
         """Have them share."""
         for module in model.modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, BatchNorm):
                 self.kinds[module] = type(module)
                 module.__class__ = SyncBatchNorm  # the layer stays: others may hold on to it
         return model

@@ -1,0 +1,48 @@
+"""The private parts of Lightning 2.6 that a run reads or sets, each for want of a public one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch import distributed
+
+
+def accumulates(trainer: Trainer) -> bool:
+    """Whether the newest batch's gradients wait for those of further batches; no checkpoint would contain them."""
+    return trainer.fit_loop._should_accumulate()
+
+
+@contextmanager
+def between_steps(trainer: Trainer) -> Iterator[None]:
+    """Set the loops' state to that between two steps, while the second has its batch but has not begun.
+
+    A run that resumes from there has completed the first step: its logs, its validation, its epoch's end. Lightning
+    saves its state in the middle of a step only.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    progress = loop.batch_progress
+    is_last, stepped = progress.is_last_batch, loop._batches_that_stepped
+    for count in (progress.total, progress.current):
+        count.ready -= 1
+    progress.is_last_batch = False
+    # Where a validation would be due, Lightning takes it for the interrupted one, skips it, and counts a step.
+    loop._batches_that_stepped -= loop._should_check_val_fx(None)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        progress.is_last_batch, loop._batches_that_stepped = is_last, stepped
+        for count in (progress.total, progress.current):
+            count.ready += 1
+
+
+def set_default_root_dir(trainer: Trainer, folder: Path) -> None:
+    """Set the folder in which Lightning looks for SLURM's checkpoints, which is not known when a trainer is built."""
+    trainer._default_root_dir = str(folder)  # type: ignore[attr-defined]
+
+
+def timeout_of(strategy: DDPStrategy) -> timedelta:
+    """The timeout of a strategy's process group, before it is created."""
+    return strategy._timeout or distributed.default_pg_timeout

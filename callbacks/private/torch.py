@@ -1,0 +1,18 @@
+"""The private parts of torch (2.11 to 2.14) that callbacks and strategies use, each for want of a public one."""
+
+from datetime import timedelta
+
+from torch import Tensor, distributed
+from torch.nn.modules.batchnorm import _BatchNorm
+
+BatchNorm = _BatchNorm  # the base class of all batch norms, which has no public name
+
+
+def is_view(tensor: Tensor) -> bool:
+    """Whether a tensor is a view of another one; only `Tensor._base` tells."""
+    return tensor._base is not None
+
+
+def set_timeout(timeout: timedelta) -> None:
+    """Change the timeout of the default process group; `torch.distributed.set_timeout` is public since 2.14."""
+    (getattr(distributed, "set_timeout", None) or distributed.distributed_c10d._set_pg_timeout)(timeout)

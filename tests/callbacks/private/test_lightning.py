@@ -1,0 +1,97 @@
+"""What is private in Lightning still does what callbacks/private/lightning.py takes it to do."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch import distributed
+from torch.utils.data import DataLoader
+
+from callbacks.private.lightning import accumulates, between_steps, set_default_root_dir, timeout_of
+from lightning_modules.mlp import MLP
+
+
+class Recorder(Callback):
+    """Records after which steps a validation began, and calls a function before each step and after it."""
+
+    def __init__(self, before: Callable[[Trainer], None] | None = None) -> None:
+        self.before = before
+        self.batches: list[int] = []
+        self.accumulated: list[bool] = []
+        self.validations: list[int] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        if self.before:
+            self.before(trainer)
+        self.batches.append(batch_idx)
+
+    def on_train_batch_end(self, trainer: Trainer, *args: object) -> None:
+        self.accumulated.append(accumulates(trainer))
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.validations.append(trainer.global_step)
+
+
+def fit(recorder: Recorder, checkpoint: Path | None = None, accumulate: int = 1) -> Trainer:
+    """Train two epochs of four batches, with a validation after every second batch."""
+    torch.manual_seed(0)
+    batch = (torch.randn(4, 3), torch.tensor([0, 1, 0, 1]))
+    batches: DataLoader[Any] = DataLoader([batch] * 4, batch_size=None)  # type: ignore[arg-type]
+    trainer = Trainer(
+        max_epochs=2,
+        accumulate_grad_batches=accumulate,
+        val_check_interval=2,
+        num_sanity_val_steps=0,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        callbacks=[recorder],
+    )
+    model = MLP(3, 2, hidden_size=2, optimizer=partial(torch.optim.SGD, lr=0.1))
+    trainer.fit(model, batches, batches, ckpt_path=checkpoint, weights_only=True)
+    return trainer
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before")  # all batches are the same
+@pytest.mark.parametrize("step", range(1, 8))  # with and without a validation before it, and at an epoch's start
+def test_a_run_resumes_from_between_two_steps_with_the_second(step: int, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+
+    def save(trainer: Trainer) -> None:
+        if trainer.global_step == step:
+            with between_steps(trainer):
+                trainer.save_checkpoint(path)
+
+    uninterrupted, resumed = Recorder(save), Recorder()
+    fit(uninterrupted)
+    assert uninterrupted.validations == [2, 4, 6, 8]
+    assert fit(resumed, path).global_step == 8
+    assert resumed.batches == uninterrupted.batches[step:]
+    assert resumed.validations == [done for done in uninterrupted.validations if done > step]
+
+
+def test_gradients_are_accumulated_until_a_step() -> None:
+    recorder = Recorder()
+    fit(recorder, accumulate=2)
+    assert recorder.accumulated == [True, False] * 4
+
+
+def test_the_root_folder_is_set_after_a_trainer_was_built(tmp_path: Path) -> None:
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    set_default_root_dir(trainer, tmp_path / "run")
+    assert trainer.default_root_dir == str(tmp_path / "run")
+
+
+@pytest.mark.parametrize("seconds", [None, 90])
+def test_the_timeout_is_that_of_the_strategy_or_of_torch(seconds: int | None) -> None:
+    timeout = None if seconds is None else timedelta(seconds=seconds)
+    assert timeout_of(DDPStrategy(timeout=timeout)) == (timeout or distributed.default_pg_timeout)
