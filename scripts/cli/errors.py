@@ -31,8 +31,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
+def user_errors(types: tuple[type[Exception], ...] = (ValueError, OSError)) -> Iterator[None]:
     """Around code that reads what the user supplied: there a ValueError or an OSError is one that the user can mend.
+
+    Args:
+        types: of the errors.
 
     Raises:
         UsageError: in place of either.
@@ -41,11 +44,11 @@ def user_errors() -> Iterator[None]:
         yield
     except UserError:
         raise
-    except OSError as error:
-        where = f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else str(error)
-        raise UsageError(where) from error
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    except types as error:
+        message = str(error)
+        if isinstance(error, OSError) and error.filename:
+            message = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        raise UsageError(message) from error
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 """CSV files that a person opens in a spreadsheet: what others wrote is shown there, and never computed."""
 
+import io
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
-SIGNS = "=+\\-@＝＋－＠"  # a spreadsheet takes what begins so for a formula; the wide ones too where people type them
+from datamodules.storage.atomic_file import whole_file
+
+SIGNS = "=+\\-@＝＋－＠"  # what begins so is a formula; full-width signs too, where people type them
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 # At the beginning, or behind what separates cells or rows wherever a comma does not.
 FORMULA = re.compile(
@@ -15,8 +19,8 @@ FORMULA = re.compile(
 def cell(value: Any) -> Any:
     """The value as a spreadsheet may see it: an apostrophe comes before each sign that would begin a formula.
 
-    Numbers, and texts that are numbers, stay what they are. To a program that reads the file the apostrophe is part of
-    the text, which stands unchanged in JSON lines.
+    Numbers, and texts that are numbers, are unchanged. To a program that reads the file the apostrophe is part of the
+    text, which is unchanged in JSON lines.
     """
     if not isinstance(value, str) or NUMBER.fullmatch(value):
         return value
@@ -49,3 +53,13 @@ def _field(text: str) -> str:
     """The text, in quotes if it needs them (a carriage return does, which Python's csv leaves bare)."""
     doubled = text.replace('"', '""')
     return f'"{doubled}"' if re.search('[",\r\n]', text) else text
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a CSV file, complete or not at all; its columns are the keys of the first row."""
+    text = io.StringIO()
+    sheet = Sheet(text, list(rows[0]))
+    for row in rows:
+        sheet.write(row)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode(errors="backslashreplace"))

@@ -1,161 +1,114 @@
-"""As many runs as there are folds, each tested on another one."""
+"""Cross-validation: one run for each fold, which is tested on that fold."""
 
-import io
 import statistics
 import sys
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from datamodules.files.paths import relative, user_path
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.options import parse, resolved
-from scripts.cli.command_line.recipes import resolve
-from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.run.build import quiet
-from scripts.cli.run.folder import claim, lock, logs_at, read_json, release, write_whole
+from scripts.cli.command_line.recipes import dump, resolve
+from scripts.cli.errors import UsageError, user_errors
+from scripts.cli.run.folder import logs_at, write_whole
 from scripts.cli.run.report import shown
-from scripts.cli.run.training import dump
-from scripts.cli.shell import command_line
-from scripts.cli.spreadsheet import Sheet
-from scripts.cli.sweep.plan import allow_words, check_allowed, read_plan
-from scripts.cli.sweep.subprocess_run import TrialRun, minded
+from scripts.cli.spreadsheet import write_csv
+from scripts.cli.sweep.plan import FoldsPlan
+from scripts.cli.sweep.resumable import allowed_names, claim_locked, refuse_others, reopen, running, write_plan
+from scripts.cli.sweep.subprocess_run import SubprocessRun, results_of
+from scripts.cli.text_table import aligned
 
-PLAN = "folds.yaml"
 SETTINGS = "config.yaml"  # of every fold, whatever becomes of the recipe and of the files that the words name
 
 
-@dataclass
-class Plan:
-    """What a cross-validation is, as its folder says it.
+def cross_validate(words: list[str], folds: int | None, resume: str | None) -> None:
+    """Start a cross-validation, or resume one.
 
     Args:
-        name: of the model.
-        words: options of fit.py.
-        folds: how many.
-        place: the folder that paths are relative to.
-        allowed: what `--allow` named when it began, which whoever resumes it has to give anew.
+        words: options of fit.py; of one that is resumed, `--allow` alone.
+        folds: number of folds.
+        resume: the folder of one that was stopped, with the settings that it had.
+
+    Raises:
+        UserError: an option is wrong, contradicts another one, or is missing.
     """
-
-    name: str
-    words: list[str]
-    folds: int
-    place: str
-    allowed: list[str] = field(default_factory=list)
-
-
-def cross_validate(words: list[str], folds: int, debug: bool) -> None:
-    """Begin a cross-validation.
-
-    Args:
-        words: options of fit.py.
-        folds: how many.
-        debug: let errors through.
-    """
-    quiet()
-    with one_line_errors(debug, (ValueError, OSError)):
+    if resume is not None:
+        refuse_others(resume, words, folds=folds)
+        with user_errors():
+            carry_out(*reopen(FoldsPlan, resume, allowed_names(words)))
+        return
+    if folds is None:
+        raise UsageError("how many folds? Give --folds, a number")
+    with user_errors():
         line = CommandLine(words)
         for option in ("--data.num_folds", "--data.fold"):
             if line.mentions(option):
-                raise UsageError(f"{option}: is said by --folds {folds} here; leave it out")
+                raise UsageError(f"{option}: is set by --folds {folds} here; leave it out")
         logs = logs_at(line.value("--logs"))
         request = resolve(line.words)
         request.arguments += ["--data.num_folds", str(folds), "--data.fold", "0"]
         _, config = parse(request)  # refuses here what every fold would refuse
         allowed = list(line.values("--allow"))
-        plan = Plan(request.name, line.words, folds, str(Path.cwd()), allowed)
-        folder = claim(logs, plan.name, "folds")
-        lock(folder, None)
+        plan = FoldsPlan(request.name, line.words, str(Path.cwd()), folds, allowed=allowed)
+        folder = claim_locked(plan, logs)
         write_whole(folder / SETTINGS, dump(resolved(request, config)))
-        write_whole(folder / PLAN, dump(asdict(plan)))
-    carry_out(plan, folder, debug)
+        write_plan(plan, folder)
+    carry_out(plan, folder)
 
 
-def go_on(resumed: str, allowed: list[str], debug: bool) -> None:
-    """Resume a cross-validation that was stopped.
-
-    Args:
-        resumed: its folder.
-        allowed: what `--allow` names.
-        debug: let errors through.
-    """
-    quiet()
-    with one_line_errors(debug, (ValueError, OSError)):
-        folder = user_path(resumed, "--resume").absolute()
-        if not (folder / PLAN).is_file():
-            raise UsageError(f"--resume {resumed}: expected a folder such as lightning_logs/gat/folds_0")
-        plan = read_plan(Plan, folder / PLAN)
-        check_allowed(resumed, plan.allowed, allowed, plan.place)
-        lock(folder, None)
-        plan.allowed = allowed
-    carry_out(plan, folder, debug)
-
-
-def carry_out(plan: Plan, folder: Path, debug: bool) -> None:
-    """Train the folds that are left, and say what came of all."""
-    try:
-        with one_line_errors(debug, (UsageError, OSError)), minded() as signals:
-            failed = False
-            for fold in range(plan.folds):
+def carry_out(plan: FoldsPlan, folder: Path) -> None:
+    """Train the folds that are left, and print the results of all."""
+    failed = False
+    with running(plan, folder) as signals:
+        for fold in range(plan.folds):
+            if scores_of(plan, folder, fold) is None and not signals.received:
+                run = start(plan, folder, fold)
+                run.watch(lambda values: False, lambda: bool(signals.received))
                 if scores_of(plan, folder, fold) is None and not signals.received:
-                    run = started(plan, folder, fold)
-                    run.watch(lambda values: False, lambda: bool(signals.received))
-                    if scores_of(plan, folder, fold) is None and not signals.received:
-                        failed = True
-                        print(f"fold {fold}: failed: {run.cause()}", file=sys.stderr, flush=True)
-                        continue
-                scores = scores_of(plan, folder, fold)
-                if scores is not None:
-                    told = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
-                    print(f"fold {fold}: {told}", flush=True)
-            summary(plan, folder)
-    finally:
-        release()
-    if signals.received:
-        again = command_line(["--resume", relative(folder), *allow_words(plan.allowed)])
-        print(f"stopped; python scripts/cross_validate.py {again} goes on", file=sys.stderr)
-        sys.exit(128 + signals.received)
+                    failed = True
+                    print(f"fold {fold}: failed: {run.cause()}", file=sys.stderr, flush=True)
+            scores = scores_of(plan, folder, fold)
+            if scores is not None:
+                text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+                print(f"fold {fold}: {text}", flush=True)
+        summarize(plan, folder)
     if failed:
         sys.exit(1)
 
 
-def started(plan: Plan, folder: Path, fold: int) -> TrialRun:
-    """A fold's run, which is resumed where an earlier one was stopped; with the settings of the beginning."""
-    place = folder / f"fold_{fold}"
+def start(plan: FoldsPlan, folder: Path, fold: int) -> SubprocessRun:
+    """Start a fold's run, or resume it; with the settings of the cross-validation's start."""
     words = ["--config", str(folder / SETTINGS)] if (folder / SETTINGS).exists() else list(plan.words)
     words += ["--data.num_folds", str(plan.folds), "--data.fold", str(fold)]
-    run = place / plan.name / "version_0"
+    run = run_of(plan, folder, fold)
     if (run / "checkpoints" / "last.ckpt").exists():
         words = ["--resume", str(run)]
     elif run.exists():  # it was killed before there was anything to resume
         run.rename(run.with_name(f"killed_{len([*run.parent.glob('killed_*')])}"))
     words += [word for word in plan.words if word == "--inexact"]  # it is not among a run's settings
-    if not CommandLine(plan.words).mentions("--trainer.enable_progress_bar"):
-        words += ["--trainer.enable_progress_bar", "false"]
-    return TrialRun(words, place, plan.name, "", plan.place, plan.allowed)
+    return SubprocessRun(plan, words, folder / f"fold_{fold}")
 
 
-def scores_of(plan: Plan, folder: Path, fold: int) -> dict[str, float] | None:
-    """A fold's test metrics, once it has come to its end."""
-    path = folder / f"fold_{fold}" / plan.name / "version_0" / "results.json"
-    return read_json(path)["test"] if path.exists() else None
+def run_of(plan: FoldsPlan, folder: Path, fold: int) -> Path:
+    """The folder of a fold's run."""
+    return folder / f"fold_{fold}" / plan.name / "version_0"
 
 
-def summary(plan: Plan, folder: Path) -> None:
-    """Write and print the mean and the standard deviation of what is done."""
+def scores_of(plan: FoldsPlan, folder: Path, fold: int) -> dict[str, float] | None:
+    """A fold's test metrics; None before its end."""
+    results = results_of(run_of(plan, folder, fold))
+    return None if results is None else results["test"]
+
+
+def summarize(plan: FoldsPlan, folder: Path) -> None:
+    """Write and print the mean and the standard deviation over the folds that are done."""
     done = {fold: scores for fold in range(plan.folds) if (scores := scores_of(plan, folder, fold)) is not None}
     if not done:
         return
     names = list(next(iter(done.values())))
     columns = {name: [scores[name] for scores in done.values()] for name in names}
     mean = {name: statistics.fmean(values) for name, values in columns.items()}
-    deviation = {name: statistics.stdev(values) if len(values) > 1 else 0.0 for name, values in columns.items()}
-    text = io.StringIO()
-    sheet = Sheet(text, ["fold", *names])
-    for row, values in [*done.items(), ("mean", mean), ("standard deviation", deviation)]:
-        sheet.write({"fold": row, **values})
-    write_whole(folder / "scores.csv", text.getvalue())
-    width = max(map(len, names))
-    print(f"\n{len(done)} of {plan.folds} folds{'':{width}}  {'mean':>10}  {'deviation':>10}")
-    for name in names:
-        print(f"{name:{width + 13}}  {mean[name]:>10.4g}  {deviation[name]:>10.4g}")
-    print(f"\nscores: {shown(folder / 'scores.csv')}", flush=True)
+    std = {name: statistics.stdev(values) if len(values) > 1 else 0.0 for name, values in columns.items()}
+    rows = [*done.items(), ("mean", mean), ("standard deviation", std)]
+    write_csv(folder / "scores.csv", [{"fold": row, **values} for row, values in rows])
+    lines = [[f"{len(done)} of {plan.folds} folds", "mean", "std"]]
+    lines += [[name, f"{mean[name]:.4g}", f"{std[name]:.4g}"] for name in names]
+    print(f"\n{aligned(lines, left=1)}\n\nscores: {shown(folder / 'scores.csv')}", flush=True)

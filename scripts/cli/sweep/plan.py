@@ -1,10 +1,10 @@
-"""What a sweep is to do, and how its folder, or a cross-validation's, says so."""
+"""What a sweep or a cross-validation is to do."""
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from scripts.cli.command_line.recipes import check_name, read_yaml
+from scripts.cli.command_line.recipes import check_name
 from scripts.cli.errors import UsageError
 from scripts.cli.shell import command_line
 from scripts.cli.sweep.search_space import Dimension, read_space
@@ -12,49 +12,8 @@ from scripts.cli.sweep.search_space import Dimension, read_space
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-T = TypeVar("T")
-
-# What a plan's words never hold: what only a command line may allow, and where its runs are found and written.
-NEVER = ("--allow", "--logs", "--resume")
-
-
-@dataclass
-class Plan:
-    """What a sweep is to do; `sweep.yaml` in its folder.
-
-    Args:
-        name: of the model.
-        words: of each trial's command line, those that differ from trial to trial left out.
-        place: the folder that the words' paths are relative to.
-        trials: how many.
-        unpruned: how many run to their end before any is stopped early.
-        space: the values of each option, as a recipe has them.
-        monitor: the metric.
-        mode: whether a `min` or a `max` of it is best.
-        seed: of what is suggested.
-        allowed: what `--allow` named when it began, which whoever resumes it has to give anew.
-    """
-
-    name: str
-    words: list[str]
-    place: str
-    trials: int
-    unpruned: int
-    space: dict[str, Any]
-    monitor: str
-    mode: str
-    seed: int
-    allowed: list[str] = field(default_factory=list)
-
-    @property
-    def dimensions(self) -> list[Dimension]:
-        """The search space."""
-        return read_space(self.space, "sweep.yaml")
-
-    def command(self, trial: "FrozenTrial") -> str:
-        """The command line that repeats a trial."""
-        tried = [word for each in self.dimensions for word in each.words(trial.params[each.option])]
-        return command_line(["python", "scripts/fit.py", *self.words, *allow_words(self.allowed), *tried])
+# Options that a plan's words never contain: what only a command line may allow, and where runs are read and written.
+FORBIDDEN = ("--allow", "--logs", "--resume")
 
 
 def allow_words(names: list[str]) -> list[str]:
@@ -62,85 +21,105 @@ def allow_words(names: list[str]) -> list[str]:
     return [word for name in names for word in ("--allow", name)]
 
 
-def read_plan(plan_type: type[T], file: Path) -> T:
-    """The plan in a file, which may come from anybody: it says what to train, and allows nothing.
+@dataclass
+class Plan:
+    """Runs of one model, each a process of its own, that are carried out in turn.
 
     Args:
-        plan_type: a dataclass, whose fields are the keys of the file.
-        file: as `dump` has written it.
-
-    Raises:
-        UsageError: a key is missing, unknown or of another type, or a word may not stand there.
+        name: of the model.
+        words: options of fit.py that all runs share.
+        place: the folder that paths in the words are relative to.
+        allowed: what `--allow` named at the start, which has to be given again to resume.
     """
-    content = read_yaml(file, "--resume")
-    known = {each.name: each for each in fields(plan_type)}  # type: ignore[arg-type]
-    for key in content:
-        if key not in known:
-            raise UsageError(f"{file}: {key}: unknown; expected {', '.join(known)}")
-    for name, each in known.items():
-        if name not in content:
-            if each.default_factory is MISSING:
-                raise UsageError(f"{file}: {name}: missing")
-            continue
-        expected: Any = get_origin(each.type) or each.type
-        if type(content[name]) is not expected:
-            raise UsageError(f"{file}: {name}: expected {expected.__name__}, got {content[name]!r:.60}")
-    check_plan(content, file)
-    return plan_type(**content)
+
+    file_name: ClassVar[str]
+    script: ClassVar[str]
+    example: ClassVar[str]  # of a folder with such a plan
+    minimum: ClassVar[dict[str, int]]  # values of its integers
+
+    name: str
+    words: list[str]
+    place: str
+    allowed: list[str] = field(default_factory=list, kw_only=True)
+
+    def check(self, file: Path) -> None:
+        """Refuse values that a plan cannot have; their types are right.
+
+        Args:
+            file: that the values come from.
+
+        Raises:
+            UsageError: the message names the key.
+        """
+        check_name(self.name, f"{file}: name")
+        for key in ("words", "allowed"):
+            for word in getattr(self, key):
+                if not isinstance(word, str) or "\0" in word:
+                    raise UsageError(f"{file}: {key}: expected texts, got {word!r}")
+        for word in self.words:
+            option = word.partition("=")[0].strip()
+            if option in FORBIDDEN:
+                raise UsageError(
+                    f"{file}: words: {word}: a file cannot give {option}; remove it"
+                    f"{', and give it on the command line' if option == '--allow' else ''}"
+                )
+        if not Path(self.place).is_absolute() or not Path(self.place).is_dir():
+            raise UsageError(f"{file}: place: expected an existing folder's full path, got {self.place!r}")
+        for key, minimum in self.minimum.items():
+            if getattr(self, key) < minimum:
+                raise UsageError(f"{file}: {key}: expected at least {minimum}, got {getattr(self, key)}")
 
 
-def check_plan(content: dict[str, Any], file: Path) -> None:
-    """Refuse values that a plan cannot have.
-
-    Raises:
-        UsageError: the message names the key.
-    """
-    check_name(content["name"], f"{file}: name")
-    for key in ("words", "allowed"):
-        for word in content.get(key, []):
-            if not isinstance(word, str) or "\0" in word:
-                raise UsageError(f"{file}: {key}: expected texts, got {word!r}")
-    for word in content["words"]:
-        option = word.partition("=")[0].strip()
-        if option in NEVER:
-            raise UsageError(
-                f"{file}: words: {word}: a file cannot give {option}; remove it"
-                f"{', and give it on the command line' if option == '--allow' else ''}"
-            )
-    if not Path(content["place"]).is_absolute() or not Path(content["place"]).is_dir():
-        raise UsageError(f"{file}: place: expected an existing folder's full path, got {content['place']!r}")
-    least = {"trials": 1, "unpruned": 1, "folds": 2, "seed": 0}
-    for key, lowest in least.items():
-        if key in content and content[key] < lowest:
-            raise UsageError(f"{file}: {key}: expected at least {lowest}, got {content[key]}")
-    if content.get("mode", "min") not in ("min", "max"):
-        raise UsageError(f"{file}: mode: expected min or max, got {content['mode']!r}")
-    if "space" in content:
-        read_space(content["space"], f"{file}: space")
-
-
-def check_allowed(resumed: str, began: list[str], given: list[str], place: str) -> None:
-    """Refuse to resume before the user has allowed anew what was allowed at the beginning.
-
-    A module that is allowed is looked for in the working folder. That is the user's, and not one that a file names.
+@dataclass
+class FoldsPlan(Plan):
+    """A cross-validation.
 
     Args:
-        resumed: the folder, as it was given.
-        began: what the file says that `--allow` named.
-        given: what it names now.
-        place: the folder that the file names.
-
-    Raises:
-        UsageError: something is not allowed now, or the file would choose where it is looked for.
+        folds: number of folds.
     """
-    missing = [name for name in began if name not in given]
-    if missing:
-        raise UsageError(
-            f"--resume {resumed}: was started with {command_line(allow_words(began))}, which no file can give; "
-            f"add it again if you trust that code"
-        )
-    if given and Path(place).resolve() != Path.cwd().resolve():
-        raise UsageError(
-            f"--allow {given[0]}: is looked for in the working folder, and {resumed} was started in another, {place}; "
-            f"resume it from there"
-        )
+
+    file_name, script, example = "folds.yaml", "cross_validate.py", "lightning_logs/gat/folds_0"
+    minimum: ClassVar = {"folds": 2}
+
+    folds: int
+
+
+@dataclass
+class SweepPlan(Plan):
+    """A sweep.
+
+    Args:
+        trials: number of trials.
+        unpruned: number of trials that run to their end before any is pruned.
+        space: the values of each option, as a recipe has them.
+        monitor: the metric.
+        mode: whether a `min` or a `max` of it is best.
+        seed: of the sampler.
+    """
+
+    file_name, script, example = "sweep.yaml", "sweep.py", "lightning_logs/mlp/sweep_0"
+    minimum: ClassVar = {"trials": 1, "unpruned": 1, "seed": 0}
+
+    trials: int
+    unpruned: int
+    space: dict[str, Any]
+    monitor: str
+    mode: str
+    seed: int
+
+    def check(self, file: Path) -> None:
+        """Refuse values that a plan cannot have; their types are right."""
+        super().check(file)
+        if self.mode not in ("min", "max"):
+            raise UsageError(f"{file}: mode: expected min or max, got {self.mode!r}")
+        read_space(self.space, f"{file}: space")
+
+    @property
+    def dimensions(self) -> list[Dimension]:
+        """The search space."""
+        return read_space(self.space, self.file_name)
+
+    def command(self, trial: "FrozenTrial") -> str:
+        """The command line that repeats a trial."""
+        tried = [word for each in self.dimensions for word in each.words(trial.params[each.option])]
+        return command_line(["python", "scripts/fit.py", *self.words, *allow_words(self.allowed), *tried])

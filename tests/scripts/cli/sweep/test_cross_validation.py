@@ -13,6 +13,7 @@ import yaml
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.sweep import cross_validation
+from scripts.cli.sweep.plan import FoldsPlan
 from scripts.cross_validate import main
 
 QUICK = ["--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
@@ -49,15 +50,15 @@ def test_each_fold_is_tested_and_a_lost_one_is_made_good(tmp_path: Path, capsys:
 
 @pytest.mark.long
 def test_a_fold_that_fails_costs_one(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = cross_validation.started
+    start = cross_validation.start
 
     def hindered(plan: Any, folder: Path, fold: int) -> Any:
         if fold == 1:  # a file stands where its run's folder would be
             (folder / "fold_1").mkdir()
             (folder / "fold_1" / "mlp").write_text("in the way")
-        return started(plan, folder, fold)
+        return start(plan, folder, fold)
 
-    monkeypatch.setattr(cross_validation, "started", hindered)
+    monkeypatch.setattr(cross_validation, "start", hindered)
     with pytest.raises(SystemExit) as ended:
         main(["--model", "mlp", "--folds", "3", *QUICK, "--logs", str(tmp_path)])
     assert ended.value.code == 1
@@ -71,8 +72,8 @@ class Recorded:
 
     started: ClassVar[list[Any]] = []
 
-    def __init__(self, words: list[str], folder: Path, name: str, monitor: str, place: str, allowed: list[str]) -> None:
-        self.started.append((words, allowed))
+    def __init__(self, plan: FoldsPlan, words: list[str], folder: Path) -> None:
+        self.started.append((words, plan.allowed))
 
     def watch(self, *_: Any) -> bool:
         return False
@@ -84,7 +85,7 @@ class Recorded:
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the folds are started with."""
-    monkeypatch.setattr(cross_validation, "TrialRun", Recorded)
+    monkeypatch.setattr(cross_validation, "SubprocessRun", Recorded)
     monkeypatch.setattr(Recorded, "started", [])
     return Recorded.started
 
@@ -172,10 +173,13 @@ def test_a_plan_of_other_content_is_refused_in_one_line(
         (["--model", "mlp", "--folds", "1"], "--folds: expected a whole number of at least 2, got 1"),
         (
             ["--model", "mlp", "--folds", "3", "--data.fold", "1"],
-            "--data.fold: is said by --folds 3 here; leave it out",
+            "--data.fold: is set by --folds 3 here; leave it out",
         ),
         (["--model", "mlp", "--folds", "3", "--model.dropot", "1"], "did you mean --model.dropout"),
-        (["--resume", "nowhere"], "--resume nowhere: expected a folder such as"),
+        (
+            ["--resume", "nowhere"],
+            "--resume nowhere: no folds.yaml there; expected a folder such as lightning_logs/gat/folds_0",
+        ),
         (["--resume", "nowhere", "--folds", "3"], "--resume nowhere and --folds contradict each other"),
     ],
 )

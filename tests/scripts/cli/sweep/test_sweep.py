@@ -1,24 +1,32 @@
-"""Sweeps: each trial a process, one of which may crash, be hopeless, or be cut off with the sweep itself."""
+"""Sweeps: each trial a process, one of which may crash, be pruned, or be killed with the sweep itself."""
 
 import csv
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from optuna.trial import TrialState
 
+from callbacks.run.signals import Signals
 from datamodules.loading.die_with_parent import is_alive
 from scripts.cli.command_line.recipes import ROOT, read_recipe, recipe_names, resolve
 from scripts.cli.errors import UsageError
-from scripts.cli.sweep import subprocess_run as trials
-from scripts.cli.sweep import sweep as sweeping
-from scripts.cli.sweep.report import picture, write_table
+from scripts.cli.run.folder import write_json
+from scripts.cli.sweep import subprocess_run, trials
+from scripts.cli.sweep.plan import SweepPlan
+from scripts.cli.sweep.report import plot, write_table
 from scripts.cli.sweep.search_space import Dimension, read_space
+from scripts.cli.sweep.sweep import planned
 from scripts.sweep import main as sweep
 from tests.helpers.waiting import soon
 
@@ -28,8 +36,8 @@ PRETENDING = ROOT / "tests" / "helpers" / "pretending.py"
 @pytest.fixture
 def pretending(monkeypatch):
     """Trials are processes of tests/helpers/pretending.py."""
-    monkeypatch.setattr(trials, "FIT", PRETENDING)
-    monkeypatch.setattr(trials, "EVERY", 0.02)
+    monkeypatch.setattr(subprocess_run, "FIT", PRETENDING)
+    monkeypatch.setattr(subprocess_run, "POLL_INTERVAL", 0.02)
 
 
 def space_file(folder: Path, **space: object) -> str:
@@ -67,8 +75,8 @@ def test_the_picture_names_the_choices_and_counts_in_whole_numbers():
         tried = {"model.hidden_size": size, "model.num_layers": layers}
         study.add_trial(optuna.create_trial(value=value, params=tried, distributions=kinds))
     space = {"model.hidden_size": {"choice": [32, 128]}, "model.num_layers": {"int": [1, 4]}}
-    plan = sweeping.Plan("mlp", [], "", 2, 5, space, "val/loss", "min", 0)
-    figure = picture(study, plan)
+    plan = SweepPlan("mlp", [], "", 2, 5, space, "val/loss", "min", 0)
+    figure = plot(study, plan)
     figure.canvas.draw()
     trials, sizes, layers = figure.axes
     assert [label.get_text() for label in sizes.get_xticklabels()] == ["32", "128"]
@@ -122,16 +130,82 @@ def test_a_hopeless_trial_is_stopped(pretending, tmp_path, monkeypatch):
     sweep([*words, "--trials", "6", "--unpruned", "1"])
     folder = tmp_path / "mlp" / "sweep_0"
     rows = rows_of(folder)
-    assert {row["end"] for row in rows} == {"complete", "stopped early"}
+    assert {row["end"] for row in rows} == {"complete", "pruned"}
     first_good = min(int(row["trial"]) for row in rows if row["model.dropout"] == "0.5")
     for row in rows:
         bad = row["model.dropout"] == "0.01" and int(row["trial"]) > first_good
         if bad:
-            assert row["end"] == "stopped early"
-            assert row["validations"] == str(sweeping.WARM_UP + 1)
+            assert row["end"] == "pruned"
+            assert row["validations"] == str(trials.WARM_UP + 1)
             assert not (folder / f"trial_{row['trial']}" / "mlp" / "version_0" / "results.json").exists()
         elif int(row["trial"]) <= first_good:
             assert row["end"] == "complete"
+
+
+class Killed(BaseException):
+    """Stands in for SIGKILL."""
+
+
+class FakeRun:
+    """Stands in for a trial's process, which has ended; its metric falls by an exponent of the dropout."""
+
+    process = SimpleNamespace(returncode=0)
+
+    def __init__(self, plan: SweepPlan, words: list[str], folder: Path, monitor: str) -> None:
+        self.run = folder
+        self.values = [2.0 ** (-float(words[1]) * epoch - float(words[3])) for epoch in range(5)]
+        write_json(folder / "results.json", {"best": self.values[-1]})
+
+    def watch(self, should_prune: Callable[[list[float]], bool], stopped: Callable[[], bool]) -> bool:
+        return should_prune(self.values)
+
+
+SPACE = {"model.dropout": {"uniform": [0.1, 0.6]}, "model.weight_decay": {"uniform": [0, 1]}}
+LONG_SWEEP = SweepPlan("mlp", [], "", 14, 2, SPACE, "val/loss", "min", 0)  # from the eleventh on, earlier ones count
+
+
+def results(folder: Path) -> list[tuple[object, ...]]:
+    """What is tried, in its order, and what comes of it, however often the sweep is killed."""
+    folder.mkdir(exist_ok=True)
+    while len(trials.ended(study := trials.open_study(LONG_SWEEP, folder))) < LONG_SWEEP.trials:
+        with suppress(Killed):
+            trials.run_trial(study, LONG_SWEEP, folder, Signals())
+    return [(*each.params.values(), each.value, each.state.name) for each in trials.ended(study)]
+
+
+@pytest.mark.parametrize("period", [4, 5, 6])  # calls: before a value is suggested, between two, while the run trains
+def test_a_sweep_that_is_killed_again_and_again_tries_what_it_would_have_tried(
+    period: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "SubprocessRun", FakeRun)
+    expected = results(tmp_path / "complete")
+    assert {state for *_, state in expected} == {"COMPLETE", "PRUNED"}
+    calls = itertools.count(1)
+
+    def killed(function: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object) -> object:
+            if next(calls) % period == 0:
+                raise Killed
+            return function(*arguments)
+
+        return wrapped
+
+    monkeypatch.setattr(Dimension, "suggest", killed(Dimension.suggest))
+    monkeypatch.setattr(FakeRun, "watch", killed(FakeRun.watch))
+    assert results(tmp_path / "killed") == expected
+
+
+def test_a_sweep_of_an_earlier_version_that_had_queued_its_interrupted_trial_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "SubprocessRun", FakeRun)
+    expected = results(tmp_path / "complete")
+    (tmp_path / "queued").mkdir()
+    study = trials.open_study(LONG_SWEEP, tmp_path / "queued")
+    interrupted = study.ask()
+    study.enqueue_trial(dict(zip(SPACE, expected[0], strict=False)))
+    study.tell(interrupted, state=TrialState.FAIL)
+    assert results(tmp_path / "queued") == expected
 
 
 def test_which_trials_are_stopped_does_not_depend_on_how_fast_they_are(pretending, tmp_path, monkeypatch):
@@ -141,7 +215,7 @@ def test_which_trials_are_stopped_does_not_depend_on_how_fast_they_are(pretendin
     monkeypatch.setenv("PRETEND_SECONDS", "0.2")
     sweep([*words, "--logs", str(tmp_path / "slow")])
     fast, slow = (in_order(tmp_path / speed / "mlp" / "sweep_0") for speed in ("fast", "slow"))
-    assert "stopped early" in {row[-1] for row in fast}
+    assert "pruned" in {row[-1] for row in fast}
     assert fast == slow
 
 
@@ -180,7 +254,7 @@ def test_a_sweep_that_was_stopped_goes_on_as_if_it_had_not_been(number, pretendi
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number), out + err
     assert soon(lambda: not is_alive(trial))  # it did not outlive the sweep
     if number == signal.SIGTERM:
-        assert f"--resume {os.path.relpath(folder)} goes on" in err or f"--resume {folder} goes on" in err
+        assert f"--resume {os.path.relpath(folder)} resumes it" in err or f"--resume {folder} resumes it" in err
     with (folder / "trials.journal").open("a") as journal:
         journal.write('{"op_code": 4, "wor')  # cut off in the middle of a line
     monkeypatch.setenv("PRETEND_SHORT", "1")
@@ -217,10 +291,10 @@ def test_a_real_sweep(tmp_path):
     rows = rows_of(tmp_path / "mlp" / "sweep_0")
     ends = {(row["model.optimizer.lr"], row["data.batch_size"]): row["end"] for row in rows}
     assert ends["0.005", "32"] == "complete"
-    assert ends["1e-09", "32"] == "stopped early"
+    assert ends["1e-09", "32"] == "pruned"
     for rate in ("0.005", "1e-09"):
         assert ends[rate, "100000"].startswith("error: --data.batch_size 100000: the training split has only")
-    (hopeless,) = (row["trial"] for row in rows if row["end"] == "stopped early")
+    (hopeless,) = (row["trial"] for row in rows if row["end"] == "pruned")
     run = tmp_path / "mlp" / "sweep_0" / f"trial_{hopeless}" / "mlp" / "version_0"
     assert not (run / "results.json").exists()
     assert "stopped by SIGTERM" in (run.parents[1] / "output.txt").read_text()
@@ -265,7 +339,7 @@ def test_a_malformed_space_is_refused_in_one_line(space, expected, tmp_path, cap
         (["--model", "mpl", "--trials", "2"], "did you mean mlp?"),
         (["--model", "mlp", "--trials", "2", "--space", "none.yaml"], "--space none.yaml: there is no such file"),
         (["--model", "rnn", "--trials", "2", "--model.optimizer.lr", "0.1"], "nothing to try: the options given"),
-        (["--resume", "."], "--resume .: no sweep there"),
+        (["--resume", "."], "--resume .: no sweep.yaml there; expected a folder such as lightning_logs/mlp/sweep_0"),
         (["--resume", ".", "--model.dropout", "0"], "--resume . and --model.dropout contradict each other"),
     ],
 )  # fmt: skip
@@ -312,7 +386,7 @@ def planned_in(folder: Path, **changed: object) -> Path:
     ids=repr,
 )
 def test_a_plan_allows_nothing_and_reaches_nowhere(words, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sweeping, "TrialRun", lambda *_: pytest.fail("was started"))
+    monkeypatch.setattr(trials, "SubprocessRun", lambda *_: pytest.fail("was started"))
     folder = planned_in(tmp_path / "sweep_0", words=["--model", "mlp", *words])
     assert f"{folder / 'sweep.yaml'}: words: " in refused(capsys, "--resume", str(folder))
     assert {file.name for file in folder.iterdir()} == {"sweep.yaml"}
@@ -393,8 +467,8 @@ def test_a_trial_that_was_noted_gives_no_option_and_no_value_of_its_own(value):
     study.enqueue_trial({"model.dropout": value, "model.schedule": value}, skip_if_exists=False)
     trial = study.ask()
     for each in (Dimension("model.dropout", "uniform", (0.1, 0.6)), Dimension("model.schedule", "choice", ("a", "b"))):
-        with pytest.raises(UsageError, match=f"{each.option}: expected {each.kind}"):
-            each.suggested(trial)
+        with pytest.raises(UsageError, match=f"{each.option}: expected {each.distribution}"):
+            each.suggest(trial)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +499,7 @@ def test_values_are_written_as_a_command_line_wants_them():
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_has_a_search_space_or_a_learning_rate_to_make_one_of(name):
-    plan, said = sweeping.planned(["--model", name], 1, None, 5)
+    plan = planned(["--model", name], 1, None, 5)
     assert plan.dimensions
     about = read_recipe(name)["about"]
     if "sweep" in about:
@@ -433,7 +507,6 @@ def test_every_recipe_has_a_search_space_or_a_learning_rate_to_make_one_of(name)
     else:
         rate = resolve(["--model", name]).defaults["model"]["optimizer"]["init_args"]["lr"]
         assert plan.space == {"model.optimizer.init_args.lr": {"log": [rate / 10, rate * 10]}}
-        assert "model.optimizer.init_args.lr: log" in said
     json.dumps(plan.space)
 
 

@@ -1,0 +1,40 @@
+"""Plots that scripts write."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from datamodules.files.paths import user_path
+from datamodules.storage.atomic_file import whole_file
+from scripts.cli.errors import UsageError
+
+
+def png_path(output: str) -> Path:
+    """The file that `--output` names.
+
+    Raises:
+        UsageError: its name does not end in .png.
+    """
+    path = user_path(output, "--output")
+    if path.suffix != ".png":
+        raise UsageError(f"--output {output}: expected a name that ends in .png")
+    return path
+
+
+def new_axes(**properties: object) -> tuple[Figure, Axes]:
+    """A figure with one plot.
+
+    Args:
+        properties: of the plot, as `Axes.set` takes them.
+    """
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set(**properties)
+    return figure, axes
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure, complete or not at all."""
+    with whole_file(path) as file:
+        figure.savefig(file, format="png")

@@ -1,0 +1,121 @@
+"""The trials of a sweep: a study of Optuna in the sweep's folder, and one trial's run."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from callbacks.run.signals import Signals
+from scripts.cli.errors import UsageError
+from scripts.cli.sweep.plan import SweepPlan
+from scripts.cli.sweep.subprocess_run import SubprocessRun, results_of
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+WARM_UP = 2  # validations before a trial may be pruned
+CAUSE = "cause"  # attribute of a failed trial: why it failed; an interrupted one has none
+
+
+def open_study(plan: SweepPlan, folder: Path) -> "Study":
+    """The results so far; a trial that ran when the sweep was killed is recorded as interrupted.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+    from optuna.trial import TrialState
+
+    file = folder / "trials.journal"
+    repair(file)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(file), lock_obj=JournalFileOpenLock(str(file))))
+        study = optuna.create_study(
+            storage=storage,
+            study_name=plan.name,
+            direction="minimize" if plan.mode == "min" else "maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=plan.unpruned, n_warmup_steps=WARM_UP),
+            load_if_exists=True,
+        )
+        for trial in study.get_trials(states=(TrialState.RUNNING,)):
+            study.tell(trial.number, state=TrialState.FAIL)
+    except Exception as error:  # Optuna raises whatever the lines lead it into
+        raise UsageError(f"{file}: not what a sweep has written ({type(error).__name__}: {error})") from None
+    return study
+
+
+def repair(file: Path) -> None:
+    """Remove what a killed sweep may have left, which Optuna does not: half of a last line, and a lock of the file."""
+    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
+    if file.exists():
+        with file.open("rb+") as journal:
+            content = journal.read()
+            journal.truncate(content.rfind(b"\n") + 1)
+
+
+def ended(study: "Study") -> list["FrozenTrial"]:
+    """The trials that have ended in any way but an interruption, after which their settings are tried again."""
+    from optuna.trial import TrialState
+
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    return [
+        each for each in study.get_trials(states=states) if each.state != TrialState.FAIL or CAUSE in each.user_attrs
+    ]
+
+
+def ranked(study: "Study") -> list["FrozenTrial"]:
+    """The trials that have ended: the complete ones, the best first, and then the others."""
+    sign = 1 if study.direction.name == "MINIMIZE" else -1
+
+    def key(trial: "FrozenTrial") -> tuple[bool, float, int]:
+        complete = trial.state.name == "COMPLETE"
+        return not complete, sign * trial.values[0] if complete and trial.values else 0.0, trial.number
+
+    return sorted(ended(study), key=key)
+
+
+def run_trial(study: "Study", plan: SweepPlan, folder: Path, signals: Signals) -> None:
+    """Run one trial, and record its result.
+
+    What is suggested depends on the seed and on the trials that have ended. So one that is interrupted is recorded as a
+    failure without a cause, which counts for nothing, and the next trial gets the same settings.
+    """
+    import optuna
+    from optuna.trial import TrialState
+
+    index = len(ended(study))
+    study.sampler = optuna.samplers.TPESampler(seed=plan.seed + 1_000_003 * index)
+    trial = study.ask()
+    words = [word for each in plan.dimensions for word in each.suggest(trial)]
+    run = SubprocessRun(plan, [*plan.words, *words], folder / f"trial_{trial.number}", plan.monitor)
+    reported = 0
+
+    def should_prune(values: list[float]) -> bool:
+        nonlocal reported
+        for step, value in enumerate(values[reported:], start=reported):
+            reported = step + 1
+            if math.isfinite(value):
+                trial.report(value, step)
+                if trial.should_prune():
+                    return True
+        return False
+
+    pruned = run.watch(should_prune, lambda: bool(signals.received))
+    results = results_of(run.run)
+    best = results["best"] if results is not None else None
+    if signals.received and best is None and not pruned:
+        study.tell(trial, state=TrialState.FAIL)
+        return
+    if pruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        result = f"pruned after {reported} validations"
+    elif best is not None and run.process.returncode == 0:
+        study.tell(trial, best)
+        result = f"{plan.monitor} {best:.4g}"
+    else:
+        trial.set_user_attr(CAUSE, run.cause())
+        study.tell(trial, state=TrialState.FAIL)
+        result = f"failed: {run.cause()}"
+    print(f"trial {index + 1} of {plan.trials}: {' '.join(words)}: {result}", flush=True)
