@@ -1,8 +1,11 @@
 """The command line. Import it before torch: what torch's threads do while they wait is settled here."""
 
 import os
+import time
 
 from datamodules.loading.die_with_parent import end_with_launcher
+
+STARTED = time.perf_counter()  # of this process, nearly
 
 # By default an idle thread spins for milliseconds, which is a catastrophe where another process wants its core: a
 # step of 40 ms was measured to take 1,000 ms and more beside other jobs, and 120 to 400 ms with a short spin. Threads

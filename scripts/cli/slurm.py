@@ -12,7 +12,8 @@ from pathlib import Path
 from datamodules.files.paths import relative, user_path
 from datamodules.storage.atomic_file import whole_file
 from scripts.cli.command_line.argv import CommandLine
-from scripts.cli.command_line.recipes import ROOT, Config
+from scripts.cli.command_line.recipes import ROOT, Config, read_yaml, resolve
+from scripts.cli.command_line.resume_changes import differences, refuse_changes
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.shell import HIDDEN, command_line, quoted
 
@@ -340,3 +341,31 @@ def submit(name: str, words: list[str], allocation: Allocation) -> str:
         f"job {job}: {name} on {allocation.size}\n"
         f"script: {quoted(relative(kept))}\noutput: {quoted(relative(output))}\nqueue:  squeue --job {job}"
     )
+
+
+def submit_run(words: list[str]) -> None:
+    """Check a run's options here, then write its script and submit it, or with `--dry-run` print it.
+
+    Raises:
+        UserError: an option is wrong, or the job cannot be submitted.
+    """
+    dry = "--dry-run" in words
+    allocation, rest = take_allocation([word for word in words if word != "--dry-run"])
+    request = resolve([*rest, "--trainer.accelerator", "cpu", "--trainer.devices", "1"])
+    from scripts.cli.command_line.options import (  # imports torch: a misspelt option should not wait in the queue
+        parse,
+        resolved,
+    )
+
+    _, config = parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
+    if request.resume:
+        before = read_yaml(request.resume / "config.yaml")
+        now = resolved(request, config)
+        now["trainer"] |= {name: before["trainer"][name] for name in ("num_nodes", "devices", "accelerator")}
+        refuse_changes([*allocation.changes(before["trainer"]), *differences(before, now)], config.inexact)
+    rest += allocation.trainer
+    if dry:
+        sys.stdout.buffer.write(os.fsencode(batch_script(request.name, rest, allocation)))
+        sys.stdout.flush()
+    else:
+        print(submit(request.name, rest, allocation))

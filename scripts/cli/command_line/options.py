@@ -56,6 +56,11 @@ class Parser(ArgumentParser):
         """Say what is wrong in the user's terms."""
         raise UsageError(self.translated(message)) from ex
 
+    def section(self, name: str) -> Any:
+        """The group of a section's options."""
+        assert self.groups is not None, "there is a section"
+        return self.groups[name]
+
     def options(self) -> list[str]:
         """Every option that starts with two dashes."""
         return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
@@ -184,7 +189,7 @@ def build_parser(request: Request) -> Parser:
 
 def titled(parser: Parser, section: str, title: str) -> Any:
     """The group of a section's options in the help, with a title and without the option that reads a file."""
-    group = parser.groups[section]
+    group = parser.section(section)
     group.title = title
     for action in group._group_actions:
         if action.dest == section:
@@ -215,8 +220,8 @@ def add_run_options(parser: Parser) -> None:
 
 def shorten_help(parser: Parser) -> None:
     """Leave out of the help what few set: all but the usual options of the Trainer."""
-    group = parser.groups["trainer"]
-    group.title += f" (of its {len(group._group_actions)} options the usual ones; --help_all shows all)"
+    group = parser.section("trainer")
+    group.title = f"{group.title} (of its {len(group._group_actions)} options the usual ones; --help_all shows all)"
     for action in group._group_actions:
         if action.dest.removeprefix("trainer.") not in USUAL:
             action.help = SUPPRESS

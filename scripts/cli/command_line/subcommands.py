@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from scripts.cli.command_line.argv import CommandLine, answer_help
 from scripts.cli.command_line.recipes import ROOT, resolve, show_list
 from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.run.library_messages import quiet
 
 
 class Option(NamedTuple):
@@ -116,6 +117,7 @@ def run(name: str, words: list[str]) -> None:
     Raises:
         SystemExit: with status 2, after one line on the screen, if the user has to mend something.
     """
+    quiet()
     subcommand = SUBCOMMANDS[name]
     with one_line_errors(debug="--debug" in words):
         line = CommandLine([word for word in words if word != "--debug"])

@@ -24,8 +24,8 @@ from datamodules.storage.atomic_file import whole_file
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.options import class_at, linked
-from scripts.cli.errors import UsageError, did_you_mean, one_line_errors
-from scripts.cli.evaluate.load import Trained, load
+from scripts.cli.errors import UsageError, did_you_mean, user_errors
+from scripts.cli.run.experiment import Experiment
 
 TOLERANCE = 1e-4  # of the greatest number that the model gives, or of 1
 NEEDED = ("onnx", "onnxscript", "onnxruntime")  # besides, for ONNX
@@ -57,30 +57,29 @@ class Format(NamedTuple):
     read: Callable[[bytes, ExportableModule], Function]
 
 
-def export(
-    checkpoint: str, formats: list[str], output: str, dataset: str | None, arguments: list[str], debug: bool
-) -> None:
+def export(words: list[str], checkpoint: str, format: list[str], output: str, data: str | None) -> None:
     """Write a checkpoint's model in one or several formats; in all that are asked for, or in none.
 
     Args:
+        words: options that differ from training, such as `--data.root`.
         checkpoint: a checkpoint, or a run's folder.
-        formats: names of FORMATS.
+        format: names of FORMATS; several may be in one, with commas.
         output: the file; of several formats each gets its own ending.
-        dataset: other data to compare on than the model was trained on.
-        arguments: options that differ now, such as `--data.root`.
-        debug: let errors through.
+        data: other data to compare on than the model was trained on.
+
+    Raises:
+        UserError: the checkpoint, the data or an option is not what it has to be, or a file cannot be written.
     """
-    with one_line_errors(debug, (ValueError, OSError)):
-        files = {name: named(name, output) for name in checked(formats)}
-        trained = load(checkpoint, dataset, arguments)
+    with user_errors():
+        files = {name: named(name, output) for name in checked([name for names in format for name in names.split(",")])}
+        trained = Experiment.load(checkpoint, data, words)
         trained.data.prepare_data()
-        if dataset is None:
+        if data is None:
             trained.data.setup("test")
         else:
             trained.data.setup_test()
         model = merged(trained.model)
-        data = trained.data
-        network = model.export_inputs(data) if isinstance(model, Task) else data.export_inputs(model)
+        network = model.export_inputs(trained.data) if isinstance(model, Task) else trained.data.export_inputs(model)
         metadata = described(trained, network)
         written = {name: verified(name, network, metadata) for name in files}
         for name, (content, found) in written.items():
@@ -162,14 +161,14 @@ def difference(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
 
 
-def described(trained: Trained, network: ExportableModule) -> Metadata:
+def described(trained: Experiment, network: ExportableModule) -> Metadata:
     """What a file says of itself: plain strings, JSON where they hold more than a name.
 
     `recipe`, `model` (class path) and `settings` (what its constructor takes: with them and the weights the model is
     built again), `classes`, `inputs` (type and sizes of each) and `output`, and `learned`, what the data learned from
     its training split: scaling, categories, tokenizer.
     """
-    config, model, data = trained.config, trained.model, trained.data
+    config, model, data = trained.trained_config, trained.model, trained.data
     model_class = config["model"]["class_path"]
     sizes = {name: getattr(data, name) for name in linked(class_at(model_class), type(data))}
     settings = {**config["model"]["init_args"], **sizes, **(getattr(model, "rebuild", None) or {})}

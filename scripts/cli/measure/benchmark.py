@@ -4,7 +4,6 @@ import copy
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,17 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.run.processes import all_reduce_max
+from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.run.throughput import Throughput
 from datamodules.base import DataModule
 from lightning_modules.gan import GAN
-from scripts.cli.command_line.options import Parser, parse, resolved
+from scripts.cli import STARTED
 from scripts.cli.command_line.recipes import Request
 from scripts.cli.command_line.techniques import techniques
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
-from scripts.cli.errors import one_line_errors
-from scripts.cli.run.build import Built, build, build_trainer, quiet, settle
+from scripts.cli.errors import user_errors
+from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.folder import write_json
 from scripts.cli.run.memory import held
 from scripts.cli.run.plain_step import learner
@@ -32,18 +32,14 @@ ROUNDS = 3
 STEPS = 200  # training steps in a round, in whole epochs or a part of one
 
 
-def benchmark(request: Request, began: float, debug: bool) -> None:
+def benchmark(request: Request) -> None:
     """Time both in turn, on the same batches, and print them side by side.
 
     Args:
         request: what to train.
-        began: `time.perf_counter()` when the process began.
-        debug: let errors through.
     """
-    quiet()
-    with one_line_errors(debug, (ValueError, OSError)):
-        parser, config = parse(request)
-        run = built(request, parser, config)
+    run = built(request)
+    config = run.options
     steps = shorten(config, run.data)
     epochs = config.trainer.max_epochs
     config.trainer.limit_val_batches = min(len(run.data.val_dataloader()), STEPS // 5)
@@ -51,11 +47,11 @@ def benchmark(request: Request, began: float, debug: bool) -> None:
     plain_seconds, trainer_seconds = [], []
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            trainer, model = new_trainer(request, config, parser.instantiate(config), run, Path(folder))
+            trainer, model = new_trainer(run, Path(folder))
             if number == 0:
                 first = time.perf_counter()
                 plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs=1, most=2)  # a first step warms up
-                start_up = first - began
+                start_up = first - STARTED
             plain_seconds.append(plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs, STEPS))
             trainer.fit(model, run.data)
         throughput = next(c for c in trainer.callbacks if isinstance(c, Throughput))  # type: ignore[attr-defined]
@@ -77,9 +73,9 @@ def benchmark(request: Request, began: float, debug: bool) -> None:
     print(f"\nstart-up {start_up:.1f} s, peak memory {peak_memory(device)}")
 
 
-def built(request: Request, parser: Parser, config: Namespace) -> Built:
-    """Data and a fresh model, of which every step costs the same."""
-    run = build(request, parser, config)
+def built(request: Request) -> Experiment:
+    """An experiment with data and a fresh model, of which every step costs the same."""
+    run = Experiment(request).build()
     if isinstance(run.model, GAN):
         run.model.judge_learned.fill_(True)  # it would learn before the first step, which is no part of a step
     return run
@@ -119,24 +115,22 @@ class Clock(Callback):
             self.times.append(time.perf_counter())
 
 
-def measure(request: Request, report: Path, debug: bool) -> None:
+def measure(request: Request, report: Path) -> None:
     """Train, without validation, on the devices that the options name, and write what it took as JSON.
 
     Args:
         request: what to train.
         report: the file; the run's own files go beside it.
-        debug: let errors through.
     """
-    quiet()
-    with one_line_errors(debug, (ValueError, OSError)):
-        parser, config = parse(request)
-        run = built(request, parser, config)
+    run, folder = built(request), RunFolder()
+    config = run.options
+    with user_errors():
         steps = shorten(config, run.data)
         config.trainer.limit_val_batches, config.trainer.enable_progress_bar = 0, False
-        trainer = build_trainer(config, parser.instantiate(config), run)
+        trainer = run.new_trainer(folder)
         run.data.check_processes(trainer.world_size)
-        broadcast_from_rank_zero(trainer, lambda: None)  # from here on there are as many processes as were asked for
-    best = settle(trainer, config, resolved(request, config), run.model, run_folder(report.parent, request))
+        broadcast_from_rank_zero(trainer, lambda: None)  # starts the other processes
+    folder.settle(run_folder(report.parent, request.name))
     clock = Clock(steps // 10 or 1, steps)
     trainer.callbacks[:0] = [clock]  # type: ignore[attr-defined]
     try:
@@ -144,7 +138,7 @@ def measure(request: Request, report: Path, debug: bool) -> None:
     except Stopped as stopped:
         raise SystemExit(stopped.status) from None
     finally:
-        best.signals.uninstall()
+        run.close()
     device = trainer.strategy.root_device
     memory, gpu_memory = all_reduce_max(trainer, *held(device))
     size = run.data.size_of("train")
@@ -168,21 +162,18 @@ def measure(request: Request, report: Path, debug: bool) -> None:
     wait_for_others(trainer)
 
 
-def run_folder(folder: Path, request: Request) -> Path:
+def run_folder(folder: Path, name: str) -> Path:
     """The folder of a run that is timed, made within another."""
-    made = folder / request.name / "version_0"
-    made.mkdir(parents=True, exist_ok=True)
+    made = folder / name / "version_0"
+    (made / "checkpoints").mkdir(parents=True, exist_ok=True)
     return made
 
 
-def new_trainer(
-    request: Request, config: Namespace, ready: Namespace, run: Built, folder: Path
-) -> tuple[Trainer, LightningModule]:
+def new_trainer(run: Experiment, folder: Path) -> tuple[Trainer, LightningModule]:
     """A trainer with everything that `fit.py` has but the progress bar, and a copy of the fresh model."""
-    ready.trainer.enable_progress_bar = False
-    trainer = build_trainer(config, ready, replace(run, techniques=techniques(ready)))
-    settle(trainer, config, resolved(request, config), run.model, run_folder(folder, request))
-    return trainer, copy.deepcopy(run.model)
+    run.options.trainer.enable_progress_bar = False
+    run.techniques = techniques(run.parser.instantiate(run.options))
+    return run.new_trainer(RunFolder(run_folder(folder, run.name))), copy.deepcopy(run.model)
 
 
 def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most: int) -> float:

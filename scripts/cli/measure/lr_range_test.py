@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 
 from datamodules.files.paths import user_path
 from datamodules.storage.atomic_file import whole_file
-from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import Request
 from scripts.cli.distributed.launch import wait_for_others
-from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.run.build import Built, build, build_trainer, quiet
+from scripts.cli.errors import UsageError, user_errors
+from scripts.cli.run.experiment import Experiment
 
 SMOOTHING = 0.9  # of the loss: the share that stays in a step
 DIVERGED = 4.0  # times the least smoothed loss; as in fastai
@@ -125,25 +124,26 @@ class RangeTest(Callback):
         return self.rates[place] / STEEP if place else None
 
 
-def prepare(request: Request, range: Range) -> tuple[Built, Trainer]:
-    """A fresh model, and a trainer that takes the range's steps and saves and logs nothing.
+def prepare(request: Request, range: Range) -> tuple[Experiment, Trainer]:
+    """An experiment with a fresh model, and a trainer that takes the range's steps and saves and logs nothing.
 
     Raises:
         ValueError: the request cannot be met, or the test makes no sense for the model.
     """
-    parser, config = parse(request)
+    experiment = Experiment(request)
+    config = experiment.options
     config.model.schedule, config.model.warmup = "constant", 0.0
     config.early_stopping.patience = config.averaging.kind = None
     options = {"max_steps": range.steps, "max_epochs": None, "max_time": None, "min_epochs": None, "min_steps": None}
     for name, value in (options | {"limit_val_batches": 0, "num_sanity_val_steps": 0}).items():
         config.trainer[name] = value
-    run = build(request, parser, config)
-    if not run.model.automatic_optimization:
+    experiment.build()
+    if not experiment.model.automatic_optimization:
         raise UsageError(
             f"--model {request.name}: two networks play against each other, and a loss that falls means no progress; "
             f"the rates to try are those of its paper"
         )
-    return run, build_trainer(config, parser.instantiate(config), run)
+    return experiment, experiment.new_trainer()
 
 
 def picture(test: RangeTest, title: str) -> Figure:
@@ -190,18 +190,23 @@ def told(test: RangeTest) -> str:
     return "\n".join(lines)
 
 
-def find_rate(request: Request, asked: dict[str, str], debug: bool) -> RangeTest:
-    """Run the test, say what came of it, and write its picture and figures."""
-    quiet()
-    with one_line_errors(debug, (ValueError, OSError)):
-        range = asked_range(asked, request.name)
-        run, trainer = prepare(request, range)
+def find_rate(request: Request, **options: str | None) -> RangeTest:
+    """Run the test, print its suggestion, and write its curves.
+
+    Args:
+        request: what to train.
+        options: of `asked_range`, as texts; None where they are not given.
+
+    Raises:
+        UserError: an option is wrong, or the request cannot be met.
+    """
+    range = asked_range({name: text for name, text in options.items() if text is not None}, request.name)
+    run, trainer = prepare(request, range)
     test = RangeTest(range)
     trainer.callbacks.append(test)  # type: ignore[attr-defined]
-    with one_line_errors(debug):
-        trainer.fit(run.model, run.data)
+    trainer.fit(run.model, run.data)
     if trainer.is_global_zero:
-        with one_line_errors(debug, (OSError,)):
+        with user_errors((OSError,)):
             write(test, range.output, f"{request.name} on {run.data.dataset}")
         print(f"{told(test)}\npicture: {range.output}, figures: {range.output.with_suffix('.csv')}")
     wait_for_others(trainer)

@@ -7,27 +7,33 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.command_line.argv import CommandLine
+from scripts.cli.command_line.recipes import ROOT, Request
 from scripts.cli.errors import UsageError
 
 
-def take_devices(words: list[str]) -> tuple[list[int], list[str]]:
-    """The numbers after `--devices`, none if it is not given, and the other words.
+def benchmark(request: Request, devices: list[int], report: str | None) -> None:
+    """Compare the Trainer with a plain loop, or the speed on several numbers of devices.
+
+    Args:
+        request: what to train.
+        devices: numbers of devices to compare; none for the plain loop.
+        report: a file for the figures of one measurement, which `devices` asks for.
 
     Raises:
-        UsageError: no number stands there, or one that cannot be.
+        UserError: the request cannot be met.
     """
-    if "--devices" not in words:
-        return [], words
-    place = words.index("--devices")
-    end = next((n for n, word in enumerate(words) if n > place and word.startswith("--")), len(words))
-    given = words[place + 1 : end]
-    if not given or not all(word.isdecimal() and int(word) > 0 for word in given):
-        raise UsageError(f"--devices: expected numbers of devices, such as 1 2 4, got {' '.join(given) or 'nothing'}")
-    rest = words[:place] + words[end:]
-    if any(word.split("=")[0] == "--trainer.devices" for word in rest):
-        raise UsageError("--trainer.devices and --devices contradict each other; give --devices only")
-    return list(dict.fromkeys(map(int, given))), rest
+    if devices:
+        if CommandLine(request.arguments).mentions("--trainer.devices"):
+            raise UsageError("--trainer.devices and --devices contradict each other; give --devices only")
+        scaling(request.words, list(dict.fromkeys(devices)))
+        return
+    from scripts.cli.measure import benchmark  # imports torch, which only the measurements' own processes need
+
+    if report:
+        benchmark.measure(request, Path(report).absolute())
+    else:
+        benchmark.benchmark(request)
 
 
 def scaling(words: list[str], numbers: list[int]) -> None:

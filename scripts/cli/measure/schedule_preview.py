@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from datamodules.files.paths import user_path
 from lightning_modules.optim.schedules import Plateau
 from lightning_modules.tasks.task import Task
-from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import Request
-from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.run.build import build, build_trainer, quiet
+from scripts.cli.errors import UsageError, user_errors
+from scripts.cli.run.experiment import Experiment
 
 POINTS = 2000  # of a curve, and lines of the table
 LINES = 12
@@ -56,12 +55,13 @@ def schedule_of(request: Request) -> Schedule:
     Raises:
         ValueError: the request cannot be met, or the run has no set length.
     """
-    parser, config = parse(request)
+    experiment = Experiment(request)
+    config = experiment.options
     config.trainer.accelerator, config.trainer.precision, config.trainer.strategy = "cpu", "32", "auto"
     config.trainer.devices = config.trainer.num_nodes = 1  # a batch is shared, so there are as many steps with more
     config.trainer.enable_progress_bar = False
-    run = build(request, parser, config)
-    trainer = build_trainer(config, parser.instantiate(config), run)
+    run = experiment.build()
+    trainer = experiment.new_trainer()
     trainer.callbacks.insert(0, Preview())  # type: ignore[attr-defined]
     with suppress(Known):
         trainer.fit(run.model, run.data)
@@ -144,10 +144,18 @@ def picture(schedule: Schedule, title: str) -> Figure:
     return figure
 
 
-def draw(request: Request, output: str, debug: bool) -> None:
-    """Show a run's learning rates as a table on the screen and as a picture in a file."""
-    quiet()
-    with one_line_errors(debug, (ValueError, OSError)):
+def draw(request: Request, output: str | None) -> None:
+    """Show a run's learning rates as a table on the screen and as a picture in a file.
+
+    Args:
+        request: what to train.
+        output: a PNG file; NAME_schedule.png by default.
+
+    Raises:
+        UserError: the request cannot be met, or the picture cannot be written.
+    """
+    output = output or f"{request.name}_schedule.png"
+    with user_errors():
         if not output.endswith(".png"):
             raise UsageError(f"--output {output}: expected a name that ends in .png")
         schedule = schedule_of(request)
