@@ -1,4 +1,4 @@
-"""What the Trainer, with full logging and checkpointing, costs over a plain loop of the same network."""
+"""The overhead of the Trainer, with all logging and checkpointing, over a plain loop of the same network."""
 
 import copy
 import statistics
@@ -23,17 +23,19 @@ from scripts.cli.command_line.recipes import Request
 from scripts.cli.command_line.techniques import techniques
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import user_errors
+from scripts.cli.measure.scaling import megabytes
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.folder import write_json
 from scripts.cli.run.memory import held
 from scripts.cli.run.plain_step import learner
+from scripts.cli.text_table import aligned
 
 ROUNDS = 3
-STEPS = 200  # training steps in a round, in whole epochs or a part of one
+STEPS = 200  # training steps in a round, in complete epochs or a part of one
 
 
 def benchmark(request: Request) -> None:
-    """Time both in turn, on the same batches, and print them side by side.
+    """Time both in turn on the same batches, and print a comparison.
 
     Args:
         request: what to train.
@@ -45,12 +47,12 @@ def benchmark(request: Request) -> None:
     config.trainer.limit_val_batches = min(len(run.data.val_dataloader()), STEPS // 5)
 
     plain_seconds, trainer_seconds = [], []
-    for number in range(ROUNDS):
+    for index in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
             trainer, model = new_trainer(run, Path(folder))
-            if number == 0:
+            if index == 0:
                 first = time.perf_counter()
-                plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs=1, most=2)  # a first step warms up
+                plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs=1, max_steps=2)  # a first step warms up
                 start_up = first - STARTED
             plain_seconds.append(plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs, STEPS))
             trainer.fit(model, run.data)
@@ -65,12 +67,12 @@ def benchmark(request: Request) -> None:
         f"{torch.get_num_threads()} threads"
     )
     print(f"{ROUNDS} rounds of {steps} steps in {epochs} epochs, validation included; medians\n")
-    print(f"{'':20}  {'plain loop':>12}  {'Trainer':>12}  {'ratio':>6}")
-    print(
-        f"{'ms a step':20}  {plain / steps * 1e3:12.2f}  {ours / steps * 1e3:12.2f}  {statistics.median(ratios):6.3f}"
-    )
-    print(f"{'examples a second':20}  {examples / plain:12,.0f}  {examples / ours:12,.0f}")
-    print(f"\nstart-up {start_up:.1f} s, peak memory {peak_memory(device)}")
+    rows = [
+        ["", "plain loop", "Trainer", "ratio"],
+        ["ms a step", f"{plain / steps * 1e3:.2f}", f"{ours / steps * 1e3:.2f}", f"{statistics.median(ratios):.3f}"],
+        ["examples a second", f"{examples / plain:,.0f}", f"{examples / ours:,.0f}", ""],
+    ]
+    print(f"{aligned(rows, left=1)}\n\nstart-up {start_up:.1f} s, peak memory {megabytes(*held(device))}")
 
 
 def built(request: Request) -> Experiment:
@@ -82,7 +84,7 @@ def built(request: Request) -> Experiment:
 
 
 def shorten(config: Namespace, data: DataModule) -> int:
-    """Let a run take about STEPS steps, in whole epochs or a part of one; the number of them."""
+    """Let a run take about STEPS steps, in complete epochs or a part of one; return the number of steps."""
     per_epoch = min(len(data.train_dataloader()), STEPS)
     epochs = max(1, STEPS // per_epoch)
     config.trainer.min_epochs = config.trainer.max_epochs = epochs  # no early stopping, either
@@ -93,11 +95,11 @@ def shorten(config: Namespace, data: DataModule) -> int:
 
 
 class Clock(Callback):
-    """The seconds of the steps between two.
+    """The times at which two steps end.
 
     Args:
-        first: steps done when it starts: in the first ones libraries and connections are set up.
-        last: steps done when it stops.
+        first: steps done at the first: in those before, libraries and connections are set up.
+        last: steps done at the second.
     """
 
     def __init__(self, first: int, last: int) -> None:
@@ -176,8 +178,8 @@ def new_trainer(run: Experiment, folder: Path) -> tuple[Trainer, LightningModule
     return run.new_trainer(RunFolder(run_folder(folder, run.name))), copy.deepcopy(run.model)
 
 
-def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most: int) -> float:
-    """Train and validate as a hand-written script would: the same metrics, no logs, no checkpoints.
+def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, max_steps: int) -> float:
+    """Train and validate as a plain script would: the same metrics, no logs, no checkpoints.
 
     Returns:
         Seconds taken.
@@ -195,11 +197,11 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most
     began = time.perf_counter()
     for _ in range(epochs):
         model.train()
-        for batch in islice(train, most):
+        for batch in islice(train, max_steps):
             learn(prepared(batch))
         model.eval()
         with torch.no_grad(), precision():
-            for batch in islice(val, max(most // 5, 1)):
+            for batch in islice(val, max(max_steps // 5, 1)):
                 model.validation_step(prepared(batch), 0)
             [float(value) for value in (model.mean_loss.compute(), *model.val_metrics.compute().values())]
             model.mean_loss.reset()
@@ -207,10 +209,3 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, most
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - began
-
-
-def peak_memory(device: torch.device) -> str:
-    """The same in words."""
-    memory, in_gpu = held(device)
-    text = f"{memory / 1e6:,.0f} MB"
-    return f"{text}, of the GPU's {in_gpu / 1e6:,.0f} MB" if in_gpu else text

@@ -1,4 +1,4 @@
-"""What several devices gain over one: each number of them measured in processes of its own, and one table."""
+"""The scaling efficiency of several devices: each count is measured in processes of its own."""
 
 import json
 import subprocess
@@ -10,6 +10,7 @@ from typing import Any
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import ROOT, Request
 from scripts.cli.errors import UsageError
+from scripts.cli.text_table import aligned
 
 
 def benchmark(request: Request, devices: list[int], report: str | None) -> None:
@@ -36,18 +37,22 @@ def benchmark(request: Request, devices: list[int], report: str | None) -> None:
         benchmark.benchmark(request)
 
 
-def scaling(words: list[str], numbers: list[int]) -> None:
-    """Measure and print.
+def scaling(words: list[str], counts: list[int]) -> None:
+    """Measure each number of devices, and print a table.
+
+    Args:
+        words: options of fit.py.
+        counts: numbers of devices.
 
     Raises:
-        SystemExit: with the status of a measurement that failed, and has said why.
+        SystemExit: with the status of a measurement that failed, and has printed why.
     """
     rows = []
-    for number in numbers:
+    for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.json"
             command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), *words]
-            command += ["--trainer.devices", str(number), "--report", str(report)]
+            command += ["--trainer.devices", str(count), "--report", str(report)]
             status = subprocess.run(command, check=False).returncode
             if status:
                 raise SystemExit(status)
@@ -62,21 +67,26 @@ def table(rows: list[dict[str, Any]]) -> str:
     """
     first = rows[0]
     one = next((row["examples_per_second"] for row in rows if row["processes"] == 1), None)
-    lines = [
-        f"{first['model']} on {first['data']}, {first['device']}, precision {first['precision']}",
-        f"strong scaling: all processes together take the {first['batch_size']} examples of a step; "
-        f"{first['steps']} steps after {first['warm_up']} to warm up\n",
-        f"{'devices':>7}  {'batch of each':>13}  {'threads':>7}  {'examples a second':>17}  {'efficiency':>10}  "
-        f"{'peak memory of a process':>24}",
-    ]
+    lines = [["devices", "batch of each", "threads", "examples a second", "efficiency", "peak memory of a process"]]
     for row in rows:
-        number, speed = row["processes"], row["examples_per_second"]
-        efficiency = f"{speed / (number * one):.2f}" if one else "-"
-        memory = f"{row['memory'] / 1e6:,.0f} MB"
-        if row["gpu_memory"]:
-            memory += f", GPU {row['gpu_memory'] / 1e6:,.0f} MB"
+        count, speed = row["processes"], row["examples_per_second"]
         lines.append(
-            f"{number:>7}  {row['batch_size'] / number:>13.4g}  {row['threads']:>7}  {speed:>17,.0f}  "
-            f"{efficiency:>10}  {memory:>24}"
+            [
+                str(count),
+                f"{row['batch_size'] / count:.4g}",
+                str(row["threads"]),
+                f"{speed:,.0f}",
+                f"{speed / (count * one):.2f}" if one else "-",
+                megabytes(row["memory"], row["gpu_memory"]),
+            ]
         )
-    return "\n".join(lines)
+    return (
+        f"{first['model']} on {first['data']}, {first['device']}, precision {first['precision']}\n"
+        f"strong scaling: all processes together take the {first['batch_size']} examples of a step; "
+        f"{first['steps']} steps after {first['warm_up']} of warm-up\n\n{aligned(lines)}"
+    )
+
+
+def megabytes(memory: float, gpu_memory: float) -> str:
+    """Bytes on the host and, if there are any, on the GPU as a text."""
+    return f"{memory / 1e6:,.0f} MB" + (f", GPU {gpu_memory / 1e6:,.0f} MB" if gpu_memory else "")

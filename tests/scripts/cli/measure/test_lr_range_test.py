@@ -17,7 +17,8 @@ from scripts.find_rate import main
 def tried(losses: list[float]) -> RangeTest:
     """The test after steps of these losses, from a rate of 0.001 on, each ten times the last."""
     test = RangeTest(Range(len(losses), 1e-3, 1e-3 * 10 ** (len(losses) - 1), Path("x.png")))
-    optimizer = torch.optim.SGD([{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)], "lr": 0.2}], lr=2.0)
+    groups: list[dict[str, object]] = [{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)], "lr": 0.2}]
+    optimizer = torch.optim.SGD(groups, lr=2.0)
     trainer = SimpleNamespace(optimizers=[optimizer], global_step=0, should_stop=False)
     test.on_train_start(trainer, None)  # type: ignore[arg-type]
     for loss in losses:
@@ -34,9 +35,9 @@ def test_rates_rise_by_the_same_factor_and_the_suggestion_is_a_tenth_of_the_best
     test = tried([3.0, 3.0, 2.0, 1.0, 5.0, 9.0])
     assert test.rates == pytest.approx([1e-3, 1e-2, 0.1, 1, 10, 100])
     mean, smoothed = 0.0, []
-    for number, loss in enumerate(test.losses, start=1):
+    for step, loss in enumerate(test.losses, start=1):
         mean = 0.9 * mean + 0.1 * loss
-        smoothed.append(mean / (1 - 0.9**number))
+        smoothed.append(mean / (1 - 0.9**step))
     assert test.smoothed == pytest.approx(smoothed)
     assert smoothed[3] == min(smoothed)
     assert test.suggestion == pytest.approx(0.1)
@@ -56,7 +57,7 @@ def test_no_suggestion_where_nothing_lowered_the_loss() -> None:
 
 
 @pytest.mark.parametrize("further", [[], ["--trainer.accumulate_grad_batches", "2"]])
-def test_writes_a_picture_and_figures_and_no_run(
+def test_writes_a_plot_and_figures_and_no_run(
     further: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -67,7 +68,7 @@ def test_writes_a_picture_and_figures_and_no_run(
     with (tmp_path / "mlp_rate.csv").open() as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     assert rows[0]["rate"] == pytest.approx(1e-4)
-    assert rows[0]["loss"] == pytest.approx(math.log(2), rel=0.2)  # of two classes, before anything is learned
+    assert rows[0]["loss"] == pytest.approx(math.log(2), rel=0.2)  # of two classes, before training
     for one, other in itertools.pairwise(rows):
         assert other["rate"] / one["rate"] == pytest.approx(1e6 ** (1 / 29))
     out = capsys.readouterr().out

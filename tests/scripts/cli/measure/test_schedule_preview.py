@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.measure.schedule_preview import schedule_of, spread
+from scripts.cli.measure.schedule_preview import evenly_spaced, schedule_of
 from scripts.schedule import main
 from tests.helpers.stopping import FURTHER, SHORT, train
 
@@ -42,7 +42,7 @@ def test_shows_the_rates_that_the_run_logs(
     assert list(schedule.rates) == shown
 
 
-def test_draws_a_picture_and_a_table_and_leaves_no_run(
+def test_draws_a_plot_and_a_table_and_leaves_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -70,6 +70,6 @@ def test_refuses_in_one_line(words: list[str], expected: str, capsys: pytest.Cap
     assert capsys.readouterr().err.startswith(f"error: {expected}")
 
 
-def test_points_are_spread_from_the_first_step_to_the_last() -> None:
-    assert spread(3, 5) == [0, 1, 2]
-    assert spread(101, 5) == [0, 25, 50, 75, 100]
+def test_points_are_evenly_spaced_from_the_first_step_to_the_last() -> None:
+    assert evenly_spaced(3, 5) == [0, 1, 2]
+    assert evenly_spaced(101, 5) == [0, 25, 50, 75, 100]

@@ -178,7 +178,7 @@ def test_a_plan_of_other_content_is_refused_in_one_line(
         (["--model", "mlp", "--folds", "3", "--model.dropot", "1"], "did you mean --model.dropout"),
         (
             ["--resume", "nowhere"],
-            "--resume nowhere: no folds.yaml there; expected a folder such as lightning_logs/gat/folds_0",
+            "no folds.yaml there; expected a folder such as lightning_logs/gat/folds_0",
         ),
         (["--resume", "nowhere", "--folds", "3"], "--resume nowhere and --folds contradict each other"),
     ],
