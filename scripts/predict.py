@@ -4,7 +4,8 @@ python scripts/predict.py --checkpoint lightning_logs/cnn/version_0 --input phot
 python scripts/predict.py --checkpoint best.ckpt --input rows.csv --output predictions.jsonl
 python scripts/predict.py --checkpoint best.ckpt --input rows.csv             prints CSV
 python scripts/predict.py --checkpoint one.ckpt --checkpoint other.ckpt --input rows.csv
-                                                 several as one, see test.py
+                                                 several as one: the mean of their predictions, or with
+                                                 `--average weights` those of one network of their mean weights
 python scripts/predict.py --checkpoint lightning_logs/gan/version_0 --input seeds.txt --output drawn.csv
                                                  draws an image for each number in the file, into the folder drawn/
 """

@@ -50,7 +50,10 @@ SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
 
 
 class Parser(ArgumentParser):
-    """Raises a one-line UsageError instead of printing its usage."""
+    """Parses the options of a model and its data, and raises a one-line UsageError instead of printing its usage."""
+
+    model: type[LightningModule]
+    data: type[LightningDataModule]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong in the user's terms."""
@@ -163,6 +166,7 @@ def build_parser(request: Request) -> Parser:
         exit_on_error=False,
         allow_abbrev=False,
     )
+    parser.model, parser.data = model, data
     parser.add_class_arguments(model, "model", skip=set(linked(model, data)), instantiate=False)
     of_model = titled(parser, "model", f"--model: {model.__name__}")
     if "pretrained" not in constructor_arguments(model):

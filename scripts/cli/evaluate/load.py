@@ -48,13 +48,12 @@ def read(checkpoint: str) -> tuple[Path, dict[str, Any]]:
 
 
 def restored(
-    request: Request, parser: Parser, options: Namespace, content: dict[str, Any], where: str
+    parser: Parser, options: Namespace, content: dict[str, Any], where: str
 ) -> tuple[DataModule, LightningModule, Trainer]:
     """What a checkpoint describes: its data, not set up, its model with the weights, and a Trainer that saves nothing.
 
     Args:
-        request: of `request_of`.
-        parser: of its options.
+        parser: of the options of what `request_of` describes.
         options: parsed.
         content: of the checkpoint.
         where: the checkpoint, as it was given.
@@ -64,13 +63,13 @@ def restored(
     """
     check_trainer(options.trainer)
     instantiated = parser.instantiate(options)
-    data = build_data(request.data, dict(instantiated.data))
+    data = build_data(parser.data, dict(instantiated.data))
     state = content.get(type(data).__qualname__)
     if not isinstance(state, dict) or not {*data.learned} <= {*state}:
         raise UsageError(f"--checkpoint {where}: was trained without {type(data).__name__}")
     try:
         data.load_state_dict(state)
-        model = build_model(request.model, dict(instantiated.model), data)
+        model = build_model(parser.model, dict(instantiated.model), data)
     except (TypeError, LookupError, AttributeError) as error:
         kept = f"not what {type(data).__name__} keeps ({type(error).__name__}: {error})"
         raise UsageError(f"--checkpoint {where}: what was learned of its data is {kept}") from error

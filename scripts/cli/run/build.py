@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule
 
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from scripts.cli.command_line.options import AUTO, class_at, constructor_arguments, linked
+from scripts.cli.command_line.options import AUTO, constructor_arguments, linked
 from scripts.cli.command_line.recipes import Config
 from scripts.cli.command_line.techniques import techniques
 from scripts.cli.errors import UsageError
@@ -15,7 +15,7 @@ from scripts.cli.run.memory import forget_shapes
 from scripts.cli.run.pretrained import PretrainedRun, own_run
 
 
-def build_data(data_class: str, arguments: Config) -> DataModule:
+def build_data(data_class: type, arguments: Config) -> DataModule:
     """The datamodule, not yet set up.
 
     Raises:
@@ -23,31 +23,32 @@ def build_data(data_class: str, arguments: Config) -> DataModule:
     """
     if arguments.get("batch_size") == AUTO:
         raise ValueError(f"--data.batch_size {AUTO}: scripts/fit.py alone finds it; give a number")
-    data = class_at(data_class)(**arguments)
+    data = data_class(**arguments)
     assert isinstance(data, DataModule)
     if not data.shapes_return:
         forget_shapes()
     return data
 
 
-def build_model(model_class: str, arguments: Config, data: DataModule) -> LightningModule:
+def build_model(model_class: type, arguments: Config, data: DataModule) -> LightningModule:
     """The model, with the sizes that the data states.
 
     Raises:
         ValueError: the model has no use for an option of the data, or an option is out of its range.
     """
-    cls = class_at(model_class)
-    if "pretrained" not in constructor_arguments(cls):  # it means an earlier run, which `pretrained_run` reads
+    if "pretrained" not in constructor_arguments(model_class):  # it means an earlier run, which `pretrained_run` reads
         arguments = {name: value for name, value in arguments.items() if name != "pretrained"}
-    sizes = {name: getattr(data, name) for name in linked(cls, type(data))}
+    sizes = {name: getattr(data, name) for name in linked(model_class, type(data))}
     if getattr(data, "class_weights", None) is not None and "class_weights" not in sizes:
-        raise ValueError(f"--data.balance weights: {cls.__name__} has no loss of classes; expected over or under")
-    model = cls(**arguments, **sizes)
+        raise ValueError(
+            f"--data.balance weights: {model_class.__name__} has no loss of classes; expected over or under"
+        )
+    model = model_class(**arguments, **sizes)
     assert isinstance(model, LightningModule)
     return model
 
 
-def pretrained_run(model_class: str, pretrained: str | None) -> PretrainedRun | None:
+def pretrained_run(model_class: type, pretrained: str | None) -> PretrainedRun | None:
     """The earlier run that `--model.pretrained` names; None where it names other weights, or none.
 
     Raises:
@@ -55,7 +56,7 @@ def pretrained_run(model_class: str, pretrained: str | None) -> PretrainedRun | 
     """
     if own := own_run(pretrained):
         return PretrainedRun(own)
-    if pretrained is not None and "pretrained" not in constructor_arguments(class_at(model_class)):
+    if pretrained is not None and "pretrained" not in constructor_arguments(model_class):
         raise UsageError(
             f"--model.pretrained {pretrained}: no run of this project; expected the folder of one, such as "
             f"lightning_logs/cnn/version_0, a checkpoint in it, or safetensors that scripts/export.py made of it"
@@ -76,13 +77,13 @@ def prepared(options: Namespace, model: LightningModule, data: DataModule) -> di
 
 
 def build(
-    model_class: str, data_class: str, instantiated: Any
+    model_class: type, data_class: type, instantiated: Any
 ) -> tuple[DataModule, LightningModule, dict[str, Technique], str]:
     """Data, read and split, a model of its sizes, and the techniques that have prepared it.
 
     Args:
-        model_class: class path of the model.
-        data_class: class path of the datamodule.
+        model_class: of the model.
+        data_class: of the datamodule.
         instantiated: the parsed options, with the objects that they describe.
 
     Returns:
@@ -96,7 +97,7 @@ def build(
     start = pretrained_run(model_class, arguments["pretrained"])
     if start is not None:
         data.take_tokenizers(start.tokenizers)
-        arguments |= start.arguments(constructor_arguments(class_at(model_class)))
+        arguments |= start.arguments(constructor_arguments(model_class))
     data.prepare_data()
     data.setup("fit")
     model = build_model(model_class, arguments, data)

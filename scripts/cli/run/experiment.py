@@ -79,7 +79,7 @@ class Experiment:
         keep_memory()
         seed_everything(self.options.seed_everything, workers=True, verbose=False)
         with user_errors():
-            built = build(self.request.model, self.request.data, self.parser.instantiate(self.options))
+            built = build(self.parser.model, self.parser.data, self.parser.instantiate(self.options))
             self.data, self.model, self.techniques, self.pretrained = built
         return self
 
@@ -191,7 +191,7 @@ class Experiment:
             path, content = read(checkpoint)
             trained = cls(request_of(content, checkpoint, data, [*options]))
             trained.data, trained.model, trained.trainer = restored(
-                trained.request, trained.parser, trained.options, content, checkpoint
+                trained.parser, trained.options, content, checkpoint
             )
             trained.checkpoint, trained.trained_config = path, content["config"]
         return trained

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from scripts.cli.command_line.options import class_at
 from scripts.cli.run.build import build_data
 
 CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
@@ -45,10 +46,10 @@ def test_batches_that_never_have_the_same_shape_leave_nothing_behind():
 
 def test_shapes_that_come_again_are_remembered(monkeypatch):
     monkeypatch.setattr(os, "environ", {name: value for name, value in os.environ.items() if name != CAPACITY})
-    build_data("datamodules.series.Series", {})
+    build_data(class_at("datamodules.series.Series"), {})
     assert CAPACITY not in os.environ
-    build_data("datamodules.reading.Reading", {})
+    build_data(class_at("datamodules.reading.Reading"), {})
     assert CAPACITY in os.environ
     os.environ[CAPACITY] = "7"
-    build_data("datamodules.reading.Reading", {})
+    build_data(class_at("datamodules.reading.Reading"), {})
     assert os.environ[CAPACITY] == "7", "what the user has set stays"
