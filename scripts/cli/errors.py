@@ -1,4 +1,4 @@
-"""One line for what the user can mend; a traceback for what only we can."""
+"""One line for what the user can correct; a traceback for what only we can."""
 
 import difflib
 import io
@@ -18,7 +18,7 @@ class UsageError(UserError, ValueError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that is spelt most like `word`, if any is close."""
+    """The known name that is closest to `word` in spelling, if any is close."""
     spelt = {name.lower(): name for name in known}
     match = difflib.get_close_matches(word.lower(), spelt, n=1, cutoff=0.5)
     return spelt[match[0]] if match else None
@@ -32,7 +32,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def user_errors(types: tuple[type[Exception], ...] = (ValueError, OSError)) -> Iterator[None]:
-    """Around code that reads what the user supplied: there a ValueError or an OSError is one that the user can mend.
+    """Around code that reads what the user supplied: there a ValueError or an OSError is one that the user can correct.
 
     Args:
         types: of the errors.
@@ -53,7 +53,7 @@ def user_errors(types: tuple[type[Exception], ...] = (ValueError, OSError)) -> I
 
 @contextmanager
 def one_line_errors(debug: bool) -> Iterator[None]:
-    """Print what the user can mend as one line and exit with status 2; with `debug`, let the exception through."""
+    """Print what the user can correct as one line and exit with status 2; with `debug`, let the exception through."""
     print_anything()
     try:
         yield

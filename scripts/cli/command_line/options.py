@@ -35,7 +35,7 @@ from scripts.cli.run.pretrained import own_run
 AUTO = "auto"  # a batch size that has to be found
 Precision = Literal["auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64"]
 
-# What the command line settles itself: where the run's folder is, what it logs, how its data is sampled.
+# What the project sets itself: the run's folder, its loggers, how its data is sampled.
 TRAINER_SETTLED = {
     "default_root_dir",
     "enable_checkpointing",
@@ -56,7 +56,7 @@ class Parser(ArgumentParser):
     data: type[LightningDataModule]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say what is wrong in the user's terms."""
+        """Report what is wrong in the user's terms."""
         raise UsageError(self.translated(message)) from ex
 
     def section(self, name: str) -> Any:
@@ -69,7 +69,7 @@ class Parser(ArgumentParser):
         return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
 
     def is_count(self, name: str) -> bool:
-        """Whether the option is a whole number whose default is at least 1: a size or a number of things."""
+        """Whether the option is an integer whose default is at least 1: a size or a count."""
         default = next((action.default for action in self._actions if action.dest == name), None)
         return isinstance(default, int) and not isinstance(default, bool) and default >= 1
 
@@ -86,20 +86,20 @@ class Parser(ArgumentParser):
             return re.sub(r"--(?!help|allow)", f"{option}.", found[1])
         given = re.search(r"(?:Given value|Got value): (.*)", message)
         expected = [
-            _readable(kind)
-            for kind in re.findall(r"Expected (?:an? )?(.*?)(?:\. Got value|: .*|$)", message, re.MULTILINE)
+            _readable(text)
+            for text in re.findall(r"Expected (?:an? )?(.*?)(?:\. Got value|: .*|$)", message, re.MULTILINE)
         ]
         if option and expected:
-            wanted = expected_at(option) if place_of(option) else " or ".join(dict.fromkeys(expected))
-            return f"{option}: expected {wanted}, got {given[1].strip() if given else 'nothing'}"
+            accepted = expected_at(option) if place_of(option) else " or ".join(dict.fromkeys(expected))
+            return f"{option}: expected {accepted}, got {given[1].strip() if given else 'nothing'}"
         return f"{option}: {message}" if option and option not in message else message
 
 
-def _readable(kind: str) -> str:
-    kind = re.sub(r"<class '(?:builtins\.)?([^']+)'>", r"\1", kind.strip())
-    kind = re.sub(r"typing\.Literal\[([^,]*)\]", r"\1", kind)
-    kind = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", kind)
-    return {"NoneType": "null", "dot import path string": "the name of a class"}.get(kind, kind.replace("'", ""))
+def _readable(text: str) -> str:
+    text = re.sub(r"<class '(?:builtins\.)?([^']+)'>", r"\1", text.strip())
+    text = re.sub(r"typing\.Literal\[([^,]*)\]", r"\1", text)
+    text = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", text)
+    return {"NoneType": "null", "dot import path string": "the name of a class"}.get(text, text.replace("'", ""))
 
 
 def class_at(path: str) -> Any:
@@ -115,22 +115,22 @@ def class_at(path: str) -> Any:
         raise UsageError(f"class_path {path}: cannot be imported ({error})") from None
 
 
-def class_of(path: str, kind: type) -> Any:
-    """The class that the path names, which must be of the kind.
+def class_of(path: str, base: type) -> Any:
+    """The class that the path names, which must be derived from another.
 
     Raises:
-        UsageError: it is something else, which nobody would want to be called.
+        UsageError: it is anything else, which must not be called.
     """
     found = class_at(path)
-    if not (isinstance(found, type) and issubclass(found, kind)):
-        raise UsageError(f"class_path {path}: expected a {kind.__name__}, got {found!r}")
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise UsageError(f"class_path {path}: expected a {base.__name__}, got {found!r}")
     return found
 
 
-def constructor_arguments(kind: type) -> set[str]:
+def constructor_arguments(cls: type) -> set[str]:
     """The names that a class's constructor accepts, its bases' too where it passes `**kwargs` on."""
     names: set[str] = set()
-    for base in kind.__mro__:
+    for base in cls.__mro__:
         if "__init__" not in vars(base):
             continue
         parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
@@ -140,13 +140,13 @@ def constructor_arguments(kind: type) -> set[str]:
     return names - {"self"}
 
 
-def default_of(kind: type, name: str) -> Any:
+def default_of(cls: type, name: str) -> Any:
     """The default of a constructor's argument, the bases' where it is passed on."""
-    for base in kind.__mro__:
+    for base in cls.__mro__:
         parameter = inspect.signature(base.__init__).parameters.get(name)  # type: ignore[misc]
         if parameter is not None:
             return parameter.default
-    raise LookupError(f"{kind.__name__} takes no {name}")
+    raise LookupError(f"{cls.__name__} takes no {name}")
 
 
 def linked(model: type[LightningModule], data: type[LightningDataModule]) -> list[str]:
@@ -223,7 +223,7 @@ def add_run_options(parser: Parser) -> None:
 
 
 def shorten_help(parser: Parser) -> None:
-    """Leave out of the help what few set: all but the usual options of the Trainer."""
+    """Hide all but the usual options of the Trainer."""
     group = parser.section("trainer")
     group.title = f"{group.title} (of its {len(group._group_actions)} options the usual ones; --help_all shows all)"
     for action in group._group_actions:
@@ -235,7 +235,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     """Parse the request's remaining arguments over its configuration.
 
     Raises:
-        UsageError: an option is unknown, of the wrong type or out of range, or names what is not trusted.
+        UsageError: an option is unknown, of the wrong type or out of range, or names a class that is not trusted.
     """
     line = CommandLine(list(request.arguments))
     allowed = allowed_by_user(line)
@@ -255,7 +255,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
         shorten_help(parser)
     check_keys(request.defaults, parser)
     try:
-        parser.parse_object(request.defaults)  # says what is wrong in a file, which a default would not
+        parser.parse_object(request.defaults)  # reports errors of a file, which a default would not
         parser.set_defaults(dict(_leaves(without_replaced(request), parser)))
         config = parser.parse_args([word for word in request.arguments if word != "--print_config"])
         config.print_config = "--print_config" in request.arguments
@@ -309,7 +309,7 @@ def check_keys(config: Config, parser: Parser) -> None:
 
 
 def check_ranges(config: Namespace, parser: Parser) -> None:
-    """Refuse numbers that no run can have, which the libraries would take silently or fail on late."""
+    """Refuse values that are out of range, which the libraries would accept silently or fail on late."""
     save_every(config.save_every)
     for option, value in config.model.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -332,25 +332,23 @@ def check_ranges(config: Namespace, parser: Parser) -> None:
     rate = optimizer.init_args.get("lr") if optimizer and optimizer.get("init_args") else None
     if rate is not None and not (rate > 0 and math.isfinite(rate)):
         raise UsageError(f"--model.optimizer.lr: expected a positive number, got {rate}")
-    least, most = config.trainer.get("min_epochs"), config.trainer.get("max_epochs")
-    if least is not None and most is not None and least > most:
-        raise UsageError(f"--trainer.min_epochs {least} and --trainer.max_epochs {most} contradict each other")
-    least, most = config.trainer.get("min_steps"), config.trainer.get("max_steps")
-    if least is not None and most not in (None, -1) and least > most:
-        raise UsageError(f"--trainer.min_steps {least} and --trainer.max_steps {most} contradict each other")
+    for unit in ("epochs", "steps"):
+        minimum, maximum = config.trainer.get(f"min_{unit}"), config.trainer.get(f"max_{unit}")
+        if minimum is not None and maximum not in (None, -1) and minimum > maximum:
+            raise UsageError(f"--trainer.min_{unit} {minimum} and --trainer.max_{unit} {maximum} contradict each other")
 
 
 def save_every(text: str) -> SaveEvery:
-    """What `--save_every` says, such as `500 steps`, `10 minutes` or `0.5 minutes`.
+    """The interval of `--save_every`, such as `500 steps`, `10 minutes` or `0.5 minutes`.
 
     Raises:
-        UsageError: it says something else.
+        UsageError: it is anything else.
     """
     found = re.fullmatch(r"(\d+|\d*\.\d+) ?(steps?|minutes?)", text.strip())
-    number = float(found[1]) if found else 0.0
-    if not found or number == 0 or (found[2].startswith("step") and number % 1):
+    value = float(found[1]) if found else 0.0
+    if not found or value == 0 or (found[2].startswith("step") and value % 1):
         raise UsageError(f"--save_every {text}: expected a number of steps or minutes, such as `500 steps`")
-    return SaveEvery(steps=int(number)) if found[2].startswith("step") else SaveEvery(seconds=60 * number)
+    return SaveEvery(steps=int(value)) if found[2].startswith("step") else SaveEvery(seconds=60 * value)
 
 
 def plain(value: Any) -> Any:
@@ -361,14 +359,14 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
         return [plain(item) for item in value]
-    for kind in (bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)  # the parser has kinds of its own, such as a whole number that is not negative
+    for scalar in (bool, int, float):
+        if isinstance(value, scalar):
+            return scalar(value)  # the parser has types of its own, such as NonNegativeInt
     return value if value is None else str(value)
 
 
 def resolved(request: Request, config: Namespace) -> Config:
-    """The whole configuration in LightningCLI's form; `--config` with it repeats the run."""
+    """The complete configuration in LightningCLI's form; `--config` with it repeats the run."""
     content = plain(config)
     if content["model"]["pretrained"] is None and "pretrained" not in constructor_arguments(class_at(request.model)):
         del content["model"]["pretrained"]  # not of the class
@@ -380,5 +378,5 @@ def resolved(request: Request, config: Namespace) -> Config:
         "model": {"class_path": request.model, "init_args": content["model"]},
         "data": {"class_path": request.data, "init_args": content["data"]},
         "trainer": content["trainer"],
-        **{name: content[name] for name in techniques(config)},  # a run without any says nothing of them
+        **{name: content[name] for name in techniques(config)},  # a run without any does not mention them
     }

@@ -28,7 +28,7 @@ Config = dict[str, Any]
 
 @dataclass
 class Request:
-    """What a command line asks for, before anything heavy is imported.
+    """What a command line requests, before anything heavy is imported.
 
     Args:
         name: the recipe's name.
@@ -64,7 +64,7 @@ def check_name(name: Any, where: str = "about.name") -> None:
 
     Args:
         name: of a model.
-        where: it stands, for the message.
+        where: it is given, for the message.
 
     Raises:
         UsageError: it is none.
@@ -94,7 +94,7 @@ def read_yaml(path: Path, option: str = "--config") -> Config:
     except (DataError, OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{option} {path}: not a readable text file ({error})") from None
     try:
-        # The C one knows no lone surrogates, which stand in our files for what is not UTF-8 in names.
+        # The C one knows no lone surrogates, which represent in our files what is not UTF-8 in names.
         content = yaml.load(text, yaml.SafeLoader if SURROGATE.search(text) else Loader)
         size = size_of(content)
     except RecursionError:
@@ -123,7 +123,7 @@ def is_inherited(path: Path) -> bool:
 
 
 def size_of(value: Any, known: dict[int, int] | None = None) -> int:
-    """How many values there are, where each place that an alias stands for is counted.
+    """The number of values, with those of an alias counted each time that it is used.
 
     Raises:
         RecursionError: a value holds itself.
@@ -208,7 +208,7 @@ def sections(config: Config, where: str) -> tuple[Config, Config]:
 
 
 def words_of(name: str | None, settings: Config) -> list[str]:
-    """The command line that says the same as a recipe's name and these options and sections of options."""
+    """The command line equivalent to a recipe's name and these options and sections of options."""
     return [*([] if name is None else [f"--model={name}"]), *_words("--", settings)]
 
 
@@ -228,8 +228,8 @@ def _words(prefix: str, settings: Config) -> Iterator[str]:
 def resolve(words: list[str]) -> Request:
     """Find the recipe, the data set and the configuration files that a command line names.
 
-    Settings are laid over each other in this order: the recipe, what the recipe says of this data set, what it says
-    of pretrained weights if any are asked for, each `--config` file, and, later, the options.
+    Settings are merged in this order: the recipe, its settings for this data set, its settings for pretrained weights
+    if any are requested, each `--config` file, and, later, the options.
 
     Raises:
         UsageError: a name is unknown, a file is missing or malformed, or two choices contradict each other.
@@ -289,7 +289,7 @@ def resolve(words: list[str]) -> Request:
         defaults = merge(defaults, nested(about.get("data", {}).get(dataset, {}).get("with", {})))
     if given.get("model", {}).get("pretrained") or line.mentions("--model.pretrained"):
         defaults = merge(defaults, nested(about.get("pretrained", {})))
-    # A run has its own settings: what a recipe has come to say since then is not among them.
+    # A run has its own settings: a change of the recipe since then is not among them.
     config = given if resume is not None else merge(defaults, given)
     if dataset is not None:
         config = merge(config, {"data": {"dataset": dataset}})

@@ -1,4 +1,4 @@
-"""What a run that is to go on may and may not change."""
+"""The settings that a resumed run may change, and those that it may not."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +9,11 @@ from scripts.cli.errors import UsageError
 
 Config = dict[str, Any]
 
-# Where classes stand now that configurations and checkpoints of earlier runs name elsewhere.
+# Class paths in configurations and checkpoints of earlier runs, and what they are now.
 MOVED = {"datamodules.drawing.ImagesToDraw": "datamodules.generation.ImagesToDraw"}
 
-# What changes nothing of what a run computes: where its data is, how it is loaded and known again, what is shown,
-# when it is saved.
+# Settings that change no result: where the data is, how it is loaded and identified, what is displayed, when the run
+# is saved.
 HARMLESS = (
     "save_every",
     "timeout",
@@ -26,7 +26,7 @@ HARMLESS = (
 
 
 def find_run(path: str) -> Path:
-    """The folder of a run to go on with.
+    """The folder of a run to resume.
 
     Raises:
         UsageError: there is none, or it is not a run's.
@@ -45,7 +45,7 @@ def find_run(path: str) -> Path:
 
 
 def differences(before: Config, now: Config) -> list[str]:
-    """The settings that are not what they were, but for the harmless ones."""
+    """The settings that have changed, except the harmless ones."""
     old, new = dict(_flat(before)), dict(_flat(now))
     old |= {name: MOVED.get(value, value) for name, value in old.items() if name.endswith(".class_path")}
     names = sorted({*old, *new} - {*HARMLESS})
@@ -66,13 +66,13 @@ def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def refuse_changes(changes: list[str], inexact: bool) -> None:
-    """Refuse to go on with other settings, unless the user wants it all the same.
+    """Refuse to resume with other settings, unless the user insists.
 
     Raises:
         UsageError: with every difference.
     """
     if changes and not inexact:
         raise UsageError(
-            f"the run would not go on exactly: {', '.join(changes)}; "
-            f"give what it was, or --inexact to go on all the same"
+            f"the run would not be resumed exactly: {', '.join(changes)}; "
+            f"give what it was, or --inexact to resume it all the same"
         )

@@ -1,4 +1,4 @@
-"""The table of subcommands: what each takes besides the options of a run, and the function that carries it out."""
+"""The table of subcommands: the options of each, besides those of a run, and its function."""
 
 import importlib
 from collections.abc import Callable
@@ -14,7 +14,7 @@ class Option(NamedTuple):
     """An option of a subcommand.
 
     Args:
-        question: asked where it is missing; empty where it may be.
+        question: the error where it is missing; empty where it is optional.
         repeated: whether it may be given several times.
         several: whether all words up to the next option are its values.
         value: makes a value of the option's name and text.
@@ -112,10 +112,10 @@ SUBCOMMANDS = {
 
 
 def run(name: str, words: list[str]) -> None:
-    """Carry out a subcommand.
+    """Run a subcommand.
 
     Raises:
-        SystemExit: with status 2, after one line on the screen, if the user has to mend something.
+        SystemExit: with status 2, after one line on the screen, if the user has to correct something.
     """
     quiet()
     subcommand = SUBCOMMANDS[name]

@@ -13,7 +13,7 @@ from callbacks.technique import Technique
 TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare a model
     "early_stopping": EarlyStopping,
     "lora": LoRA,
-    "finetuning": Finetuning,  # of what is trained at all
+    "finetuning": Finetuning,  # of the weights that are trained at all
     "averaging": Averaging,
     "activation_checkpointing": ActivationCheckpointing,
     "compile": Compile,  # with all that the others have changed
@@ -21,10 +21,10 @@ TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare
 
 
 def techniques(options: Any) -> dict[str, Technique]:
-    """The techniques that the parsed options ask for, by the names of their sections.
+    """The techniques that the parsed options enable, by the names of their sections.
 
     Raises:
         ValueError: an option is out of its range.
     """
-    made = {name: kind(**dict(options[name])) for name, kind in TECHNIQUES.items()}
+    made = {name: cls(**dict(options[name])) for name, cls in TECHNIQUES.items()}
     return {name: technique for name, technique in made.items() if technique.enabled}

@@ -1,6 +1,6 @@
-"""Which classes a configuration may name, and where. To import a module is to run it: a name is judged before.
+"""Which classes a configuration may name, and where. To import a module is to run it, so a name is checked before.
 
-Three lines of defence: `check_names` reads the plain configuration and says what is wrong in our words; `only_trusted`
+Three lines of defence: `check_names` reads the plain configuration and reports errors in our words; `only_trusted`
 has jsonargparse refuse every other name at the one place where it imports, wherever a value may have come from; and
 `check_parsed` looks at what came of it, before anything is built.
 """
@@ -49,8 +49,8 @@ class Place:
 
     Args:
         base: what the class has to be derived from.
-        names: the modules whose classes may stand there, and single classes.
-        expected: what may stand there, in words.
+        names: the modules whose classes are accepted there, and single classes.
+        expected: what is accepted there, in words.
         never: arguments that none of these classes is given, since they would have it write anywhere.
     """
 
@@ -89,7 +89,7 @@ PLACES = {
         "a profiler's name, such as simple, or of lightning.pytorch.profilers SimpleProfiler or AdvancedProfiler",
         never=("dirpath", "filename"),
     ),
-    # No accelerator has arguments: its name says all.
+    # No accelerator has arguments: its name is enough.
     "trainer.accelerator": Place(Accelerator, (), "an accelerator's name, such as auto, cpu or gpu"),
 }
 
@@ -99,7 +99,7 @@ _allowed_before: set[str] = set()
 def allowed_by_user(line: CommandLine) -> list[str]:
     """What `--allow` names, and where that is defined; takes it from the line.
 
-    Modules allowed by name may stand in the working folder, where no other is looked for.
+    Modules allowed by name may be in the working folder, where no other is searched.
 
     Raises:
         UsageError: it is not the dotted name of a module or class.
@@ -122,7 +122,7 @@ def _definition(name: str) -> str:
     module, _, last = name.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), last)
-    except Exception:  # it is the name of a module; or it fails again, and says why, where it is used
+    except Exception:  # it is the name of a module; or it fails again, with the reason, where it is used
         return name
     return f"{found.__module__}.{found.__qualname__}" if isinstance(found, type) else name
 
@@ -133,7 +133,7 @@ def is_name(name: Any) -> bool:
 
 
 def is_below(name: str, prefixes: Iterable[str]) -> bool:
-    """Whether the dotted name is one of those, or stands below one."""
+    """Whether the dotted name is one of those, or below one."""
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
@@ -155,19 +155,19 @@ def expected_at(where: str) -> str:
 
 
 def refusal(where: str, name: Any) -> str:
-    """What is said of a class that may not stand there; the setting as a file or, with dashes, as an option has it."""
+    """The message for a class that is not accepted there; the setting as a file or, with dashes, an option names it."""
     leave = f"; if you trust its code, add --allow {name}" if is_name(name) and "." in name else ""
     return f"{where or 'class_path'}: expected {expected_at(where)}, got the class {name}{leave}"
 
 
 def check_names(where: str, value: Any, allowed: Iterable[str]) -> None:
-    """Refuse every `class_path` in a plain value, however deep, that names what may not stand there.
+    """Refuse every `class_path` in a plain value, however deep, that names what is not accepted there.
 
     Raises:
         UsageError: one does.
     """
     for place, name in _class_paths(where, value):
-        bare = is_name(name) and "." not in name  # looked for among what is imported already, and judged when parsed
+        bare = is_name(name) and "." not in name  # looked up among what is imported already, and checked when parsed
         if not bare and not (is_name(name) and is_trusted(place, name, allowed)):
             raise UsageError(refusal(place, name))
 
@@ -188,7 +188,7 @@ def _inside(where: str, key: Any) -> str:
 
 
 def check_words(words: list[str], allowed: Iterable[str]) -> None:
-    """Refuse an option that names, outright or within braces, a class that may not stand there.
+    """Refuse an option that names, outright or within braces, a class that is not accepted there.
 
     Raises:
         UsageError: one does.
@@ -201,7 +201,7 @@ def check_words(words: list[str], allowed: Iterable[str]) -> None:
         if where.endswith((".class_path", ".help")):
             check_names(where.rpartition(".")[0], {"class_path": value}, allowed)
         elif "class_path" in value:
-            with suppress(yaml.YAMLError):  # the parser will say so
+            with suppress(yaml.YAMLError):  # the parser reports it
                 check_names(where, yaml.load(value, Loader), allowed)
 
 
@@ -262,6 +262,6 @@ def _check_class(where: str, spec: dict[str, Any], allowed: Iterable[str]) -> No
     for argument in place.never:
         if arguments.get(argument) is not None:
             raise UsageError(
-                f"--{where}.{argument}: would have a configuration say where to write; leave it out, or, if you trust "
-                f"it, add --allow {name}"
+                f"--{where}.{argument}: would let a configuration choose where to write; leave it out, or, if you "
+                f"trust it, add --allow {name}"
             )

@@ -18,9 +18,8 @@ def load_all(checkpoints: list[str], average: str | None, dataset: str | None, o
 
     Args:
         checkpoints: each a checkpoint, or a run's folder.
-        average: `probabilities` (of models that predict numbers, the numbers), which any models of the same data can
-            give, or `weights`, of one network (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482); the former
-            by default.
+        average: `probabilities` (for regression, the predictions), of any models of the same data, or `weights`, of one
+            network (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482); the former by default.
         dataset: other data than they were trained on.
         options: of the command line, that differ now.
 

@@ -1,4 +1,4 @@
-"""From a checkpoint alone to a model and its data: what `test.py`, `predict.py` and `export.py` share."""
+"""A model and its data, rebuilt from a checkpoint alone."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ from scripts.cli.run.checkpoint_content import check_content
 from scripts.cli.run.folder import find_checkpoint, other_checkpoint
 from scripts.cli.run.precision import pick_precision
 
-# What a checkpoint says of the trainer that still matters. Not the strategy, the callbacks and the profiler: they were
+# The settings of the Trainer that a checkpoint keeps. Not the strategy, the callbacks and the profiler: they were
 # for training, and what they name is not even looked up.
 KEPT = ("accelerator", "devices", "num_nodes", "precision", "limit_test_batches", "limit_predict_batches")
 
@@ -72,7 +72,7 @@ def restored(
         model = build_model(parser.model, dict(instantiated.model), data)
     except (TypeError, LookupError, AttributeError) as error:
         kept = f"not what {type(data).__name__} keeps ({type(error).__name__}: {error})"
-        raise UsageError(f"--checkpoint {where}: what was learned of its data is {kept}") from error
+        raise UsageError(f"--checkpoint {where}: the state of its data is {kept}") from error
     prepared(instantiated, model, data)
     try:
         model.load_state_dict(content["state_dict"])
@@ -101,7 +101,7 @@ def evaluation_trainer(options: Namespace, model: LightningModule) -> Trainer:
 
 
 def request_of(checkpoint: dict[str, Any], where: str, dataset: str | None, arguments: list[str]) -> Request:
-    """What a checkpoint describes, as if a command line had asked for it.
+    """What a checkpoint describes, as if a command line had requested it.
 
     The model is built without looking for the weights that it once started from: the checkpoint has them all.
 

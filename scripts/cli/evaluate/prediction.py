@@ -76,7 +76,7 @@ class Table:
         file: to write to.
         as_json: a line of JSON each; otherwise CSV with a header, in which `probabilities` become a column `p_<class>`
             each, lists are JSON, and nothing is a formula: see `spreadsheet.cell`.
-        images: folder for the `image` of each row, where there is one, under the row's number; None to leave them out.
+        images: folder for the `image` of each row, where there is one, under its index; None to leave them out.
     """
 
     def __init__(self, file: TextIO, as_json: bool = False, images: Path | None = None) -> None:

@@ -13,9 +13,9 @@ Row = dict[str, Any]
 
 
 class Rows(Callback):
-    """Hands on each batch's predictions as soon as they are there, so that memory does not grow with their number.
+    """Passes on each batch's predictions as soon as they are there, so that memory does not grow with their number.
 
-    Of several processes the first hands them on; it gathers those of the others batch by batch.
+    Of several processes the first passes them on; it gathers those of the others batch by batch.
 
     Args:
         data: whose input is predicted.

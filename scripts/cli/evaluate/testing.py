@@ -12,7 +12,7 @@ from scripts.cli.run.report import details, named, shown, tables
 def test(words: list[str], checkpoint: list[str], average: str | None, data: str | None) -> dict[str, float]:
     """Print, and return, the test metrics of a checkpoint, or of several as one, with the baselines'.
 
-    Other data than it was trained on is tested whole, unless it has a test split of its own.
+    Other data than it was trained on is tested completely, unless it has a test split of its own.
 
     Args:
         words: options that differ from training.

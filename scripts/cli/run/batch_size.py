@@ -95,7 +95,7 @@ def step_of(
 
 
 def peak_of(step: Callable[[int], None], size: int, device: torch.device) -> float:
-    """The most bytes that a process holds during a step of that size; infinite if there are not so many."""
+    """The peak memory of a process during a step of that size, in bytes; infinite if there is too little."""
     try:
         step(size)  # the first of all makes the optimizer's state
         forget_peak(device)
@@ -106,15 +106,15 @@ def peak_of(step: Callable[[int], None], size: int, device: torch.device) -> flo
 
 
 def memory(device: torch.device) -> int:
-    """Bytes that this process can have: what it has and what is free.
+    """The memory that this process can have, in bytes: what it has and what is free.
 
     Raises:
-        UsageError: the system does not tell, as Windows.
+        UsageError: the system does not report it, such as Windows.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     if not hasattr(os, "sysconf"):
-        raise UsageError(f"{OPTION}: this system does not tell how much memory a process holds; give a number")
+        raise UsageError(f"{OPTION}: this system does not report how much memory a process holds; give a number")
     limits = [int(path.read_text()) for path in CGROUPS if path.exists() and path.read_text().strip().isdigit()]
     if MEMINFO.exists():
         limits.append(_kilobytes(MEMINFO, "MemAvailable") + _kilobytes(STATUS, "VmRSS"))
@@ -131,7 +131,7 @@ def forget_peak(device: torch.device) -> None:
 
 
 def peak(device: torch.device) -> int:
-    """The most bytes that this process has held, in the device's memory."""
+    """The peak memory of this process on the device, in bytes."""
     if device.type == "cpu" and STATUS.exists():
         return _kilobytes(STATUS, "VmHWM")
     memory, in_gpu = held(device)

@@ -22,7 +22,7 @@ def build_data(data_class: type, arguments: Config) -> DataModule:
         ValueError: an option is out of its range.
     """
     if arguments.get("batch_size") == AUTO:
-        raise ValueError(f"--data.batch_size {AUTO}: scripts/fit.py alone finds it; give a number")
+        raise ValueError(f"--data.batch_size {AUTO}: only scripts/fit.py finds it; give a number")
     data = data_class(**arguments)
     assert isinstance(data, DataModule)
     if not data.shapes_return:
@@ -59,7 +59,7 @@ def pretrained_run(model_class: type, pretrained: str | None) -> PretrainedRun |
     if pretrained is not None and "pretrained" not in constructor_arguments(model_class):
         raise UsageError(
             f"--model.pretrained {pretrained}: no run of this project; expected the folder of one, such as "
-            f"lightning_logs/cnn/version_0, a checkpoint in it, or safetensors that scripts/export.py made of it"
+            f"lightning_logs/cnn/version_0, a checkpoint in it, or safetensors that scripts/export.py exported from it"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""What a checkpoint of scripts/fit.py holds besides weights: whoever reads one relies on it, whoever wrote it."""
+"""The content of a checkpoint besides weights, checked before any of it is used: anybody may have written it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a run says when it fails: its cause, once, in one of its processes."""
+"""The error message of a run: its cause, once, from one of its processes."""
 
 import errno
 import re
@@ -29,15 +29,15 @@ from scripts.cli.shell import quoted
 LOST = re.compile(
     r"[Cc]onnection (was )?(closed|reset)|Broken pipe|[Gg]loo|NCCL|Timed out waiting|Socket (closed|Timeout)|recvValue"
 )
-PATIENCE = 5.0  # seconds that a failing process has to say why, when the others notice that it is gone
+PATIENCE = 5.0  # seconds that a failing process has to report its cause, when the others notice that it is gone
 
 
 @contextmanager
 def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
-    """Turn what a user can mend into one line, and have only the process that failed say why.
+    """Turn errors that the user can correct into one line, reported only by the process that failed.
 
     The others notice, at their next exchange, that it is gone: they end without a word, unless it was killed and
-    could say nothing.
+    could not report anything.
 
     Args:
         trainer: of the run.
@@ -53,7 +53,7 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
         if isinstance(error, UnsavedError | FolderGoneError):
             raise
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(folder).free  # it was a log that found no room, and not a checkpoint
+            free = shutil.disk_usage(folder).free  # a log did not fit, rather than a checkpoint
             raise DiskFullError(
                 f"{folder}: the disk is full: {free / 1e6:,.1f} MB are free; the checkpoints are kept"
             ) from None
@@ -71,7 +71,7 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
 
 
 def in_one_line(error: Exception, trainer: Trainer, config: Any) -> str | None:
-    """What to say to a user who can do something about it; None where a traceback says more."""
+    """The message for an error that the user can correct; None where a traceback is more helpful."""
     if isinstance(error, UsageError | DataError):
         return " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError):
@@ -80,7 +80,7 @@ def in_one_line(error: Exception, trainer: Trainer, config: Any) -> str | None:
         return f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}"
     for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
         if "DataLoader worker" in str(cause):
-            return f"a process that loads data was killed, perhaps for want of memory ({first(str(cause))})"
+            return f"a process that loads data was killed, perhaps for lack of memory ({first(str(cause))})"
     return None
 
 
@@ -97,7 +97,7 @@ def first(text: str) -> str:
 
 
 def fail(trainer: Trainer, folder: Path, line: str | None, error: Exception) -> NoReturn:
-    """Say why this process ends, and let the others know that it has been said.
+    """Report why this process ends, and let the others know that it has been reported.
 
     Args:
         trainer: of the run.
@@ -133,7 +133,7 @@ def leave(stopped: Stopped, trainer: Trainer, folder: Path) -> NoReturn:
 
 
 def fall_silent(trainer: Trainer, folder: Path) -> NoReturn:
-    """End because another process is gone; say so if that one has not said why."""
+    """End because another process is gone; report it if that one has not."""
     began = time.time()
     started = getattr(trainer.strategy.launcher, "procs", [])
     while time.time() - began < PATIENCE and not any((process.poll() or 0) < 0 for process in started):
@@ -141,7 +141,7 @@ def fall_silent(trainer: Trainer, folder: Path) -> NoReturn:
             raise SystemExit(1) from None
         time.sleep(0.1)
     with suppress(OSError):
-        (folder / ".failed-lost").touch(exist_ok=False)  # the first to notice says it
+        (folder / ".failed-lost").touch(exist_ok=False)  # the first to notice reports it
         print(
             "error: another process of this run was lost: killed, or its machine is gone", file=sys.stderr, flush=True
         )

@@ -1,4 +1,4 @@
-"""A run's folder: claimed for itself, found again, and the checkpoints and results it holds."""
+"""A run's folder: claimed, locked, found again, and its checkpoints and results."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
     Args:
         logs: of all runs.
         name: of the model.
-        what: the folder's name without its number.
+        what: the folder's name without its index.
 
     Raises:
         UsageError: nothing can be written there, or TensorBoard could not.
@@ -47,13 +47,13 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
     try:
         parent.mkdir(parents=True, exist_ok=True)
         taken = [int(end) for folder in parent.glob(f"{what}_*") if (end := folder.name[len(what) + 1 :]).isdecimal()]
-        number = max(taken, default=-1) + 1
+        index = max(taken, default=-1) + 1
         while True:
-            folder = parent / f"{what}_{number}"
+            folder = parent / f"{what}_{index}"
             try:
                 folder.mkdir()
             except FileExistsError:
-                number += 1
+                index += 1
             else:
                 return folder
     except OSError as error:
@@ -61,18 +61,18 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there complete or not at all."""
+    """Write a file atomically."""
     content = text.encode(errors="backslashreplace")  # of a name that is not UTF-8, which JSON reads as it was
     write_file(path, lambda file: file.write(content))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file whole; numbers that JSON has no word for become null."""
+    """Write a JSON file atomically; values that JSON cannot represent become null."""
     write_whole(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What `write_json` has written.
+    """The content of a file that `write_json` has written.
 
     Raises:
         UsageError: it is no JSON object.
@@ -117,7 +117,7 @@ def lock(folder: Path, job_name: str | None) -> None:
         job_name: what its job is called, for `folder_of_job`; None outside one.
 
     Raises:
-        UsageError: another run is at work there.
+        UsageError: another run is writing there.
     """
     path = folder / ".lock"
     process, of_job, host = holder(path)
@@ -127,9 +127,9 @@ def lock(folder: Path, job_name: str | None) -> None:
         taken = Lock(path)
     except Timeout:
         where = f"process {process} on {host}" if host not in ("", socket.gethostname()) else f"process {process}"
-        raise UsageError(f"{folder}: another run is at work there ({where}){if_gone(path)}") from None
-    for told in folder.glob(".failed-*"):  # what an earlier end had to say
-        told.unlink()
+        raise UsageError(f"{folder}: another run is writing there ({where}){if_gone(path)}") from None
+    for marker in folder.glob(".failed-*"):  # of an earlier failure
+        marker.unlink()
     taken.file.truncate(0)
     taken.file.write(f"{os.getpid()}\n{job_name or ''}\n{socket.gethostname()}\n")
     taken.file.flush()
@@ -147,7 +147,7 @@ def holder(path: Path) -> tuple[str, str, str]:
 
 
 def release() -> None:
-    """Let others go on with this process's runs."""
+    """Let other processes resume this process's runs."""
     while _LOCKS:
         _LOCKS.pop().close()
 
@@ -167,7 +167,7 @@ def folder_of_job(logs: Path, name: str, job: str) -> Path | None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run that is whole; says so if that is not the last one.
+    """The newest valid checkpoint of a run, with a note if that is not the last one.
 
     Unfinished files of an earlier end are removed.
     """
@@ -189,7 +189,7 @@ def resume(folder: Path, job_name: str | None) -> Found:
     """Lock a run's folder and find its newest valid checkpoint.
 
     Raises:
-        UsageError: another run is at work there, or it has finished.
+        UsageError: another run is writing there, or it has finished.
     """
     lock(folder, job_name)
     if (folder / "results.json").exists():
@@ -201,7 +201,7 @@ def find_or_claim(request: Request, logs: Path, config: Config) -> Found:
     """Where a run writes: into its own folder, if it was stopped and is resumed; else into a new one.
 
     Args:
-        request: what the command line asks for.
+        request: of the command line.
         logs: of all runs.
         config: the resolved configuration, which a new folder gets.
 
@@ -220,7 +220,7 @@ def find_or_claim(request: Request, logs: Path, config: Config) -> Found:
     run = RunFolder(folder)
     lock(folder, job())
     write_whole(folder / "config.yaml", dump(config))
-    run.check()  # writing would have made it again, without its lock
+    run.check()  # writing would have created it again, without its lock
     return Found(folder, None)
 
 
@@ -264,7 +264,7 @@ def find_checkpoint(path: Path, option: str = "--checkpoint") -> Path:
 
 
 def other_checkpoint(damaged: Path) -> str:
-    """What to say of a damaged checkpoint's run: its newest valid one, if there is any."""
+    """The advice where a checkpoint is damaged: the newest valid one of its run, if there is any."""
     for file in sorted(damaged.parent.glob("*.ckpt"), key=lambda file: -file.stat().st_mtime_ns):
         if file == damaged:
             continue
@@ -272,5 +272,5 @@ def other_checkpoint(damaged: Path) -> str:
             read_checkpoint(file)
         except CheckpointError:
             continue
-        return f"; the newest valid one beside it is {file.name}"
+        return f"; the newest valid one in its folder is {file.name}"
     return ""

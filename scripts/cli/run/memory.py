@@ -1,4 +1,4 @@
-"""What a process keeps of its memory from step to step: freed blocks, and no more than that."""
+"""The memory that a process keeps from step to step: freed blocks, and no more than that."""
 
 import ctypes
 import os
@@ -45,7 +45,7 @@ def forget_shapes() -> None:
 
 
 def held(device: torch.device) -> tuple[int, int]:
-    """The most bytes that the process, and its tensors on the GPU if there is one, ever held; 0 if nobody knows."""
+    """The peak memory of the process, and of its tensors on the GPU if there is one, in bytes; 0 if unknown."""
     unit = 1 if sys.platform == "darwin" else 1024
     in_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit if resource else 0, in_gpu

@@ -1,4 +1,4 @@
-"""Weights to start from that an earlier run of this project has learned, rather than somebody else."""
+"""Pretrained weights from an earlier run of this project."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -32,7 +32,7 @@ def own_run(pretrained: str | None) -> str | None:
 
 
 def exported_metadata(path: Path) -> dict[str, str]:
-    """What a file of safetensors says of itself; nothing if it is another kind of file, or a damaged one."""
+    """The metadata of a safetensors file; empty for any other file, or a damaged one."""
     if path.suffix != ".safetensors":
         return {}
     try:
@@ -57,7 +57,7 @@ class PretrainedRun:
         self.where = pretrained
         self.weights: dict[str, Tensor]
         self.recipe: str
-        self.learned: Config  # by its data
+        self.learned: Config  # the state of its datamodule
         self.architecture: Config | None  # of the encoder, where it has one that transformers builds
         if Path(pretrained).suffix == ".safetensors":
             self._read_export(Path(pretrained))
@@ -65,13 +65,13 @@ class PretrainedRun:
             self._read_checkpoint(find_checkpoint(Path(pretrained), "--model.pretrained"))
         if not isinstance(self.learned, dict):
             found = type(self.learned).__name__
-            raise UsageError(f"--model.pretrained {pretrained}: what its data learned: expected dict, got {found}")
+            raise UsageError(f"--model.pretrained {pretrained}: the state of its data: expected dict, got {found}")
 
     def _read_export(self, path: Path) -> None:
-        said = exported_metadata(path)
+        metadata = exported_metadata(path)
         try:
-            self.recipe, self.learned = said["recipe"], json_value(said["learned"])
-            self.architecture = json_value(said["settings"]).get("architecture")
+            self.recipe, self.learned = metadata["recipe"], json_value(metadata["learned"])
+            self.architecture = json_value(metadata["settings"]).get("architecture")
             self.weights = safetensors.torch.load_file(path)
         except (LookupError, AttributeError, ValueError, safetensors.SafetensorError) as error:
             raise UsageError(
@@ -93,7 +93,7 @@ class PretrainedRun:
             self._merge(config["lora"])
 
     def _merge(self, lora: Config) -> None:
-        """Make what adapters had learned a part of the weights."""
+        """Merge the adapters into the weights."""
         from callbacks.lora import LoRA, merge  # these take seconds to import, and few runs need them
         from lightning_modules.layers.bert import bert
 
@@ -122,7 +122,7 @@ class PretrainedRun:
         """Give a model the weights that fit; what remains is fresh.
 
         Returns:
-            Whose and how many they were, and what is fresh, in a line.
+            A line with their source and number, and the layers that stay fresh.
 
         Raises:
             UsageError: none fits, or the model is several networks that learn from each other.
@@ -130,7 +130,7 @@ class PretrainedRun:
         if not model.automatic_optimization:
             raise UsageError(
                 f"--model.pretrained {self.where}: expected a model with one loss, which {type(model).__name__} has "
-                f"not; --resume goes on with a run of its own"
+                f"not; --resume resumes a run of its own"
             )
         own, weights = model.state_dict(), self.weights
         fits = {name for name, value in own.items() if name in weights and weights[name].shape == value.shape}
@@ -143,6 +143,6 @@ class PretrainedRun:
             )
         model.load_state_dict(own | {name: weights[name] for name in fits})
         fresh = list(dict.fromkeys(name.rpartition(".")[0] for name in sizes if name not in fits))
-        said = ", ".join([*fresh[:3], f"and {len(fresh) - 3} more layers"] if len(fresh) > 3 else fresh)
+        names = ", ".join([*fresh[:3], f"and {len(fresh) - 3} more layers"] if len(fresh) > 3 else fresh)
         line = f"from {self.where}: {taken:,} of {sum(sizes.values()):,} weights taken"
-        return f"{line}, fresh: {said}" if fresh else line
+        return f"{line}, fresh: {names}" if fresh else line

@@ -1,4 +1,4 @@
-"""What a run says on the screen: its heading, its tables and its end."""
+"""What a run prints: its heading, its tables and its summary."""
 
 import unicodedata
 from pathlib import Path
@@ -43,19 +43,19 @@ def shown(path: Path) -> str:
 
 
 def table(test: dict[str, float], baseline: dict[str, float]) -> str:
-    """Metrics, a line each, beside the baseline's; then those that only a baseline has."""
+    """A line for each metric, with the baseline's; then those that only a baseline has."""
     further = {name: value for name, value in baseline.items() if name not in test}
     width = max(map(len, [*test, *further]))
     lines = [f"{'':{width}}  {'test':>10}  {'baseline':>10}" if baseline else f"{'':{width}}  {'test':>10}"]
     for name, value in test.items():
-        beside = f"{baseline[name]:>10.4g}" if name in baseline else ""
-        lines.append(f"{name:{width}}  {value:>10.4g}  {beside}".rstrip())
+        of_baseline = f"{baseline[name]:>10.4g}" if name in baseline else ""
+        lines.append(f"{name:{width}}  {value:>10.4g}  {of_baseline}".rstrip())
     lines += [f"{name:{width}}  {'':>10}  {value:>10.4g}" for name, value in further.items()]
     return "\n".join(lines)
 
 
 def class_table(per_class: dict[str, dict[str, float]]) -> str:
-    """Scores and number of examples of each class, a line each."""
+    """A line for each class: its scores and number of examples."""
     wide = {name: sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in name) for name in per_class}
     width = max(wide.values())
     lines = [f"{'':{width}}  {'precision':>10}  {'recall':>10}  {'f1':>10}  {'examples':>10}"]
@@ -73,7 +73,7 @@ def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str
 
 
 def report(results: dict[str, Any], folder: Path) -> str:
-    """The end of a run on the screen."""
+    """The summary of a run."""
     lines = [tables(results["test"], results["baseline"], results), ""]
     best = f", best {results['monitor']} {results['best']:.4g}" if results["best"] is not None else ""
     lines.append(
@@ -112,7 +112,7 @@ def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None)
 
 
 def details(model: Any) -> dict[str, Any]:
-    """What a model says of the test besides its metrics."""
+    """The results of a test that a model has besides its metrics."""
     return model.details() if isinstance(model, Task) else {}
 
 

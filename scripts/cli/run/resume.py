@@ -1,4 +1,4 @@
-"""What a run that is resumed has to have in common with what it was."""
+"""Checks that a resumed run has the settings, the data and the processes that it had."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def check_settings(resume: Path | None, config: Config, inexact: bool) -> None:
     Args:
         resume: the run's folder; None for a new run, which has all settings.
         config: the settings now.
-        inexact: whether other settings are wanted.
+        inexact: whether other settings are accepted.
 
     Raises:
         UsageError: with every difference.

@@ -51,7 +51,7 @@ def build_trainer(
         recorded: what the run leaves; None for one that neither logs nor saves.
 
     Raises:
-        ValueError: a trainer's option is out of its range, or asks for a device that is not there.
+        ValueError: a trainer's option is out of its range, or requests a device that is not there.
     """
     options: dict[str, Any] = dict(instantiated.trainer)
     accelerator, timeout = str(options["accelerator"]), 60 * instantiated.timeout
@@ -126,7 +126,7 @@ class Recorded:
 
 
 def steps_between_points(options: Config, data: DataModule) -> int:
-    """So many that at least fifty points make a curve, where the run is long enough."""
+    """The logging interval: a curve has at least fifty points, where the run is long enough."""
     steps, limit = len(data.train_dataloader()), options["limit_train_batches"]
     if limit is not None:
         steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))

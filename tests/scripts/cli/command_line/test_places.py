@@ -141,7 +141,7 @@ def test_a_checkpoint_that_is_no_file_is_told_and_an_older_one_is_looked_for(
     best.unlink()
     make(best)
     found = "not a checkpoint: expected a file, found " + ("a named pipe" if make is os.mkfifo else "a folder")
-    beside = f"{found}; the newest valid one beside it is last.ckpt"
+    beside = f"{found}; the newest valid one in its folder is last.ckpt"
     capsys.readouterr()
     assert refused(testing.main, "--checkpoint", str(run)) == f"--checkpoint {best}: {beside}"
     words = ["--model", "linear_regression", "--model.pretrained", str(run), "--logs", str(tmp_path / "other")]
@@ -199,7 +199,7 @@ def test_the_command_that_resumes_a_stopped_run_finds_its_folder(
 ) -> None:
     logs = tmp_path / "it's\n two lines"
     assert train(["--model", "mlp", *SHORT, "--logs", str(logs)], stop=2) == 143
-    found = re.search("--resume (.*) goes on from there\n$", capsys.readouterr().err)
+    found = re.search("--resume (.*) resumes it\n$", capsys.readouterr().err)
     assert found is not None
     said = subprocess.run(["bash", "-c", f"printf %s {found[1]}"], capture_output=True, check=True).stdout
     assert Path(os.fsdecode(said)).samefile(logs / "mlp" / "version_0")

@@ -260,7 +260,7 @@ def test_a_profiler_is_not_told_where_to_write(argument: str, capsys: Any, tmp_p
     profiler = {"class_path": "lightning.pytorch.profilers.SimpleProfiler", "init_args": {argument: str(tmp_path)}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"trainer": {"profiler": profiler}}))
     line = refused(capsys, "--model", "mlp", "--config", str(tmp_path / "mine.yaml"))
-    assert f"--trainer.profiler.{argument}: would have a configuration say where to write" in line
+    assert f"--trainer.profiler.{argument}: would let a configuration choose where to write" in line
     profiler["dict_kwargs"] = profiler.pop("init_args")  # which the parser keeps only for what a constructor hands on
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"trainer": {"profiler": profiler}}))
     content = shown(capsys, "--model", "mlp", "--config", str(tmp_path / "mine.yaml"))
@@ -272,7 +272,7 @@ def test_a_callback_is_not_told_where_to_write(capsys: Any, tmp_path: Path) -> N
     callbacks = [{"class_path": "callbacks.run.checkpoints.Checkpoints", "init_args": settings}]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": callbacks}}))
     line = refused(capsys, "--model", "mlp", "--config", str(tmp_path / "mine.yaml"))
-    assert "--trainer.callbacks.folder: would have a configuration say where to write" in line
+    assert "--trainer.callbacks.folder: would let a configuration choose where to write" in line
     assert not (tmp_path / "elsewhere").exists()
 
 

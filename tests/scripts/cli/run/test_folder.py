@@ -51,7 +51,7 @@ def test_a_run_is_locked_once(file_system: str, tmp_path: Path, request: pytest.
     if file_system == "no locks":
         request.getfixturevalue("no_locks")
     lock(tmp_path, "slurm 7")
-    with pytest.raises(UsageError, match=rf"another run is at work there \(process {os.getpid()}\)"):
+    with pytest.raises(UsageError, match=rf"another run is writing there \(process {os.getpid()}\)"):
         lock(tmp_path, None)
     release()
     lock(tmp_path, None)

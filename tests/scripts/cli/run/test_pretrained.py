@@ -50,7 +50,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Any:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"TabularClassification": 7}, "what its data learned: expected dict, got int"),
+        ({"TabularClassification": 7}, "the state of its data: expected dict, got int"),
         ({"lora": {"class_path": "theirs.Mine"}}, "lora: not its settings"),
         ({"lora": {"rank": 0}}, "lora: not its settings"),
     ],
@@ -78,9 +78,7 @@ def test_what_a_checkpoint_s_data_learned_may_be_anything(columns: Any, tmp_path
         testing.main(["--checkpoint", str(path)])
     assert stop.value.code == 2
     line = capsys.readouterr().err.strip()
-    assert line.startswith(
-        f"error: --checkpoint {path}: what was learned of its data is not what TabularClassification"
-    )
+    assert line.startswith(f"error: --checkpoint {path}: the state of its data is not what TabularClassification")
     assert len(line.splitlines()) == 1
 
 

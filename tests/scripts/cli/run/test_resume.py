@@ -77,7 +77,7 @@ def test_goes_on_from_the_newest_that_is_whole(kind: str, run: Path, capsys: Any
     assert train(["--resume", str(run)]) == 0
     out, err = capsys.readouterr()
     assert f"last.ckpt: {says}" in err
-    assert "goes on from previous.ckpt" in out
+    assert "resumed from previous.ckpt" in out
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
@@ -87,7 +87,7 @@ def test_a_damaged_checkpoint_is_told_with_the_newest_that_is_whole(kind: str, r
     damage(file)
     line = refused("--checkpoint", str(file), script=testing.main)
     assert line.startswith(f"error: --checkpoint {file}: {says}")
-    assert line.endswith("; the newest valid one beside it is previous.ckpt")
+    assert line.endswith("; the newest valid one in its folder is previous.ckpt")
 
 
 def replace_by_another(file: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_damaged_best_checkpoint_does_not_keep_a_run_from_resuming(run: Path, 
     assert train(["--resume", str(run)]) == 0
     out, err = capsys.readouterr()
     assert "best.ckpt: damaged: its checksum does not match" in err
-    assert "goes on from last.ckpt" in out
+    assert "resumed from last.ckpt" in out
 
 
 # 29. another model's
@@ -172,7 +172,7 @@ def test_bare_weights_are_told(run: Path, refused: Any) -> None:
 def test_nothing_to_go_on_with_is_an_error(run: Path, refused: Any, tmp_path: Path) -> None:
     shutil.rmtree(run / "checkpoints")
     line = refused("--resume", str(run))
-    assert line == f"error: --resume {run}: no valid checkpoint in it, so there is nothing to go on with"
+    assert line == f"error: --resume {run}: no valid checkpoint in it, so there is nothing to resume"
     assert "there is no such run" in refused("--resume", str(tmp_path / "none"))
     assert "holds no run" in refused("--resume", str(tmp_path))
     assert sorted(file.name for file in (tmp_path / "mlp").iterdir()) == ["version_0"]
@@ -190,7 +190,7 @@ def test_other_settings_are_refused_and_listed(run: Path, refused: Any, capsys: 
     assert "--data.batch_size 16 (was 32), --model.dropout 0.4 (was 0.3)" in line
     assert "--inexact" in line
     assert train(["--resume", str(run), *changes, "--inexact"]) == 0
-    assert "goes on from last.ckpt" in capsys.readouterr().out
+    assert "resumed from last.ckpt" in capsys.readouterr().out
 
 
 def test_harmless_settings_may_change(run: Path) -> None:

@@ -221,7 +221,7 @@ def test_a_signal_in_the_sanity_check_ends_it_before_the_first_step(start: Any) 
     assert line.startswith("stopped by SIGTERM after step 0; ")
     again = start("--resume", str(run.run), "--allow", "tests.helpers.misbehaving")
     assert again.status(60) == 0, again.said
-    assert "goes on from last.ckpt" in again.out.read_text()
+    assert "resumed from last.ckpt" in again.out.read_text()
 
 
 def test_a_signal_in_the_set_up_ends_it_and_leaves_no_checkpoint(start: Any) -> None:
@@ -503,7 +503,7 @@ def test_the_second_resume_of_a_run_is_refused(start: Any) -> None:
     first.wait_for("checkpoints/last.ckpt")
     second = start("--resume", str(first.run))
     assert second.status(60) == 2
-    assert second.said == [f"error: {first.run}: another run is at work there (process {first.process.pid})"]
+    assert second.said == [f"error: {first.run}: another run is writing there (process {first.process.pid})"]
     assert first.process.poll() is None
 
 
@@ -521,7 +521,7 @@ def test_two_jobs_of_slurm_have_a_checkpoint_each(start: Any) -> None:
         assert run.status(30) == 138
     # Requeued, the first goes on with its own.
     again = start(*MLP, environment=variables | {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "1"})
-    again.wait_for(again.out, "version_0, goes on from last.ckpt")
+    again.wait_for(again.out, "version_0, resumed from last.ckpt")
 
 
 def test_torchrun_starts_a_run_again_where_it_was(start: Any, undisturbed: Path) -> None:
@@ -529,7 +529,7 @@ def test_torchrun_starts_a_run_again_where_it_was(start: Any, undisturbed: Path)
     command += ["--max-restarts", "1", "--", str(ROOT / "scripts" / "fit.py")]
     run = start(*TWO, command=command)
     assert run.status(120) == 0, run.err.read_text()[-2000:]
-    assert "version_0, goes on from last.ckpt" in run.out.read_text()
+    assert "version_0, resumed from last.ckpt" in run.out.read_text()
     assert sorted(file.name for file in (run.folder / "mlp").iterdir()) == ["version_0"]
     unlike = compare(undisturbed, run.run)
     assert {where.partition("/")[2] for where in unlike} <= {"config/trainer/devices"}  # 2, and "2" where it is given
