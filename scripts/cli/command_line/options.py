@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from callbacks.run.checkpoints import SaveEvery
 from scripts.cli.command_line.argv import CommandLine
+from scripts.cli.command_line.private_argparse import actions_in, actions_of
 from scripts.cli.command_line.recipes import Config, Request
 from scripts.cli.command_line.techniques import TECHNIQUES, techniques
 from scripts.cli.command_line.trust import (
@@ -66,11 +67,11 @@ class Parser(ArgumentParser):
 
     def options(self) -> list[str]:
         """Every option that starts with two dashes."""
-        return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        return [option for action in actions_of(self) for option in action.option_strings if option.startswith("--")]
 
     def is_count(self, name: str) -> bool:
         """Whether the option is an integer whose default is at least 1: a size or a count."""
-        default = next((action.default for action in self._actions if action.dest == name), None)
+        default = next((action.default for action in actions_of(self) if action.dest == name), None)
         return isinstance(default, int) and not isinstance(default, bool) and default >= 1
 
     def translated(self, message: str) -> str:
@@ -195,7 +196,7 @@ def titled(parser: Parser, section: str, title: str) -> Any:
     """The group of a section's options in the help, with a title and without the option that reads a file."""
     group = parser.section(section)
     group.title = title
-    for action in group._group_actions:
+    for action in actions_in(group):
         if action.dest == section:
             action.help = SUPPRESS
     return group
@@ -225,8 +226,8 @@ def add_run_options(parser: Parser) -> None:
 def shorten_help(parser: Parser) -> None:
     """Hide all but the usual options of the Trainer."""
     group = parser.section("trainer")
-    group.title = f"{group.title} (of its {len(group._group_actions)} options the usual ones; --help_all shows all)"
-    for action in group._group_actions:
+    group.title = f"{group.title} (of its {len(actions_in(group))} options the usual ones; --help_all shows all)"
+    for action in actions_in(group):
         if action.dest.removeprefix("trainer.") not in USUAL:
             action.help = SUPPRESS
 
@@ -289,7 +290,7 @@ def without_replaced(request: Request) -> Config:
 
 
 def _leaves(config: Config, parser: Parser, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    known = {action.dest for action in parser._actions}
+    known = {action.dest for action in actions_of(parser)}
     for key, value in config.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and (name not in known or name in SECTIONS):
@@ -300,7 +301,7 @@ def _leaves(config: Config, parser: Parser, prefix: str = "") -> Iterator[tuple[
 
 def check_keys(config: Config, parser: Parser) -> None:
     """Refuse settings of a configuration file that no option has."""
-    known = {action.dest for action in parser._actions}
+    known = {action.dest for action in actions_of(parser)}
     for name, value in _leaves(config, parser):
         if name not in known:
             raise UsageError(f"{name}: no such setting{did_you_mean(name, known)}")

@@ -72,7 +72,6 @@ PLACES = {
             *(f"lightning.pytorch.callbacks.{module}.{name}" for name, module in CALLBACKS.items()),
         ),
         f"a Callback of callbacks, or of lightning.pytorch.callbacks one of {', '.join(CALLBACKS)}",
-        never=("folder",),
     ),
     # The other strategies read and write files that they are given, or take policies and plugins that are objects.
     "trainer.strategy": Place(

@@ -202,7 +202,8 @@ def run(tmp_path) -> str:
 def test_what_would_not_go_on_exactly_is_refused_before_it_waits_in_the_queue(capsys, sbatch, run, words, changes):
     line = refused(capsys, "--resume", run, *words)
     assert line == (
-        f"error: the run would not be resumed exactly: {changes}; give what it was, or --inexact to resume it all the same"
+        f"error: the run would not be resumed exactly: {changes}; "
+        f"give what it was, or --inexact to resume it all the same"
     )
     assert not (sbatch / "script").exists()
     assert "--inexact" in command(script_of(capsys, "--resume", run, *words, "--inexact"))

@@ -268,11 +268,12 @@ def test_a_profiler_is_not_told_where_to_write(argument: str, capsys: Any, tmp_p
 
 
 def test_a_callback_is_not_told_where_to_write(capsys: Any, tmp_path: Path) -> None:
-    settings = {"folder": str(tmp_path / "elsewhere"), "monitor": "val/loss", "mode": "min"}
+    folder = {"class_path": "callbacks.run.run_folder.RunFolder", "init_args": {"path": str(tmp_path / "elsewhere")}}
+    settings = {"run": folder, "monitor": "val/loss", "mode": "min"}
     callbacks = [{"class_path": "callbacks.run.checkpoints.Checkpoints", "init_args": settings}]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": callbacks}}))
     line = refused(capsys, "--model", "mlp", "--config", str(tmp_path / "mine.yaml"))
-    assert "--trainer.callbacks.folder: would let a configuration choose where to write" in line
+    assert "trainer.callbacks.run: expected a plain value, got the class callbacks.run.run_folder.RunFolder" in line
     assert not (tmp_path / "elsewhere").exists()
 
 
