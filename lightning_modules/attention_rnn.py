@@ -10,9 +10,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from datamodules.tokenizing.tf_idf import tf_idf_logits
 from datamodules.tokenizing.tokens import Text
+from lightning_modules.tasks.boards import examples_table, heaviest, tokens_of, weights_table
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.task import Board
-from lightning_modules.tasks.texts import examples_table, heaviest, tokens_of, weights_table
 
 SHOWN_WEIGHTS = 3  # texts whose every token is shown on the dashboard
 

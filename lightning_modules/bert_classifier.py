@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from datamodules.tokenizing.tf_idf import tf_idf_logits
 from datamodules.tokenizing.tokens import Text
 from lightning_modules.layers.bert import architecture_of, bert, encode
+from lightning_modules.tasks.boards import examples_table, tokens_of
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.task import Board
-from lightning_modules.tasks.texts import examples_table, tokens_of
 
 
 class BertClassifier(Classifier):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.tasks import pictures
+from lightning_modules.tasks import boards
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.losses import class_probabilities
 from lightning_modules.tasks.task import Board, Step
@@ -186,4 +186,4 @@ class CapsNet(Classifier):
         images = self.squared(batch[0][:16])
         capsules = self.capsules(images)
         drawn = self.drawn(capsules, capsules.norm(dim=-1).argmax(-1)).clamp(images.min(), images.max())
-        board.image("images above, what their capsules draw below", pictures.grid(torch.cat([images, drawn])))
+        board.image("images above, what their capsules draw below", boards.grid(torch.cat([images, drawn])))

@@ -5,18 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lightning_modules.layers.vision import conv_block
 from lightning_modules.tasks.classifier import Classifier
-
-
-def block(in_channels: int, out_channels: int, dropout: float) -> nn.Sequential:
-    """Convolve, normalise, rectify, halve the size: (B, C, H, W) → (B, C', ⌈H/2⌉, ⌈W/2⌉)."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
-        nn.MaxPool2d(2, ceil_mode=True),
-        nn.Dropout2d(dropout),
-    )
 
 
 class CNN(Classifier):
@@ -30,7 +20,8 @@ class CNN(Classifier):
         image_size: H, the longer side.
         num_classes: K
         channels: of each block; each halves the image.
-        dropout: share of feature maps silenced after each block but the last, and of features before the linear layer.
+        dropout: probability of dropping a feature map after each block but the last, and a feature before the linear
+            layer.
         kwargs: as for Classifier and Task.
 
     Shapes:
@@ -54,9 +45,9 @@ class CNN(Classifier):
         sizes = [in_channels, *channels]
         last = len(channels) - 1
         self.blocks = nn.Sequential(
-            *(block(sizes[i], sizes[i + 1], dropout if i < last else 0.0) for i in range(len(channels)))
+            *(conv_block(sizes[i], sizes[i + 1], dropout if i < last else 0.0) for i in range(len(channels)))
         )
-        cells = min(-(-image_size // 2 ** len(channels)), 4)  # a side of what the blocks leave of the image
+        cells = min(-(-image_size // 2 ** len(channels)), 4)  # a side of the pooled feature map
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(cells),
             nn.Flatten(),

@@ -2,9 +2,11 @@
 
 import copy
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -14,13 +16,13 @@ from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
 from lightning_modules.tasks.generator import ImageGenerator
 
-LEAST_SIZE = 4  # pixels; two halvings leave one
+MIN_SIZE = 4  # pixels; two halvings leave one
 
 
 def halvings(image_size: int) -> int:
-    """How often an image is halved until at most four pixels a side are left, as in DCGAN; twice at least.
+    """The number of halvings, at least two, that leave an image at most four pixels a side, as in DCGAN.
 
-    With fewer, no feature of the discriminator would see a whole digit.
+    With fewer, the discriminator's receptive field would not cover a digit.
     """
     count = 2
     while -(-image_size // 2**count) > 4:
@@ -29,12 +31,12 @@ def halvings(image_size: int) -> int:
 
 
 class Generator(nn.Module):
-    """Draws an image from noise: a few pixels, each a vector, whose size is doubled until it is the image's.
+    """Generates images from noise: transposed convolutions double a small feature map until it has the image's size.
 
     Args:
         latent_size: Z
         channels: C
-        image_size: H; what the last doubling makes too much is cut off at the borders.
+        image_size: H, to which the output of the last doubling is cropped.
         hidden_size: feature maps before the last doubling; twice as many before each earlier one.
 
     Shapes:
@@ -44,7 +46,7 @@ class Generator(nn.Module):
     def __init__(self, latent_size: int, channels: int, image_size: int, hidden_size: int) -> None:
         super().__init__()
         count = halvings(image_size)
-        sizes = [hidden_size * 2**number for number in reversed(range(count))]
+        sizes = [hidden_size * 2**exponent for exponent in reversed(range(count))]
         start = -(-image_size // 2**count)
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size, sizes[0], start, bias=False)]
         for size, after in zip(sizes, [*sizes[1:], channels], strict=True):
@@ -57,11 +59,11 @@ class Generator(nn.Module):
         """Images."""
         images = self.layers(noise[:, :, None, None])  # (B, Z) → (B, C, H', H')
         within = slice(self.border, self.border + self.image_size)
-        return images[:, :, within, within].sigmoid()  # (tanh + 1) / 2, but for the scale of what comes in
+        return images[:, :, within, within].sigmoid()  # (tanh + 1) / 2, up to the scale of its argument
 
 
 class Discriminator(nn.Module):
-    """Tells real images from drawn ones: halves the image as often as the generator doubled it.
+    """Classifies images as real or generated; halves the image as often as the generator doubles it.
 
     Args:
         channels: C
@@ -75,7 +77,7 @@ class Discriminator(nn.Module):
     def __init__(self, channels: int, image_size: int, hidden_size: int) -> None:
         super().__init__()
         count = halvings(image_size)
-        sizes = [hidden_size * 2**number for number in range(count)]
+        sizes = [hidden_size * 2**exponent for exponent in range(count)]
         layers: list[nn.Module] = [nn.Conv2d(channels, sizes[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         for before, size in itertools.pairwise(sizes):
             layers += [
@@ -115,31 +117,33 @@ class ExportableNoise(ExportableModule):
 
 
 class GAN(ImageGenerator):
-    """A generator that draws images from noise, and a discriminator that learns to tell them from real ones, in turn.
+    """A generator of images from noise and a discriminator of real and generated ones, trained in turn.
 
     Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, with the convolutions of Radford et al. 2016 (DCGAN),
-    https://arxiv.org/abs/1511.06434, as many as the size of the images asks for. The discriminator minimises
-    `-log D(x) - log(1 - D(G(z)))`, the generator `-log D(G(z))`. Each has an optimizer of its own, with the same
-    settings. What is shown, judged and saved draws with the running mean of the generator's weights (Yazıcı et al.
-    2019, https://arxiv.org/abs/1806.04498): the game of the two goes in circles, their mean does not.
+    https://arxiv.org/abs/1511.06434, as many as the image size requires. The discriminator minimises
+    `-log D(x) - log(1 - D(G(z)))`, the generator `-log D(G(z))`. Each has its own optimizer, with the same settings.
+    The running mean of the generator's weights is what is evaluated, shown and exported (Yazıcı et al. 2019,
+    https://arxiv.org/abs/1806.04498): the weights of the two-player game oscillate, their mean does not.
 
     Args:
         in_channels: C
         image_size: H, at least 4 pixels.
         num_classes: K, of the judge.
-        latent_size: Z, numbers that an image is drawn from.
+        latent_size: Z, dimension of the noise.
         hidden_size: feature maps of the layers next to the image; twice as many in each further one.
-        real_label: what the discriminator is to say of real images; below 1 it never gets too sure of them
+        real_label: the discriminator's target for real images; below 1 for one-sided label smoothing
             (Salimans et al. 2016, https://arxiv.org/abs/1606.03498).
-        decay: of the running mean in a step, once it has seen some; 0 for the newest weights.
+        decay: of the running mean per step, after a warm-up; 0 for the newest weights.
         kwargs: as for ImageGenerator and Task.
 
     Shapes:
         input (B, Z), output (B, C, H, H), normalised as the data is
 
     Raises:
-        ValueError: the images are too small, or a number is out of its range.
+        ValueError: the images are too small, or an argument is out of range.
     """
+
+    averages_own_weights = True
 
     def __init__(
         self,
@@ -152,12 +156,12 @@ class GAN(ImageGenerator):
         decay: float = 0.999,
         **kwargs: Any,
     ) -> None:
-        if image_size < LEAST_SIZE:
-            raise ValueError(f"--data.image_size {image_size}: expected at least {LEAST_SIZE} pixels")
+        if image_size < MIN_SIZE:
+            raise ValueError(f"--data.image_size {image_size}: expected at least {MIN_SIZE} pixels")
         if not 0.5 < real_label <= 1:
             raise ValueError(f"--model.real_label: expected more than 0.5 and at most 1, got {real_label}")
         if not 0 <= decay < 1:
-            raise ValueError(f"--model.decay: expected a share from 0 to below 1, got {decay}")
+            raise ValueError(f"--model.decay: expected a fraction from 0 to below 1, got {decay}")
         super().__init__(in_channels=in_channels, image_size=image_size, num_classes=num_classes, **kwargs)
         self.automatic_optimization = False
         self.latent_size = latent_size
@@ -166,7 +170,7 @@ class GAN(ImageGenerator):
         self.discriminator = Discriminator(in_channels, image_size, hidden_size)
         for module in (*self.generator.modules(), *self.discriminator.modules()):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(module.weight, std=0.02)  # the paper's
+                nn.init.normal_(module.weight, std=0.02)  # as in DCGAN
         self.decay = decay
         self.mean_generator = copy.deepcopy(self.generator).requires_grad_(False)
 
@@ -176,54 +180,97 @@ class GAN(ImageGenerator):
 
     @torch.no_grad()
     def average(self) -> None:
-        """Bring the running mean of the generator's weights, and of its statistics, up to date."""
-        decay = min(self.decay, (1 + self.global_step) / (10 + self.global_step))  # short at first
+        """Update the running mean of the generator's weights, and of its batch statistics."""
+        decay = min(self.decay, (1 + self.global_step) / (10 + self.global_step))  # smaller at first
         pairs = zip(self.mean_generator.state_dict().values(), self.generator.state_dict().values(), strict=True)
         for mean, newest in pairs:
             if mean.is_floating_point():
                 mean.lerp_(newest, 1 - decay)
 
-    def generator_loss(self, drawn: Tensor) -> Tensor:
-        """How far the discriminator is from taking drawn images for real ones."""
-        logits = self.discriminator(drawn)
+    def generator_loss(self, generated: Tensor) -> Tensor:
+        """Cross-entropy of the discriminator's output for generated images with the label of real ones."""
+        logits = self.discriminator(generated)
         return F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
 
-    def discriminator_loss(self, images: Tensor, drawn: Tensor) -> Tensor:
-        """How far the discriminator is from telling them apart."""
-        real, false = self.discriminator(images), self.discriminator(drawn.detach())
+    def discriminator_loss(self, images: Tensor, generated: Tensor) -> Tensor:
+        """Cross-entropy of the discriminator's output for real and for generated images with their labels."""
+        real, fake = self.discriminator(images), self.discriminator(generated.detach())
         return F.binary_cross_entropy_with_logits(
             real, torch.full_like(real, self.real_label)
-        ) + F.binary_cross_entropy_with_logits(false, torch.zeros_like(false))
+        ) + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+
+    def alternate(self, batch: Any, update: Callable[[nn.Module, Tensor], None]) -> tuple[Tensor, Tensor]:
+        """Train the discriminator and then the generator on a batch.
+
+        Args:
+            batch: of real images.
+            update: a network's backward pass and optimizer step, from its loss.
+
+        Returns:
+            The losses of the generator and of the discriminator.
+        """
+        images, _ = batch
+        generated = self(self.noise(len(images)))
+        discriminator_loss = self.discriminator_loss(images, generated)
+        update(self.discriminator, discriminator_loss)
+        self.discriminator.requires_grad_(False)  # the generator's loss needs no gradient of its weights
+        generator_loss = self.generator_loss(generated)
+        update(self.generator, generator_loss)
+        self.discriminator.requires_grad_(True)
+        self.average()
+        return generator_loss.detach(), discriminator_loss.detach()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """A step of the discriminator and one of the generator, which the trainer counts as one; the sum of losses."""
-        images, _ = batch
+        """A step of each network, which the trainer counts as one; returns the sum of the losses."""
         generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         logs = (self.global_step + 1) % every == 0
-        drawn = self(self.noise(len(images)))
-        of_discriminator = self.discriminator_loss(images, drawn)
-        discriminator.zero_grad()
-        self.manual_backward(of_discriminator)
-        self.step_uncounted(discriminator)
-        with generator.toggle_model():  # the discriminator's weights need no gradient here
-            of_generator = self.generator_loss(drawn)
-            generator.zero_grad()
-            self.manual_backward(of_generator)
-        generator.step()
-        self.average()
+
+        def update(network: nn.Module, loss: Tensor) -> None:
+            optimizer = generator if network is self.generator else discriminator
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            if optimizer is generator:
+                optimizer.step()
+            else:
+                self.step_uncounted(optimizer)
+
+        losses = self.alternate(batch, update)
         for schedule in self.lr_schedulers() or ():  # type: ignore[union-attr]
             schedule.step()
         if logs:
-            both = torch.stack([of_generator.detach(), of_discriminator.detach()])
-            means = self.sum_of_processes(both) / self.trainer.world_size
-            names = ("train/loss", "train/discriminator_loss")
-            self.log_dict(dict(zip(names, means, strict=True)), batch_size=len(images))
-        return of_discriminator.detach() + of_generator.detach()
+            named = dict(zip(("train/loss", "train/discriminator_loss"), losses, strict=True))
+            self.log_dict(named, batch_size=len(batch[0]), sync_dist=True)
+        return losses[0] + losses[1]
 
     def step_uncounted(self, optimizer: LightningOptimizer) -> None:
-        """A step as the trainer makes it, but without adding to its `global_step`, which counts batches."""
+        """An optimizer step that does not increase the trainer's `global_step`, which counts batches."""
         self.trainer.strategy.optimizer_step(optimizer.optimizer, closure=lambda: None)
+
+    def plain_step(self, trainer: Trainer) -> Callable[[Any], None]:
+        """A training step of both networks on a batch as a hand-written loop takes it.
+
+        Args:
+            trainer: whose precision applies.
+        """
+        assert self.optimizer is not None
+        networks: tuple[nn.Module, ...] = (self.generator, self.discriminator)
+        optimizers = {network: self.optimizer(network.parameters()) for network in networks}
+
+        def update(network: nn.Module, loss: Tensor) -> None:
+            optimizers[network].zero_grad()
+            loss.backward()
+            optimizers[network].step()
+
+        def learn(batch: Any) -> None:
+            with trainer.precision_plugin.forward_context():
+                self.alternate(batch, update)
+
+        return learn
+
+    def compile_targets(self) -> list[tuple[nn.Module, str]]:
+        """Both networks."""
+        return [(self.generator, "forward"), (self.discriminator, "forward")]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The generator's optimizer and the discriminator's."""

@@ -8,10 +8,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.loggers.tensorboard import Dashboard
-from lightning_modules.tasks import pictures
+from lightning_modules.tasks import boards
 from lightning_modules.tasks.task import Board, Task
 
-SHOWN_IMAGES = 4 * pictures.COLUMNS  # of the first training batch
+SHOWN_IMAGES = 4 * boards.COLUMNS  # of the first training batch
 
 
 class TensorBoard(Board):
@@ -66,8 +66,8 @@ class Showcase(Callback):
         if preview is None:
             return
         for board in self._boards(trainer, "train"):
-            board.image("first batch", pictures.grid(preview.images, stretch=False))
-            board.text("first batch", pictures.table(pictures.classes(preview.target, preview.class_names)))
+            board.image("first batch", boards.grid(preview.images, stretch=False))
+            board.text("first batch", boards.grid_table(boards.class_labels(preview.target, preview.class_names)))
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any

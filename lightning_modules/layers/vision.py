@@ -78,6 +78,17 @@ def crop_to_small_maps(network: nn.Module) -> None:
                 setattr(parent, name, CroppedConv2d.of(child))
 
 
+def conv_block(in_channels: int, out_channels: int, dropout: float) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU, max pooling and dropout: (B, C, H, W) → (B, C', ⌈H/2⌉, ⌈W/2⌉)."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.Dropout2d(dropout),
+    )
+
+
 def load_pretrained(network: nn.Module, architecture: str, pretrained: str, fresh: Sequence[str]) -> None:
     """Give the network trained weights.
 

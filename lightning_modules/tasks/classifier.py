@@ -1,61 +1,63 @@
 """Classification: each example belongs to one of several classes."""
 
-import math
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
     BinaryAUROC,
     BinaryAveragePrecision,
     MulticlassAccuracy,
     MulticlassAveragePrecision,
+    MulticlassConfusionMatrix,
     MulticlassF1Score,
 )
 from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.tasks import pictures
+from lightning_modules.tasks import boards
 from lightning_modules.tasks.losses import class_losses
+from lightning_modules.tasks.scores import Scores, log_mean_probabilities, precision_recall_f1
 from lightning_modules.tasks.task import Board, Step, Task
 
 Loss = Literal["cross_entropy", "focal"]
-IMBALANCE_RATIO = 10  # times fewer examples than the largest class has, and always guessing that one looks good
+IMBALANCE_RATIO = 10  # of the largest class to the smallest, from which always predicting the largest looks good
+MAX_CONFUSION_CLASSES = 50  # of a confusion matrix on a dashboard
 
 
 def _probability(logits: Tensor) -> Tensor:
-    """Of the last of two classes."""
+    """The probability of the last of two classes."""
     score = logits[:, 1] - logits[:, 0]
-    return score.float().sigmoid()  # torchmetrics leaves it out in batches whose scores all lie from 0 to 1
+    return score.float().sigmoid()  # torchmetrics omits it in batches whose scores all are from 0 to 1
 
 
-class _OfPositives(BinaryAveragePrecision):
+class _BinaryAveragePrecision(BinaryAveragePrecision):
     """Average precision of the last of two classes, from (B, 2) logits."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update(_probability(preds), target)
 
 
-class _OfClasses(MulticlassAveragePrecision):
-    """Mean over the classes that occur of the average precision of each against all others, from (B, C) logits."""
+class _MulticlassAveragePrecision(MulticlassAveragePrecision):
+    """One-vs-rest average precision, the mean over the classes that occur, from (B, C) logits."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update(preds.float().softmax(-1), target)
 
     def compute(self) -> Tensor:  # type: ignore[override]
         preds, target = dim_zero_cat(self.preds), dim_zero_cat(self.target)
-        found = F.one_hot(target, self.num_classes)
-        occurs = found.any(0)  # of a class without examples there is none, of which torchmetrics would warn
+        labels = F.one_hot(target, self.num_classes)
+        occurs = labels.any(0)  # it is undefined for a class without examples, of which torchmetrics would warn
         if occurs.sum() == 1:
             return preds.new_ones(())
-        return multilabel_average_precision(preds[:, occurs], found[:, occurs], int(occurs.sum()))
+        return multilabel_average_precision(preds[:, occurs], labels[:, occurs], int(occurs.sum()))
 
 
-class _Auroc(BinaryAUROC):
+class _BinaryAUROC(BinaryAUROC):
     """Area under the ROC curve of the last of two classes, from (B, 2) logits."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
@@ -65,29 +67,28 @@ class _Auroc(BinaryAUROC):
 class Classifier(Task):
     """Cross-entropy over classes; a batch is `(inputs, target)`, and `forward(inputs)` gives (B, num_classes) logits.
 
-    Whatever trains, `val/loss` and `test/loss` are the plain cross-entropy (of a model with a loss of its own, that),
-    in which all examples weigh the same: so runs can be compared.
+    Whatever the training loss, `val/loss` and `test/loss` are the unweighted cross-entropy (or the model's own loss),
+    so that runs can be compared.
 
     Metrics: accuracy; f1, the mean of the classes' F1; balanced_accuracy, the mean of their recalls; with two
     classes also average_precision and auroc of the last one, with more average_precision in the test alone, the mean
-    over the classes. The baseline always gives the classes their shares of
-    the training split.
+    over the classes. The baseline always predicts the class frequencies of the training split.
 
     Args:
         num_classes: C
-        class_names: of the classes, for predictions and pictures; their numbers by default.
+        class_names: for predictions and tables; the class indices by default.
         class_counts: training examples of each class, for the baseline.
-        class_weights: what an example of each class weighs in the training loss; all the same by default.
-        loss: that trains: `cross_entropy`, or `focal`, in which an example counts less the surer the model is of it.
-        gamma: how much less; 2 by default.
-        label_smoothing: share of each training target that is spread evenly over all classes.
+        class_weights: of each class's examples in the training loss; equal by default.
+        loss: in training: `cross_entropy`, or `focal`, which gives less weight to confidently classified examples.
+        gamma: focusing parameter of the focal loss; 2 by default.
+        label_smoothing: fraction of each training target that is distributed evenly over all classes.
         kwargs: as for Task.
 
     Raises:
-        ValueError: a number is out of its range, or an option does not go with this model's loss.
+        ValueError: an argument is out of range, or does not apply to this model's loss.
     """
 
-    own_loss: ClassVar[bool] = False  # a model that is not taught by cross-entropy says so
+    own_loss: ClassVar[bool] = False  # whether the model is trained with another loss than cross-entropy
     class_weights: Tensor | None
 
     def __init__(
@@ -108,11 +109,11 @@ class Classifier(Task):
         if gamma is not None and not gamma >= 0:
             raise ValueError(f"--model.gamma: expected at least 0, got {gamma}")
         if not 0 <= label_smoothing < 1:
-            raise ValueError(f"--model.label_smoothing: expected a share from 0 to below 1, got {label_smoothing}")
+            raise ValueError(f"--model.label_smoothing: expected a fraction from 0 to below 1, got {label_smoothing}")
         if self.own_loss and (loss != "cross_entropy" or label_smoothing):
             option = f"loss {loss}" if loss != "cross_entropy" else f"label_smoothing {label_smoothing}"
             raise ValueError(
-                f"--model.{option}: {type(self).__name__} has a loss of its own, which knows nothing of it"
+                f"--model.{option}: {type(self).__name__} has a loss of its own, to which this does not apply"
             )
         self.num_classes = num_classes
         super().__init__(**kwargs)
@@ -121,7 +122,7 @@ class Classifier(Task):
         self.gamma = 0.0 if loss == "cross_entropy" else 2.0 if gamma is None else gamma  # 2 is the paper's
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float)
-        self.register_buffer("class_weights", weights, persistent=False)  # the data says it again
+        self.register_buffer("class_weights", weights, persistent=False)  # it is computed from the data again
 
     def metrics(self) -> MetricCollection:
         """Accuracy, macro F1, balanced accuracy; for two classes also average precision and AUROC."""
@@ -134,11 +135,22 @@ class Classifier(Task):
             }
         )
         if classes == 2:
-            metrics.add_metrics({"average_precision": _OfPositives(), "auroc": _Auroc()})
+            metrics.add_metrics({"average_precision": _BinaryAveragePrecision(), "auroc": _BinaryAUROC()})
         return metrics
 
+    def metrics_of_test(self) -> MetricCollection:
+        """Of more than two classes also the average precision, which takes too long for a validation."""
+        metrics = super().metrics_of_test()
+        if self.num_classes > 2:
+            metrics.add_metrics({"average_precision": _MulticlassAveragePrecision(self.num_classes)})
+        return metrics
+
+    def breakdown(self) -> dict[str, Metric]:
+        """The confusion matrix."""
+        return {"confusion": MulticlassConfusionMatrix(self.num_classes)}
+
     def on_fit_start(self) -> None:
-        """Say so where a seldom class makes what is monitored a poor judge."""
+        """Print a note where the monitored metric says little about a rare class."""
         counts = self.class_counts
         if (
             not counts
@@ -150,7 +162,7 @@ class Classifier(Task):
         if self.trainer.is_global_zero:
             print(
                 f"note: only {min(counts)} of {sum(counts)} training examples are of class "
-                f"{self.class_names[counts.index(min(counts))]}: {self.monitor} hardly shows how well it is found; "
+                f"{self.class_names[counts.index(min(counts))]}: {self.monitor} hardly shows how well it is predicted; "
                 f"--model.monitor {better} does",
                 file=sys.stderr,
             )
@@ -162,13 +174,13 @@ class Classifier(Task):
         return Step(self.cost(logits, target), logits, target)
 
     def cost(self, logits: Tensor, target: Tensor) -> Tensor:
-        """What (B, C) logits cost: in training by the loss that was chosen, else by the cross-entropy."""
+        """The loss of (B, C) logits: in training the one that was chosen, otherwise cross-entropy."""
         if not self.training:
             return F.cross_entropy(logits, target)
         return self.mean(class_losses(logits, target, self.gamma, self.label_smoothing), target)
 
     def mean(self, losses: Tensor, target: Tensor) -> Tensor:
-        """The mean of (B,) losses, in which in training each example has its class's weight."""
+        """The mean of (B,) losses, in training weighted by class."""
         if self.class_weights is None or not self.training:
             return losses.mean()
         weights = self.weights(target)
@@ -179,73 +191,51 @@ class Classifier(Task):
         assert self.class_weights is not None
         return target @ self.class_weights if target.is_floating_point() else self.class_weights[target]
 
-    def shared(self, step: Step) -> Tensor:
-        """As a task's, where a process's part weighs as much as its examples together."""
+    def global_loss(self, step: Step) -> Tensor:
+        """The loss of all processes, each with the sum of the class weights of its examples as its weight."""
         if self.class_weights is not None:
             step = step._replace(num_targets=self.weights(step.target).sum())
-        return super().shared(step)
+        return super().global_loss(step)
 
     @property
     def supports_ensembling(self) -> bool:
-        """Yes, unless a model is judged by more than its logits."""
+        """Yes, unless the loss needs more than the logits."""
         return not self.own_loss
 
     def mean_of(self, answers: Tensor) -> Tensor:
         """The logarithms of the mean probabilities, from the logits of several models, (M, …, C)."""
-        return answers.log_softmax(-1).logsumexp(0) - math.log(len(answers))
+        return log_mean_probabilities(answers)
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """The majority class, where the classes' shares are known."""
-        return {"": self.shares} if self.class_counts is not None else {}
+        """The majority class, where the class frequencies are known."""
+        return {"": self.frequencies} if self.class_counts is not None else {}
 
-    def shares(self, batch: Any) -> Tensor:
-        """The classes' shares of the training split, whatever the input: the majority class wins."""
+    def frequencies(self, batch: Any) -> Tensor:
+        """The logarithms of the class frequencies of the training split, for every example."""
         _, target = batch
-        shares = torch.tensor(self.class_counts, dtype=torch.float, device=self.device)
-        return (shares / shares.sum()).log().expand(len(target), -1)
-
-    def on_test_epoch_start(self) -> None:
-        """Judge the ranking of many classes, too, which takes too long for a validation; count the confusions."""
-        super().on_test_epoch_start()
-        if self.num_classes > 2:
-            for metrics in (self.test_metrics, *self.baseline_metrics.values()):
-                metrics.add_metrics({"average_precision": _OfClasses(self.num_classes).to(self.device)})
-        self.confusion = torch.zeros(self.num_classes, self.num_classes, dtype=torch.long, device=self.device)
-
-    def test_judged(self, step: Step) -> None:
-        """Count the batch."""
-        pairs = step.target * self.num_classes + step.prediction.argmax(-1)
-        self.confusion += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.confusion)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test metrics; add up the counts."""
-        super().on_test_epoch_end()
-        self.confusion = self.sum_of_processes(self.confusion)
+        counts = torch.tensor(self.class_counts, dtype=torch.float, device=self.device)
+        return (counts / counts.sum()).log().expand(len(target), -1)
 
     def show(self, batch: Any, board: Board) -> None:
-        """The images of the batch that were judged worst, with their classes; inputs of other kinds are left out."""
+        """The images of the batch with the worst predictions; inputs other than images are not shown."""
         inputs, target = batch
         if isinstance(inputs, Tensor) and inputs.dim() == 4:
-            order, texts = pictures.worst(self(inputs), target, self.class_names)
-            board.image("worst mistakes", pictures.grid(inputs.cpu()[order]))
-            board.text("worst mistakes", pictures.table(texts))
+            order, labels = boards.worst(self(inputs), target, self.class_names)
+            board.image("worst mistakes", boards.grid(inputs.cpu()[order]))
+            board.text("worst mistakes", boards.grid_table(labels))
 
     def details(self) -> dict[str, Any]:
-        """Precision, recall and F1 of each class, and how many examples of it were tested."""
-        columns = zip(self.class_names, *(part.tolist() for part in of_classes(self.confusion)), strict=True)
-        keys = ("precision", "recall", "f1")
-        examples = self.confusion.sum(1).tolist()
-        return {
-            "per_class": {
-                name: dict(zip(keys, scores, strict=True)) | {"examples": number}
-                for (name, *scores), number in zip(columns, examples, strict=True)
-            }
-        }
+        """Precision, recall and F1 of each class, and its number of test examples."""
+        confusion = self.tables["confusion"]
+        columns = [*class_scores(confusion), confusion.sum(1)]
+        keys = ("precision", "recall", "f1", "examples")
+        rows = zip(self.class_names, *(column.tolist() for column in columns), strict=True)
+        return {"per_class": {name: dict(zip(keys, scores, strict=True)) for name, *scores in rows}}
 
     def show_results(self, board: Board) -> None:
-        """The confusion matrix, with each class's precision, recall and F1."""
-        if self.num_classes <= 50:
-            board.text("confusion", confusion_table(self.confusion, self.class_names))
+        """The confusion matrix, with precision, recall and F1 of each class."""
+        if self.num_classes <= MAX_CONFUSION_CLASSES:
+            board.text("confusion", confusion_table(self.tables["confusion"], self.class_names))
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """Each example's class and the probability of every class."""
@@ -263,24 +253,13 @@ class Classifier(Task):
         ]
 
 
-class Scores(NamedTuple):
-    """Of each class, (C,)."""
-
-    precision: Tensor
-    recall: Tensor
-    f1: Tensor
-
-
-def of_classes(confusion: Tensor) -> Scores:
-    """Each class's scores; 0 where there is nothing to judge by.
+def class_scores(confusion: Tensor) -> Scores:
+    """The scores of each class, (C,).
 
     Args:
         confusion: (C, C) counts, a row for each true class, a column for each predicted one.
     """
-    right, true, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    return Scores(
-        right / predicted.clamp(min=1), right / true.clamp(min=1), 2 * right / (true + predicted).clamp(min=1)
-    )
+    return precision_recall_f1(confusion.diagonal(), confusion.sum(0), confusion.sum(1))
 
 
 def confusion_table(confusion: Tensor, names: Sequence[str]) -> str:
@@ -290,10 +269,9 @@ def confusion_table(confusion: Tensor, names: Sequence[str]) -> str:
         confusion: (C, C) counts.
         names: of the classes.
     """
-    precision, recall, f1 = (scores.tolist() for scores in of_classes(confusion))
-    cells = [name.replace("|", "\\|") for name in names]
-    lines = [f"| true \\ predicted | {' | '.join(cells)} | recall | F1 |", "| --- |" + " ---: |" * (len(cells) + 2)]
-    for name, row, share, score in zip(cells, confusion.tolist(), recall, f1, strict=True):
-        lines.append(f"| {name} | {' | '.join(map(str, row))} | {share:.3f} | {score:.3f} |")
-    lines.append(f"| precision | {' | '.join(f'{share:.3f}' for share in precision)} | | |")
-    return "\n".join(lines)
+    precision, recall, f1 = (scores.tolist() for scores in class_scores(confusion))
+    names = [boards.escape(name) for name in names]
+    rows = [
+        [name, *counts, *scores] for name, counts, *scores in zip(names, confusion.tolist(), recall, f1, strict=True)
+    ]
+    return boards.table(["true \\ predicted", *names, "recall", "F1"], [*rows, ["precision", *precision, None, None]])

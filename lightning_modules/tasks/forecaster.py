@@ -7,13 +7,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
+from lightning_modules.tasks.boards import table
 from lightning_modules.tasks.task import Board, Step, Task
 
 
-class _Standardised(MeanSquaredError):  # noqa: N818 (an error of statistics, not an exception)
-    """Mean squared error of values divided by the target's spread.
+class _ScaledMSE(MeanSquaredError):  # noqa: N818 (an error of statistics, not an exception)
+    """Mean squared error of values divided by the target's standard deviation.
 
     Args:
         std: the target's standard deviation.
@@ -30,14 +31,14 @@ class _Standardised(MeanSquaredError):  # noqa: N818 (an error of statistics, no
 class Forecaster(Task):
     """Squared error of the next values; a batch is `(inputs, target)`, and `forward(inputs)` gives (B, horizon).
 
-    The inputs are (B, W, C), scaled, the target's past in channel 0; what `forward` gives is scaled alike, and the
-    target (B, horizon) is in its own units. Metrics: mae and rmse in the target's units; mse of the scaled target, as
-    papers report it. The baseline repeats the last value. Where the series has a season, the value one season earlier
-    is judged besides, as `baseline/seasonal_mae` and so on.
+    The inputs are (B, W, C), scaled, the target's past in channel 0; the output is scaled alike, and the target
+    (B, horizon) is in its own units. Metrics: mae and rmse in the target's units; mse of the scaled target, as papers
+    report it. The baseline repeats the last value; where the series has a season, a second one, `baseline/seasonal_mae`
+    and so on, repeats the value one season earlier.
 
     Args:
         horizon: time steps to forecast.
-        season: time steps after which the series about repeats itself, at most W; None for no seasonal baseline.
+        season: period of the series in time steps, at most W; None for no seasonal baseline.
         target_mean: of the training part, in the target's units.
         target_std: its standard deviation.
         kwargs: as for Task.
@@ -71,9 +72,13 @@ class Forecaster(Task):
             {
                 "mae": MeanAbsoluteError(),
                 "rmse": MeanSquaredError(squared=False),
-                "mse": _Standardised(self.target_std),
+                "mse": _ScaledMSE(self.target_std),
             }
         )
+
+    def breakdown(self) -> dict[str, Metric]:
+        """The mean absolute error of each step ahead."""
+        return {"error by step ahead": MeanAbsoluteError(num_outputs=self.horizon)}
 
     def in_units(self, scaled: Tensor) -> Tensor:
         """Scaled values in the target's units."""
@@ -87,7 +92,7 @@ class Forecaster(Task):
         return Step(loss, self.in_units(output), target)
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """The last value; and the season before, where there are seasons."""
+        """The last value; and the last season, where there is one."""
         return {"": self.last_value} | ({"seasonal_": self.seasonal} if self.season is not None else {})
 
     def last_value(self, batch: Any) -> Tensor:
@@ -96,45 +101,33 @@ class Forecaster(Task):
         return self.in_units(inputs[:, -1:, 0]).repeat(1, self.horizon)
 
     def seasonal(self, batch: Any) -> Tensor:
-        """The value one season before each step ahead; the last season again and again if that is not far enough."""
+        """The value of the last season at each step ahead; repeated where the horizon is longer."""
         inputs, _ = batch
         assert self.season is not None
         ahead = torch.arange(self.horizon, device=inputs.device) % self.season
         return self.in_units(inputs[:, inputs.shape[1] - self.season + ahead, 0])
-
-    def on_test_epoch_start(self) -> None:
-        """Add up, besides, the error by step ahead."""
-        super().on_test_epoch_start()
-        self.error_ahead = torch.zeros(self.horizon, device=self.device)
-        self.num_tested = 0
-
-    def test_judged(self, step: Step) -> None:
-        """Add up the batch's errors."""
-        self.error_ahead += (step.prediction - step.target).abs().sum(0)
-        self.num_tested += len(step.target)
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """A row for each step ahead, window after window."""
         return [{"prediction": value} for value in self.in_units(self(batch)).flatten().cpu().tolist()]
 
     def show(self, batch: Any, board: Board) -> None:
-        """Draw some windows, what came after them and what was forecast."""
+        """Some windows with their targets and forecasts."""
         inputs, target = batch
         some = torch.linspace(0, len(target) - 1, min(4, len(target)), device=target.device).round().long()
         forecast = self.in_units(self(inputs[some])).cpu()
         past = self.in_units(inputs[some][..., 0]).cpu()
-        board.figure("forecasts", drawn(past, target[some].cpu(), forecast))
+        board.figure("forecasts", plotted(past, target[some].cpu(), forecast))
 
     def show_results(self, board: Board) -> None:
         """The mean absolute error of each step ahead."""
-        lines = ["| step ahead | mean absolute error |", "| ---: | ---: |"]
-        errors = (self.error_ahead / max(self.num_tested, 1)).tolist()
-        lines += [f"| {ahead} | {error:.4g} |" for ahead, error in enumerate(errors, start=1)]
-        board.text("error by step ahead", "\n".join(lines))
+        ((name, errors),) = self.tables.items()
+        rows = list(enumerate(errors.flatten().tolist(), start=1))
+        board.text(name, table(["step ahead", "mean absolute error"], rows, number_format=".4g"))
 
 
-def drawn(past: Tensor, truth: Tensor, forecast: Tensor) -> Figure:
-    """A picture of windows, one below the other.
+def plotted(past: Tensor, truth: Tensor, forecast: Tensor) -> Figure:
+    """A figure of windows, one below the other.
 
     Args:
         past: (B, W)

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def class_probabilities(target: Tensor, num_classes: int) -> Tensor:
-    """(B,) → (B, C), the share of each class: ones and zeros, unless the images are mixed and the target has shares."""
+    """(B,) → (B, C), one-hot; targets of mixed images, which already are probabilities, as they are."""
     return target if target.is_floating_point() else F.one_hot(target, num_classes)
 
 
@@ -18,9 +18,9 @@ def class_losses(logits: Tensor, target: Tensor, gamma: float = 0.0, label_smoot
 
     Args:
         logits: (B, C)
-        target: (B,) classes, or (B, C) shares of each.
-        gamma: γ, how much less an example counts the surer the model is of its class.
-        label_smoothing: ε, share of each target that is spread evenly over all classes.
+        target: (B,) classes, or (B, C) probabilities.
+        gamma: γ, the focusing parameter; the larger, the less weight confidently classified examples have.
+        label_smoothing: ε, fraction of each target that is distributed evenly over all classes.
 
     Returns:
         (B,)
@@ -29,6 +29,6 @@ def class_losses(logits: Tensor, target: Tensor, gamma: float = 0.0, label_smoot
         return F.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
     classes = logits.shape[1]
     logs = logits.float().log_softmax(-1)
-    shares = (1 - label_smoothing) * class_probabilities(target, classes).to(logs) + label_smoothing / classes
-    doubt = (1 - logs.exp()).clamp(min=torch.finfo(logs.dtype).eps)  # of 0 its power has no gradient where γ < 1
-    return -(shares * doubt**gamma * logs).sum(-1)
+    smoothed = (1 - label_smoothing) * class_probabilities(target, classes).to(logs) + label_smoothing / classes
+    modulation = (1 - logs.exp()).clamp(min=torch.finfo(logs.dtype).eps)  # at 0 its power has no gradient if γ < 1
+    return -(smoothed * modulation**gamma * logs).sum(-1)

@@ -1,4 +1,4 @@
-"""Regression: a number for each example."""
+"""Regression: a real number for each example."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from lightning_modules.tasks.task import Step, Task
 
 
 class Regressor(Task):
-    """Squared error; a batch is `(inputs, target)`, and `forward(inputs)` gives (B,) in units of the target's spread.
+    """Squared error; a batch is `(inputs, target)`, and `forward(inputs)` gives (B,) standardised predictions.
 
     The loss is the mean squared error of the standardised target; the metrics mae, rmse and r2, and the predictions,
     are in the data's own units. The baseline always predicts the training split's mean.
@@ -37,7 +37,7 @@ class Regressor(Task):
         return True
 
     def metrics(self) -> MetricCollection:
-        """Mean absolute error, root mean squared error, and the share of variance explained."""
+        """Mean absolute error, root mean squared error, and the coefficient of determination."""
         return MetricCollection({"mae": MeanAbsoluteError(), "rmse": MeanSquaredError(squared=False), "r2": R2Score()})
 
     def step(self, batch: Any) -> Step:
@@ -57,6 +57,6 @@ class Regressor(Task):
         return torch.full_like(target, self.target_mean)
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
-        """Each example's predicted number."""
+        """Each example's prediction."""
         values = self(batch).float() * self.target_std + self.target_mean
         return [{"prediction": value} for value in values.cpu().tolist()]

@@ -1,8 +1,7 @@
-"""Named entity recognition: each word carries a tag, and the tags make entities."""
+"""Named entity recognition: each word has a tag, and the tags form entities."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,20 +9,20 @@ from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 
 from datamodules.tagging import IGNORED, Sentences
+from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
+from lightning_modules.tasks.scores import Scores, log_mean_probabilities, precision_recall_f1
 from lightning_modules.tasks.task import Board, Step, Task
-from lightning_modules.tasks.texts import cell
 
-SHOWN = 12  # sentences on the dashboard
 COLOURS = "🟥🟦🟩🟨🟪🟧🟫⬛"
 
 
 class Spans(NamedTuple):
-    """The entities that tags make; at most one begins at a word.
+    """The entities in sequences of tags; at most one begins at a word.
 
     Args:
-        begins: (B, W), true where one begins.
-        types: (B, W), its type's number.
-        ends: (B, W), the word after its last.
+        begins: (B, W), true where an entity begins.
+        types: (B, W), the index of its type.
+        ends: (B, W), the index of the word after its last.
     """
 
     begins: Tensor
@@ -32,29 +31,29 @@ class Spans(NamedTuple):
 
 
 def spans_of(tags: Tensor) -> Spans:
-    """The entities of valid BIO tags: 0 is O, 1 + 2t begins an entity of type t, and 2 + 2t goes on with it.
+    """The entities of valid BIO tags: 0 is O, 1 + 2t begins an entity of type t, and 2 + 2t continues it.
 
     Args:
         tags: (B, W); negative where there is no word.
     """
     begins = (tags > 0) & (tags % 2 == 1)
-    stops = ~((tags > 0) & (tags % 2 == 0))  # words that go on with nothing
+    continues = (tags > 0) & (tags % 2 == 0)
     width = tags.shape[1]
-    places = torch.arange(width, device=tags.device)
-    stop = torch.where(stops, places, width)  # its own place where an entity cannot go on
-    nearest = stop.flip(1).cummin(dim=1).values.flip(1)  # (B, W), the first such place from here on
-    ends = F.pad(nearest[:, 1:], (0, 1), value=width)
+    index = torch.arange(width, device=tags.device)
+    stop = torch.where(continues, width, index)
+    next_stop = stop.flip(1).cummin(dim=1).values.flip(1)  # (B, W), of the first word from here on that continues none
+    ends = F.pad(next_stop[:, 1:], (0, 1), value=width)
     return Spans(begins, (tags - 1).div(2, rounding_mode="floor"), ends)
 
 
 def valid_tags(scores: Tensor, mask: Tensor) -> Tensor:
-    """The tags of the highest total score among those in which every I goes on with a B or I of its type.
+    """The tags of the highest total score among those in which every I follows a B or I of its type.
 
-    Viterbi 1967, https://doi.org/10.1109/TIT.1967.1054010, with transitions that are allowed or not.
+    Viterbi 1967, https://doi.org/10.1109/TIT.1967.1054010, with hard constraints on the transitions.
 
     Args:
         scores: (B, W, K) of each tag.
-        mask: (B, W), true where there is a word; a sentence's words come first.
+        mask: (B, W), true where there is a word; the padding comes last.
 
     Returns:
         (B, W), 0 where there is no word.
@@ -66,85 +65,77 @@ def valid_tags(scores: Tensor, mask: Tensor) -> Tensor:
     forbidden[:, inside] = -torch.inf
     forbidden[inside - 1, inside] = 0
     forbidden[inside, inside] = 0
-    best = scores[:, 0] + forbidden[0]  # (B, K), a sentence begins as after an O
+    best = scores[:, 0] + forbidden[0]  # (B, K), as if after an O
     origins = []
-    for place in range(1, scores.shape[1]):
+    for word in range(1, scores.shape[1]):
         through, origin = (best[:, :, None] + forbidden).max(dim=1)  # (B, K)
-        here = mask[:, place, None]
-        best = torch.where(here, through + scores[:, place], best)
-        origins.append(torch.where(here, origin, torch.arange(size, device=scores.device)))
+        inside_sentence = mask[:, word, None]
+        best = torch.where(inside_sentence, through + scores[:, word], best)
+        origins.append(torch.where(inside_sentence, origin, torch.arange(size, device=scores.device)))
     tags = [best.argmax(-1)]
     for origin in reversed(origins):
         tags.append(origin.gather(1, tags[-1][:, None])[:, 0])
     return torch.stack(tags[::-1], dim=1).masked_fill(~mask, 0)
 
 
-class EntityScore(Metric):
-    """Counts entities whose words and type are all right, as the shared task of CoNLL-2003 does.
+class EntityCounts(Metric):
+    """Correct, predicted and true entities of each type, (3, T); correct ones agree in words and type.
 
-    Tjong Kim Sang & De Meulder 2003, https://aclanthology.org/W03-0419.
+    As in the shared task of CoNLL-2003, Tjong Kim Sang & De Meulder 2003, https://aclanthology.org/W03-0419.
+
+    Args:
+        num_types: T
     """
 
     full_state_update = False
     higher_is_better = True
-    right: Tensor
-    predicted: Tensor
-    true: Tensor
+    counts: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, num_types: int) -> None:
         super().__init__()
-        for name in ("right", "predicted", "true"):
-            self.add_state(name, torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.num_types = num_types
+        self.add_state("counts", torch.zeros(3, num_types, dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch.
+        """Count the entities of a batch.
 
         Args:
             preds: (B, W, K) scores of the tags.
             target: (B, W) tags, negative where there is no word.
         """
-        found = spans_of(valid_tags(preds, target >= 0))
-        wanted = spans_of(target)
-        self.right += agreement(found, wanted).sum()
-        self.predicted += found.begins.sum()
-        self.true += wanted.begins.sum()
-
-
-def agreement(found: Spans, wanted: Spans) -> Tensor:
-    """(B, W), true where an entity begins that is the same in both."""
-    same = (found.types == wanted.types) & (found.ends == wanted.ends)
-    return found.begins & wanted.begins & same
-
-
-class Precision(EntityScore):
-    """Share of the predicted entities that are right; 0 where none is predicted."""
+        found, true = spans_of(valid_tags(preds, target >= 0)), spans_of(target)
+        same = found.begins & true.begins & (found.types == true.types) & (found.ends == true.ends)
+        types = (found.types[same], found.types[found.begins], true.types[true.begins])
+        self.counts += torch.stack([torch.bincount(each, minlength=self.num_types) for each in types])
 
     def compute(self) -> Tensor:
-        """The share."""
-        return (self.right / self.predicted.clamp(min=1)).float()
+        """The counts."""
+        return self.counts
 
 
-class Recall(EntityScore):
-    """Share of the true entities that are found; 0 where there is none."""
+class EntityScore(EntityCounts):
+    """Precision, recall or F1 over the entities of all types (micro average); 0 where it is undefined.
+
+    Args:
+        num_types: T
+        score: the name of one of them.
+    """
+
+    def __init__(self, num_types: int, score: Literal["precision", "recall", "f1"]) -> None:
+        super().__init__(num_types)
+        self.score = score
 
     def compute(self) -> Tensor:
-        """The share."""
-        return (self.right / self.true.clamp(min=1)).float()
-
-
-class F1(EntityScore):
-    """Harmonic mean of precision and recall over all entities (micro)."""
-
-    def compute(self) -> Tensor:
-        """The mean."""
-        return (2 * self.right / (self.predicted + self.true).clamp(min=1)).float()
+        """The score."""
+        scores: Scores = precision_recall_f1(*self.counts.sum(1, dtype=torch.float64))
+        return getattr(scores, self.score).float()
 
 
 class Tagger(Task):
     """Cross-entropy over the words' tags; a batch is `(Sentences, target)`, `forward(sentences)` gives (B, W, K).
 
-    Metrics: precision, recall and f1 of entities, exact, over all entities alike; tags are decoded so that they are
-    valid. The baseline looks for the names of the training split, the longest first.
+    Metrics: precision, recall and f1 of exactly matched entities, micro-averaged over the types; only valid sequences
+    of tags are decoded. The baseline searches for the names of the training split, the longest first.
 
     Args:
         tag_names: O, then B and I of each type.
@@ -157,9 +148,9 @@ class Tagger(Task):
     def __init__(
         self, tag_names: Sequence[str], known_entities: Mapping[str, str] | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
         self.tag_names = list(tag_names)
         self.types = [name.partition("-")[2] for name in self.tag_names[1::2]]
+        super().__init__(**kwargs)
         self.known_entities = known_entities
 
     @property
@@ -169,11 +160,16 @@ class Tagger(Task):
 
     def mean_of(self, answers: Tensor) -> Tensor:
         """The logarithms of the mean probabilities, from the logits of several models, (M, …, K)."""
-        return answers.log_softmax(-1).logsumexp(0) - math.log(len(answers))
+        return log_mean_probabilities(answers)
 
     def metrics(self) -> MetricCollection:
         """Precision, recall and F1 of entities."""
-        return MetricCollection({"precision": Precision(), "recall": Recall(), "f1": F1()})
+        names: tuple[Literal["precision", "recall", "f1"], ...] = ("precision", "recall", "f1")
+        return MetricCollection({name: EntityScore(len(self.types), name) for name in names})
+
+    def breakdown(self) -> dict[str, Metric]:
+        """The entities of each type."""
+        return {"entities": EntityCounts(len(self.types))}
 
     def step(self, batch: Any) -> Step:
         """Cross-entropy of one batch's words."""
@@ -183,59 +179,40 @@ class Tagger(Task):
         return Step(loss, scores, target, target.ne(IGNORED).sum())
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """The names of the training split, where they are known."""
+        """The names of the training split, where they are given."""
         return {"": self.looked_up} if self.known_entities is not None else {}
 
     def looked_up(self, batch: Any) -> Tensor:
-        """The names of the training split looked up, the longest at each word."""
+        """The names of the training split that are found, the longest at each word."""
         sentences, target = batch
         assert self.known_entities is not None
         tags = torch.zeros(*target.shape, dtype=torch.long)
-        longest = max(map(len, self.known_entities), default=0)
-        code = {name: number for number, name in enumerate(self.tag_names)}
-        for row, (text, offsets, size) in enumerate(_plain(sentences)):
+        max_length = max(map(len, self.known_entities), default=0)
+        index_of = {name: index for index, name in enumerate(self.tag_names)}
+        for row, (text, offsets, num_words) in enumerate(_rows(sentences)):
             word = 0
-            while word < size:
+            while word < num_words:
                 start = offsets[word][0]
-                ends = [last for last in range(word, size) if offsets[last][1] - start <= longest]
-                found = [last for last in ends if text[start : offsets[last][1]] in self.known_entities]
+                lasts = [last for last in range(word, num_words) if offsets[last][1] - start <= max_length]
+                found = [last for last in lasts if text[start : offsets[last][1]] in self.known_entities]
                 if not found:
                     word += 1
                     continue
-                kind = self.known_entities[text[start : offsets[found[-1]][1]]]
-                tags[row, word : found[-1] + 1] = code[f"I-{kind}"]
-                tags[row, word] = code[f"B-{kind}"]
+                entity_type = self.known_entities[text[start : offsets[found[-1]][1]]]
+                tags[row, word : found[-1] + 1] = index_of[f"I-{entity_type}"]
+                tags[row, word] = index_of[f"B-{entity_type}"]
                 word = found[-1] + 1
         return F.one_hot(tags, len(self.tag_names)).float().to(self.device) * 100
 
-    def on_test_epoch_start(self) -> None:
-        """Count, besides, each type's entities."""
-        super().on_test_epoch_start()
-        self.counts = torch.zeros(3, len(self.types), dtype=torch.long, device=self.device)
-
-    def test_judged(self, step: Step) -> None:
-        """Count the batch's right, predicted and true entities of each type."""
-        found = spans_of(valid_tags(step.prediction, step.target >= 0))
-        wanted = spans_of(step.target)
-        cases = ((agreement(found, wanted), found), (found.begins, found), (wanted.begins, wanted))
-        for row, (chosen, spans) in enumerate(cases):
-            self.counts[row] += torch.bincount(spans.types[chosen], minlength=len(self.types))
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test metrics; add up the counts."""
-        super().on_test_epoch_end()
-        self.counts = self.sum_of_processes(self.counts)
-
     def show_results(self, board: Board) -> None:
         """Precision, recall and F1 of each type."""
-        lines = ["| type | precision | recall | F1 | entities |", "| --- | ---: | ---: | ---: | ---: |"]
-        for kind, (right, predicted, true) in zip(self.types, self.counts.T.tolist(), strict=True):
-            shares = (right / max(predicted, 1), right / max(true, 1), 2 * right / max(predicted + true, 1))
-            lines.append(f"| {kind} | {' | '.join(f'{share:.3f}' for share in shares)} | {true} |")
-        board.text("entities", "\n".join(lines))
+        counts = self.tables["entities"]
+        columns = [*precision_recall_f1(*counts), counts[2]]
+        rows = [*zip(map(escape, self.types), *(column.tolist() for column in columns), strict=True)]
+        board.text("entities", table(["type", "precision", "recall", "F1", "entities"], rows))
 
     def entities(self, sentences: Sentences, tags: Tensor) -> list[list[dict[str, Any]]]:
-        """The entities of each sentence, with their places in its text.
+        """The entities of each sentence, with their positions in its text.
 
         Args:
             sentences: B of them.
@@ -243,12 +220,12 @@ class Tagger(Task):
         """
         begins, types, ends = spans_of(tags.cpu())
         rows: list[list[dict[str, Any]]] = []
-        for row, (text, offsets, _) in enumerate(_plain(sentences)):
+        for row, (text, offsets, _) in enumerate(_rows(sentences)):
             found = []
             for word in begins[row].nonzero()[:, 0].tolist():
                 start, end = offsets[word][0], offsets[int(ends[row, word]) - 1][1]
-                kind = self.types[int(types[row, word])]
-                found.append({"text": text[start:end], "type": kind, "start": start, "end": end})
+                entity_type = self.types[int(types[row, word])]
+                found.append({"text": text[start:end], "type": entity_type, "start": start, "end": end})
             rows.append(found)
         return rows
 
@@ -265,35 +242,31 @@ class Tagger(Task):
         ]
 
     def show(self, batch: Any, board: Board) -> None:
-        """The first sentences, with the true entities and with those that the model finds."""
+        """The first sentences, with the true and the predicted entities."""
         sentences, target = batch
-        tags = valid_tags(self(sentences), sentences.word_mask)
-        found = self.entities(sentences, tags)
-        wanted = self.entities(sentences, target)
-        lines = [
-            ", ".join(f"{self.colour(kind)} {kind}" for kind in self.types),
-            "",
-            "| true | predicted |",
-            "| --- | --- |",
+        predicted = self.entities(sentences, valid_tags(self(sentences), sentences.word_mask))
+        true = self.entities(sentences, target)
+        rows = [
+            [self.marked(text, entities) for entities in pair]
+            for text, *pair in list(zip(sentences.texts, true, predicted, strict=True))[:MAX_TEXTS]
         ]
-        for text, truth, guess in list(zip(sentences.texts, wanted, found, strict=True))[:SHOWN]:
-            lines.append(f"| {self.marked(text, truth)} | {self.marked(text, guess)} |")
-        board.text("sentences", "\n".join(lines))
+        legend = ", ".join(f"{self.colour(entity_type)} {entity_type}" for entity_type in self.types)
+        board.text("sentences", f"{legend}\n\n{table(['true', 'predicted'], rows)}")
 
-    def colour(self, kind: str) -> str:
-        """The sign that stands before the entities of a type."""
-        return COLOURS[self.types.index(kind) % len(COLOURS)]
+    def colour(self, entity_type: str) -> str:
+        """The symbol in front of the entities of a type."""
+        return COLOURS[self.types.index(entity_type) % len(COLOURS)]
 
     def marked(self, text: str, entities: Sequence[Mapping[str, Any]]) -> str:
         """A sentence in Markdown with its entities in bold type, each after its type's colour."""
         parts, done = [], 0
         for entity in entities:
-            name = cell(entity["text"])
-            parts += [cell(text[done : entity["start"]]), f" {self.colour(entity['type'])} **{name}** "]
+            name = escape(entity["text"])
+            parts += [escape(text[done : entity["start"]]), f" {self.colour(entity['type'])} **{name}** "]
             done = entity["end"]
-        return "".join([*parts, cell(text[done:])]).strip()
+        return "".join([*parts, escape(text[done:])]).strip()
 
 
-def _plain(sentences: Sentences) -> list[tuple[str, list[list[int]], int]]:
-    """Each sentence's text, its words' places and their number."""
+def _rows(sentences: Sentences) -> list[tuple[str, list[list[int]], int]]:
+    """Each sentence's text, its words' offsets and their number."""
     return list(zip(sentences.texts, sentences.offsets.tolist(), sentences.num_words.tolist(), strict=True))

@@ -1,18 +1,19 @@
-"""How any kind of problem is trained and judged. Holds no network."""
+"""Training, evaluation and prediction for any type of problem. Contains no network."""
 
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
@@ -21,13 +22,13 @@ from lightning_modules.optim.schedules import Plateau, Schedule, schedule_factor
 
 
 class Step(NamedTuple):
-    """What one batch came to.
+    """Loss, predictions and targets of a batch.
 
     Args:
         loss: scalar, to be minimised.
-        prediction: (B, …), as the task's metrics take it.
+        prediction: (B, …), as the task's metrics accept it.
         target: (B, …)
-        num_targets: scalar, of how many the loss is the mean, where that is not B.
+        num_targets: scalar, over how many targets the loss is averaged, where that is not B.
     """
 
     loss: Tensor
@@ -37,45 +38,46 @@ class Step(NamedTuple):
 
     @property
     def weight(self) -> Tensor:
-        """What the loss weighs among those of other batches and other processes."""
+        """The weight of the loss in a mean over batches and processes."""
         if self.num_targets is None:
             return self.loss.new_tensor(len(self.target), dtype=torch.float)
         return self.num_targets.float()
 
 
 class Board(Protocol):
-    """Where a task shows pictures and texts."""
+    """A place, such as TensorBoard, where a task shows images and texts."""
 
     def text(self, name: str, markdown: str) -> None:
         """Show a text."""
 
     def image(self, name: str, image: Tensor) -> None:
-        """Show a picture, (C, H, W), from 0 to 1."""
+        """Show an image, (C, H, W), from 0 to 1."""
 
     def figure(self, name: str, figure: Any) -> None:
         """Show a matplotlib figure."""
 
 
 class Task(LightningModule):
-    """Training, validation, test and prediction for one kind of problem.
+    """Training, validation, test and prediction for one type of problem.
 
-    Logs `train/loss`, and `loss` and each metric under `val/` and `test/`. Beside the test metrics it computes those
-    of trivial baselines on the same batches, under `baseline/`.
+    Logs `train/loss`, and `loss` and each metric under `val/` and `test/`. The metrics of trivial baselines on the test
+    batches are logged under `baseline/`.
 
     Args:
         optimizer: built on the parameters; every recipe names one.
-        schedule: how the learning rate changes over the run.
-        warmup: share of the run over which the rate first rises from near 0.
-        monitor: the metric whose best value decides which checkpoint is best, such as val/loss.
-        plateau_factor: by which `--model.schedule plateau` multiplies the rate when the monitored metric stays.
-        plateau_patience: validations in a row without a better value after which it does.
+        schedule: of the learning rate over the run.
+        warmup: fraction of the run over which the learning rate first rises from near 0.
+        monitor: the metric that decides which checkpoint is best, such as val/loss.
+        plateau_factor: by which `--model.schedule plateau` multiplies the rate when the monitored metric stagnates.
+        plateau_patience: consecutive validations without improvement after which it does.
     """
 
     default_monitor = "val/loss"
     lower_is_better: frozenset[str] = frozenset({"loss"})
-    rebuild: dict[str, Any] | None = None  # arguments in place of files that need not be there when it is loaded
-    head_names: tuple[str, ...] = ("head",)  # of the layers that judge what the rest, the backbone, has seen
-    backbone_rate = 1.0  # the backbone's learning rate as a share of the head's, see callbacks/finetuning.py
+    rebuild: dict[str, Any] | None = None  # arguments that replace files which may be gone when a checkpoint is loaded
+    head_names: tuple[str, ...] = ("head",)  # of the layers on top of the others, which are the backbone
+    backbone_rate = 1.0  # ratio of the backbone's learning rate to the head's, see callbacks/finetuning.py
+    averages_own_weights: ClassVar[bool] = False  # whether what is evaluated and saved already is a running mean
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class Task(LightningModule):
         self.schedule: Schedule = schedule
         self.warmup = warmup
         self.monitor = monitor or self.default_monitor
-        schedule_factor(schedule, 1, warmup)  # a warm-up out of range is refused here, not at the first step
+        schedule_factor(schedule, 1, warmup)  # raises for a warm-up out of range
         if not 0 < plateau_factor < 1:
             raise ValueError(f"--model.plateau_factor: expected more than 0 and less than 1, got {plateau_factor}")
         self.plateau_factor = plateau_factor
@@ -118,103 +120,114 @@ class Task(LightningModule):
 
     @abstractmethod
     def metrics(self) -> MetricCollection:
-        """The metrics of this kind of problem, named without a split."""
+        """The metrics of this type of problem, named without a split."""
+
+    def metrics_of_test(self) -> MetricCollection:
+        """The test's metrics, where they are not those of a validation."""
+        return self.metrics()
+
+    def breakdown(self) -> dict[str, Metric]:
+        """Metrics of the test whose values are tables, such as a confusion matrix, and not logged but shown."""
+        return {}
 
     @abstractmethod
     def step(self, batch: Any) -> Step:
         """Loss, prediction and target of one batch."""
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """What the model has to beat: functions from a batch to a prediction, by what goes before their metrics' names.
+        """Predictions from a batch without the model, by the prefix of their metrics' names.
 
-        The one called "" is the answer of someone who knows no more than the training split's targets.
+        The one called "" uses no more than the training split's targets.
         """
         return {}
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step; Lightning minimises what it returns."""
         step = self.step(batch)
-        loss = self.shared(step)
+        loss = self.global_loss(step)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (self.global_step + 1) % every == 0:  # logging costs a millisecond
             self.log("train/loss", loss, batch_size=len(step.target))
         return loss
 
-    def shared(self, step: Step) -> Tensor:
-        """The loss of the whole batch, which all processes share, with the gradient of this one's part of it.
+    def global_loss(self, step: Step) -> Tensor:
+        """The loss of the batches of all processes together, with the gradient of this one's part.
 
-        DDP takes the mean of the gradients: it is that of one process with the whole batch.
+        DDP averages the gradients, which gives the gradient of a single process with all batches.
         """
         if self.trainer.world_size == 1:
             return step.loss
         weight = step.weight
-        total, weighted = self.sum_of_processes(torch.stack([weight, step.loss.detach().float() * weight]))
+        sums = torch.stack([weight, step.loss.detach().float() * weight])
+        distributed.all_reduce(sums)
+        total, weighted = sums
         part = step.loss * (weight * self.trainer.world_size / total)
         return part + (weighted / total - part.detach())
 
-    def sum_of_processes(self, value: Tensor) -> Tensor:
-        """The sum over all processes, which all call this."""
-        if self.trainer.world_size > 1:
-            distributed.all_reduce(value)
-        return value
+    def answers(self, batch: Any, step: Step) -> tuple[Any, Any]:
+        """Predictions and targets of a batch as the metrics accept them."""
+        return step.prediction, step.target
+
+    def answers_of_test(self, batch: Any, step: Step) -> tuple[Any, Any]:
+        """Predictions and targets of a batch as the test's metrics accept them."""
+        return self.answers(batch, step)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Judge one batch of the validation split."""
+        """Evaluate a batch of the validation split."""
         step = self.step(batch)
         self.mean_loss.update(step.loss, step.weight)
-        self.val_metrics.update(step.prediction, step.target)
+        self.val_metrics.update(*self.answers(batch, step))
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's metrics."""
-        if not self.trainer.sanity_checking:  # a batch or two before training, too few to judge by
+        if not self.trainer.sanity_checking:  # with a batch or two
             self.log_dict({"val/loss": self.mean_loss.compute(), **self.val_metrics.compute()})
         self.mean_loss.reset()
         self.val_metrics.reset()
 
     def on_validation_end(self) -> None:
-        """Let a schedule that waits for a better value know the new one."""
+        """Report the monitored metric to a schedule that depends on it."""
         value = self.trainer.callback_metrics.get(self.monitor)
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, Plateau) and value is not None and not self.trainer.sanity_checking:
                 config.scheduler.judge(float(value))
 
     def on_test_epoch_start(self) -> None:
-        """Make the test's own metrics; in training they would only be carried along."""
-        self.test_metrics = self.metrics().clone(prefix="test/").to(self.device)
-        self.baseline_metrics = {
-            name: self.metrics().clone(prefix=f"baseline/{name}").to(self.device) for name in self.baselines()
-        }
+        """Create the metrics of the test."""
+        metrics = self.metrics_of_test().to(self.device)
+        self.test_metrics = metrics.clone(prefix="test/")
+        self.baseline_metrics = {name: metrics.clone(prefix=f"baseline/{name}") for name in self.baselines()}
+        self.breakdown_metrics = MetricCollection(dict(self.breakdown()), compute_groups=False).to(self.device)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Judge one batch of the test split, and the baselines on it."""
+        """Evaluate a batch of the test split, and the baselines on it."""
         step = self.step(batch)
         self.mean_loss.update(step.loss, step.weight)
-        self.test_metrics.update(step.prediction, step.target)
-        self.test_judged(step)
+        prediction, target = self.answers_of_test(batch, step)
+        self.test_metrics.update(prediction, target)
+        self.breakdown_metrics.update(prediction, target)
         for name, baseline in self.baselines().items():
-            self.baseline_metrics[name].update(baseline(batch), step.target)
-
-    def test_judged(self, step: Step) -> None:
-        """Take note of a test batch, for what is shown at the end."""
+            self.baseline_metrics[name].update(baseline(batch), target)
 
     def on_test_epoch_end(self) -> None:
-        """Log the test metrics, and the baselines'."""
+        """Log the metrics of the test and of the baselines."""
         self.log_dict({"test/loss": self.mean_loss.compute(), **self.test_metrics.compute()})
         self.mean_loss.reset()
         for metrics in self.baseline_metrics.values():
             self.log_dict(metrics.compute())
+        self.tables = self.breakdown_metrics.compute()
 
     @abstractmethod
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
-        """One plain dictionary an example, ready to be written as a row."""
+        """A dictionary of plain types for each example, to be written as a row."""
 
     @property
     def supports_ensembling(self) -> bool:
-        """Whether the answers of several models can be averaged to one, see `mean_of`."""
+        """Whether the outputs of several models can be averaged, see `mean_of`."""
         return False
 
     def mean_of(self, answers: Tensor) -> Tensor:
-        """The mean of what `forward` gives in several models, (M, …)."""
+        """The mean of the outputs of `forward` of several models, (M, …)."""
         return answers.mean(0)
 
     def export_inputs(self, data: DataModule) -> ExportableModule:
@@ -222,26 +235,54 @@ class Task(LightningModule):
         return data.export_inputs(self)
 
     def show(self, batch: Any, board: Board) -> None:
-        """Show what the model makes of a batch, in the terms of the task."""
+        """Show the model's predictions for a batch."""
 
     def details(self) -> dict[str, Any]:
-        """What is to be said of the whole test split besides its metrics, as plain types."""
+        """Results of the test besides its metrics, as plain types."""
         return {}
 
     def show_results(self, board: Board) -> None:
-        """Show what the whole test split came to."""
+        """Show the results of the test."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the model is to be built from again, where that is not its own arguments."""
+        """Save the arguments with which the model is built again, where they are not its own."""
         if self.rebuild is not None:
             checkpoint["rebuild"] = self.rebuild
+
+    def compile_targets(self) -> list[tuple[nn.Module, str]]:
+        """Modules, each with the name of its method that torch.compile is to compile."""
+        return [(self, "step")]
+
+    def skip_preparation(self) -> None:
+        """Omit what precedes the first training step, so that a benchmark measures training steps only."""
+
+    def plain_step(self, trainer: Trainer) -> Callable[[Any], None]:
+        """A training step on a batch as a hand-written loop takes it: no hooks, no logs, no schedule.
+
+        Args:
+            trainer: whose precision and gradient clipping apply.
+        """
+        assert self.optimizer is not None
+        optimizer: Any = self.optimizer(self.parameters())
+        precision = trainer.precision_plugin.forward_context
+
+        def closure(batch: Any) -> Tensor:
+            optimizer.zero_grad()
+            with precision():
+                loss = self.step(batch).loss
+            loss.backward()
+            if trainer.gradient_clip_val:
+                nn.utils.clip_grad_norm_(self.parameters(), trainer.gradient_clip_val)
+            return loss
+
+        return lambda batch: optimizer.step(partial(closure, batch))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer, and its schedule over all of the run's optimizer steps."""
         return self.optimizer_of(self)
 
     def optimizer_of(self, part: nn.Module) -> Any:
-        """An optimizer of a part's weights, and its schedule over all of the run's optimizer steps."""
+        """An optimizer of a part's parameters, and its schedule over all of the run's optimizer steps."""
         if self.optimizer is None:
             raise ValueError("no optimizer: pass one, such as optimizer=torch.optim.Adam, or use a recipe")
         optimizer = self.optimizer(part.parameters())
@@ -253,7 +294,7 @@ class Task(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler_of(optimizer), "interval": "step"}}
 
     def scheduler_of(self, optimizer: Optimizer) -> LambdaLR:
-        """What changes an optimizer's rates at each of the run's optimizer steps."""
+        """The schedule of an optimizer's learning rates over the run's optimizer steps."""
         total = 1.0  # without a warm-up, a plateau needs no length
         if self.schedule != "plateau" or self.warmup:
             total = self.trainer.estimated_stepping_batches

@@ -1,6 +1,7 @@
-"""Translation: a sentence in one language, written token by token in another."""
+"""Translation: a sentence in one language, generated token by token in another."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,50 +9,24 @@ from sacrebleu import BLEU, CHRF
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
 
 from datamodules.tokenizing.tokens import BEGIN, END, PAD, UNKNOWN, Text, from_text, number_of
 from datamodules.translation import Pair, Scoring
+from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
 from lightning_modules.tasks.decoding import State, beam_search, greedy
 from lightning_modules.tasks.task import Board, Step, Task
 
-SHOWN = 12  # sentences on the dashboard
-
-
-class TokenAccuracy(Metric):
-    """Share of tokens that are the most probable ones, padding left out.
-
-    Args:
-        padding: number of the padding token.
-    """
-
-    right: Tensor
-    all: Tensor
-
-    def __init__(self, padding: int) -> None:
-        super().__init__()
-        self.padding = padding
-        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("all", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count a batch: (B, T, V) logits, (B, T) token numbers."""
-        counted = target != self.padding
-        self.right += ((preds.argmax(-1) == target) & counted).sum()
-        self.all += counted.sum()
-
-    def compute(self) -> Tensor:
-        """From 0 to 1."""
-        return self.right / self.all
-
 
 class TranslationScores(Metric):
-    """Scores of whole translations against one reference each, by sacreBLEU.
+    """Scores of translations against one reference each, by sacreBLEU.
 
-    bleu, of the corpus (Papineni et al. 2002, https://aclanthology.org/P02-1040), and chrf, of character n-grams
-    (Popović 2015, https://aclanthology.org/W15-3049), from 0 to 100; exact_match, from 0 to 1.
+    Corpus bleu (Papineni et al. 2002, https://aclanthology.org/P02-1040) and chrf, of character n-grams (Popović 2015,
+    https://aclanthology.org/W15-3049), from 0 to 100; exact_match, from 0 to 1. torchmetrics' own BLEU is not smoothed,
+    and its chrF averages F-scores instead of precisions and recalls: neither gives the published figures.
 
     Args:
-        scoring: sacreBLEU's name of the way to cut a sentence into words.
+        scoring: sacreBLEU's name of the tokenizer.
     """
 
     translations: list[Tensor]
@@ -61,22 +36,22 @@ class TranslationScores(Metric):
         super().__init__()
         self.bleu = BLEU(tokenize=scoring)
         self.chrf = CHRF()
-        self.add_state("translations", [], dist_reduce_fx="cat")  # as bytes, which processes can hand each other
+        self.add_state("translations", [], dist_reduce_fx="cat")  # as bytes, which processes can gather
         self.add_state("references", [], dist_reduce_fx="cat")
 
     def update(self, preds: list[str], target: list[str]) -> None:
-        """Take note of a batch."""
+        """Add a batch."""
         self.translations.append(_as_bytes(preds).to(self.device))
         self.references.append(_as_bytes(target).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
         """The three scores."""
         translations, references = _as_texts(self.translations), _as_texts(self.references)
-        same = sum(ours == theirs for ours, theirs in zip(translations, references, strict=True))
+        matches = sum(map(str.__eq__, translations, references))
         scores = {
             "bleu": self.bleu.corpus_score(translations, [references]).score,
             "chrf": self.chrf.corpus_score(translations, [references]).score,
-            "exact_match": same / len(references),
+            "exact_match": matches / len(references),
         }
         return {name: torch.tensor(value, device=self.device) for name, value in scores.items()}
 
@@ -94,20 +69,20 @@ def _as_texts(state: list[Tensor] | Tensor) -> list[str]:
 class Translator(Task):
     """Cross-entropy of each token given those before it; a batch is `(Pair, references)`.
 
-    `forward(pair)` gives (B, T, V) logits of the tokens after each token of the translation. For decoding a model
-    begins with `start(source)` and goes on with `advance(tokens, state)`. Validation judges the loss and the accuracy
-    token by token, the right ones before it given; a test decodes and scores bleu, chrf and exact_match. The baseline
-    copies the source.
+    `forward(pair)` gives (B, T, V) logits of the tokens after each token of the translation. Decoding calls
+    `start(source)` once and `advance(tokens, state)` for each token. A validation reports the loss and the accuracy of
+    each token given the true ones before it (teacher forcing); a test decodes and reports bleu, chrf and exact_match.
+    The baseline copies the source.
 
     Args:
         source_tokenizer: as JSON.
         target_tokenizer: as JSON; if it is the same, a model may share the embeddings.
-        scoring: how sacreBLEU cuts the translations into words.
-        label_smoothing: share of the probability that the training loss wants spread over all tokens
+        scoring: sacreBLEU's tokenizer.
+        label_smoothing: fraction of each training target that is distributed evenly over all tokens
             (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
-        beams: hypotheses kept while decoding; 1 is greedy.
-        length_penalty: how much longer hypotheses are favoured in beam search.
-        max_ratio: a translation ends at this multiple of the source's tokens, and ten more.
+        beams: hypotheses kept while decoding; 1 is greedy search.
+        length_penalty: exponent of the length normalisation in beam search.
+        max_ratio: maximum length of a translation as a multiple of the source's number of tokens, plus ten.
         kwargs: as for Task.
     """
 
@@ -123,7 +98,7 @@ class Translator(Task):
         **kwargs: Any,
     ) -> None:
         if not 0 <= label_smoothing < 1:
-            raise ValueError(f"--model.label_smoothing: expected a share from 0 to below 1, got {label_smoothing}")
+            raise ValueError(f"--model.label_smoothing: expected a fraction from 0 to below 1, got {label_smoothing}")
         self.source_tokenizer = from_text(source_tokenizer)
         self.target_tokenizer = from_text(target_tokenizer)
         self.source_padding = number_of(self.source_tokenizer, PAD)
@@ -131,10 +106,10 @@ class Translator(Task):
             number_of(self.target_tokenizer, token) for token in (PAD, BEGIN, END, UNKNOWN)
         )
         self.never = [self.padding, self.begin, unknown]
-        super().__init__(**kwargs)
-        self.one_vocabulary = source_tokenizer == target_tokenizer
         self.num_source_tokens = self.source_tokenizer.get_vocab_size()
         self.num_target_tokens = self.target_tokenizer.get_vocab_size()
+        super().__init__(**kwargs)
+        self.one_vocabulary = source_tokenizer == target_tokenizer
         self.scoring = scoring
         self.label_smoothing = label_smoothing
         self.beams = beams
@@ -143,62 +118,65 @@ class Translator(Task):
 
     @abstractmethod
     def forward(self, pair: Pair) -> Tensor:
-        """Logits (B, T - 1, V) of the translation's second to last token, each from those before it."""
+        """Logits (B, T - 1, V) of the translation's second to last token, each given those before it."""
 
     @abstractmethod
     def start(self, source: Text) -> State:
-        """What decoding begins with: tensors whose first dimension is B."""
+        """The initial state of decoding: tensors whose first dimension is B."""
 
     @abstractmethod
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits (N, V) of the next token, from the newest ones (N,) and the state; and the new state."""
+        """Logits (N, V) of the next token, given the newest ones (N,) and the state; and the new state."""
 
     def metrics(self) -> MetricCollection:
-        """Accuracy of each next token."""
-        return MetricCollection({"accuracy": TokenAccuracy(self.padding)})
+        """Accuracy of the next token, padding ignored."""
+        accuracy = MulticlassAccuracy(
+            self.num_target_tokens, average="micro", ignore_index=self.padding, validate_args=False
+        )
+        return MetricCollection({"accuracy": accuracy})
+
+    def metrics_of_test(self) -> MetricCollection:
+        """Scores of decoded translations."""
+        return MetricCollection({"scores": TranslationScores(self.scoring)})
 
     def step(self, batch: Any) -> Step:
-        """Cross-entropy of one batch; smoothed in training only, so that val/loss is a log-likelihood."""
+        """Cross-entropy of a batch; label smoothing in training only, so that val/loss is a log-likelihood."""
         pair, _ = batch
-        logits, wanted = self(pair), pair.target.ids[:, 1:]
+        logits, target = self(pair), pair.target.ids[:, 1:]
         smoothing = self.label_smoothing if self.training else 0.0
         loss = F.cross_entropy(
-            logits.flatten(0, 1), wanted.flatten(), ignore_index=self.padding, label_smoothing=smoothing
+            logits.flatten(0, 1), target.flatten(), ignore_index=self.padding, label_smoothing=smoothing
         )
-        return Step(loss, logits, wanted, wanted.ne(self.padding).sum())
+        return Step(loss, logits.transpose(1, 2), target, target.ne(self.padding).sum())
 
-    def on_test_epoch_start(self) -> None:
-        """Make the scores of whole translations."""
-        scores = MetricCollection({"scores": TranslationScores(self.scoring)}).to(self.device)
-        self.test_metrics, self.baseline_metrics = scores.clone(prefix="test/"), {"": scores.clone(prefix="baseline/")}
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Translate one batch and score it, and the source as it stands."""
+    def answers_of_test(self, batch: Any, step: Step) -> tuple[list[str], list[str]]:
+        """Translations and references."""
         pair, references = batch
-        step = self.step(batch)
-        self.mean_loss.update(step.loss, step.weight)
-        self.test_metrics.update(self.translate(pair.source), references)
-        self.baseline_metrics[""].update(self.sources(pair.source), references)
+        return self.translate(pair.source), references
+
+    def baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """The source as it is."""
+        return {"": lambda batch: self.sources(batch[0].source)}
 
     @torch.no_grad()
     def translate(self, source: Text) -> list[str]:
-        """The translations of a batch, found by greedy or beam search."""
+        """The translations of a batch, by greedy or beam search."""
 
         def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             logits, state = self.advance(tokens, state)
             return logits.float().index_fill(-1, never, -torch.inf), state
 
         never = torch.tensor(self.never, device=self.device)
-        most = (source.lengths * self.max_ratio).long() + 10
+        max_lengths = (source.lengths * self.max_ratio).long() + 10
         state = self.start(source)
         if self.beams == 1:
-            found = greedy(advance, state, self.begin, self.end, most)
+            found = greedy(advance, state, self.begin, self.end, max_lengths)
         else:
-            found = beam_search(advance, state, self.begin, self.end, most, self.beams, self.length_penalty)
+            found = beam_search(advance, state, self.begin, self.end, max_lengths, self.beams, self.length_penalty)
         return self.target_tokenizer.decode_batch(found)
 
     def sources(self, source: Text) -> list[str]:
-        """A batch's sources as text."""
+        """The sources of a batch as texts."""
         rows = zip(source.ids.tolist(), source.lengths.tolist(), strict=True)
         return self.source_tokenizer.decode_batch([ids[:length] for ids, length in rows])
 
@@ -210,9 +188,9 @@ class Translator(Task):
     def show(self, batch: Any, board: Board) -> None:
         """Some sentences with their translations and references."""
         pair, references = batch
-        step = max(1, len(references) // SHOWN)
-        rows = torch.arange(0, len(references), step, device=pair.source.lengths.device)[:SHOWN]
+        step = max(1, len(references) // MAX_TEXTS)
+        rows = torch.arange(0, len(references), step, device=pair.source.lengths.device)[:MAX_TEXTS]
         source = Text(pair.source.ids[rows], pair.source.lengths[rows])
         texts = zip(self.sources(source), self.translate(source), (references[row] for row in rows), strict=True)
-        lines = [f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |" for row in texts]
-        board.text("translations", "\n".join(["| source | translation | reference |", "| --- | --- | --- |", *lines]))
+        cells = [[escape(text) for text in row] for row in texts]
+        board.text("translations", table(["source", "translation", "reference"], cells))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.linalg import sqrtm
 from torch import nn
@@ -14,7 +15,9 @@ from torch.utils.data import DataLoader
 
 from datamodules.errors import DataError
 from lightning_modules.gan import GAN, Discriminator, Generator
-from lightning_modules.tasks.generator import Confidence, FrechetDistance, Judge, RarestClass, frechet
+from lightning_modules.layers.judge import Judge
+from lightning_modules.tasks.generator import ClassFractions, Confidence, FrechetDistance, RarestClass
+from tests.helpers.recorded_board import RecordedBoard
 
 QUIET: dict[str, Any] = {
     "accelerator": "cpu",
@@ -128,31 +131,41 @@ def test_the_judges_view_is_features_and_log_probabilities():
     torch.testing.assert_close(view[:, -3:], judge.classes(view[:, :-3]).log_softmax(-1))
 
 
+def frechet(generated: NDArray[np.float64], real: NDArray[np.float64]) -> float:
+    """The distance between features of numbers of images that may differ, added one after the other."""
+    metric = FrechetDistance(generated.shape[1])
+    for index in range(min(len(generated), len(real))):
+        rest = slice(index, index + 1 if index + 1 < min(len(generated), len(real)) else None)
+        metric.update(torch.from_numpy(generated[rest]), torch.from_numpy(real[rest]))
+    return float(metric.compute())
+
+
 def test_the_frechet_distance_is_that_of_two_normal_distributions():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(50, 4)), rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + 1
     first, second = np.cov(a.T), np.cov(b.T)
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(first + second - 2 * sqrtm(first @ second).real)
-    assert float(frechet(torch.from_numpy(a), torch.from_numpy(b))) == pytest.approx(expected)
-    assert float(frechet(torch.from_numpy(a), torch.from_numpy(a))) == pytest.approx(0, abs=1e-6)
-    moved = torch.from_numpy(a + 3)
-    assert float(frechet(torch.from_numpy(a), moved)) == pytest.approx(4 * 9)
+    assert frechet(a, b) == pytest.approx(expected)
+    assert frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet(a, a + 3) == pytest.approx(4 * 9)
+    assert np.isnan(frechet(a[:1], b[:1]))
 
 
 def test_metrics_of_batches_are_those_of_all_images():
     logits = torch.tensor([[3.0, 0, 0], [0, 2, 0], [4, 0, 0], [0, 1, 0], [5, 0, 0]])
-    drawn = torch.cat([torch.randn(5, 4), logits.log_softmax(-1)], 1)
-    real = torch.cat([torch.randn(5, 4), torch.zeros(5, 3)], 1)
-    metrics = [Confidence(3), RarestClass(3), FrechetDistance(3)]
-    for metric in metrics:
-        metric.update(drawn[:2], real[:2])
-        metric.update(drawn[2:], real[2:])
-    confidence, rarest, distance = (float(metric.compute()) for metric in metrics)
-    assert confidence == pytest.approx(float(logits.softmax(-1).amax(1).mean()))
-    assert rarest == 0  # the third class was never drawn
-    assert distance == pytest.approx(float(frechet(drawn[:, :4].double(), real[:, :4].double())), rel=1e-5)
-    metrics[1].update(F.one_hot(torch.tensor([2, 2, 2])).float(), real[:3])
-    assert float(metrics[1].compute()) == pytest.approx(2 / 8)
+    generated = torch.cat([torch.randn(5, 4), logits.log_softmax(-1)], 1)
+    real = torch.cat([torch.randn(5, 4), F.one_hot(torch.tensor([2, 2, 2, 1, 2]))], 1)
+    confidence, rarest, fractions, distance = Confidence(3), RarestClass(3), ClassFractions(3), FrechetDistance(4)
+    for part in (slice(2), slice(2, None)):
+        for metric in (confidence, rarest, fractions, distance):
+            metric.update(generated[part], real[part])
+    assert float(confidence.compute()) == pytest.approx(float(logits.softmax(-1).amax(1).mean()))
+    assert float(rarest.compute()) == 0  # the third class is never generated
+    torch.testing.assert_close(fractions.compute(), torch.tensor([[0.6, 0.4, 0], [0, 0.2, 0.8]]))
+    expected = frechet(generated[:, :4].double().numpy(), real[:, :4].double().numpy())
+    assert float(distance.compute()) == pytest.approx(expected, rel=1e-5)
+    rarest.update(F.one_hot(torch.tensor([2, 2, 2])).float(), real[:3])
+    assert float(rarest.compute()) == pytest.approx(2 / 8)
 
 
 def test_evaluation_repeats_itself_whatever_was_drawn_in_between():
@@ -188,20 +201,11 @@ def test_a_seed_stands_for_an_image_in_a_png_file():
 
 
 def test_shows_images_drawn_from_the_same_noise():
-    class Shown:
-        images: dict[str, torch.Tensor]
-
-        def __init__(self) -> None:
-            self.images = {}
-
-        def image(self, name: str, image: torch.Tensor) -> None:
-            self.images[name] = image
-
-    model, first, second = made().eval(), Shown(), Shown()
+    model, first, second = made().eval(), RecordedBoard(), RecordedBoard()
     model.show(None, first)
     torch.rand(10)
     model.show(None, second)
-    assert torch.equal(first.images["drawn"], second.images["drawn"])
+    assert torch.equal(first.images["generated"], second.images["generated"])
 
 
 def test_images_that_are_not_square_are_refused():

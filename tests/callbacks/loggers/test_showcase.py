@@ -8,7 +8,7 @@ from callbacks.loggers.tensorboard import Dashboard
 from datamodules.images import Images
 from lightning_modules.cnn import CNN
 from lightning_modules.mlp import MLP
-from lightning_modules.tasks import pictures
+from lightning_modules.tasks import boards
 
 
 class Shown(MLP):
@@ -80,8 +80,8 @@ def test_shows_the_first_training_batch_as_the_model_gets_it_and_draws_nothing(t
     (split, name, picture), (_, _, table) = pictured[0], said[0]
     assert (len(pictured), len(said), split, name) == (1, 1, "train", "first batch")
     images, target = got[0]
-    torch.testing.assert_close(picture, pictures.grid(data.pixels(images[:32]), stretch=False))
+    torch.testing.assert_close(picture, boards.grid(data.pixels(images[:32]), stretch=False))
     assert float(picture.min()) >= 0
     cells = [cell.strip() for line in table.split("\n") for cell in line.strip("|").split("|") if "---" not in cell]
-    assert cells == pictures.classes(target[:32], data.class_names)
+    assert cells == boards.class_labels(target[:32], data.class_names)
     assert states == [True] * 6

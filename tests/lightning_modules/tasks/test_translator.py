@@ -10,7 +10,7 @@ from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.tasks.decoding import beam_search, greedy
-from lightning_modules.tasks.translator import TokenAccuracy, TranslationScores
+from lightning_modules.tasks.translator import TranslationScores
 from lightning_modules.torch_transformer import TorchTransformer
 from lightning_modules.transformer import Transformer
 
@@ -118,13 +118,6 @@ def test_chinese_cut_as_english_would_score_nothing():
     assert right.compute()["bleu"] > 60 > 40 > wrong.compute()["bleu"]
 
 
-def test_token_accuracy_leaves_padding_out():
-    logits = torch.eye(4)[torch.tensor([[1, 2, 3], [1, 1, 1]])]
-    metric = TokenAccuracy(padding=0)
-    metric.update(logits, torch.tensor([[1, 2, 2], [1, 0, 0]]))
-    assert float(metric.compute()) == 3 / 4
-
-
 @pytest.fixture(scope="module")
 def data() -> Translation:
     data = Translation(num_phrases=300, batch_size=6)
@@ -198,6 +191,6 @@ def test_the_dashboard_shows_source_translation_and_reference(data):
         assert row.endswith(f" | {reference} |")
 
 
-def test_refuses_a_smoothing_that_is_no_share(data):
-    with pytest.raises(ValueError, match=r"--model.label_smoothing: expected a share from 0 to below 1, got 1"):
+def test_refuses_a_smoothing_out_of_range(data):
+    with pytest.raises(ValueError, match=r"--model.label_smoothing: expected a fraction from 0 to below 1, got 1"):
         model(data, Seq2Seq, label_smoothing=1.0)
