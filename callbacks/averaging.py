@@ -13,7 +13,6 @@ from callbacks.private.torch import BatchNorm
 from callbacks.run.processes import part, whole
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from lightning_modules.gan import GAN
 
 
 class Averaging(Technique):
@@ -62,10 +61,10 @@ class Averaging(Technique):
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:
         """Refuse a model that averages its own weights."""
-        if isinstance(model, GAN):
+        if model.averages_own_weights:
             raise ValueError(
-                f"--averaging.kind {self.kind}: the GAN draws with a running mean of its generator's weights as it is, "
-                f"see --model.decay; leave it out"
+                f"--averaging.kind {self.kind}: {type(model).__name__} averages its own weights, see --model.decay; "
+                f"leave it out"
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

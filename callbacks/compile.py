@@ -6,7 +6,7 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -14,7 +14,6 @@ from torch import nn
 
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from lightning_modules.gan import GAN
 
 MOST = 64  # variants of a step: another for each layer that thaws, for each size of a last batch
 
@@ -69,9 +68,8 @@ class Compile(Technique):
         )
         if trainer.strategy.root_device.type == "cpu":  # threads would add an embedding's gradients in any order
             torch.use_deterministic_algorithms(True, warn_only=True)
-        self._compiled = [(pl_module, "step")]
-        if isinstance(pl_module, GAN):
-            self._compiled = [(pl_module.generator, "forward"), (pl_module.discriminator, "forward")]
+        model: Any = pl_module
+        self._compiled = model.compile_targets()
         for module, name in self._compiled:
             setattr(module, name, torch.compile(getattr(module, name), mode=self.mode, dynamic=self.dynamic))
 

@@ -152,4 +152,4 @@ def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
 
 def test_a_model_that_averages_its_own_weights_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert train(["--model", "gan", "--averaging.kind", "ema", "--logs", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("error: --averaging.kind ema: the GAN draws with a running mean")
+    assert capsys.readouterr().err.startswith("error: --averaging.kind ema: GAN averages its own weights")

@@ -18,7 +18,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.measure import benchmark
 from scripts.cli.measure.benchmark import Clock, measure
-from scripts.cli.run.plain_step import learner
 from tests.gpu.parts import Figures, Part, Stage
 
 WARM_UP, PROFILED, BARE = 5, 10, 10  # steps
@@ -212,7 +211,7 @@ def busy_seconds(events: Any) -> float:
 
 def bare_ms(model: Any, trainer: Trainer, batch: Any) -> float:
     """Milliseconds of a step on a batch that is there, without loader, logs and Trainer."""
-    learn = learner(model, trainer)
+    learn = model.plain_step(trainer)
     for number in range(WARM_UP + BARE):
         if number == WARM_UP:
             synchronise(trainer)

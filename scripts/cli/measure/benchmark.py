@@ -17,7 +17,6 @@ from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.run.throughput import Throughput
 from datamodules.base import DataModule
-from lightning_modules.gan import GAN
 from scripts.cli import STARTED
 from scripts.cli.command_line.recipes import Request
 from scripts.cli.command_line.techniques import techniques
@@ -27,7 +26,6 @@ from scripts.cli.measure.scaling import megabytes
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.folder import write_json
 from scripts.cli.run.memory import held
-from scripts.cli.run.plain_step import learner
 from scripts.cli.text_table import aligned
 
 ROUNDS = 3
@@ -78,8 +76,8 @@ def benchmark(request: Request) -> None:
 def built(request: Request) -> Experiment:
     """An experiment with data and a fresh model, of which every step costs the same."""
     run = Experiment(request).build()
-    if isinstance(run.model, GAN):
-        run.model.judge_learned.fill_(True)  # it would learn before the first step, which is no part of a step
+    model: Any = run.model
+    model.skip_preparation()
     return run
 
 
@@ -193,7 +191,7 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, max_
         batch = data.transfer_batch_to_device(batch, device, 0)
         return data.on_after_batch_transfer(batch, 0)
 
-    learn, precision = learner(model, trainer), trainer.precision_plugin.forward_context
+    learn, precision = model.plain_step(trainer), trainer.precision_plugin.forward_context
     began = time.perf_counter()
     for _ in range(epochs):
         model.train()

@@ -18,7 +18,6 @@ from scripts.cli.command_line.options import AUTO
 from scripts.cli.command_line.recipes import read_yaml
 from scripts.cli.errors import UsageError
 from scripts.cli.run.memory import held
-from scripts.cli.run.plain_step import learner
 
 OPTION = f"--data.batch_size {AUTO}"
 FRACTION = 0.8  # of the memory: batches differ, and decoding a test may take more than a step
@@ -82,7 +81,7 @@ def step_of(
     for technique in techniques:
         if isinstance(technique, ActivationCheckpointing):
             technique.setup(trainer, copied, "fit")
-    learn = learner(copied, trainer)
+    learn = copied.plain_step(trainer)
     examples: Any = data.train_dataloader().dataset
     lengths = getattr(examples, "lengths", None)
     order = torch.arange(len(examples)) if lengths is None else torch.argsort(lengths, descending=True)
