@@ -42,6 +42,8 @@ class ClassFractions(Metric):
         num_classes: K
     """
 
+    full_state_update = False
+    higher_is_better = True
     counts: Tensor
 
     def __init__(self, num_classes: int) -> None:

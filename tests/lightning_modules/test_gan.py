@@ -1,11 +1,15 @@
+"""A GAN's networks, losses and training, and the metrics of its images."""
+
+import copy
 import io
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.linalg import sqrtm
@@ -28,29 +32,33 @@ QUIET: dict[str, Any] = {
 }
 
 
-def made(size: int = 8, channels: int = 1, **options: Any) -> GAN:
+def small(size: int = 8, channels: int = 1, **options: Any) -> GAN:
     torch.manual_seed(0)
     options = {"hidden_size": 8, "latent_size": 5, "judge_steps": 4, **options}
     adam = partial(torch.optim.Adam, lr=0.01)
     return GAN(channels, size, 3, mean=[0.4] * channels, std=[0.2] * channels, optimizer=adam, **options)
 
 
-def batches(number: int, size: int = 8) -> DataLoader[Any]:
+def loader(content: Any) -> DataLoader[Any]:
+    return DataLoader(content, batch_size=None)
+
+
+def batches(count: int, size: int = 8) -> DataLoader[Any]:
     torch.manual_seed(1)
     target = torch.arange(6) % 3
-    images = [target.view(-1, 1, 1, 1) + torch.randn(6, 1, size, size) for _ in range(number)]
-    return DataLoader([(image, target) for image in images], batch_size=None)
+    images = [target.view(-1, 1, 1, 1) + torch.randn(6, 1, size, size) for _ in range(count)]
+    return loader([(image, target) for image in images])
 
 
-def fitted(model: GAN, number: int = 4, **options: Any) -> Trainer:
+def fitted(model: GAN, count: int = 4, **options: Any) -> Trainer:
     trainer = Trainer(**QUIET | {"max_epochs": 2, **options})
-    trainer.fit(model, batches(number), batches(1))
+    trainer.fit(model, batches(count), batches(1))
     return trainer
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [4, 7, 8, 28, 30, 32, 64, 100])
-def test_both_networks_fit_the_size_of_the_image(channels, size):
+def test_both_networks_fit_the_size_of_the_image(channels: int, size: int) -> None:
     images = Generator(5, channels, size, 4)(torch.randn(2, 5))
     assert images.shape == (2, channels, size, size)
     assert images.min() > 0
@@ -58,58 +66,84 @@ def test_both_networks_fit_the_size_of_the_image(channels, size):
     assert Discriminator(channels, size, 4)(images).shape == (2,)
 
 
-def test_for_64_pixels_it_has_the_papers_layers():
+def test_for_64_pixels_it_has_the_papers_layers() -> None:
     maps = [layer.in_channels for layer in Generator(100, 3, 64, 64).layers if isinstance(layer, nn.ConvTranspose2d)]
     assert maps == [100, 512, 256, 128, 64]
     maps = [layer.out_channels for layer in Discriminator(3, 64, 64).layers if isinstance(layer, nn.Conv2d)]
     assert maps == [64, 128, 256, 512]
 
 
-def test_two_optimizers_make_one_step_a_batch():
-    model = made()
+def test_two_optimizers_make_one_step_a_batch() -> None:
+    model = small()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    trainer = fitted(model, number=4, max_epochs=2)
+    trainer = fitted(model, count=4, max_epochs=2)
     assert trainer.global_step == 8
     for optimizer in trainer.optimizers:
         assert {int(state["step"]) for state in optimizer.state.values()} == {8}
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert {name for name, _ in model.generator.named_parameters(prefix="generator")} <= changed
     assert {name for name, _ in model.discriminator.named_parameters(prefix="discriminator")} <= changed
-    assert fitted(made(), max_steps=5, max_epochs=-1).global_step == 5
+    assert fitted(small(), max_steps=5, max_epochs=-1).global_step == 5
 
 
-def test_a_checkpoint_goes_on_counting(tmp_path):
-    first = fitted(made(), max_epochs=1)
+def test_a_plain_step_trains_both_networks_as_the_trainer_does() -> None:
+    class Seeded(Callback):
+        def on_train_batch_start(self, *args: Any) -> None:
+            torch.manual_seed(3)  # of the noise
+
+    model = small()
+    model.skip_preparation()
+    plain = copy.deepcopy(model).train()
+    judge = copy.deepcopy(model.judge.state_dict())
+    trainer = fitted(model, count=1, max_epochs=1, limit_val_batches=0, callbacks=[Seeded()])
+    (batch,) = batches(1)
+    step = plain.plain_step(trainer)
+    torch.manual_seed(3)
+    step(batch)
+    for part in ("generator", "discriminator"):
+        expected = getattr(model, part).state_dict()
+        assert expected.keys() == getattr(plain, part).state_dict().keys()
+        for name, weight in getattr(plain, part).state_dict().items():
+            torch.testing.assert_close(weight, expected[name], rtol=0, atol=0)
+    assert all(map(torch.equal, judge.values(), model.judge.state_dict().values())), "the judge was trained"
+    assert plain.discriminator.layers[0].weight.requires_grad
+
+
+def test_a_resumed_run_continues_the_count_of_steps(tmp_path: Path) -> None:
+    first = fitted(small(), max_epochs=1)
     first.save_checkpoint(tmp_path / "model.ckpt")
-    model = made()
+    model = small()
     second = Trainer(**QUIET, max_epochs=3)
     second.fit(model, batches(4), batches(1), ckpt_path=tmp_path / "model.ckpt", weights_only=True)
     assert second.global_step == 12
     assert {int(state["step"]) for state in second.optimizers[1].state.values()} == {12}
 
 
-def test_the_schedule_reaches_both_optimizers_at_every_step():
-    model = made(schedule="linear")
+def test_the_schedule_reaches_both_optimizers_at_every_step() -> None:
     rates = []
-    model.on_train_batch_end = lambda *_: rates.append([o.param_groups[0]["lr"] for o in model.optimizers()])
-    fitted(model)
+
+    class Recorder(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+            rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+
+    fitted(small(schedule="linear"), callbacks=[Recorder()])
     assert [rate for rate, _ in rates] == pytest.approx([0.01 * (1 - step / 8) for step in range(1, 9)])
     assert all(first == second for first, second in rates)
 
 
-def test_the_losses_are_the_papers():
-    model = made(real_label=1.0).eval()
+def test_the_losses_are_the_papers() -> None:
+    model = small(real_label=1.0).eval()
     images = torch.randn(4, 1, 8, 8)
-    drawn = model(torch.randn(4, 5))
-    real, false = model.discriminator(images).sigmoid(), model.discriminator(drawn).sigmoid()
-    torch.testing.assert_close(model.discriminator_loss(images, drawn), -(real.log() + (1 - false).log()).mean())
-    torch.testing.assert_close(model.generator_loss(drawn), -false.log().mean())
-    model.discriminator_loss(images, drawn).backward()
+    generated = model(torch.randn(4, 5))
+    real, fake = model.discriminator(images).sigmoid(), model.discriminator(generated).sigmoid()
+    torch.testing.assert_close(model.discriminator_loss(images, generated), -(real.log() + (1 - fake).log()).mean())
+    torch.testing.assert_close(model.generator_loss(generated), -fake.log().mean())
+    model.discriminator_loss(images, generated).backward()
     assert all(parameter.grad is None for parameter in model.generator.parameters())
 
 
-def test_the_judge_learns_first_and_once():
-    model = made(judge_steps=60)
+def test_the_judge_is_trained_first_and_once() -> None:
+    model = small(judge_steps=60)
     assert not model.judge_learned
     before = [value.clone() for value in model.judge.state_dict().values()]
     fitted(model, max_epochs=1)
@@ -123,12 +157,12 @@ def test_the_judge_learns_first_and_once():
     assert not any(parameter.requires_grad for parameter in model.judge.parameters())
 
 
-def test_the_judges_view_is_features_and_log_probabilities():
+def test_the_judges_output_is_features_and_log_probabilities() -> None:
     judge = Judge(1, 3).eval()
-    view = judge(torch.randn(4, 1, 8, 8))
-    assert view.shape == (4, 64 + 3)
-    torch.testing.assert_close(view[:, -3:].exp().sum(1), torch.ones(4))
-    torch.testing.assert_close(view[:, -3:], judge.classes(view[:, :-3]).log_softmax(-1))
+    output = judge(torch.randn(4, 1, 8, 8))
+    assert output.shape == (4, 64 + 3)
+    torch.testing.assert_close(output[:, -3:].exp().sum(1), torch.ones(4))
+    torch.testing.assert_close(output[:, -3:], judge.classes(output[:, :-3]).log_softmax(-1))
 
 
 def frechet(generated: NDArray[np.float64], real: NDArray[np.float64]) -> float:
@@ -140,7 +174,7 @@ def frechet(generated: NDArray[np.float64], real: NDArray[np.float64]) -> float:
     return float(metric.compute())
 
 
-def test_the_frechet_distance_is_that_of_two_normal_distributions():
+def test_the_frechet_distance_is_that_of_two_normal_distributions() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(50, 4)), rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + 1
     first, second = np.cov(a.T), np.cov(b.T)
@@ -151,7 +185,7 @@ def test_the_frechet_distance_is_that_of_two_normal_distributions():
     assert np.isnan(frechet(a[:1], b[:1]))
 
 
-def test_metrics_of_batches_are_those_of_all_images():
+def test_metrics_of_batches_are_those_of_all_images() -> None:
     logits = torch.tensor([[3.0, 0, 0], [0, 2, 0], [4, 0, 0], [0, 1, 0], [5, 0, 0]])
     generated = torch.cat([torch.randn(5, 4), logits.log_softmax(-1)], 1)
     real = torch.cat([torch.randn(5, 4), F.one_hot(torch.tensor([2, 2, 2, 1, 2]))], 1)
@@ -168,25 +202,25 @@ def test_metrics_of_batches_are_those_of_all_images():
     assert float(rarest.compute()) == pytest.approx(2 / 8)
 
 
-def test_evaluation_repeats_itself_whatever_was_drawn_in_between():
-    model = made()
+def test_evaluation_does_not_depend_on_the_global_random_state() -> None:
+    model = small()
     fitted(model)
     trainer = Trainer(**QUIET)
-    first = trainer.test(model, batches(3), verbose=False)[0]
+    first = {**trainer.test(model, batches(3), verbose=False)[0]}
     torch.rand(100)
     assert trainer.test(model, batches(3), verbose=False)[0] == first
     assert {"test/loss", "test/confidence", "test/frechet", "baseline/rarest_class"} <= first.keys()
 
 
-def test_an_image_is_drawn_alike_alone_and_beside_others():
-    model = made().eval()
+def test_an_image_does_not_depend_on_its_batch() -> None:
+    model = small().eval()
     noise = torch.randn(4, 5)
     with torch.no_grad():
         torch.testing.assert_close(model(noise)[1:2], model(noise[1:2]))
 
 
-def test_a_seed_stands_for_an_image_in_a_png_file():
-    model = made(channels=3, class_names=["猫", "dog", "海马"]).eval()
+def test_a_seed_gives_an_image_in_a_png_file() -> None:
+    model = small(channels=3, class_names=["猫", "dog", "海马"]).eval()
     with torch.no_grad():
         rows = model.predict_step(torch.tensor([7, 8, 7]))
         alone = model.predict_step(torch.tensor([8]))
@@ -200,18 +234,18 @@ def test_a_seed_stands_for_an_image_in_a_png_file():
     assert rows[0]["prediction"] == max(rows[0]["probabilities"], key=rows[0]["probabilities"].get)
 
 
-def test_shows_images_drawn_from_the_same_noise():
-    model, first, second = made().eval(), RecordedBoard(), RecordedBoard()
+def test_shows_images_generated_from_the_same_noise() -> None:
+    model, first, second = small().eval(), RecordedBoard(), RecordedBoard()
     model.show(None, first)
     torch.rand(10)
     model.show(None, second)
     assert torch.equal(first.images["generated"], second.images["generated"])
 
 
-def test_images_that_are_not_square_are_refused():
-    loader = DataLoader([(torch.randn(4, 1, 8, 6), torch.zeros(4, dtype=torch.long))], batch_size=None)
+def test_images_that_are_not_square_are_refused() -> None:
+    images = loader([(torch.randn(4, 1, 8, 6), torch.zeros(4, dtype=torch.long))])
     with pytest.raises(DataError, match=r"6 x 8 pixels, expected squares: give --data.image_size"):
-        Trainer(**QUIET, max_steps=1).fit(made(), loader, loader)
+        Trainer(**QUIET, max_steps=1).fit(small(), images, images)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +255,6 @@ def test_images_that_are_not_square_are_refused():
         ({"real_label": 0.3}, "--model.real_label: expected more than 0.5 and at most 1, got 0.3"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        made(**options)
+        small(**options)

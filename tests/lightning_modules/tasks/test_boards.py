@@ -18,7 +18,7 @@ def test_a_grid_contains_each_image_scaled_to_0_to_1(channels: int, size: int) -
     times = max(1, -(-56 // size))
     side = size * times + 2
     assert grid.shape == (3, 2 * side + 2, 3 * side + 2)
-    assert (grid.min(), grid.max()) == (0, 1)
+    assert (float(grid.min()), float(grid.max())) == (0, 1)
     fourth = grid[:channels, side + 2 : 2 * side + 2 : times, 2 : side + 2 : times][:, :size, :size]
     low, high = images.amin((0, 2, 3)), images.amax((0, 2, 3))
     torch.testing.assert_close(fourth, (images[3] - low[:, None, None]) / (high - low)[:, None, None])

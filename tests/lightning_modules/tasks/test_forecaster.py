@@ -1,4 +1,6 @@
-"""What the forecasting task reports, against the definitions."""
+"""Results of forecasting, against the definitions."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,18 +10,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_modules.tasks.forecaster import Forecaster
+from tests.helpers.recorded_board import RecordedBoard
 
 MEAN, STD = 50.0, 20.0
 
 
 class Rising(Forecaster):
-    """Forecasts a rise of one spread from the last value."""
+    """Forecasts a rise by one standard deviation from the last value."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, -1:, 0].repeat(1, self.horizon) + 1
 
 
-def test_last_value_and_seasonal_baseline_are_those_reckoned_by_hand():
+def test_last_value_and_seasonal_baseline_are_those_computed_by_hand() -> None:
     model = Rising(horizon=5, season=3, target_mean=10.0, target_std=2.0)
     inputs = torch.tensor([[[0.0], [1.0], [2.0], [3.0]], [[4.0], [3.0], [2.0], [-5.0]]])
     batch = (inputs, torch.zeros(2, 5))
@@ -27,7 +30,7 @@ def test_last_value_and_seasonal_baseline_are_those_reckoned_by_hand():
     assert model.seasonal(batch).tolist() == [[12, 14, 16, 12, 14], [16, 14, 0, 16, 14]]
 
 
-def test_covariates_are_no_part_of_a_baseline():
+def test_covariates_are_no_part_of_a_baseline() -> None:
     model = Rising(horizon=2, season=2)
     inputs = torch.randn(3, 4, 1)
     target = torch.zeros(3, 2)
@@ -37,11 +40,12 @@ def test_covariates_are_no_part_of_a_baseline():
 
 
 @pytest.mark.parametrize("season", [None, 4])
-def test_errors_are_in_the_targets_units_and_standardised(season):
+def test_errors_are_in_the_targets_units_and_standardised(season: int | None) -> None:
     torch.manual_seed(0)
     inputs, target = torch.randn(30, 6, 1), MEAN + STD * torch.randn(30, 5)
     model = Rising(horizon=5, season=season, target_mean=MEAN, target_std=STD)
-    batches = DataLoader(list(zip(inputs.split(7), target.split(7), strict=True)), batch_size=None)
+    pairs: Any = list(zip(inputs.split(7), target.split(7), strict=True))
+    batches: DataLoader[Any] = DataLoader(pairs, batch_size=None)
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     result = trainer.test(model, batches, verbose=False)[0]
     last = inputs[:, -1:, 0].numpy() * STD + MEAN
@@ -58,38 +62,27 @@ def test_errors_are_in_the_targets_units_and_standardised(season):
         assert result["baseline/seasonal_mae"] == pytest.approx(np.abs(before - target.numpy()).mean(), rel=1e-5)
     errors = model.tables["error by step ahead"]
     np.testing.assert_allclose(errors, np.abs(last + STD - target.numpy()).mean(0), rtol=1e-5)
+    board = RecordedBoard()
+    model.show_results(board)
+    assert board.texts["error by step ahead"].splitlines()[2] == f"| 1 | {errors[0]:.4g} |"
 
 
-def test_a_prediction_is_a_row_for_each_step_ahead():
+def test_a_prediction_is_a_row_for_each_step_ahead() -> None:
     model = Rising(horizon=2, target_mean=MEAN, target_std=STD)
     rows = model.predict_step(torch.tensor([[[0.0], [1.0]], [[0.0], [-1.0]]]))
     assert rows == [{"prediction": value} for value in (90.0, 90.0, 50.0, 50.0)]
 
 
-def test_a_smaller_error_is_better():
+def test_a_smaller_error_is_better() -> None:
     assert [Rising(horizon=2, monitor=f"val/{name}").mode for name in ("mae", "rmse", "mse", "loss")] == ["min"] * 4
 
 
-class Pinboard:
-    def __init__(self):
-        self.shown = {}
-
-    def text(self, name, markdown):
-        self.shown[name] = markdown
-
-    def image(self, name, image):
-        self.shown[name] = image
-
-    def figure(self, name, figure):
-        self.shown[name] = figure
-
-
-def test_draws_the_forecast_beside_the_truth_in_the_targets_units():
-    board = Pinboard()
+def test_plots_forecast_and_truth_in_the_targets_units() -> None:
+    board = RecordedBoard()
     model = Rising(horizon=3, target_mean=MEAN, target_std=STD)
     inputs, target = torch.randn(9, 6, 2), torch.randn(9, 3)
     model.show((inputs, target), board)
-    axes = board.shown["forecasts"].axes
+    axes = board.figures["forecasts"].axes
     assert len(axes) == 4
     past, truth, forecast, _ = (line.get_ydata() for line in axes[0].lines)
     np.testing.assert_allclose(past, inputs[0, :, 0] * STD + MEAN, rtol=1e-5)

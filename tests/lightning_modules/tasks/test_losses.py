@@ -1,10 +1,13 @@
-"""What classifiers are taught by, against the definitions."""
+"""Losses of classifiers, against the definitions."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from sklearn import metrics as sk
+from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
@@ -13,75 +16,77 @@ from lightning_modules.inception import Inception
 from lightning_modules.mlp import MLP
 from lightning_modules.tasks.losses import class_losses
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.run.experiment import Experiment
+from scripts.cli.evaluate.load import load
+from scripts.cli.run.training import fit
 
 
-def drawn(size=20, classes=3):
+def sampled(size: int = 20, classes: int = 3) -> tuple[Tensor, Tensor]:
     torch.manual_seed(0)
     return 3 * torch.randn(size, classes), torch.arange(size) % classes
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
-def test_without_gamma_it_is_torchs_cross_entropy_and_a_small_gamma_comes_near(smoothing):
-    logits, target = drawn()
+def test_without_gamma_it_is_torchs_cross_entropy_and_a_small_gamma_comes_near(smoothing: float) -> None:
+    logits, target = sampled()
     expected = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
     torch.testing.assert_close(class_losses(logits, target, 0.0, smoothing), expected, rtol=0, atol=0)
     torch.testing.assert_close(class_losses(logits, target, 1e-6, smoothing), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
-def test_the_focal_loss_is_torchvisions_for_two_classes_and_the_papers_for_more(gamma):
-    logits, target = drawn(classes=2)
+def test_the_focal_loss_is_torchvisions_for_two_classes_and_the_papers_for_more(gamma: float) -> None:
+    logits, target = sampled(classes=2)
     score = logits[:, 1] - logits[:, 0]
     expected = sigmoid_focal_loss(score, target.float(), alpha=-1, gamma=gamma)
     torch.testing.assert_close(class_losses(logits, target, gamma), expected)
-    logits, target = drawn(classes=4)
+    logits, target = sampled(classes=4)
     p = logits.softmax(1)[range(20), target]
     torch.testing.assert_close(class_losses(logits, target, gamma), -((1 - p) ** gamma) * p.log())
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_shares_of_two_classes_cost_their_shares_of_what_each_costs(gamma):
-    logits, target = drawn()
+def test_the_loss_of_a_mixed_target_is_the_mixed_loss_of_its_classes(gamma: float) -> None:
+    logits, target = sampled()
     other = (target + 1) % 3
-    shares = 0.3 * F.one_hot(target, 3) + 0.7 * F.one_hot(other, 3)
+    mixed = 0.3 * F.one_hot(target, 3) + 0.7 * F.one_hot(other, 3)
     expected = 0.3 * class_losses(logits, target, gamma) + 0.7 * class_losses(logits, other, gamma)
-    torch.testing.assert_close(class_losses(logits, shares, gamma), expected)
+    torch.testing.assert_close(class_losses(logits, mixed, gamma), expected)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
-def test_the_focal_loss_of_a_model_that_is_quite_sure_has_a_gradient(gamma):
+def test_the_focal_loss_of_a_confident_model_has_a_gradient(gamma: float) -> None:
     logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
     class_losses(logits, torch.tensor([0, 0]), gamma).sum().backward()
+    assert logits.grad is not None
     assert logits.grad.isfinite().all()
     assert logits.grad[1, 0] < 0
 
 
-def test_weights_are_torchs_and_two_halves_come_to_the_whole():
-    logits, target = drawn()
-    weights = [0.5, 2.0, 7.0]
-    model = MLP(4, 3, class_weights=weights)
-    whole = model.cost(logits, target)
-    torch.testing.assert_close(whole, F.cross_entropy(logits, target, torch.tensor(weights)))
+def test_class_weights_are_torchs_and_two_parts_give_the_loss_of_the_batch() -> None:
+    logits, target = sampled()
+    class_weights = [0.5, 2.0, 7.0]
+    model = MLP(4, 3, class_weights=class_weights)
+    loss = model.cost(logits, target)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, target, torch.tensor(class_weights)))
     parts = [model.cost(logits[half], target[half]) for half in (slice(7), slice(7, 20))]
-    weigh = [model.weights(target[half]).sum() for half in (slice(7), slice(7, 20))]
-    torch.testing.assert_close((parts[0] * weigh[0] + parts[1] * weigh[1]) / sum(weigh), whole)
+    weights = [model.weights(target[half]).sum() for half in (slice(7), slice(7, 20))]
+    torch.testing.assert_close((parts[0] * weights[0] + parts[1] * weights[1]) / sum(weights), loss)
     torch.testing.assert_close(model.weights(F.one_hot(target, 3).float()), model.weights(target))
 
 
-def test_validation_and_test_are_judged_by_the_plain_cross_entropy():
-    logits, target = drawn()
+def test_validation_and_test_report_the_unweighted_cross_entropy() -> None:
+    logits, target = sampled()
     model = MLP(4, 3, class_weights=[1.0, 2.0, 3.0], loss="focal", gamma=1.0, label_smoothing=0.2)
     plain = F.cross_entropy(logits, target)
     assert float(model.cost(logits, target)) != pytest.approx(float(plain), rel=1e-2)
     torch.testing.assert_close(model.eval().cost(logits, target), plain, rtol=0, atol=0)
 
 
-def test_the_weights_are_not_in_the_checkpoint_which_has_what_they_come_from():
+def test_class_weights_are_not_in_the_state_dict_for_they_come_from_the_data() -> None:
     assert MLP(4, 2, class_weights=[1.0, 2.0]).state_dict().keys() == MLP(4, 2).state_dict().keys()
 
 
-def test_inceptions_auxiliary_classifiers_are_taught_by_the_same_loss():
+def test_inceptions_auxiliary_classifiers_have_the_same_loss() -> None:
     torch.manual_seed(0)
     batch = torch.randn(6, 1, 8, 8), torch.tensor([0, 1, 2, 3, 0, 0])
     losses = []
@@ -98,9 +103,15 @@ def test_inceptions_auxiliary_classifiers_are_taught_by_the_same_loss():
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
 
-def test_a_capsule_networks_own_loss_is_weighed_and_takes_no_other():
+def test_a_capsule_networks_own_loss_is_weighted_and_takes_no_other() -> None:
     torch.manual_seed(0)
-    sizes = {"in_channels": 1, "image_size": 8, "num_classes": 3, "conv_channels": 8, "primary_channels": 4}
+    sizes: dict[str, Any] = {
+        "in_channels": 1,
+        "image_size": 8,
+        "num_classes": 3,
+        "conv_channels": 8,
+        "primary_channels": 4,
+    }
     model = CapsNet(**sizes, class_weights=[1.0, 4.0, 1.0], reconstruction=0.5)
     images, target = torch.randn(3, 1, 8, 8), torch.tensor([0, 1, 1])
     each = [model.step((images[row : row + 1], target[row : row + 1])).loss for row in range(3)]
@@ -122,53 +133,68 @@ def test_a_capsule_networks_own_loss_is_weighed_and_takes_no_other():
         ({"label_smoothing": -0.1}, "--model.label_smoothing: .* got -0.1"),
     ],
 )
-def test_options_that_no_loss_has_are_refused(options, said):
+def test_options_that_no_loss_accepts_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         MLP(4, 3, **options)
 
 
-def seldom(folder, classes=2):
+def with_rare_class(folder: Path, classes: int = 2) -> str:
     """A table of which one row in twenty is of the last class."""
     lines = [
         f"{row % 7},{row % 3},{'abc'[classes - 1 if row % 20 == 0 else row % (classes - 1)]}" for row in range(600)
     ]
-    (folder / "seldom.csv").write_text("x,y,label\n" + "\n".join(lines))
-    return str(folder / "seldom.csv")
+    (folder / "table.csv").write_text("x,y,label\n" + "\n".join(lines))
+    return str(folder / "table.csv")
 
 
 @pytest.mark.parametrize(("classes", "better"), [(2, "val/average_precision"), (3, "val/f1")])
-def test_a_seldom_class_is_told_of_with_the_metric_that_shows_it(classes, better, tmp_path, capsys):
-    words = ["--model", "mlp", "--data", seldom(tmp_path, classes), "--trainer.max_steps", "1", "--logs", str(tmp_path)]
-    Experiment(resolve(words)).fit()
+def test_a_rare_class_is_noted_with_the_metric_that_shows_it(
+    classes: int, better: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--model",
+        "mlp",
+        "--data",
+        with_rare_class(tmp_path, classes),
+        "--trainer.max_steps",
+        "1",
+        "--logs",
+        str(tmp_path),
+    ]
+    fit(resolve(words))
     assert f"--model.monitor {better} does" in capsys.readouterr().err
-    Experiment(resolve([*words, "--model.monitor", better])).fit()
+    fit(resolve([*words, "--model.monitor", better]))
     assert "--model.monitor" not in capsys.readouterr().err
 
 
-def test_a_model_without_a_loss_of_classes_takes_no_weights(tmp_path, capsys):
+def test_a_model_without_a_loss_of_classes_takes_no_class_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
-        Experiment(resolve(["--model", "gan", "--data.balance", "weights", "--logs", str(tmp_path)])).fit()
+        fit(resolve(["--model", "gan", "--data.balance", "weights", "--logs", str(tmp_path)]))
     assert capsys.readouterr().err == (
         "error: --data.balance weights: GAN has no loss of classes; expected over or under\n"
     )
 
 
-def test_the_results_have_each_classs_scores_and_they_are_scikit_learns(tmp_path, capsys):
-    from scripts.cli.run.experiment import Experiment
-
-    data = ["--model", "mlp", "--data", seldom(tmp_path, 3), "--data.balance", "weights"]
-    results = Experiment(resolve([*data, "--trainer.max_epochs", "2", "--logs", str(tmp_path)])).fit().results
+def test_the_results_contain_each_classs_scores_as_scikit_learn_computes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--model", "mlp", "--data", with_rare_class(tmp_path, 3), "--data.balance", "weights"]
+    results = fit(resolve([*data, "--trainer.max_epochs", "2", "--logs", str(tmp_path)]))
+    assert results is not None
     shown = capsys.readouterr().out
     folder = tmp_path / "mlp" / "version_0"
     assert json.loads((folder / "results.json").read_text()) == results
-    trained = Experiment.load(str(folder))
+    trained = load(str(folder), None, [])
     trained.data.setup("test")
+    assert trained.data.splits is not None
     x, y = trained.data.examples(trained.data.splits.test)[torch.arange(len(trained.data.splits.test))]
     with torch.no_grad():
         guess = trained.model.eval()(x).argmax(1)
     expected = sk.precision_recall_fscore_support(y, guess, labels=[0, 1, 2], zero_division=0)
     assert list(results["per_class"]) == ["a", "b", "c"]
-    for number, scores in enumerate(results["per_class"].values()):
+    for label, scores in enumerate(results["per_class"].values()):
         assert list(scores) == ["precision", "recall", "f1", "examples"]
-        assert list(scores.values()) == pytest.approx([float(part[number]) for part in expected])
+        assert list(scores.values()) == pytest.approx([float(part[label]) for part in expected])
         assert f"{scores['recall']:>10.4g}  {scores['f1']:>10.4g}  {scores['examples']:>10}" in shown
