@@ -7,37 +7,38 @@ from torch import Tensor, nn
 
 from datamodules.tokenizing.tf_idf import tf_idf_logits
 from datamodules.tokenizing.tokens import Text
-from lightning_modules.layers.bert import architecture_of, bert, encode
+from lightning_modules.layers.bert import SmallModernBert, architecture_of, bert, encode
 from lightning_modules.tasks.boards import examples_table, tokens_of
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.task import Board
 
 
 class BertClassifier(Classifier):
-    """A linear classifier on BERT's state at the first token, with a hidden layer between as BERT's pooler has.
+    """BERT with a linear classifier on its hidden state at the first token; a hidden layer between, as BERT's pooler.
 
-    Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805.
+    Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805. Without `pretrained` the encoder is a small
+    ModernBERT trained from fresh weights (Warner et al. 2024, https://arxiv.org/abs/2412.13663).
 
     Args:
-        num_tokens: V
+        num_tokens: V, the size of the vocabulary.
         num_classes: C
-        pretrained: a name that transformers knows, or a model's folder; None for a small one with fresh weights.
+        pretrained: a model's name in transformers, or its folder; None for a small ModernBERT with fresh weights.
         hidden_size: D, with fresh weights.
-        num_layers: with fresh weights.
-        num_heads: attention heads in each layer, with fresh weights.
-        dropout: share of the features silenced before the classifier; with fresh weights also within the encoder.
-        padding: number of the padding token.
-        max_length: tokens in the longest text.
-        token_names: of the V tokens, for the dashboard; their numbers by default.
-        tf_idf: baseline of words without order, see `datamodules.tokenizing.tf_idf`.
-        architecture: of the encoder, where a checkpoint brings it.
-        kwargs: as for Classifier and Task.
+        num_layers: number of layers, with fresh weights.
+        num_heads: number of attention heads in each layer, with fresh weights.
+        dropout: dropout probability of the classifier; with fresh weights also within the encoder.
+        padding: index of the padding token.
+        max_length: maximum number of tokens of a text.
+        token_names: names of the V tokens, for the dashboard; their indices by default.
+        tf_idf: the bag-of-words baseline, see `datamodules.tokenizing.tf_idf`.
+        architecture: the encoder's settings, where a checkpoint contains them.
+        kwargs: arguments of Classifier and Task.
 
     Shapes:
         input Text with B of T tokens, output (B, C)
 
     Raises:
-        ValueError: there is no such pretrained model, or it is made for fewer tokens.
+        ValueError: there is no such pretrained model, or its vocabulary or its maximum length is too small.
     """
 
     def __init__(
@@ -59,11 +60,10 @@ class BertClassifier(Classifier):
         super().__init__(num_classes=num_classes, **kwargs)
         self.token_names = list(token_names or map(str, range(num_tokens)))
         self.tf_idf = tf_idf
-        self.encoder = bert(
-            pretrained, num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length, architecture
-        )
+        small = SmallModernBert(hidden_size, num_layers, num_heads, dropout, padding)
+        self.encoder = bert(pretrained, num_tokens, max_length, architecture=architecture, small=small)
         self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
-        width: int = self.encoder.config.hidden_size  # type: ignore[union-attr,assignment]
+        width: int = self.encoder.config.hidden_size
         self.head = nn.Sequential(
             nn.Linear(width, width), nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, num_classes)
         )
@@ -74,7 +74,7 @@ class BertClassifier(Classifier):
         return self.head(states[:, 0])
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """Besides the majority class, logistic regression on TF-IDF."""
+        """The majority class, and logistic regression on TF-IDF."""
         tf_idf = self.tf_idf
         return super().baselines() | ({"tf_idf_": lambda batch: tf_idf_logits(batch[0], tf_idf)} if tf_idf else {})
 

@@ -1,4 +1,4 @@
-"""BERT that finds names."""
+"""BERT for named entity recognition."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,34 +6,35 @@ from typing import Any
 from torch import Tensor, nn
 
 from datamodules.tagging import Sentences
-from lightning_modules.layers.bert import architecture_of, bert, encode
+from lightning_modules.layers.bert import SmallModernBert, architecture_of, bert, encode
 from lightning_modules.tasks.tagger import Tagger
 
 
 class BertNER(Tagger):
-    """A linear classifier of tags on BERT's state at each word's first token.
+    """BERT with a linear classifier of tags on its hidden state at each word's first token.
 
-    Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805.
+    Devlin et al. 2019, section 5.3, https://arxiv.org/abs/1810.04805. Without `pretrained` the encoder is a small
+    ModernBERT trained from fresh weights (Warner et al. 2024, https://arxiv.org/abs/2412.13663).
 
     Args:
-        num_tokens: V
-        tag_names: K of them.
-        known_entities: as for Tagger.
-        pretrained: a name that transformers knows, or a model's folder; None for a small one with fresh weights.
+        num_tokens: V, the size of the vocabulary.
+        tag_names: names of the K tags.
+        known_entities: the lookup baseline, as for Tagger.
+        pretrained: a model's name in transformers, or its folder; None for a small ModernBERT with fresh weights.
         hidden_size: D, with fresh weights.
-        num_layers: with fresh weights.
-        num_heads: attention heads in each layer, with fresh weights.
-        dropout: share of the states silenced in training; with fresh weights also within the encoder.
-        padding: number of the padding token.
-        max_length: tokens in the longest piece of a sentence.
-        architecture: of the encoder, where a checkpoint brings it.
-        kwargs: as for Task.
+        num_layers: number of layers, with fresh weights.
+        num_heads: number of attention heads in each layer, with fresh weights.
+        dropout: dropout probability of the hidden states; with fresh weights also within the encoder.
+        padding: index of the padding token.
+        max_length: maximum number of tokens of a piece of a sentence.
+        architecture: the encoder's settings, where a checkpoint contains them.
+        kwargs: arguments of Task.
 
     Shapes:
-        input Sentences with B of W words, output (B, W, K)
+        input Sentences with B of W words, in P pieces of T tokens; output (B, W, K)
 
     Raises:
-        ValueError: there is no such pretrained model, or it is made for fewer tokens.
+        ValueError: there is no such pretrained model, or its vocabulary or its maximum length is too small.
     """
 
     def __init__(
@@ -52,15 +53,14 @@ class BertNER(Tagger):
         **kwargs: Any,
     ) -> None:
         super().__init__(tag_names=tag_names, known_entities=known_entities, **kwargs)
-        self.encoder = bert(
-            pretrained, num_tokens, hidden_size, num_layers, num_heads, padding, dropout, max_length, architecture
-        )
+        small = SmallModernBert(hidden_size, num_layers, num_heads, dropout, padding)
+        self.encoder = bert(pretrained, num_tokens, max_length, architecture=architecture, small=small)
         self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.encoder.config.hidden_size, len(tag_names))  # type: ignore[union-attr,arg-type]
+        self.head = nn.Linear(self.encoder.config.hidden_size, len(tag_names))
 
     def forward(self, sentences: Sentences) -> Tensor:
-        """Scores of each word's tags."""
+        """Logits of each word's tags."""
         states = encode(self.encoder, sentences.ids, sentences.mask)  # (P, T, D)
         words = states.flatten(0, 1)[sentences.first]  # (B, W, D)
         return self.head(self.dropout(words))

@@ -1,4 +1,8 @@
-"""BERT that answers questions about a text."""
+"""BERT for extractive question answering.
+
+Shapes: B questions with N context tokens at most, read in P windows of T tokens; Q tokens of the longest question;
+W context widths; D features.
+"""
 
 from typing import Any
 
@@ -7,106 +11,107 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.reading import Passages
-from lightning_modules.layers.bert import architecture_of, bert, encode
+from lightning_modules.layers.bert import SmallModernBert, architecture_of, bert, encode
 from lightning_modules.tasks.reader import Reader
 
-LONGEST_RUN = 3  # tokens; longer ones count alike
-NEAR = (8, 32, 128)  # tokens: about a clause, a sentence and a paragraph
-SHARPNESS = 8  # a place with nine tenths of what the best has counts 0.43, one with half of it nothing
+MAX_NGRAM = 3  # tokens; longer matches count alike
+WIDTHS = (8, 32, 128)  # tokens: about a clause, a sentence and a paragraph
+SHARPNESS = 8  # a position with nine tenths of the best one's overlap gets 0.43, one with half of it nothing
 
 
-def runs_shared(passages: Passages) -> Tensor:
-    """How much of its question stands around each token of a context.
+def longest_question(passages: Passages) -> int:
+    """Q, or T while a graph is exported, whose sizes cannot depend on values."""
+    return passages.ids.shape[1] if torch.compiler.is_exporting() else int(passages.context_start.max())
+
+
+def ngram_matches(passages: Passages) -> Tensor:
+    """The length of the longest n-gram through each context token that its question contains, too.
 
     Returns:
-        (P, T), 0 in the question's part and the padding; in the context's part 1, and one more for each length from 1
-        to LONGEST_RUN of which some run of tokens through this one stands in the question, too.
+        (P, T), 0 in the question and the padding; in the context 1, and one more for each length up to MAX_NGRAM of
+        which an n-gram through this token is in the question.
     """
     ids, start = passages.ids, passages.context_start[:, None]
-    places = torch.arange(ids.shape[1], device=ids.device)
+    positions = torch.arange(ids.shape[1], device=ids.device)
     in_context = passages.segments.bool()
-    in_question = (places < start)[:, : _longest(start, places)]
+    in_question = (positions < start)[:, : longest_question(passages)]
     same = ids[:, :, None] == ids[:, None, : in_question.shape[1]]  # (P, T, Q)
     same &= in_context[:, :, None] & in_question[:, None]
-    _, length, asked = same.shape
-    further = F.pad(same, (0, LONGEST_RUN - 1, 0, LONGEST_RUN - 1))
-    level, run = in_context.long(), same
-    for ahead in range(LONGEST_RUN):
-        run = run & further[:, ahead : ahead + length, ahead : ahead + asked]  # where runs of this length begin
-        begins = F.pad(run.any(2), (ahead, 0))
-        level += torch.stack([begins[:, back : back + length] for back in range(ahead + 1)]).any(0)
+    _, length, width = same.shape
+    padded = F.pad(same, (0, MAX_NGRAM - 1, 0, MAX_NGRAM - 1))
+    level, match = in_context.long(), same
+    for n in range(MAX_NGRAM):
+        match = match & padded[:, n : n + length, n : n + width]  # where matches of n + 1 tokens begin
+        begins = F.pad(match.any(2), (n, 0))
+        level += torch.stack([begins[:, back : back + length] for back in range(n + 1)]).any(0)
     return level
 
 
-def _longest(start: Tensor, places: Tensor) -> int:
-    """Tokens of the longest question."""
-    return places.shape[0] if torch.compiler.is_exporting() else int(start.max())  # a file's sizes know no values
+def overlap_nearby(passages: Passages) -> Tensor:
+    """The fraction of its question that is near each context token.
 
-
-def shares_near(passages: Passages) -> Tensor:
-    """Which share of its question stands near each token of a context.
-
-    Each of the question's tokens counts once, and the more the rarer it is in the context: log(1 + tokens of the
-    context / times that it stands there).
+    Each distinct token of the question counts once, weighted by its rarity in the context: log(1 + number of tokens in
+    the context / number of its occurrences there).
 
     Returns:
-        (P, T, 3 · widths), from 0 to 1: for each width in NEAR the share of the question that stands in so many tokens
-        around this one; then that share by the highest in the whole context, plain and sharpened. 0 in the question's
-        part and the padding.
+        (P, T, 3 · W), from 0 to 1: for each of WIDTHS the fraction of the question that is among so many tokens around
+        this one; then that fraction divided by its maximum over the context, plain and sharpened. 0 in the question
+        and the padding.
     """
     ids, start, owner = passages.ids, passages.context_start[:, None], passages.owner
     size, length = passages.num_tokens.shape[0], ids.shape[1]
     in_context = passages.segments.bool()
-    places = torch.arange(length, device=ids.device)
-    asked = ids[:, : _longest(start, places)]  # (P, Q)
-    again = (asked[:, :, None] == asked[:, None]).tril(-1).any(2)
-    counted = (places < start)[:, : asked.shape[1]] & ~again
-    same = (ids[:, :, None] == asked[:, None]) & in_context[:, :, None] & counted[:, None]  # (P, T, Q)
+    positions = torch.arange(length, device=ids.device)
+    question = ids[:, : longest_question(passages)]  # (P, Q)
+    repeated = (question[:, :, None] == question[:, None]).tril(-1).any(2)
+    counted = (positions < start)[:, : question.shape[1]] & ~repeated
+    same = (ids[:, :, None] == question[:, None]) & in_context[:, :, None] & counted[:, None]  # (P, T, Q)
     before = F.pad(same.cumsum(1, dtype=torch.int32), (0, 0, 1, 0))  # (P, T + 1, Q)
 
-    times = before.new_zeros(size, asked.shape[1]).index_add(0, owner, before[:, -1])  # of all windows, (B, Q)
+    occurrences = before.new_zeros(size, question.shape[1]).index_add(0, owner, before[:, -1])  # of all windows, (B, Q)
     tokens = torch.zeros_like(passages.num_tokens).index_add(0, owner, in_context.sum(1))
-    weight = (1 + tokens[:, None] / times.clamp(min=1)).log().masked_fill(times == 0, 0)  # (B, Q)
+    weight = (1 + tokens[:, None] / occurrences.clamp(min=1)).log().masked_fill(occurrences == 0, 0)  # (B, Q)
     weight = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6))[owner, None]  # (P, 1, Q)
 
-    shares = []
-    for width in NEAR:
-        first, end = (places - width // 2).clamp(min=0), (places + width // 2 + 1).clamp(max=length)
+    fractions = []
+    for width in WIDTHS:
+        first, end = (positions - width // 2).clamp(min=0), (positions + width // 2 + 1).clamp(max=length)
         near = before[:, end] > before[:, first]  # (P, T, Q)
-        shares.append((near * weight).sum(2).masked_fill(~in_context, 0))
-    share = torch.stack(shares, dim=2)  # (P, T, W)
-    of = owner[:, None].expand(-1, len(NEAR))
-    best = share.new_zeros(size, len(NEAR)).scatter_reduce(0, of, share.amax(1), "amax")  # of all windows
-    relative = share / best.clamp(min=1e-6)[owner, None]
-    return torch.cat([share, relative, relative**SHARPNESS], dim=2)
+        fractions.append((near * weight).sum(2).masked_fill(~in_context, 0))
+    fraction = torch.stack(fractions, dim=2)  # (P, T, W)
+    rows = owner[:, None].expand(-1, len(WIDTHS))
+    best = fraction.new_zeros(size, len(WIDTHS)).scatter_reduce(0, rows, fraction.amax(1), "amax")  # of all windows
+    relative = fraction / best.clamp(min=1e-6)[owner, None]
+    return torch.cat([fraction, relative, relative**SHARPNESS], dim=2)
 
 
 class BertQA(Reader):
-    """A linear layer on BERT's states scores each token as the answer's start and as its end.
+    """BERT with a linear layer that scores each token as the answer's start and as its end.
 
     Devlin et al. 2019, sections 4.2 and 4.3, https://arxiv.org/abs/1810.04805. A long context is read in windows; each
-    of its tokens is scored in the window that shows most of what is around it. "No answer" is scored at the first
-    token, [CLS], as the mean over the windows. Each token's embedding says, besides, how much of the question stands
-    around it, as in Chen et al. 2017, https://arxiv.org/abs/1704.00051.
+    of its tokens is scored in the window that shows most of its surroundings. "No answer" is scored at the first
+    token, [CLS], as the mean over the windows. Each token's embedding also says how much of the question is near it,
+    as in Chen et al. 2017, https://arxiv.org/abs/1704.00051. Without `pretrained` the encoder is a small ModernBERT
+    trained from fresh weights (Warner et al. 2024, https://arxiv.org/abs/2412.13663).
 
     Args:
-        num_tokens: V
-        unanswerable: as for Reader.
-        pretrained: a name that transformers knows, or a model's folder; None for a small one with fresh weights.
+        num_tokens: V, the size of the vocabulary.
+        unanswerable: whether a question may have no answer, as for Reader.
+        pretrained: a model's name in transformers, or its folder; None for a small ModernBERT with fresh weights.
         hidden_size: D, with fresh weights.
-        num_layers: with fresh weights.
-        num_heads: attention heads in each layer, with fresh weights.
-        dropout: share of features silenced in training, with fresh weights.
-        padding: number of the padding token.
-        max_length: tokens in the longest window.
-        architecture: of the encoder, where a checkpoint brings it.
-        kwargs: as for Reader and Task.
+        num_layers: number of layers, with fresh weights.
+        num_heads: number of attention heads in each layer, with fresh weights.
+        dropout: dropout probability within the encoder, with fresh weights.
+        padding: index of the padding token.
+        max_length: maximum number of tokens of a window.
+        architecture: the encoder's settings, where a checkpoint contains them.
+        kwargs: arguments of Reader and Task.
 
     Shapes:
         input Passages with B contexts of N tokens, output (B, 2, N + 1)
 
     Raises:
-        ValueError: there is no such pretrained model, or it is made for fewer tokens.
+        ValueError: there is no such pretrained model, or its vocabulary or its maximum length is too small.
     """
 
     def __init__(
@@ -124,34 +129,25 @@ class BertQA(Reader):
         **kwargs: Any,
     ) -> None:
         super().__init__(unanswerable=unanswerable, **kwargs)
-        self.encoder = bert(
-            pretrained,
-            num_tokens,
-            hidden_size,
-            num_layers,
-            num_heads,
-            padding,
-            dropout,
-            max_length,
-            architecture,
-            attention_dropout=0.0,  # with it every window's T² attention weights would be kept, and take twice as long
-        )
+        # with attention dropout every window's T² attention weights would be kept, and take twice as long
+        small = SmallModernBert(hidden_size, num_layers, num_heads, dropout, padding, attention_dropout=0.0)
+        self.encoder = bert(pretrained, num_tokens, max_length, architecture=architecture, small=small)
         self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
-        width: int = self.encoder.config.hidden_size  # type: ignore[union-attr,assignment]
-        self.marks = nn.Embedding(2 + LONGEST_RUN, width)
-        self.near = nn.Linear(3 * len(NEAR), width, bias=False)
+        width: int = self.encoder.config.hidden_size
+        self.marks = nn.Embedding(2 + MAX_NGRAM, width)
+        self.near = nn.Linear(3 * len(WIDTHS), width, bias=False)
         for layer in (self.marks, self.near):
-            nn.init.zeros_(layer.weight)  # what a pretrained encoder reads is at first what it knows
+            nn.init.zeros_(layer.weight)  # a pretrained encoder first reads the embeddings that it knows
         self.head = nn.Linear(width, 2)
 
     def forward(self, passages: Passages) -> Tensor:
         """Scores of starts and ends, those of "no answer" first."""
-        marks = self.marks(runs_shared(passages)) + self.near(shares_near(passages))
-        states = encode(self.encoder, passages.ids, passages.mask, passages.segments, marks)  # (P, T, D)
+        overlap = self.marks(ngram_matches(passages)) + self.near(overlap_nearby(passages))  # (P, T, D)
+        states = encode(self.encoder, passages.ids, passages.mask, passages.segments, overlap)  # (P, T, D)
         scores = self.head(states)  # (P, T, 2)
         tokens = scores.flatten(0, 1)[passages.first]  # (B, N, 2)
         size = passages.num_tokens.shape[0]
-        first = F.pad(scores[:, 0], (0, 1), value=1.0)  # (P, 3), the last to be counted
+        first = F.pad(scores[:, 0], (0, 1), value=1.0)  # (P, 3), the last column counts windows
         sums = scores.new_zeros(size, 3).index_add(0, passages.owner, first)
         none = sums[:, :2] / sums[:, 2:]  # (B, 2)
         return torch.cat([none[:, None], tokens], dim=1).transpose(1, 2)  # (B, N + 1, 2) → (B, 2, N + 1)

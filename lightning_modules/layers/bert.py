@@ -1,140 +1,171 @@
-"""BERT-like encoders of transformers, which takes seconds to import: apart from layers.py, whose models need none."""
+"""BERT-like encoders of transformers; apart from layers/sequence.py, since transformers takes seconds to import."""
 
 import json
 import pickle
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, ModernBertConfig, ModernBertModel
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, ModernBertConfig, ModernBertModel, PreTrainedModel
 from transformers.utils import logging
+
+
+class SmallModernBert(NamedTuple):
+    """The settings of a small ModernBERT with fresh weights.
+
+    Warner et al. 2024, https://arxiv.org/abs/2412.13663: positions are rotations of queries and keys, feed-forward
+    networks are gated, and here the lower half of the layers attends within 16 tokens. Without pretraining that
+    matters: on Resume, BERT's learned positions reached an F1 of 0.67 in four epochs, this one 0.89.
+
+    Args:
+        hidden_size: D, a multiple of num_heads.
+        num_layers: number of layers.
+        num_heads: number of attention heads in each layer.
+        dropout: dropout probability of the embeddings, the feed-forward networks and the attention weights.
+        padding: index of the padding token.
+        attention_dropout: dropout probability of the attention weights, where it is another.
+    """
+
+    hidden_size: int = 128
+    num_layers: int = 2
+    num_heads: int = 4
+    dropout: float = 0.1
+    padding: int = 0
+    attention_dropout: float | None = None
+
+    def build(self, num_tokens: int, max_length: int) -> PreTrainedModel:
+        """The encoder.
+
+        Args:
+            num_tokens: V, the size of the vocabulary.
+            max_length: maximum number of tokens of an input.
+
+        Raises:
+            ValueError: the heads do not divide the features.
+        """
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"--model.hidden_size {self.hidden_size} and --model.num_heads {self.num_heads}: "
+                f"expected a multiple of the heads"
+            )
+        num_local = self.num_layers // 2
+        rotations: Any = {  # the slowest rotation, for texts of this length
+            "full_attention": {"rope_theta": 10000.0, "rope_type": "default"},
+            "sliding_attention": {"rope_theta": 1000.0, "rope_type": "default"},
+        }
+        config = ModernBertConfig(
+            vocab_size=num_tokens,
+            hidden_size=self.hidden_size,
+            num_hidden_layers=self.num_layers,
+            num_attention_heads=self.num_heads,
+            intermediate_size=2 * self.hidden_size,  # it is gated: with as many weights as one of 3 · D
+            layer_types=["sliding_attention"] * num_local + ["full_attention"] * (self.num_layers - num_local),
+            local_attention=16,  # tokens, half of them on each side
+            rope_parameters=rotations,
+            max_position_embeddings=max_length,
+            initializer_range=0.5 * self.hidden_size**-0.5,
+            embedding_dropout=self.dropout,
+            attention_dropout=self.dropout if self.attention_dropout is None else self.attention_dropout,
+            mlp_dropout=self.dropout,
+            pad_token_id=self.padding,
+            bos_token_id=None,
+            eos_token_id=None,
+            cls_token_id=None,
+            sep_token_id=None,
+        )
+        return ModernBertModel(config)
+
+    @rank_zero_only
+    def note(self) -> None:
+        """Tell the user what is trained where no pretrained encoder was named."""
+        print(
+            f"note: without --model.pretrained a small ModernBERT of {self.num_layers} layers and "
+            f"{self.hidden_size} features is trained from fresh weights (https://arxiv.org/abs/2412.13663)",
+            file=sys.stderr,
+        )
 
 
 def bert(
     pretrained: str | None,
     num_tokens: int,
-    hidden_size: int = 128,
-    num_layers: int = 2,
-    num_heads: int = 4,
-    padding: int = 0,
-    dropout: float = 0.1,
     max_length: int = 512,
+    *,
     architecture: dict[str, Any] | None = None,
-    attention_dropout: float | None = None,
-) -> nn.Module:
-    """A BERT-like encoder without a head: a pretrained one of transformers, or a small one with fresh weights.
+    small: SmallModernBert | None = None,
+) -> PreTrainedModel:
+    """A BERT-like encoder without a head: one rebuilt from a checkpoint, a pretrained one, or a small ModernBERT.
 
-    Devlin et al. 2019, https://arxiv.org/abs/1810.04805; the fresh one is built as in Warner et al. 2024,
-    https://arxiv.org/abs/2412.13663, which learns from few examples. See `encode` for what it takes and gives.
+    Devlin et al. 2019, https://arxiv.org/abs/1810.04805. See `encode` for its inputs and outputs.
 
     Args:
-        pretrained: a name that transformers knows, or a model's folder; None for fresh weights.
-        num_tokens: V, the tokenizer's.
-        hidden_size: D, of the fresh one.
-        num_layers: of the fresh one.
-        num_heads: attention heads in each layer of the fresh one.
-        padding: number of the padding token.
-        dropout: share of features silenced in training, of the fresh one.
-        max_length: tokens in the longest input.
-        architecture: as a checkpoint keeps it (`architecture_of`); then neither a name nor a folder is looked for.
-        attention_dropout: share of attention weights silenced in training, of the fresh one; by default as dropout.
+        pretrained: a model's name in transformers, or its folder; None for a small ModernBERT with fresh weights.
+        num_tokens: V, the size of the tokenizer's vocabulary.
+        max_length: maximum number of tokens of an input.
+        architecture: the settings that a checkpoint contains (`architecture_of`); no name or folder is then needed.
+        small: the settings of the small ModernBERT.
 
     Raises:
-        ValueError: there is no such model, or it is made for fewer tokens.
+        ValueError: there is no such model, or its vocabulary or its maximum length is too small.
     """
+    network: Any
     if architecture is not None:
-        kind = dict(architecture)
-        config = AutoConfig.for_model(kind.pop("model_type"), **kind)
-        network = AutoModel.from_config(without_foreign_code(config), trust_remote_code=False)
+        network = rebuilt(architecture)
     elif pretrained is not None:
-        network = _pretrained(pretrained)
+        network = downloaded(pretrained)
     else:
-        if hidden_size % num_heads:
-            raise ValueError(
-                f"--model.hidden_size {hidden_size} and --model.num_heads {num_heads}: expected a multiple of the heads"
-            )
-        attention_dropout = dropout if attention_dropout is None else attention_dropout
-        network = _fresh(
-            num_tokens, hidden_size, num_layers, num_heads, padding, dropout, attention_dropout, max_length
-        )
+        small = small or SmallModernBert()
+        network = small.build(num_tokens, max_length)
+        small.note()
     if getattr(network, "pooler", None) is not None:
         network.pooler = None  # the models here have heads of their own; weights without a gradient would stop DDP
-    config = network.config
-    places = getattr(config, "max_position_embeddings", max_length)
-    if num_tokens > config.vocab_size:
-        raise ValueError(
-            f"--model.pretrained {pretrained}: knows {config.vocab_size} tokens, the data has {num_tokens}"
-        )
-    if max_length > places:
-        raise ValueError(
-            f"--data.max_length {max_length}: --model.pretrained {pretrained} reads at most {places} tokens"
-        )
+    check_size(network.config, pretrained, num_tokens, max_length)
     return network
 
 
-def _fresh(
-    num_tokens: int,
-    hidden_size: int,
-    num_layers: int,
-    num_heads: int,
-    padding: int,
-    dropout: float,
-    attention_dropout: float,
-    max_length: int,
-) -> nn.Module:
-    """A ModernBERT: its places are rotations, and its lower layers see only what is near.
+def check_size(config: Any, pretrained: str | None, num_tokens: int, max_length: int) -> None:
+    """Refuse an encoder whose vocabulary or maximum length is too small for the data.
 
-    Without years of pretraining that is worth much: on Resume, BERT's own learned places reached an F1 of 0.67 in four
-    epochs where this one reached 0.89.
+    Raises:
+        ValueError: it is.
     """
-    local = num_layers // 2
-    rotations: Any = {  # the slowest rotation, for texts of this length
-        "full_attention": {"rope_theta": 10000.0, "rope_type": "default"},
-        "sliding_attention": {"rope_theta": 1000.0, "rope_type": "default"},
-    }
-    config = ModernBertConfig(
-        vocab_size=num_tokens,
-        hidden_size=hidden_size,
-        num_hidden_layers=num_layers,
-        num_attention_heads=num_heads,
-        intermediate_size=2 * hidden_size,  # it is gated: with as many weights as one of 3 · D
-        layer_types=["sliding_attention"] * local + ["full_attention"] * (num_layers - local),
-        local_attention=16,  # tokens, half of them on each side
-        rope_parameters=rotations,
-        max_position_embeddings=max_length,
-        initializer_range=0.5 * hidden_size**-0.5,
-        embedding_dropout=dropout,
-        attention_dropout=attention_dropout,
-        mlp_dropout=dropout,
-        pad_token_id=padding,
-        bos_token_id=None,
-        eos_token_id=None,
-        cls_token_id=None,
-        sep_token_id=None,
-    )
-    return ModernBertModel(config)
+    if num_tokens > config.vocab_size:
+        raise ValueError(
+            f"--model.pretrained {pretrained}: its vocabulary has {config.vocab_size} tokens, the data's {num_tokens}"
+        )
+    max_positions = getattr(config, "max_position_embeddings", max_length)
+    if max_length > max_positions:
+        raise ValueError(
+            f"--data.max_length {max_length}: --model.pretrained {pretrained} reads at most {max_positions} tokens"
+        )
 
 
-def without_foreign_code(config: Any) -> Any:
-    """The settings of a model without what they may name to be downloaded: an attention kernel, which would be run."""
-    config._attn_implementation = None
-    if hasattr(config, "use_pretrained_backbone"):
-        config.use_pretrained_backbone = False
-    return config
+def rebuilt(architecture: dict[str, Any]) -> PreTrainedModel:
+    """An encoder of the settings that `architecture_of` returned, with fresh weights."""
+    settings = dict(architecture)
+    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    return AutoModel.from_config(config, trust_remote_code=False, attn_implementation=None)
 
 
-def _pretrained(name: str) -> nn.Module:
-    bars = logging.is_progress_bar_enabled()
+def downloaded(name: str) -> PreTrainedModel:
+    """A pretrained encoder, of a folder or a name; none of the code that comes with it is run.
+
+    The settings may name an attention kernel that would be downloaded and run: `attn_implementation=None` is
+    transformers' own choice instead.
+
+    Raises:
+        ValueError: there is none, or its weights are a pickle of more than weights.
+    """
+    progress_bar = logging.is_progress_bar_enabled()
     verbosity = logging.get_verbosity()
     logging.disable_progress_bar()
-    logging.set_verbosity_error()  # it lists the weights of heads that are not wanted here
+    logging.set_verbosity_error()  # it lists the weights of unused heads
     try:
-        # No code that comes with a model is run: nor is anybody asked whether to, as transformers would.
-        config = without_foreign_code(AutoConfig.from_pretrained(name, trust_remote_code=False))
-        network = AutoModel.from_pretrained(
-            name, config=config, dtype=torch.float32, trust_remote_code=False, weights_only=True
-        )
-        return network.train()  # it comes without its dropout
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        options: dict[str, Any] = {"trust_remote_code": False, "attn_implementation": None, "weights_only": True}
+        network = AutoModel.from_pretrained(name, config=config, dtype=torch.float32, **options)
+        return network.train()  # transformers returns it in evaluation mode
     except pickle.UnpicklingError:
         raise ValueError(
             f"--model.pretrained {name}: refused, since its file of weights holds more than weights; "
@@ -148,35 +179,36 @@ def _pretrained(name: str) -> nn.Module:
         ) from None
     finally:
         logging.set_verbosity(verbosity)
-        if bars:
+        if progress_bar:
             logging.enable_progress_bar()
 
 
-def architecture_of(network: nn.Module) -> dict[str, Any]:
+def architecture_of(network: PreTrainedModel) -> dict[str, Any]:
     """The encoder's settings as plain types, from which `bert` builds it again without its folder."""
-    return json.loads(network.config.to_json_string(use_diff=False))  # type: ignore[operator,union-attr]
+    return json.loads(network.config.to_json_string(use_diff=False))
 
 
 def encode(
-    network: nn.Module, ids: Tensor, mask: Tensor, segments: Tensor | None = None, marks: Tensor | None = None
+    network: PreTrainedModel,
+    ids: Tensor,
+    mask: Tensor,
+    segments: Tensor | None = None,
+    features: Tensor | None = None,
 ) -> Tensor:
-    """The encoder's states.
+    """The encoder's last hidden states, (B, T, D).
 
     Args:
-        network: of `bert`.
-        ids: (B, T) token numbers.
+        network: an encoder that `bert` returned.
+        ids: (B, T) token indices.
         mask: (B, T), true where there is a token.
-        segments: (B, T), 0 in the first and 1 in the second of two texts; left out where the encoder knows of none.
-        marks: (B, T, D), added to the tokens' embeddings.
-
-    Returns:
-        (B, T, D)
+        segments: (B, T), 0 in the first and 1 in the second of two texts; ignored by encoders without segments.
+        features: (B, T, D), added to the tokens' embeddings.
     """
-    further = {}
+    inputs: dict[str, Tensor] = {}
     if segments is not None and getattr(network.config, "type_vocab_size", 0) > 1:
-        further["token_type_ids"] = segments
-    if marks is None:
-        further["input_ids"] = ids
+        inputs["token_type_ids"] = segments
+    if features is None:
+        inputs["input_ids"] = ids
     else:
-        further["inputs_embeds"] = network.get_input_embeddings()(ids) + marks  # type: ignore[operator]
-    return network(attention_mask=mask.long(), **further).last_hidden_state
+        inputs["inputs_embeds"] = network.get_input_embeddings()(ids) + features
+    return network(attention_mask=mask.long(), **inputs).last_hidden_state

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, BertModel
+from transformers import BertConfig, BertForSequenceClassification, BertModel, ModernBertModel
 
 from datamodules.text import TextClassification
 from datamodules.tokenizing.tokens import Ragged, Text
@@ -39,6 +39,21 @@ def test_equals_transformers_own_classifier_of_the_same_weights(text, tmp_path):
     ours.head[3].load_state_dict(theirs.classifier.state_dict())
     expected = theirs(input_ids=text.ids, attention_mask=text.mask.long()).logits
     torch.testing.assert_close(ours(text), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_model_with_fresh_weights_says_that_it_is_a_small_modernbert(tmp_path, capsys):
+    model = small(num_layers=3)
+    assert type(model.encoder) is ModernBertModel
+    assert capsys.readouterr().err == (
+        "note: without --model.pretrained a small ModernBERT of 3 layers and 8 features is trained from fresh weights "
+        "(https://arxiv.org/abs/2412.13663)\n"
+    )
+    checkpoint: dict = {}
+    model.on_save_checkpoint(checkpoint)
+    small(**checkpoint["rebuild"])
+    model.encoder.save_pretrained(tmp_path)
+    small(pretrained=str(tmp_path))
+    assert "note:" not in capsys.readouterr().err
 
 
 def test_every_weight_gets_a_gradient(text):

@@ -252,7 +252,7 @@ def test_a_pretrained_model_that_does_not_fit_is_refused_in_one_line(data, tmp_p
     BertModel(config).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"reads at most 32 tokens"):
         BertNER(10, TAGS, pretrained=str(tmp_path), max_length=64)
-    with pytest.raises(ValueError, match=r"knows 20 tokens, the data has 30"):
+    with pytest.raises(ValueError, match=r"its vocabulary has 20 tokens, the data's 30"):
         BertNER(30, TAGS, pretrained=str(tmp_path), max_length=16)
     with pytest.raises(ValueError, match=r"--model.hidden_size 10 and --model.num_heads 4"):
         BertNER(30, TAGS, hidden_size=10)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from datamodules.reading import Passages
-from lightning_modules.bert_qa import NEAR, SHARPNESS, runs_shared, shares_near
+from lightning_modules.bert_qa import SHARPNESS, WIDTHS, ngram_matches, overlap_nearby
 
 
 def windows_of(ids, lengths, starts, owner):
@@ -14,11 +14,11 @@ def windows_of(ids, lengths, starts, owner):
     return Passages(ids, torch.tensor(lengths), torch.tensor(starts), torch.tensor(owner), empty, sizes, empty, [], [])
 
 
-def test_runs_shared_with_the_question_are_those_found_one_by_one():
+def test_ngram_matches_with_the_question_are_those_found_one_by_one():
     torch.manual_seed(0)
     starts, lengths = [6, 4, 3], [15, 11, 15]
     ids = torch.randint(5, 9, (3, 15))  # few different tokens: many runs
-    levels = runs_shared(windows_of(ids, lengths, starts, [0, 1, 2])).tolist()
+    levels = ngram_matches(windows_of(ids, lengths, starts, [0, 1, 2])).tolist()
     for row, (start, end) in enumerate(zip(starts, lengths, strict=True)):
         tokens = ids[row].tolist()
         question, context = tokens[:start], tokens[start:end]
@@ -35,33 +35,33 @@ def test_runs_shared_with_the_question_are_those_found_one_by_one():
             assert level == expected
 
 
-def test_shares_near_are_those_counted_one_by_one():
+def test_overlap_nearby_are_those_counted_one_by_one():
     torch.manual_seed(0)
     starts, lengths, owner = [6, 6, 4], [150, 90, 120], [0, 0, 1]
     ids = torch.randint(5, 40, (3, 150))
     ids[0, 2] = ids[0, 1]  # a token that the question has twice counts once
     ids[1, :6] = ids[0, :6]  # the second window of the same question
-    found = shares_near(windows_of(ids, lengths, starts, owner))
-    assert found.shape == (3, 150, 3 * len(NEAR))
+    found = overlap_nearby(windows_of(ids, lengths, starts, owner))
+    assert found.shape == (3, 150, 3 * len(WIDTHS))
     contexts = [ids[row, start:end].tolist() for row, (start, end) in enumerate(zip(starts, lengths, strict=True))]
-    shares = torch.zeros(3, 150, len(NEAR))
+    shares = torch.zeros(3, 150, len(WIDTHS))
     for row, start in enumerate(starts):
         whole = [token for other, text in enumerate(contexts) if owner[other] == owner[row] for token in text]
         asked = set(ids[row, :start].tolist()) & set(whole)
         weight = {token: math.log(1 + len(whole) / whole.count(token)) for token in asked}
         for place in range(len(contexts[row])):
-            for number, width in enumerate(NEAR):
+            for number, width in enumerate(WIDTHS):
                 near = contexts[row][max(place - width // 2, 0) : place + width // 2 + 1]
                 share = sum(weight[token] for token in asked & set(near)) / sum(weight.values())
                 shares[row, start + place, number] = share
-    torch.testing.assert_close(found[..., : len(NEAR)], shares)
+    torch.testing.assert_close(found[..., : len(WIDTHS)], shares)
     best = torch.stack([shares[:2].amax((0, 1)), shares[:2].amax((0, 1)), shares[2].amax(0)])[:, None]
-    torch.testing.assert_close(found[..., len(NEAR) : -len(NEAR)], shares / best)
-    torch.testing.assert_close(found[..., -len(NEAR) :], (shares / best) ** SHARPNESS)
+    torch.testing.assert_close(found[..., len(WIDTHS) : -len(WIDTHS)], shares / best)
+    torch.testing.assert_close(found[..., -len(WIDTHS) :], (shares / best) ** SHARPNESS)
 
 
 @pytest.mark.parametrize("question", [[7, 8], []])
 def test_where_nothing_is_shared_every_share_is_zero(question):
     ids = torch.tensor([[*question, 11, 12, 13]])
     passages = windows_of(ids, [ids.shape[1]], [len(question)], [0])
-    assert not shares_near(passages).any()
+    assert not overlap_nearby(passages).any()

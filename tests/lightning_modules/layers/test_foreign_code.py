@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import BertConfig, BertModel, TimmBackboneConfig
+from transformers import AutoModel, BertConfig, BertModel
 
 from datamodules.errors import DataError
 from datamodules.tokenizing.tokens import pretrained_tokenizer
-from lightning_modules.layers.bert import architecture_of, bert, without_foreign_code
+from lightning_modules.layers.bert import architecture_of, bert
 from tests.helpers.fuzzing import SMALL_BERT, Leaves
 
 
@@ -19,7 +19,7 @@ from tests.helpers.fuzzing import SMALL_BERT, Leaves
 def model(tmp_path: Path) -> Path:
     """A folder with a small BERT whose weights are a pickle, and a module that leaves a trace."""
     folder = tmp_path / "my model 模型"
-    network = BertModel(BertConfig(**SMALL_BERT))
+    network = BertModel(BertConfig.from_dict(SMALL_BERT))
     network.config.save_pretrained(folder)
     torch.save(network.state_dict(), folder / "pytorch_model.bin")
     ran = tmp_path / "it ran"
@@ -47,7 +47,7 @@ def test_weights_in_a_pickle_are_read_where_they_are_no_more_than_weights(model:
 
 
 def test_a_malicious_file_of_weights_is_refused_and_has_not_run(model: Path, tmp_path: Path) -> None:
-    content: dict[str, Tensor | Leaves] = {**BertModel(BertConfig(**SMALL_BERT)).state_dict()}
+    content: dict[str, Tensor | Leaves] = {**BertModel(BertConfig.from_dict(SMALL_BERT)).state_dict()}
     content["more"] = Leaves(tmp_path / "it ran")
     torch.save(content, model / "pytorch_model.bin")
     with pytest.raises(ValueError, match="holds more than weights") as caught:
@@ -58,7 +58,7 @@ def test_a_malicious_file_of_weights_is_refused_and_has_not_run(model: Path, tmp
     assert (tmp_path / "it ran").exists(), "the file is malicious indeed"
 
 
-def test_the_environment_does_not_open_the_door(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_does_not_allow_it(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     torch.save({"more": Leaves(tmp_path / "it ran")}, model / "pytorch_model.bin")
     with pytest.raises(ValueError, match="holds more than weights"):
@@ -67,12 +67,12 @@ def test_the_environment_does_not_open_the_door(model: Path, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_model_that_brings_its_own_code_is_refused_without_a_question(
+def test_a_model_that_brings_its_own_code_is_refused_without_a_prompt(
     model: Path, tmp_path: Path, terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(model, model_type="evil", auto_map=MAPPED)
     if terminal:
-        monkeypatch.setattr("builtins.input", lambda *_: "y")  # what someone would type who is in a hurry
+        monkeypatch.setattr("builtins.input", lambda *_: "y")  # as a hurried user would type
     with pytest.raises(ValueError, match=r"--model\.pretrained"):
         load(model)
     with pytest.raises(DataError, match="no tokenizer there"):
@@ -82,34 +82,28 @@ def test_a_model_that_brings_its_own_code_is_refused_without_a_question(
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "special_tokens_map.json"])
 @pytest.mark.parametrize("content", ["[" * 100_000, "null", "7", "{"])
-def test_settings_of_a_tokenizer_that_are_none_are_told(model: Path, name: str, content: str) -> None:
+def test_invalid_settings_of_a_tokenizer_are_reported(model: Path, name: str, content: str) -> None:
     (model / "tokenizer.json").unlink(missing_ok=True)
     (model / name).write_text(content)
     with pytest.raises(DataError, match="no tokenizer there"):
         pretrained_tokenizer(str(model))
 
 
-def test_a_model_that_transformers_knows_is_built_by_its_code_not_by_the_folders(model: Path, tmp_path: Path) -> None:
+def test_a_model_of_transformers_is_built_by_its_code_not_by_the_folders(model: Path, tmp_path: Path) -> None:
     configure(model, auto_map=MAPPED)
     assert type(load(model)) is BertModel
     assert not (tmp_path / "it ran").exists()
 
 
-def test_a_kernel_that_a_model_or_a_checkpoint_names_is_not_fetched(
+def test_an_attention_kernel_that_a_model_or_a_checkpoint_names_is_not_downloaded(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetched(*args: object, **options: object) -> None:
-        raise AssertionError("a kernel was asked for")
+    def download(*args: object, **options: object) -> None:
+        raise AssertionError("a kernel was requested")
 
-    monkeypatch.setattr("transformers.modeling_utils.lazy_import_flash_attention", fetched)
+    monkeypatch.setattr("transformers.modeling_utils.lazy_import_flash_attention", download)
     configure(model, attn_implementation="somebody/kernel")
-    network = load(model)
-    kept = architecture_of(network) | {"attn_implementation": "somebody/kernel", "auto_map": MAPPED}
-    again = bert(None, num_tokens=20, max_length=16, architecture=kept)
-    assert type(again) is BertModel
-    assert again.config._attn_implementation == network.config._attn_implementation != "somebody/kernel"
-
-
-def test_a_checkpoint_names_no_network_whose_weights_are_fetched() -> None:
-    config = without_foreign_code(TimmBackboneConfig(backbone="resnet18", use_pretrained_backbone=True))
-    assert config.use_pretrained_backbone is False
+    with pytest.raises(AssertionError, match="a kernel was requested"):
+        AutoModel.from_pretrained(model)  # as it would be, if we did not ask for transformers' own choice
+    settings = architecture_of(load(model)) | {"attn_implementation": "somebody/kernel", "auto_map": MAPPED}
+    assert type(bert(None, num_tokens=20, max_length=16, architecture=settings)) is BertModel
