@@ -26,7 +26,7 @@ def test_padded_and_turned_round_equals_packed():
     x, lengths = torch.randn(5, 7, 4), torch.tensor([7, 1, 3, 6, 2])
     mask = (torch.arange(7) < lengths[:, None]).unsqueeze(-1)
     x = x.masked_fill(~mask, 100.0)  # what is in the padding must not matter
-    turned, packed = lstm.turned(x, lengths) * mask, lstm.packed(x, lengths) * mask
+    turned, packed = lstm.padded(x, lengths) * mask, lstm.packed(x, lengths) * mask
     torch.testing.assert_close(turned, packed)
     gradients = [torch.autograd.grad(states.square().sum(), list(lstm.parameters())) for states in (turned, packed)]
     torch.testing.assert_close(*gradients)
