@@ -1,4 +1,7 @@
-"""The Transformer of 2017, on torch.nn.Transformer."""
+"""The Transformer of 2017, on torch.nn.Transformer.
+
+Shapes: B sentences, S source tokens, T tokens of the translation, V tokens in the vocabulary, D features.
+"""
 
 from typing import Any
 
@@ -7,7 +10,7 @@ from torch import Tensor, nn
 
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
-from lightning_modules.layers.sequence import PositionalEmbedding, tie
+from lightning_modules.layers.sequence import PositionalEmbedding, check_heads, tie
 from lightning_modules.tasks.decoding import State
 from lightning_modules.tasks.translator import Translator
 
@@ -15,22 +18,26 @@ from lightning_modules.tasks.translator import Translator
 class TorchTransformer(Translator):
     """`torch.nn.Transformer` between embeddings and an output layer.
 
-    Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. While decoding, all tokens so far are computed anew for
-    each further one: torch's decoder keeps no keys and values.
+    Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; pre-norm by Xiong et al. 2020,
+    https://arxiv.org/abs/2002.04745. torch's decoder caches no keys and values: each step of decoding recomputes all
+    earlier tokens.
 
     Args:
         hidden_size: D, a multiple of twice the heads.
-        num_layers: in the encoder, and in the decoder.
-        num_heads: attention heads in each layer.
+        num_layers: number of layers in the encoder, and in the decoder.
+        num_heads: number of attention heads in each layer.
         feedforward_size: hidden units of each feed-forward network.
-        dropout: share of features, and of attention weights, silenced in training.
-        norm_first: normalise before each sublayer, and once at the end, instead of after each as in the paper.
+        dropout: dropout probability of features and of attention weights.
+        norm_first: normalize before each sublayer, and once at the end, instead of after each as in the paper.
         tie_embeddings: one matrix for the translation's embedding and the output, and, if both languages share their
             vocabulary, the source's embedding.
-        kwargs: as for Translator and Task.
+        kwargs: arguments of Translator and Task.
 
     Shapes:
         input a Pair of B sentences, output (B, T - 1, V)
+
+    Raises:
+        ValueError: hidden_size is no multiple of twice the heads.
     """
 
     def __init__(
@@ -45,17 +52,13 @@ class TorchTransformer(Translator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if hidden_size % (2 * num_heads):
-            raise ValueError(
-                f"--model.hidden_size {hidden_size} and --model.num_heads {num_heads}: "
-                f"expected a multiple of twice the heads"
-            )
+        check_heads(hidden_size, num_heads)
         self.embed_source = PositionalEmbedding(self.num_source_tokens, hidden_size, self.source_padding, dropout)
         self.embed_target = PositionalEmbedding(self.num_target_tokens, hidden_size, self.padding, dropout)
         layer = nn.TransformerEncoderLayer(
             hidden_size, num_heads, feedforward_size, dropout, batch_first=True, norm_first=norm_first
         )
-        norm = nn.LayerNorm(hidden_size) if norm_first else None  # torch's own would add one to the paper's, too
+        norm = nn.LayerNorm(hidden_size) if norm_first else None  # nn.Transformer always adds one
         encoder = nn.TransformerEncoder(layer, num_layers, norm, enable_nested_tensor=False)
         self.network = nn.Transformer(
             hidden_size,
@@ -74,13 +77,13 @@ class TorchTransformer(Translator):
             tie(self.embed_source.tokens, self.embed_target.tokens, self.output, self.one_vocabulary)
 
     def encode(self, source: Text) -> tuple[Tensor, Tensor]:
-        """The source's features (B, S, D), and where there is only padding (B, S)."""
+        """The source's features (B, S, D), and (B, S), true in the padding."""
         padding = ~source.mask
         return self.network.encoder(self.embed_source(source.ids), src_key_padding_mask=padding), padding
 
     def decode(self, ids: Tensor, memory: Tensor, padding: Tensor) -> Tensor:
-        """Features (B, T, D) of the translation's tokens, each from those up to it."""
-        future = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).triu(1)
+        """Features (B, T, D) of the translation's tokens, each computed from those up to it."""
+        future = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).triu(1)  # (T, T)
         return self.network.decoder(
             self.embed_target(ids), memory, tgt_mask=future, memory_key_padding_mask=padding, tgt_is_causal=True
         )
@@ -91,11 +94,11 @@ class TorchTransformer(Translator):
         return self.output(self.decode(pair.target.ids[:, :-1], memory, padding))
 
     def start(self, source: Text) -> State:
-        """The source's features and padding, and no token yet."""
+        """The source's features and padding, and a translation without tokens."""
         return *self.encode(source), source.ids[:, :0]
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """One more token."""
+        """Logits of the next token."""
         memory, padding, ids = state
         ids = torch.cat([ids, tokens[:, None]], dim=1)
         return self.output(self.decode(ids, memory, padding)[:, -1]), (memory, padding, ids)

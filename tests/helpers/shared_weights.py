@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 
+from lightning_modules.layers.transformer import EncoderLayer
 from lightning_modules.optim.parameter_groups import parameter_groups
-from lightning_modules.transformer import EncoderLayer
 from scripts.cli.distributed.fsdp import shared_out
 
 

@@ -7,8 +7,9 @@ from torch import nn
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
 from lightning_modules.layers.sequence import PositionalEmbedding
+from lightning_modules.layers.transformer import DecoderLayer, EncoderLayer, KeysValues, MultiHeadAttention, causal_mask
 from lightning_modules.torch_transformer import TorchTransformer
-from lightning_modules.transformer import DecoderLayer, EncoderLayer, MultiHeadAttention, Transformer, causal_mask
+from lightning_modules.transformer import Transformer
 
 D, H = 16, 4
 
@@ -56,12 +57,12 @@ def test_attention_equals_the_formula_written_out():
     x, memory = torch.randn(3, 5, D), torch.randn(3, 7, D)
     mask = torch.rand(3, 1, 5, 7) < 0.7
     mask[..., 0] = True
-    q, (k, v) = layer.split(layer.query(x)), layer.keys_values(memory)
+    q, (k, v) = layer.split_heads(layer.query(x)), layer.keys_values(memory)
     scores = q @ k.transpose(-2, -1) / math.sqrt(D / H)  # (B, H, T, S)
     weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, H, 5))
     expected = layer.output((weights @ v).transpose(1, 2).flatten(2))
-    torch.testing.assert_close(layer(x, (k, v), mask), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(layer(x, KeysValues(k, v), mask), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_attention_equals_torchs_after_copying_the_weights():
