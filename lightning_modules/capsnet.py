@@ -1,4 +1,8 @@
-"""Capsule network."""
+"""Capsule network.
+
+Shapes: B images of C channels, H rows and W columns; P primary capsules of E features; K classes, whose capsules have D
+features.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,44 +18,47 @@ from lightning_modules.tasks.task import Board, Step
 
 
 def squash(s: Tensor) -> Tensor:
-    """Shorten vectors to a length below 1 and keep their direction: `|s|² / (1 + |s|²) · s / |s|`, on the last axis."""
+    """Shorten vectors to a length below 1 in their own direction: `|s|² / (1 + |s|²) · s / |s|`, on the last axis."""
     square = s.square().sum(-1, keepdim=True)
     return s * square / (1 + square) * (square + 1e-12).rsqrt()
 
 
 def route(votes: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """Routing by agreement: each lower capsule gives its vote to the higher capsules that agree with it.
+    """Routing by agreement: each primary capsule's votes count the more, the better they agree with the others'.
 
-    Only the last iteration passes a gradient on, as in the authors' own program.
+    Sabour et al. 2017, procedure 1, https://arxiv.org/abs/1710.09829. Only the last iteration has a gradient, as in
+    the authors' own implementation.
 
     Args:
-        votes: (B, C, P, D), what each of P lower capsules expects of each of C higher ones.
-        iterations: at least 1.
+        votes: (B, K, P, D), each primary capsule's predictions of the class capsules.
+        iterations: number of routing iterations, at least 1.
 
     Returns:
-        The higher capsules (B, C, D), and the weights (B, C, P), which sum to one over C.
+        The class capsules (B, K, D), and the coupling coefficients (B, K, P), which sum to one over K.
     """
     fixed = votes.detach()
-    logits = votes.new_zeros(votes.shape[:3])
+    logits = votes.new_zeros(votes.shape[:3])  # (B, K, P)
     for _ in range(iterations - 1):
-        higher = squash(torch.einsum("bcp,bcpd->bcd", logits.softmax(dim=1), fixed))
-        logits = logits + torch.einsum("bcd,bcpd->bcp", higher, fixed)
+        capsules = squash(torch.einsum("bkp,bkpd->bkd", logits.softmax(dim=1), fixed))  # (B, K, D)
+        logits = logits + torch.einsum("bkd,bkpd->bkp", capsules, fixed)
     weights = logits.softmax(dim=1)
-    return squash(torch.einsum("bcp,bcpd->bcd", weights, votes)), weights
+    return squash(torch.einsum("bkp,bkpd->bkd", weights, votes)), weights
 
 
 class ClassCapsules(nn.Module):
     """A capsule for each class, routed to from all primary capsules.
 
+    Sabour et al. 2017, section 4, https://arxiv.org/abs/1710.09829.
+
     Args:
-        num_primary: P, the primary capsules.
-        primary_size: E, numbers in each.
-        num_classes: C
-        class_size: D, numbers in each class's capsule.
-        iterations: of the routing.
+        num_primary: P
+        primary_size: E
+        num_classes: K
+        class_size: D
+        iterations: number of routing iterations, at least 1.
 
     Shapes:
-        input (B, P, E), output (B, C, D)
+        input (B, P, E), output (B, K, D)
     """
 
     def __init__(self, num_primary: int, primary_size: int, num_classes: int, class_size: int, iterations: int) -> None:
@@ -61,59 +68,63 @@ class ClassCapsules(nn.Module):
         self.iterations = iterations
 
     def votes(self, primary: Tensor) -> Tensor:
-        """What each primary capsule expects of each class's, (B, C, P, D)."""
-        votes = torch.bmm(primary.transpose(0, 1), self.weight)  # (P, B, E) → (P, B, C · D)
-        return votes.unflatten(2, (self.num_classes, -1)).permute(1, 2, 0, 3).float().contiguous()
+        """Each primary capsule's predictions of the class capsules."""
+        votes = torch.bmm(primary.transpose(0, 1), self.weight)  # (P, B, E) → (P, B, K · D)
+        votes = votes.unflatten(2, (self.num_classes, -1))  # (P, B, K, D)
+        return votes.permute(1, 2, 0, 3).float().contiguous()  # (B, K, P, D)
 
     def forward(self, primary: Tensor) -> Tensor:
-        """The classes' capsules."""
+        """The class capsules."""
         votes = self.votes(primary)
-        with torch.autocast(votes.device.type, enabled=False):  # agreements are sums of over a thousand terms
+        with torch.autocast(votes.device.type, enabled=False):  # agreements are sums of more than a thousand terms
             return route(votes, self.iterations)[0]
 
 
 def margin_loss(lengths: Tensor, target: Tensor) -> Tensor:
-    """`T_k max(0, 0.9 - |v_k|)² + 0.5 (1 - T_k) max(0, |v_k| - 0.1)²`, summed over classes, of each example.
+    """`T_k max(0, 0.9 - |v_k|)² + 0.5 (1 - T_k) max(0, |v_k| - 0.1)²`, summed over the classes, of each example: (B,).
+
+    Sabour et al. 2017, equation 4, https://arxiv.org/abs/1710.09829.
 
     Args:
-        lengths: (B, C)
-        target: (B,), or (B, C) with the share of each class.
-
-    Returns:
-        (B,)
+        lengths: (B, K), lengths of the class capsules.
+        target: (B,) class indices, or (B, K) class probabilities.
     """
-    right = class_probabilities(target, lengths.shape[1]).to(lengths)
-    terms = right * (0.9 - lengths).relu().square() + 0.5 * (1 - right) * (lengths - 0.1).relu().square()
+    present = class_probabilities(target, lengths.shape[1]).to(lengths)
+    terms = present * (0.9 - lengths).relu().square() + 0.5 * (1 - present) * (lengths - 0.1).relu().square()
     return terms.sum(1)
 
 
 def log_lengths(capsules: Tensor) -> Tensor:
-    """(B, K, D) → (B, K), whose softmax is the lengths divided by their sum."""
+    """Logits (B, K) of capsules (B, K, D): their softmax is the lengths divided by their sum."""
     return capsules.norm(dim=-1).clamp(min=1e-9).log()
 
 
 class CapsNet(Classifier):
-    """Convolution, primary capsules, a capsule for each class whose length says whether the class is there, and a
-    decoder that draws the image again from the right class's capsule.
+    """Convolution, primary capsules, class capsules whose lengths say which class is present, and a decoder that
+    reconstructs the image from the capsule of its class.
 
     Sabour et al. 2017, https://arxiv.org/abs/1710.09829. The kernels shrink with images below 28 pixels, and the first
-    one's stride grows with larger ones. The decoder draws normalised pixels, so its output has no sigmoid.
+    one's stride grows with larger ones. The decoder's pixels are normalised, so its output has no sigmoid.
 
     Args:
         in_channels: C
-        image_size: H, the longer side; images are made square with empty pixels.
+        image_size: the longer side, in pixels, at least 6; images are padded to squares.
         num_classes: K
-        conv_channels: of the first convolution.
-        primary_channels: kinds of primary capsules; one of each kind at each place.
-        primary_size: numbers in each primary capsule.
-        class_size: numbers in each class's capsule.
-        routing: iterations of the routing.
-        decoder_sizes: units in the decoder's hidden layers.
-        reconstruction: weight of the squared error of the drawn image, summed over its pixels, beside the margin loss.
-        kwargs: as for Classifier and Task.
+        conv_channels: output channels of the first convolution.
+        primary_channels: number of primary capsules at each position.
+        primary_size: E, features of each primary capsule.
+        class_size: D, features of each class capsule.
+        routing: number of routing iterations, at least 1.
+        decoder_sizes: units in each of the decoder's hidden layers.
+        reconstruction: weight of the reconstruction's squared error, summed over the pixels, relative to the margin
+            loss.
+        kwargs: arguments of Classifier and Task.
 
     Shapes:
         input (B, C, H, W), output (B, K), the logarithms of the capsules' lengths
+
+    Raises:
+        ValueError: the images are too small.
     """
 
     own_loss = True
@@ -136,9 +147,9 @@ class CapsNet(Classifier):
         super().__init__(num_classes=num_classes, **kwargs)
         if image_size < 6:
             raise ValueError(f"--data.image_size: a capsule network needs at least 6 pixels a side, got {image_size}")
-        kernel = min(9, image_size // 3 | 1)  # odd; 9 for 28 pixels, 3 for 8
+        kernel = min(9, image_size // 3 | 1)  # always odd; 9 for 28 pixels, 3 for 8
         stride = max(1, image_size // 28)
-        side = ((image_size - kernel) // stride + 1 - kernel) // 2 + 1  # places for primary capsules in a row
+        side = ((image_size - kernel) // stride + 1 - kernel) // 2 + 1  # positions in a row of primary capsules
         self.image_shape = (in_channels, image_size, image_size)
         self.conv = nn.Conv2d(in_channels, conv_channels, kernel, stride)
         self.primary = nn.Conv2d(conv_channels, primary_channels * primary_size, kernel, stride=2)
@@ -150,40 +161,43 @@ class CapsNet(Classifier):
         self.reconstruction = reconstruction
 
     def squared(self, images: Tensor) -> Tensor:
-        """Images with empty pixels to the right or below, where they are not square."""
+        """The images, padded to squares with zeros to the right or below."""
         side = self.image_shape[1]
         return F.pad(images, (0, side - images.shape[3], 0, side - images.shape[2]))
 
     def capsules(self, images: Tensor) -> Tensor:
-        """The classes' capsules, (B, K, D)."""
-        features = self.primary(self.conv(self.squared(images)).relu())  # (B, primary channels · E, h, w)
-        primary = features.unflatten(1, (-1, self.primary_size)).flatten(3).transpose(2, 3)  # (B, channels, h · w, E)
-        return self.classes(squash(primary.flatten(1, 2).float()))  # (B, P, E) → (B, K, D)
+        """The class capsules, (B, K, D)."""
+        features = self.primary(self.conv(self.squared(images)).relu())  # (B, channels · E, h, w)
+        features = features.unflatten(1, (-1, self.primary_size)).flatten(3)  # (B, channels, E, h · w)
+        primary = features.transpose(2, 3).flatten(1, 2)  # (B, P, E)
+        return self.classes(squash(primary.float()))  # (B, K, D)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
         return log_lengths(self.capsules(images))
 
-    def drawn(self, capsules: Tensor, target: Tensor) -> Tensor:
-        """Images drawn from one capsule each, (B, C, H, H); the others are masked by zeros.
+    def reconstruct(self, capsules: Tensor, target: Tensor) -> Tensor:
+        """Images (B, C, H, H), each from the capsule of its class; the other capsules are masked by zeros.
 
-        A mixed image is drawn from the capsules of both its classes, each by its share.
+        A mixed image is reconstructed from the capsules of both its classes, weighted by their probabilities.
         """
-        mask = class_probabilities(target, self.num_classes).to(capsules)
-        return self.decoder((capsules * mask[..., None]).flatten(1)).unflatten(1, self.image_shape)
+        mask = class_probabilities(target, self.num_classes).to(capsules)  # (B, K)
+        pixels = self.decoder((capsules * mask[..., None]).flatten(1))  # (B, K · D) → (B, C · H · H)
+        return pixels.unflatten(1, self.image_shape)
 
     def step(self, batch: Any) -> Step:
-        """Margin loss, and squared error of the image drawn from the right class's capsule."""
+        """Margin loss, and squared error of the image reconstructed from the true class's capsule."""
         images, target = batch
         capsules = self.capsules(images)
         margins = margin_loss(capsules.norm(dim=-1), target)
-        errors = (self.drawn(capsules, target).float() - self.squared(images)).square().flatten(1).sum(1)
+        errors = (self.reconstruct(capsules, target).float() - self.squared(images)).square().flatten(1).sum(1)
         return Step(self.mean(margins + self.reconstruction * errors, target), log_lengths(capsules), target)
 
     def show(self, batch: Any, board: Board) -> None:
-        """Images, and what the longest capsule of each draws."""
+        """Images, and their reconstructions from the longest capsule of each."""
         super().show(batch, board)
         images = self.squared(batch[0][:16])
         capsules = self.capsules(images)
-        drawn = self.drawn(capsules, capsules.norm(dim=-1).argmax(-1)).clamp(images.min(), images.max())
-        board.image("images above, what their capsules draw below", boards.grid(torch.cat([images, drawn])))
+        predicted = capsules.norm(dim=-1).argmax(-1)
+        reconstructed = self.reconstruct(capsules, predicted).clamp(images.min(), images.max())
+        board.image("images above, reconstructions below", boards.grid(torch.cat([images, reconstructed])))

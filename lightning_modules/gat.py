@@ -1,4 +1,4 @@
-"""Graph attention network for whole graphs."""
+"""Graph attention network for graph classification."""
 
 from typing import Any, Literal
 
@@ -16,24 +16,24 @@ POOLINGS = {"mean": global_mean_pool, "max": global_max_pool, "sum": global_add_
 
 
 class GAT(Classifier):
-    """Layers of graph attention, the nodes of each graph pooled after every layer, and a classifier on top.
+    """Graph attention layers, a pooling of each graph's nodes after every layer, and a classifier of all of them.
 
-    Veličković et al. 2018, https://arxiv.org/abs/1710.10903; the pooled features of all layers are joined as in
+    Veličković et al. 2018, https://arxiv.org/abs/1710.10903; the pooled features of all layers are concatenated as in
     Xu et al. 2018, https://arxiv.org/abs/1806.03536.
 
     Args:
-        num_features: F
+        num_features: F, features of each node.
         num_classes: C
-        num_edge_features: E
-        hidden_size: features of each head.
-        num_heads: attention heads in each layer.
+        num_edge_features: E, features of each edge.
+        hidden_size: D, features of each head.
+        num_heads: H
         num_layers: number of attention layers.
-        pooling: how the nodes of a graph become one vector.
-        dropout: share of features, and of attention weights, silenced in training.
-        kwargs: as for Classifier and Task.
+        pooling: reduction of a graph's nodes to one vector: mean, max or sum.
+        dropout: dropout probability of features and of attention weights.
+        kwargs: arguments of Classifier and Task.
 
     Shapes:
-        input Graphs with B graphs, output (B, C)
+        input Graphs with B graphs of N nodes in all, output (B, C)
     """
 
     def __init__(

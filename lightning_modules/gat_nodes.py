@@ -1,4 +1,4 @@
-"""Graph attention network for the nodes of one graph."""
+"""Graph attention network for node classification."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ from lightning_modules.tasks.classifier import Classifier
 
 
 class NodeGAT(Classifier):
-    """Layers of graph attention with dropout between them; the last one's heads are averaged.
+    """Graph attention layers with dropout between them; the last one's heads are averaged.
 
-    The transductive experiment of Veličković et al. 2018, https://arxiv.org/abs/1710.10903.
+    Veličković et al. 2018, section 3.3, transductive learning, https://arxiv.org/abs/1710.10903.
 
     Args:
-        num_features: F
+        num_features: F, features of each node.
         num_classes: C
-        hidden_size: features of each head.
-        num_heads: attention heads in each layer but the last.
-        num_output_heads: attention heads in the last layer.
+        hidden_size: D, features of each head.
+        num_heads: H, number of attention heads in each layer but the last.
+        num_output_heads: number of attention heads in the last layer.
         num_layers: number of attention layers.
-        dropout: share of each layer's inputs, and of its attention weights, silenced in training.
-        kwargs: as for Classifier and Task.
+        dropout: dropout probability of each layer's inputs and of its attention weights.
+        kwargs: arguments of Classifier and Task.
 
     Shapes:
-        input a Graph with B nodes asked for, output (B, C)
+        input a Graph of N nodes, B of them requested; output (B, C)
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class NodeGAT(Classifier):
         self.dropout = dropout
 
     def forward(self, graph: Graph) -> Tensor:
-        """Logits of the nodes asked for."""
+        """Logits of the requested nodes."""
         h = graph.x
         for layer in self.layers[:-1]:
             h = F.elu(layer(dropout(h, self.dropout, self.training), graph.edge_index))  # (N, H · D)

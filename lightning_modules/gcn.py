@@ -1,4 +1,4 @@
-"""Graph convolutional network for the nodes of one graph."""
+"""Graph convolutional network for node classification."""
 
 import itertools
 from typing import Any
@@ -12,7 +12,9 @@ from lightning_modules.tasks.classifier import Classifier
 
 
 class GraphConvolution(nn.Module):
-    """One layer, `A X W + b`, where A is the normalised adjacency of the graph with loops.
+    """A graph convolution, `A X W + b`, where A is the normalised adjacency of the graph with self-loops.
+
+    Kipf & Welling 2017, https://arxiv.org/abs/1609.02907.
 
     Args:
         in_features: F
@@ -28,25 +30,25 @@ class GraphConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """Mix each node's projected features with its neighbours'."""
+        """A weighted sum of the projected features of each node and its neighbours."""
         return adjacency @ (x @ self.weight) + self.bias  # (N, F) → (N, G) → (N, G)
 
 
 class GCN(Classifier):
-    """Graph convolutions with rectifiers and dropout between them.
+    """Graph convolutions with rectified linear units and dropout between them.
 
     Kipf & Welling 2017, https://arxiv.org/abs/1609.02907: `H' = ReLU(D^-1/2 (A + I) D^-1/2 H W + b)`.
 
     Args:
-        num_features: F
+        num_features: F, features of each node.
         num_classes: C
         hidden_size: features of each layer but the last.
         num_layers: number of graph convolutions.
-        dropout: share of each layer's inputs silenced in training.
-        kwargs: as for Classifier and Task.
+        dropout: dropout probability of each layer's inputs.
+        kwargs: arguments of Classifier and Task.
 
     Shapes:
-        input a Graph with B nodes asked for, output (B, C)
+        input a Graph of N nodes, B of them requested; output (B, C)
     """
 
     def __init__(
@@ -64,9 +66,9 @@ class GCN(Classifier):
         self.dropout = dropout
 
     def forward(self, graph: Graph) -> Tensor:
-        """Logits of the nodes asked for."""
+        """Logits of the requested nodes."""
         h = graph.x
         for layer in self.layers[:-1]:
-            h = layer(dropout(h, self.dropout, self.training), graph.adjacency).relu()
+            h = layer(dropout(h, self.dropout, self.training), graph.adjacency).relu()  # (N, G)
         h = self.layers[-1](dropout(h, self.dropout, self.training), graph.adjacency)  # (N, C)
         return h.index_select(0, graph.nodes)  # (B, C)

@@ -8,11 +8,13 @@ from lightning_modules.tasks.regressor import Regressor
 
 
 class LinearRegression(Regressor):
-    """Least squares, `y = x · w + b`, found by descending the squared error.
+    """Least squares, `y = x · w + b`, fitted by gradient descent on the squared error.
+
+    Hastie et al. 2009, section 3.2, https://doi.org/10.1007/978-0-387-84858-7.
 
     Args:
-        num_features: F
-        kwargs: as for Regressor and Task.
+        num_features: F, features of each example.
+        kwargs: arguments of Regressor and Task.
 
     Shapes:
         input (B, F), output (B,)
@@ -23,5 +25,5 @@ class LinearRegression(Regressor):
         self.linear = nn.Linear(num_features, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Predict, in units of the target's spread."""
+        """Prediction of the standardised target."""
         return self.linear(x).squeeze(-1)  # (B, 1) → (B,)

@@ -9,22 +9,22 @@ from lightning_modules.tasks.forecaster import Forecaster
 
 
 class LSTM(Forecaster):
-    """Layers of LSTM cells read the window; from their last state a linear layer forecasts all steps ahead at once.
+    """LSTM layers over the window, and a linear layer that forecasts all steps at once from the last hidden state.
 
     Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with the forget gate of Gers et al. 2000,
     https://doi.org/10.1162/089976600300015015: `c_t = f_t c_{t-1} + i_t g_t`, `h_t = o_t tanh(c_t)`.
 
     Args:
-        num_features: C
-        horizon: H, time steps to forecast.
+        num_features: C, channels of the series.
+        horizon: H, number of time steps to forecast.
         hidden_size: D, features of each layer.
         num_layers: number of recurrent layers.
-        dropout: share of features silenced between layers and before the linear layer.
-        relative: read and forecast differences from the window's last value, as suits a series whose level drifts.
-        kwargs: as for Forecaster and Task.
+        dropout: dropout probability between layers and before the linear layer.
+        relative: read and forecast differences from the window's last value, for series whose level drifts.
+        kwargs: arguments of Forecaster and Task.
 
     Shapes:
-        input (B, W, C), output (B, H)
+        input a window of W time steps (B, W, C), output (B, H)
     """
 
     def __init__(
@@ -44,5 +44,5 @@ class LSTM(Forecaster):
         self.relative = relative
 
     def forward(self, x: Tensor) -> Tensor:
-        """Forecast, in units of the target's spread."""
+        """Forecast of the standardised target."""
         return forecast(self.lstm, self.head, x, self.relative)

@@ -8,15 +8,18 @@ from lightning_modules.tasks.classifier import Classifier
 
 
 class MLP(Classifier):
-    """Hidden layers of rectified units, each followed by dropout, and a linear layer on top.
+    """Hidden layers of rectified linear units, each with dropout, and a linear classifier.
+
+    Rumelhart et al. 1986, https://doi.org/10.1038/323533a0; dropout by Srivastava et al. 2014,
+    https://jmlr.org/papers/v15/srivastava14a.html.
 
     Args:
-        num_features: F
+        num_features: F, features of each example.
         num_classes: C
         hidden_size: units in each hidden layer.
         num_layers: number of hidden layers.
-        dropout: share of the hidden units silenced in training.
-        kwargs: as for Classifier and Task.
+        dropout: dropout probability of the hidden units.
+        kwargs: arguments of Classifier and Task.
 
     Shapes:
         input (B, F), output (B, C)

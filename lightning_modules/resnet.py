@@ -13,28 +13,29 @@ STRIDES = (8, 16, 32)
 
 
 class ResNet(Classifier):
-    """torchvision's residual network, with a stem that does not shrink small images.
+    """torchvision's residual network, with a smaller stem for small images.
 
-    He et al. 2016, https://arxiv.org/abs/1512.03385. Its stem, a 7 × 7 convolution of stride 2 and pooling, shrinks
-    an image four times before the first block. Small images get a 3 × 3 convolution without pooling instead, of
-    stride 2 or 1, as in the paper's own networks for CIFAR-10.
+    He et al. 2016, https://arxiv.org/abs/1512.03385. The stem, a 7 × 7 convolution of stride 2 and pooling, shrinks an
+    image four times. For small images it is a 3 × 3 convolution of stride 2 or 1 without pooling, as in the paper's own
+    networks for CIFAR-10.
 
     Args:
-        in_channels: C, 1 or 3.
-        image_size: H, the longer side.
+        in_channels: C, 1 (grey) or 3 (colour).
+        image_size: the longer side, in pixels.
         num_classes: K
-        depth: layers with weights.
-        stride: how many times the last feature map is smaller than the image: 32 is torchvision's network, 16 and 8
-            have the stem for small images; by default the most that leaves four pixels a side.
+        depth: number of layers with weights.
+        stride: ratio of the image's size to the last feature map's: 32 is torchvision's network, 16 and 8 have the
+            stem for small images; by default the maximum that leaves four pixels a side.
         pretrained: weights to start from: a name of torchvision's, such as IMAGENET1K_V2, or a file with a
-            state_dict. The stem for small images, and the classes unless there are as many, start fresh.
-        kwargs: as for Classifier and Task.
+            state_dict. The stem for small images, and the classifier where the number of classes differs, start from
+            fresh weights.
+        kwargs: arguments of Classifier and Task.
 
     Shapes:
         input (B, C, H, W), output (B, K)
 
     Raises:
-        ValueError: the stride is none of these, or the weights are not this network's.
+        ValueError: the network cannot have the stride or the channels, or the weights are another network's.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class ResNet(Classifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
-        self.rebuild = {"pretrained": None}  # a checkpoint has all weights itself
+        self.rebuild = {"pretrained": None}  # a checkpoint contains all weights
         name = f"resnet{depth}"
         stride = fitting_stride(image_size, STRIDES, stride)
         self.network = models.get_model(name, num_classes=num_classes)

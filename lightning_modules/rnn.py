@@ -9,21 +9,21 @@ from lightning_modules.tasks.forecaster import Forecaster
 
 
 class RNN(Forecaster):
-    """Elman layers read the window; from their last state a linear layer forecasts all steps ahead at once.
+    """Elman layers over the window, and a linear layer that forecasts all steps at once from the last hidden state.
 
     Elman 1990, https://doi.org/10.1207/s15516709cog1402_1: `h_t = tanh(W x_t + U h_{t-1} + b)`.
 
     Args:
-        num_features: C
-        horizon: H, time steps to forecast.
+        num_features: C, channels of the series.
+        horizon: H, number of time steps to forecast.
         hidden_size: D, features of each layer.
         num_layers: number of recurrent layers.
-        dropout: share of features silenced between layers and before the linear layer.
-        relative: read and forecast differences from the window's last value, as suits a series whose level drifts.
-        kwargs: as for Forecaster and Task.
+        dropout: dropout probability between layers and before the linear layer.
+        relative: read and forecast differences from the window's last value, for series whose level drifts.
+        kwargs: arguments of Forecaster and Task.
 
     Shapes:
-        input (B, W, C), output (B, H)
+        input a window of W time steps (B, W, C), output (B, H)
     """
 
     def __init__(
@@ -43,5 +43,5 @@ class RNN(Forecaster):
         self.relative = relative
 
     def forward(self, x: Tensor) -> Tensor:
-        """Forecast, in units of the target's spread."""
+        """Forecast of the standardised target."""
         return forecast(self.rnn, self.head, x, self.relative)

@@ -1,6 +1,6 @@
 """Recurrent encoder and decoder with attention.
 
-Shapes: B sentences, S source tokens, T tokens of the translation, D features.
+Shapes: B sentences, S source tokens, T tokens of the translation, V tokens in the vocabulary, D features.
 """
 
 from typing import Any
@@ -17,15 +17,17 @@ from lightning_modules.tasks.translator import Translator
 
 
 class Encoder(nn.Module):
-    """A GRU that reads the sentence from both ends; padding is packed away and never read.
+    """A bidirectional GRU over packed sequences, which leave padding out.
+
+    Cho et al. 2014, https://arxiv.org/abs/1406.1078.
 
     Args:
-        embedding: of V tokens, D features each.
-        num_layers: of the GRU.
-        dropout: share of the features between layers silenced in training.
+        embedding: embedding of V tokens with D features, D even.
+        num_layers: number of GRU layers.
+        dropout: dropout probability of the embeddings, and between layers.
 
     Shapes:
-        input a Text of B sentences, output (B, S, D) with D / 2 features of either direction, (B, D) of both ends
+        input a Text of B sentences, output (B, S, D) with D / 2 features of each direction, and their last, (B, D)
     """
 
     def __init__(self, embedding: nn.Embedding, num_layers: int, dropout: float) -> None:
@@ -37,16 +39,18 @@ class Encoder(nn.Module):
         self.gru = nn.GRU(size, size // 2, num_layers, batch_first=True, dropout=between, bidirectional=True)
 
     def forward(self, source: Text) -> tuple[Tensor, Tensor]:
-        """Every token's features, and the sentence's: each direction's last."""
-        embedded = self.dropout(self.embedding(source.ids))
+        """The features of every token, and those of each direction's last."""
+        embedded = self.dropout(self.embedding(source.ids))  # (B, S, D)
         packed = pack_padded_sequence(embedded, source.lengths.cpu(), batch_first=True, enforce_sorted=False)
         features, last = self.gru(packed)
-        features, _ = pad_packed_sequence(features, batch_first=True, total_length=source.ids.shape[1])
-        return features, torch.cat([last[-2], last[-1]], dim=-1)
+        features, _ = pad_packed_sequence(features, batch_first=True, total_length=source.ids.shape[1])  # (B, S, D)
+        return features, torch.cat([last[-2], last[-1]], dim=-1)  # (B, D)
 
 
 class AdditiveAttention(nn.Module):
-    """`c = Σ_s α_s m_s`, `α = softmax_s(v · tanh(W h + U m_s))`.
+    """A weighted mean of a memory: `c = Σ_s α_s m_s`, `α = softmax_s(v · tanh(W h + U m_s))`.
+
+    Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473.
 
     Args:
         hidden_size: D
@@ -62,9 +66,9 @@ class AdditiveAttention(nn.Module):
         self.score = nn.Linear(hidden_size, 1, bias=False)  # v
 
     def forward(self, h: Tensor, keys: Tensor, memory: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """A weighted mean of the memory, and the weights."""
+        """The weighted mean, and the weights."""
         score = self.score(torch.tanh(self.query(h)[:, None] + keys)).squeeze(-1)  # (B, S)
-        weights = score.float().masked_fill(~mask, -torch.inf).softmax(-1)
+        weights = score.float().masked_fill(~mask, -torch.inf).softmax(-1)  # (B, S)
         return torch.bmm(weights[:, None].to(memory.dtype), memory).squeeze(1), weights
 
 
@@ -76,16 +80,19 @@ class Seq2Seq(Translator):
 
     Args:
         hidden_size: D, even.
-        num_layers: of the encoder; the decoder has one.
-        dropout: share of the features silenced in training.
-        teacher_forcing: share of the tokens before the next that are the right ones in training; the others are the
-            model's own.
+        num_layers: number of layers of the encoder; the decoder has one.
+        dropout: dropout probability.
+        teacher_forcing: probability that the decoder's next input in training is the reference token, not the model's
+            own prediction.
         tie_embeddings: one matrix for the translation's embedding and the output, and, if both languages share their
             vocabulary, the source's embedding.
-        kwargs: as for Translator and Task.
+        kwargs: arguments of Translator and Task.
 
     Shapes:
         input a Pair of B sentences, output (B, T - 1, V)
+
+    Raises:
+        ValueError: hidden_size is odd, or teacher_forcing is no probability.
     """
 
     def __init__(
@@ -103,14 +110,14 @@ class Seq2Seq(Translator):
                 f"--model.hidden_size: expected an even number, half for each direction, got {hidden_size}"
             )
         if not 0 <= teacher_forcing <= 1:
-            raise ValueError(f"--model.teacher_forcing: expected a share from 0 to 1, got {teacher_forcing}")
+            raise ValueError(f"--model.teacher_forcing: expected a probability from 0 to 1, got {teacher_forcing}")
         self.teacher_forcing = teacher_forcing
         self.encoder = Encoder(
             nn.Embedding(self.num_source_tokens, hidden_size, padding_idx=self.source_padding), num_layers, dropout
         )
         self.embed_target = nn.Embedding(self.num_target_tokens, hidden_size, padding_idx=self.padding)
         for embedding in (self.encoder.embedding, self.embed_target):
-            nn.init.normal_(embedding.weight, std=0.1)  # as an output layer, a wider one would begin too sure
+            nn.init.normal_(embedding.weight, std=0.1)  # an output layer of larger weights would start overconfident
         self.bridge = nn.Linear(hidden_size, hidden_size)
         self.attention = AdditiveAttention(hidden_size)
         self.cell = nn.GRUCell(2 * hidden_size, hidden_size)
@@ -126,30 +133,29 @@ class Seq2Seq(Translator):
         return torch.tanh(self.bridge(last)), memory, self.attention.key(memory), source.mask
 
     def next(self, embedded: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """One step from the newest tokens' embeddings (B, D): features of the next token and the new state, (B, D)."""
+        """Features of the next token and the new hidden state, (B, D), from the newest token's embedding (B, D)."""
         h, memory, keys, mask = state
-        context, _ = self.attention(h, keys, memory, mask)
-        h = self.cell(torch.cat([embedded, context], dim=-1), h)
+        context, _ = self.attention(h, keys, memory, mask)  # (B, D)
+        h = self.cell(torch.cat([embedded, context], dim=-1), h)  # (B, D)
         return torch.tanh(self.readout(self.dropout(torch.cat([h, context, embedded], dim=-1)))), h
 
     def forward(self, pair: Pair) -> Tensor:
         """Logits."""
-        given = pair.target.ids[:, :-1]
-        h, *rest = self.start(pair.source)
-        features: list[Tensor] = []
-        teacher = self.teacher_forcing if self.training else 1.0
-        right = self.dropout(self.embed_target(given)).unbind(1)  # (B, D) of each of T - 1 tokens
-        for place, embedded in enumerate(right):
-            if place and teacher < 1:
+        h, *source = self.start(pair.source)
+        teacher_forcing = self.teacher_forcing if self.training else 1.0
+        references = self.dropout(self.embed_target(pair.target.ids[:, :-1]))  # (B, T - 1, D)
+        features: list[Tensor] = []  # (B, D) of each token
+        for embedded in references.unbind(1):
+            if features and teacher_forcing < 1:
                 with torch.no_grad():
-                    own = self.output(features[-1]).argmax(-1)
-                forced = torch.rand(len(own), 1, device=own.device) < teacher  # sentence by sentence
-                embedded = torch.where(forced, embedded, self.dropout(self.embed_target(own)))
-            feature, h = self.next(embedded, (h, *rest))
+                    predicted = self.output(features[-1]).argmax(-1)  # (B,)
+                forced = torch.rand(len(predicted), 1, device=predicted.device) < teacher_forcing
+                embedded = torch.where(forced, embedded, self.dropout(self.embed_target(predicted)))
+            feature, h = self.next(embedded, (h, *source))
             features.append(feature)
-        return self.output(self.dropout(torch.stack(features, dim=1)))  # all at once: one large product
+        return self.output(self.dropout(torch.stack(features, dim=1)))  # all at once: one large matrix product
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """One more token."""
+        """Logits of the next token, and the new state."""
         feature, h = self.next(self.embed_target(tokens), state)
         return self.output(feature), (h, *state[1:])

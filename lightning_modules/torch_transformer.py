@@ -28,7 +28,7 @@ class TorchTransformer(Translator):
         num_heads: number of attention heads in each layer.
         feedforward_size: hidden units of each feed-forward network.
         dropout: dropout probability of features and of attention weights.
-        norm_first: normalize before each sublayer, and once at the end, instead of after each as in the paper.
+        norm_first: normalise before each sublayer, and once at the end, instead of after each as in the paper.
         tie_embeddings: one matrix for the translation's embedding and the output, and, if both languages share their
             vocabulary, the source's embedding.
         kwargs: arguments of Translator and Task.

@@ -45,7 +45,7 @@ from datamodules.text import TextClassification
 from datamodules.tokenizing.tokens import new_tokenizer, pretrained_tokenizer
 from datamodules.translation import Translation
 from lightning_modules.layers.bert import bert
-from lightning_modules.layers.vision import _read as read_weights
+from lightning_modules.layers.vision import read_weights
 from scripts import cross_validate, fit, predict, sweep
 from scripts import test as testing
 from scripts.cli.command_line.recipes import resolve

@@ -1,4 +1,7 @@
-"""Blocks that the models of graphs share; apart from layers.py, since torch_geometric takes seconds to import."""
+"""Blocks of models of graphs; apart from layers/sequence.py, since torch_geometric takes seconds to import.
+
+Shapes: N nodes, M edges, F features of a node, E features of an edge, H heads with D features each.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +11,7 @@ from torch_geometric.utils import softmax
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """Dropout; of a sparse CSR matrix, on the stored values alone, which is the same and takes 1 % of the time."""
+    """Dropout; of a sparse CSR matrix only on the stored values: the same result in 1 % of the time."""
     if x.layout != torch.sparse_csr:
         return torch.dropout(x, p, training)
     if not training or p == 0:
@@ -18,18 +21,18 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
 
 class GraphAttention(MessagePassing):
-    """One layer in which each node takes a weighted mean of its neighbours and itself, once per head.
+    """Each head's weighted mean of a node and its neighbours.
 
-    `h'_i = Σ_j α_ij W h_j`, `α_ij = softmax_j LeakyReLU(a · W h_i + b · W h_j + c · U e_ij)`; an edge's features
-    e_ij, if there are any, only take part in the weights.
+    Veličković et al. 2018, https://arxiv.org/abs/1710.10903: `h'_i = Σ_j α_ij W h_j`,
+    `α_ij = softmax_j LeakyReLU(a · W h_i + b · W h_j + c · U e_ij)`; edge features e_ij only enter the weights.
 
     Args:
         in_features: F
-        out_features: D, of each head.
+        out_features: D
         num_heads: H
         num_edge_features: E
-        dropout: share of the attention weights silenced in training.
-        average: give the mean of the heads, not all of them side by side.
+        dropout: dropout probability of the attention weights.
+        average: average the heads instead of concatenating them.
 
     Shapes:
         x (N, F) dense or sparse, edge_index (2, M), edge_attr (M, E), output (N, H · D), or (N, D) of averaged heads
@@ -57,19 +60,19 @@ class GraphAttention(MessagePassing):
             nn.init.xavier_uniform_(weight)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
-        """Attend; a loop is added to every node first."""
-        size = x.shape[0]
+        """The new features of each node; self-loops are added first."""
+        num_nodes = x.shape[0]
         if edge_attr is None:
             edge_attr = self.bias.new_empty(edge_index.shape[1], 0)
-        edge_index, edge_attr = with_loops(edge_index, edge_attr, size)
-        h = (x @ self.project.weight.T).view(size, self.num_heads, -1)  # (N, F) → (N, H · D) → (N, H, D)
+        edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
+        h = (x @ self.project.weight.T).view(num_nodes, self.num_heads, -1)  # (N, F) → (N, H · D) → (N, H, D)
         weight = self.attention(h, edge_index, edge_attr)  # (M + N, H)
         weight = F.dropout(weight, self.dropout, self.training)
-        heard = self.propagate(edge_index, h=h, weight=weight.unsqueeze(-1))  # (N, H, D)
-        return (heard.mean(1) if self.average else heard.flatten(1)) + self.bias
+        heads = self.propagate(edge_index, h=h, weight=weight.unsqueeze(-1))  # (N, H, D)
+        return (heads.mean(1) if self.average else heads.flatten(1)) + self.bias
 
     def attention(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
-        """The weight of each edge for each head, (M, H); those of a node's incoming edges sum to one."""
+        """The weight of each edge for each head, (M, H); the weights of a node's incoming edges sum to one."""
         source, target = edge_index
         of_source, of_target = (h * self.of_source).sum(-1), (h * self.of_target).sum(-1)  # (N, H) each
         # index_select, since indexing's gradient is summed in an order that differs from run to run
@@ -79,12 +82,12 @@ class GraphAttention(MessagePassing):
         return softmax(F.leaky_relu(score.float(), 0.2), target, num_nodes=h.shape[0]).to(h.dtype)
 
     def message(self, h_j: Tensor, weight: Tensor) -> Tensor:
-        """What a node hears from a neighbour, (M, H, D)."""
+        """The message along each edge, (M, H, D)."""
         return weight * h_j
 
 
 def with_loops(edge_index: Tensor, edge_attr: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
-    """The edges and a loop at every node, whose features are zeros."""
+    """The edges, and a self-loop at every node with features of zeros."""
     loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
     zeros = edge_attr.new_zeros(num_nodes, edge_attr.shape[1])
     return torch.cat([edge_index, loops], dim=1), torch.cat([edge_attr, zeros])

@@ -89,7 +89,7 @@ def forecast(cells: nn.RNNBase, head: nn.Module, x: Tensor, relative: bool) -> T
 
 
 def blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The blocks of a Transformer: those modules in its outermost lists that normalize their features."""
+    """The blocks of a Transformer: those modules in its outermost lists that normalise their features."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
             yield from (block for block in child if any(isinstance(part, nn.LayerNorm) for part in block.modules()))

@@ -101,7 +101,7 @@ class Residual(nn.Module):
         self.norm_first = norm_first
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-        """The sum, normalized before or after."""
+        """The sum, normalised before or after."""
         if self.norm_first:
             return x + self.dropout(sublayer(self.norm(x)))
         return self.norm(x + self.dropout(sublayer(x)))
@@ -125,7 +125,7 @@ class EncoderLayer(nn.Module):
         num_heads: H
         feedforward_size: hidden units of the feed-forward network.
         dropout: dropout probability of features and of attention weights.
-        norm_first: normalize before each sublayer instead of after it.
+        norm_first: normalise before each sublayer instead of after it.
 
     Shapes:
         x (B, S, D), mask (B, 1, 1, S) true where there is a token, output (B, S, D)
@@ -153,7 +153,7 @@ class DecoderLayer(nn.Module):
         num_heads: H
         feedforward_size: hidden units of the feed-forward network.
         dropout: dropout probability of features and of attention weights.
-        norm_first: normalize before each sublayer instead of after it.
+        norm_first: normalise before each sublayer instead of after it.
 
     Shapes:
         x (B, T, D), memory (B, S, D), source_mask (B, 1, 1, S) and mask (T, T) true where T may attend,

@@ -1,4 +1,4 @@
-"""What torchvision's networks share here: how far they shrink an image, grey images, pretrained weights."""
+"""Adaptations of torchvision's networks: the stride for small images, grey images, pretrained weights."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,29 +13,33 @@ from torchvision import models
 
 from datamodules.files.paths import user_path
 
-LEAST_SIDE = 4  # pixels that an image should have left at the end: as ResNets have it for CIFAR-10
+MIN_SIDE = 4  # pixels of the last feature map by default: as in the ResNets for CIFAR-10
 
 
-def fitting_stride(image_size: int, strides: Sequence[int], wanted: int | None = None) -> int:
-    """How far a network should shrink images: the most that leaves four pixels a side.
+def fitting_stride(image_size: int, strides: Sequence[int], requested: int | None = None) -> int:
+    """The requested stride of a network, or the maximum that leaves four pixels a side.
 
     Args:
         image_size: the longer side, in pixels.
-        strides: that the network can have.
-        wanted: what the user chose.
+        strides: the strides that the network can have.
+        requested: the user's choice.
 
     Raises:
-        ValueError: the network cannot have the wanted one.
+        ValueError: the network cannot have the requested stride.
     """
-    if wanted is None:
-        return max((stride for stride in strides if -(-image_size // stride) >= LEAST_SIDE), default=min(strides))
-    if wanted not in strides:
-        raise ValueError(f"--model.stride {wanted}: expected one of {', '.join(map(str, sorted(strides)))}")
-    return wanted
+    if requested is None:
+        return max((stride for stride in strides if -(-image_size // stride) >= MIN_SIDE), default=min(strides))
+    if requested not in strides:
+        raise ValueError(f"--model.stride {requested}: expected one of {', '.join(map(str, sorted(strides)))}")
+    return requested
 
 
 def for_channels(convolution: nn.Conv2d, in_channels: int) -> nn.Conv2d:
-    """The convolution for colour, or one that answers grey as this one answers the same grey in all its channels."""
+    """The convolution itself, or for grey images one that equals it on the same grey in all three channels.
+
+    Raises:
+        ValueError: in_channels is neither 1 nor the convolution's.
+    """
     if in_channels == convolution.in_channels:
         return convolution
     if in_channels != 1:
@@ -47,22 +51,25 @@ def for_channels(convolution: nn.Conv2d, in_channels: int) -> nn.Conv2d:
 
 
 class CroppedConv2d(nn.Conv2d):
-    """A depthwise convolution without the parts of its kernel that, on so small a map, only ever meet padding.
+    """A depthwise convolution without those parts of its kernel that on small feature maps only meet padding.
 
-    It gives the same. A 5 × 5 kernel on a map of one pixel is a product with its middle: on a CPU a hundred times as
-    fast. Kernels are odd, and padded by half.
+    The result is the same. A 5 × 5 kernel on a map of one pixel is a product with its centre: a hundred times as fast
+    on a CPU. Kernel sizes are odd, and the padding is half of them.
+
+    Shapes:
+        input (B, C, H, W), output (B, C, ⌈H / stride⌉, ⌈W / stride⌉)
     """
 
     @classmethod
     def of(cls, convolution: nn.Conv2d) -> "CroppedConv2d":
-        """One with the same weights."""
+        """A cropped convolution that shares the weights of this one."""
         arguments: Any = {name: getattr(convolution, name) for name in ("kernel_size", "stride", "padding", "groups")}
         cropped = cls(convolution.in_channels, convolution.out_channels, bias=convolution.bias is not None, **arguments)
         cropped.weight, cropped.bias = convolution.weight, convolution.bias
         return cropped
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉)"""
+        """The convolution of the centre of the kernel, as far as it meets pixels."""
         reach = [min(size // 2, length - 1) for size, length in zip(self.kernel_size, x.shape[2:], strict=True)]
         rows, columns = (
             slice(size // 2 - far, size // 2 + far + 1) for size, far in zip(self.kernel_size, reach, strict=True)
@@ -71,7 +78,7 @@ class CroppedConv2d(nn.Conv2d):
 
 
 def crop_to_small_maps(network: nn.Module) -> None:
-    """Make all depthwise convolutions of the network cropped ones."""
+    """Replace all depthwise convolutions of the network by cropped ones with the same weights."""
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Conv2d) and child.groups == child.in_channels > 1:
@@ -90,35 +97,45 @@ def conv_block(in_channels: int, out_channels: int, dropout: float) -> nn.Sequen
 
 
 def load_pretrained(network: nn.Module, architecture: str, pretrained: str, fresh: Sequence[str]) -> None:
-    """Give the network trained weights.
+    """Load pretrained weights into the network.
 
     Args:
-        network: of torchvision, for colour images.
-        architecture: its name there.
+        network: a network of torchvision's, for colour images.
+        architecture: its name in torchvision.
         pretrained: a name of torchvision's, such as IMAGENET1K_V1, whose file is downloaded once; or the path of a
             file with a state_dict.
-        fresh: beginnings of the names of weights that may keep their fresh values where the shapes differ: those of
-            the classes, and of a first convolution made for small images.
+        fresh: prefixes of the names of weights that may stay fresh where the shapes differ: those of the classifier,
+            and of a first convolution for small images.
 
     Raises:
         ValueError: there are no such weights, or they are another network's.
     """
     where = f"--model.pretrained {pretrained}"
-    weights = _read(user_path(pretrained, "--model.pretrained"), where, architecture)
+    weights = read_weights(user_path(pretrained, "--model.pretrained"), where, architecture)
     own = network.state_dict()
-    taken = {}
+    matching = {}
     for name, value in own.items():
         if name in weights and weights[name].shape == value.shape:
-            taken[name] = weights[name]
+            matching[name] = weights[name]
         elif not name.startswith(tuple(fresh)) and not name.endswith("num_batches_tracked"):
             found = f"of shape {list(weights[name].shape)}" if name in weights else "missing"
             raise ValueError(f"{where}: not of {architecture}: {name} is {found}, expected shape {list(value.shape)}")
-    network.load_state_dict(own | taken)
+    network.load_state_dict(own | matching)
 
 
-def _read(path: Path, where: str, architecture: str) -> dict[str, Tensor]:
+def read_weights(path: Path, where: str, architecture: str) -> dict[str, Tensor]:
+    """The state_dict in a file, or of the name that torchvision knows where there is no such file.
+
+    Args:
+        path: the file, or the name as a path.
+        where: the option and its value, for messages.
+        architecture: the network's name in torchvision.
+
+    Raises:
+        ValueError: there is neither, or it is no state_dict.
+    """
     if not path.exists():
-        return _downloaded(path.name, where, architecture)
+        return download_weights(path.name, where, architecture)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -131,7 +148,12 @@ def _read(path: Path, where: str, architecture: str) -> dict[str, Tensor]:
     return content
 
 
-def _downloaded(name: str, where: str, architecture: str) -> dict[str, Tensor]:
+def download_weights(name: str, where: str, architecture: str) -> dict[str, Tensor]:
+    """The state_dict of one of torchvision's names, downloaded once and verified.
+
+    Raises:
+        ValueError: torchvision has no such weights, or they cannot be downloaded.
+    """
     known = models.get_model_weights(architecture)
     if name not in known.__members__:
         names = ", ".join(known.__members__)

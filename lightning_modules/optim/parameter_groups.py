@@ -1,4 +1,4 @@
-"""Which weights an optimizer treats alike."""
+"""The parameter groups of an optimizer: weight decay and learning rate of each parameter."""
 
 from collections.abc import Collection
 from typing import Any
@@ -9,11 +9,11 @@ Group = dict[str, Any]
 
 
 def head_of(model: nn.Module, names: Collection[str]) -> list[nn.Module]:
-    """The layers that judge what the rest of a model, its backbone, has seen.
+    """The layers of a model's head, which classify the features of the rest, its backbone.
 
     Args:
-        model: a whole one.
-        names: where its head may be; if there is nothing of such a name, the last linear layer is its head.
+        model: the complete model.
+        names: names of the head's modules; if the model has none of them, the last linear layer is the head.
     """
     modules = dict(model.named_modules())
     linear = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
@@ -23,30 +23,30 @@ def head_of(model: nn.Module, names: Collection[str]) -> list[nn.Module]:
 def parameter_groups(
     part: nn.Module, head: Collection[nn.Module], defaults: Group, backbone_rate: float = 1.0
 ) -> list[Group]:
-    """The weights of a part of a model, by how an optimizer is to treat them.
+    """The parameters of a model or a part of it, grouped by weight decay and learning rate.
 
-    Biases and the weights of normalisations, which have less than two dimensions, do not decay: nothing is learned
-    by heart in them, and a scale that is pulled to zero only has to be made good by the next layer. Embeddings do.
+    Biases and the weights of normalisation layers, which have less than two dimensions, do not decay: they cannot
+    memorise examples, and the next layer would only make up for a scale that decays. Embeddings do.
 
     Args:
-        part: of the model, or all of it.
-        head: its layers that learn at the full rate.
-        defaults: of the optimizer.
-        backbone_rate: the rate of all other layers as a share of the full one.
+        part: the model, or a part of it.
+        head: the layers with the full learning rate.
+        defaults: the optimizer's defaults.
+        backbone_rate: learning rate of all other layers, as a fraction of the full one.
 
     Returns:
-        One group or several, those of the head first; frozen weights are in them, too, and may thaw.
+        One group or several, those of the head first; frozen parameters are included, since they may be unfrozen.
     """
-    of_head = {id(weight) for module in head for weight in module.parameters()}
+    head_ids = {id(weight) for module in head for weight in module.parameters()}
     groups: dict[tuple[bool, bool], Group] = {}
     for weight in part.parameters():
-        slow = backbone_rate != 1 and id(weight) not in of_head
-        bare = bool(defaults.get("weight_decay")) and weight.dim() < 2
-        name = "biases and norms" if bare else "weights"
-        group = groups.setdefault((slow, bare), {"params": [], "name": f"backbone {name}" if slow else name})
+        slow = backbone_rate != 1 and id(weight) not in head_ids
+        exempt = bool(defaults.get("weight_decay")) and weight.dim() < 2
+        name = "biases and norms" if exempt else "weights"
+        group = groups.setdefault((slow, exempt), {"params": [], "name": f"backbone {name}" if slow else name})
         group["params"].append(weight)
         if slow:
             group["lr"] = backbone_rate * defaults["lr"]
-        if bare:
+        if exempt:
             group["weight_decay"] = 0.0
-    return [groups[kind] for kind in sorted(groups)]
+    return [groups[key] for key in sorted(groups)]

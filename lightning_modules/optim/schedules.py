@@ -1,4 +1,4 @@
-"""Learning-rate schedules as factors of the base rate, one value a training step; and what a validation changes."""
+"""Learning-rate schedules: factors of the base learning rate at each training step, and reduction on a plateau."""
 
 import math
 from collections.abc import Callable
@@ -11,32 +11,35 @@ Schedule = Literal["constant", "step", "exponential", "linear", "cosine", "one_c
 
 
 def schedule_factor(name: Schedule, total: int, warmup: float = 0.0) -> Callable[[int], float]:
-    """The factor by which a schedule multiplies the rate, as a function of the step.
+    """The factor of the learning rate as a function of the step.
 
     - constant: 1
-    - step: a tenth after each third of the steps
-    - exponential: down to a hundredth, by the same ratio at each step
-    - linear: down to 0 in a straight line
-    - cosine: down to 0 along half a cosine
-    - one_cycle (Smith & Topin 2018, https://arxiv.org/abs/1708.07120): up from 1/25 over the first 30 % (or the
-      warm-up's share, if any is given), down to 0 along half a cosine
-    - plateau: 1, which validations change, see Plateau
+    - step: divided by ten after each third of the steps
+    - exponential: from 1 to 0.01, by the same ratio at each step
+    - linear: from 1 to 0
+    - cosine (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983): from 1 to 0 along half a cosine
+    - one_cycle (Smith & Topin 2018, https://arxiv.org/abs/1708.07120): from 1/25 to 1 over the first 30 % of the steps
+      (or the warm-up's fraction, if any is given), then to 0 along half a cosine
+    - plateau: 1, reduced after validations, see Plateau
 
     Args:
-        name: of the schedule.
+        name: name of the schedule.
         total: number of optimizer steps in the run.
-        warmup: share of the steps over which the rate first rises in a straight line from near 0.
+        warmup: fraction of the steps of a linear warm-up from near 0.
+
+    Raises:
+        ValueError: the warm-up is not from 0 to below 1.
     """
     if not 0 <= warmup < 1:
-        raise ValueError(f"--model.warmup: expected a share of the steps, from 0 to below 1, got {warmup}")
+        raise ValueError(f"--model.warmup: expected a fraction of the steps, from 0 to below 1, got {warmup}")
     if name == "one_cycle":
         warmup = warmup or 0.3
     rise = round(warmup * total)
 
     def factor(step: int) -> float:
         if step < rise:
-            share = (step + 1) / (rise + 1)
-            return (1 + 24 * (1 - math.cos(math.pi * share)) / 2) / 25 if name == "one_cycle" else share
+            fraction = (step + 1) / (rise + 1)
+            return (1 + 24 * (1 - math.cos(math.pi * fraction)) / 2) / 25 if name == "one_cycle" else fraction
         done = min((step - rise) / max(total - rise, 1), 1.0)
         match name:
             case "constant" | "plateau":
@@ -54,16 +57,16 @@ def schedule_factor(name: Schedule, total: int, warmup: float = 0.0) -> Callable
 
 
 class Plateau(LambdaLR):
-    """Lowers the rates whenever a metric has not been better for some validations; the next step has the new ones.
+    """Reduces the learning rates when a metric has stopped improving, from the next step on.
 
-    torch's own knows no warm-up, and would not be told of every validation.
+    torch's ReduceLROnPlateau has no warm-up, and Lightning would not step it after every validation.
 
     Args:
-        optimizer: whose rates they are.
-        warmup: their factor as a function of the step, if nothing lowers them.
-        mode: whether a `min` or a `max` of the metric is best.
-        factor: by which they are multiplied.
-        patience: validations in a row without a better value.
+        optimizer: the optimizer.
+        warmup: factor of the learning rates as a function of the step, before any reduction.
+        mode: `min` or `max`, whichever of the metric is best.
+        factor: the learning rates are multiplied by it.
+        patience: number of validations in a row without improvement before a reduction.
     """
 
     def __init__(
@@ -74,11 +77,11 @@ class Plateau(LambdaLR):
         self.patience = patience
         self.scale = 1.0
         self.best: float | None = None
-        self.waited = 0  # validations
+        self.waited = 0  # validations without improvement
         super().__init__(optimizer, lambda step: warmup(step) * self.scale)
 
     def judge(self, value: float) -> None:
-        """Take note of a validation's value."""
+        """Reduce the learning rates if this validation's value is the last that patience allows."""
         score = value if self.mode == "max" else -value
         if score == score and (self.best is None or score > self.best):
             self.best, self.waited = score, 0

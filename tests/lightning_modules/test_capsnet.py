@@ -107,8 +107,9 @@ def test_draws_from_the_chosen_capsule_alone():
     changed = capsules.clone()
     changed[0, [0, 2, 3]] = 7
     changed[1, :3] = 7
-    torch.testing.assert_close(model.drawn(changed, target), model.drawn(capsules, target))
-    assert not torch.allclose(model.drawn(capsules, torch.tensor([0, 3]))[0], model.drawn(capsules, target)[0])
+    torch.testing.assert_close(model.reconstruct(changed, target), model.reconstruct(capsules, target))
+    other = model.reconstruct(capsules, torch.tensor([0, 3]))
+    assert not torch.allclose(other[0], model.reconstruct(capsules, target)[0])
 
 
 @torch.no_grad()
@@ -118,7 +119,7 @@ def test_the_loss_is_the_margin_and_the_weighted_error_of_the_right_capsules_ima
     model = small()
     capsules = model.capsules(images)
     assert losses[0] == pytest.approx(float(margin_loss(capsules.norm(dim=-1), target).mean()))
-    error = (model.drawn(capsules, target) - images).square().sum() / 5
+    error = (model.reconstruct(capsules, target) - images).square().sum() / 5
     assert losses[1] - losses[0] == pytest.approx(0.5 * float(error), rel=1e-5)
 
 
@@ -131,11 +132,11 @@ def test_a_mixed_image_costs_what_its_classes_cost_by_their_shares_and_is_drawn_
     torch.testing.assert_close(margin_loss(lengths, mixed), expected)
     model = small()
     capsules = torch.randn(6, 4, 16)
-    torch.testing.assert_close(model.drawn(capsules, one), model.drawn(capsules, first))
+    torch.testing.assert_close(model.reconstruct(capsules, one), model.reconstruct(capsules, first))
     changed = capsules.clone()
     changed[mixed == 0] = 7
-    torch.testing.assert_close(model.drawn(changed, mixed), model.drawn(capsules, mixed))
-    assert not torch.allclose(model.drawn(capsules, mixed)[0], model.drawn(capsules, first)[0])
+    torch.testing.assert_close(model.reconstruct(changed, mixed), model.reconstruct(capsules, mixed))
+    assert not torch.allclose(model.reconstruct(capsules, mixed)[0], model.reconstruct(capsules, first)[0])
     images = torch.randn(6, 1, 8, 8)
     torch.testing.assert_close(model.step((images, one)).loss, model.step((images, first)).loss)
 
@@ -154,7 +155,7 @@ class Pinboard:
 def test_shows_what_the_capsules_draw():
     board = Pinboard()
     small().show((torch.randn(20, 1, 8, 6), torch.zeros(20, dtype=torch.long)), board)
-    picture = board.images["images above, what their capsules draw below"]
+    picture = board.images["images above, reconstructions below"]
     assert picture.shape[0] == 3
     assert 0 <= picture.min() < picture.max() <= 1
 

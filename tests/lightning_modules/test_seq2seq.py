@@ -99,7 +99,7 @@ def test_without_teacher_forcing_only_its_own_tokens_count(data, pair):
 
 
 def test_refuses_impossible_sizes(data):
-    with pytest.raises(ValueError, match=r"--model.teacher_forcing: expected a share from 0 to 1, got 2"):
+    with pytest.raises(ValueError, match=r"--model.teacher_forcing: expected a probability from 0 to 1, got 2"):
         model(data, teacher_forcing=2.0)
     with pytest.raises(ValueError, match=r"--model.hidden_size: expected an even number"):
         Seq2Seq(**{name: getattr(data, name) for name in data.provides}, hidden_size=13)

@@ -78,7 +78,7 @@ def test_blocks_are_skipped_in_training_as_often_as_wanted(share, same):
 
 
 def test_refuses_to_skip_all_blocks():
-    with pytest.raises(ValueError, match="stochastic_depth: expected a share from 0 to below 1, got 1"):
+    with pytest.raises(ValueError, match="stochastic_depth: expected from 0 to below 1, got 1"):
         made("efficientnet_b0", stochastic_depth=1)
 
 

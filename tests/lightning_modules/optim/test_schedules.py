@@ -53,7 +53,7 @@ def test_one_cycle_begins_at_a_twenty_fifth():
 
 def test_refuses_a_warm_up_that_is_no_share():
     for warmup in (-0.1, 1.0, math.nan):
-        with pytest.raises(ValueError, match=r"--model.warmup: expected a share"):
+        with pytest.raises(ValueError, match=r"--model.warmup: expected a fraction"):
             schedule_factor("cosine", 10, warmup)
 
 
