@@ -32,8 +32,7 @@ from datamodules.loading.sampling import (
     seed_globally,
 )
 from datamodules.loading.workers import workers
-from datamodules.storage.catalogue import EMBEDDED, PUBLISHED
-from datamodules.storage.download import download, find_folders, unpack
+from datamodules.storage.catalogue import Remotes
 from datamodules.storage.fingerprint import (
     EXAMPLES,
     LEARNED,
@@ -44,7 +43,7 @@ from datamodules.storage.fingerprint import (
     hash_state,
     hash_texts,
 )
-from datamodules.storage.published import Checksums, judged
+from datamodules.storage.published import find_or_download
 
 DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
 
@@ -67,7 +66,9 @@ class DataModule(LightningDataModule):
     """Data with three disjoint, repeatable splits.
 
     A subclass reads (`read`), learns from the training split (`fit`) and hands out a split's examples (`examples`).
-    What it tells the model stands in `provides`; what it learned, and a checkpoint keeps, in `learned`.
+    `embedded` and `published` are the data sets that it knows by name: literals, or a table of
+    `datamodules.storage.catalogue`, for they are read without importing the class. `provides` are the attributes that
+    are passed to the model, `learned` those that are fitted to the training split and kept in a checkpoint.
 
     Args:
         dataset: name of a known data set, or the path of your own files.
@@ -85,6 +86,8 @@ class DataModule(LightningDataModule):
         ValueError: a number is out of its range, or two options contradict each other.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ()
+    published: ClassVar[Remotes] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     learned: ClassVar[tuple[str, ...]] = ()
     shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their number of examples
@@ -165,69 +168,29 @@ class DataModule(LightningDataModule):
         """Inputs without targets from the user's files, and a name for each, in the order of the input."""
 
     @property
-    def kind(self) -> str:
-        """This class's path, under which the catalogue lists its data sets."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
-
-    @property
     def is_embedded(self) -> bool:
         """Whether the data set comes with the project or its dependencies."""
-        return self.dataset in EMBEDDED.get(self.kind, ())
+        return self.dataset in self.embedded
 
     @property
     def is_published(self) -> bool:
         """Whether the data set is one that is downloaded."""
-        return self.dataset in PUBLISHED.get(self.kind, {})
+        return self.dataset in self.published
 
     def folder_of(self, required: Sequence[str], name: str | None = None) -> Path:
-        """The folder that holds a published data set: found under `root`, or else downloaded.
+        """The folder that contains a published data set: found under `root`, or else downloaded.
 
         Args:
-            required: files that tell it from other folders; each may also stand there unpacked from its `.gz`.
-            name: what the folder is called in the publisher's archive, if not like the data set.
+            required: files that tell it from other folders; each may also be there unpacked from its `.gz`.
+            name: of the folder in the publisher's archive, if it is not the data set's.
         """
-        if (self.root, *required) in self._folders:
-            return self._folders[self.root, *required]
-        names = [self.dataset, name or self.dataset]
-        checksums = Checksums(DATA_FOLDER / "checksums.json")
-        folder = (self.root if os.access(self.root, os.W_OK) or not self.root.exists() else DATA_FOLDER) / self.dataset
-        found = self._published_in(self.root, folder, names, required, checksums)
-        if not found:
-            for remote in PUBLISHED[self.kind][self.dataset]:
-                file = download(remote, folder)
-                if remote.is_archive and not (folder / "raw").exists():
-                    checksums.check(file, remote)
-                    unpack(file, folder / "raw")
-            found = self._published_in(folder, folder, [*names, "raw"], required, checksums)
-        if not found:
-            raise DataError(f"{folder}: the download holds no {required[0]}")
-        self._folders[self.root, *required] = found
-        return found
-
-    def _published_in(
-        self, root: Path, target: Path, names: Sequence[str], required: Sequence[str], checksums: Checksums
-    ) -> Path | None:
-        """The folder whose files are those of the data set, or else one whose owner has altered them, with a note.
-
-        Raises:
-            DataError: those of another data set are where this one would be downloaded.
-        """
-        altered: list[tuple[Path, str]] = []
-        foreign: list[tuple[Path, str]] = []
-        for folder in find_folders(root, names, required):
-            verdict, reason = judged(folder, self.dataset, PUBLISHED[self.kind], checksums)
-            if verdict == "published":
-                return folder
-            (altered if verdict == "altered" else foreign).append((folder, reason))
-        if altered:
-            folder, reason = altered[0]
-            self.note(reason)
-            return folder
-        for folder, reason in foreign:
-            if folder.is_relative_to(target):
-                raise DataError(f"{reason}; move it away to have {self.dataset} downloaded")
-            self.note(f"{reason}; it is not taken for {self.dataset}")
-        return None
+        key: tuple[Path | str, ...] = (self.root, *required)
+        if key not in self._folders:
+            names = [self.dataset, name or self.dataset]
+            self._folders[key] = find_or_download(
+                self.dataset, self.published, required, names, self.root, DATA_FOLDER, self.note
+            )
+        return self._folders[key]
 
     @property
     def path(self) -> Path:

@@ -16,6 +16,7 @@ from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.graph_store import Store
 from datamodules.loading.sampling import ranges
+from datamodules.storage.catalogue import TUDATASETS, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_numbers
 from datamodules.synthetic.motifs import generated_motifs
@@ -123,6 +124,8 @@ class GraphClasses(LabelledData):
         kwargs: as for LabelledData and DataModule.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("motifs",)
+    published: ClassVar[Remotes] = TUDATASETS
     provides: ClassVar[tuple[str, ...]] = ("num_features", "num_edge_features", *LabelledData.provides)
     shapes_vary: ClassVar[bool] = True
     learned: ClassVar[tuple[str, ...]] = (

@@ -33,6 +33,7 @@ from datamodules.files.images import (
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
 from datamodules.loading.sampling import generator
+from datamodules.storage.catalogue import IMAGES, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import content_digests, hash_numbers, of_files
 
@@ -97,6 +98,8 @@ class Images(LabelledData):
         kwargs: as for LabelledData and DataModule.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("digits",)
+    published: ClassVar[Remotes] = IMAGES
     provides: ClassVar[tuple[str, ...]] = ("in_channels", "image_size", *LabelledData.provides)
     learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "mean", "std", "shape")
 

@@ -20,6 +20,7 @@ from datamodules.files.encoding import known_encoding
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import cut
+from datamodules.storage.catalogue import PLANETOID, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_numbers
 from datamodules.tabular import Column, column_digest, read_table, strings
@@ -197,6 +198,8 @@ class Nodes(LabelledData):
         kwargs: as for LabelledData and DataModule.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("karate",)
+    published: ClassVar[Remotes] = PLANETOID
     provides: ClassVar[tuple[str, ...]] = ("num_features", *LabelledData.provides)
     full_batch: ClassVar[bool] = True
     learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "columns", "num_nodes", "num_words")

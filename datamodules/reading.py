@@ -19,6 +19,7 @@ from datamodules.files.squad import Book, Question, read_books
 from datamodules.files.text_files import Repeatable, split_files
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen, ranges
+from datamodules.storage.catalogue import QUESTIONS, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.stored_rows import MadeAsNeeded, StoredRows, examples_of
@@ -284,6 +285,8 @@ class Reading(TokenizedData):
         kwargs: as for TokenizedData and DataModule.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("facts",)
+    published: ClassVar[Remotes] = QUESTIONS
     provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "unanswerable")
     learned: ClassVar[tuple[str, ...]] = (*TokenizedData.learned, "unanswerable")
     learnable: ClassVar[tuple[str, ...]] = ("wordpiece",)

@@ -14,6 +14,7 @@ from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits
+from datamodules.storage.catalogue import SERIES, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_numbers
 from datamodules.tabular import column_called, is_numeric, numbers, read_table
@@ -107,6 +108,8 @@ class Series(DataModule):
         ValueError: a number is out of its range, or folds are asked for.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("sunspots",)
+    published: ClassVar[Remotes] = SERIES
     provides: ClassVar[tuple[str, ...]] = ("num_features", "horizon", "season", "target_mean", "target_std")
     learned: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season")
 

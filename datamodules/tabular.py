@@ -440,6 +440,7 @@ class TabularClassification(Tabular, LabelledData):
     Provides num_features, num_classes, class_names and class_counts.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("breast_cancer", "wine", "iris")
     provides: ClassVar[tuple[str, ...]] = (*Tabular.provides, *LabelledData.provides)
     learned: ClassVar[tuple[str, ...]] = (*Tabular.learned, *LabelledData.learned)
 
@@ -469,6 +470,7 @@ class TabularRegression(Tabular):
     Provides num_features, and the target's mean and standard deviation in the training split.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("diabetes",)
     provides: ClassVar[tuple[str, ...]] = (*Tabular.provides, "target_mean", "target_std")
     learned: ClassVar[tuple[str, ...]] = (*Tabular.learned, "target_mean", "target_std")
     target_mean: float

@@ -26,6 +26,7 @@ from datamodules.files.entities import (
 from datamodules.files.text_files import Repeatable, split_files
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen, ranges
+from datamodules.storage.catalogue import ENTITIES, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.stored_rows import MadeAsNeeded, StoredRows, examples_of, read_rows
@@ -247,6 +248,8 @@ class Tagging(TokenizedData):
         kwargs: as for TokenizedData, whose max_length is that of a sentence's longest piece, and DataModule.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("names",)
+    published: ClassVar[Remotes] = ENTITIES
     provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "tag_names", "known_entities")
     learned: ClassVar[tuple[str, ...]] = (*TokenizedData.learned, "entity_types", "known_entities", "unit")
     least_length: ClassVar[int] = 8

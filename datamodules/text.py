@@ -26,6 +26,7 @@ from datamodules.files.text_files import (
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen, generator
+from datamodules.storage.catalogue import TEXTS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_texts
 from datamodules.storage.token_cache import stored
 from datamodules.synthetic.reviews import generated_reviews
@@ -109,6 +110,8 @@ class TextClassification(LabelledData, TokenizedData):
         kwargs: as for LabelledData, TokenizedData and DataModule.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("reviews",)
+    published: ClassVar[Remotes] = TEXTS
     provides: ClassVar[tuple[str, ...]] = (
         *TokenizedData.provides,
         "token_names",

@@ -21,6 +21,7 @@ from datamodules.files.encoding import known_encoding
 from datamodules.files.text_files import LONGEST_FIELD, Repeatable, Row, lines_of
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
+from datamodules.storage.catalogue import TRANSLATIONS, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_files, hash_texts
 from datamodules.storage.stored_rows import StoredRows, read_rows
@@ -237,6 +238,8 @@ class Translation(DataModule):
         kwargs: as for DataModule.
     """
 
+    embedded: ClassVar[tuple[str, ...]] = ("phrases",)
+    published: ClassVar[Remotes] = TRANSLATIONS
     provides: ClassVar[tuple[str, ...]] = ("source_tokenizer", "target_tokenizer", "scoring")
     learned: ClassVar[tuple[str, ...]] = provides
     shapes_vary: ClassVar[bool] = True

@@ -18,13 +18,15 @@ from PIL import Image
 from torch.distributed import run as torchrun
 from transformers import BertConfig, BertModel
 
-from datamodules.storage.catalogue import PUBLISHED
+from datamodules.graphs import GraphClasses
+from datamodules.storage.known_datasets import known_datasets
 from datamodules.tokenizing.tokens import new_tokenizer
 from scripts import benchmark, cross_validate, export, find_rate, fit, predict, schedule, submit, sweep
 from scripts import test as testing
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import ROOT, read_recipe, resolve
 from scripts.cli.run import folder
+from tests.helpers.datamodules import DATAMODULES
 
 READMES = sorted(ROOT.glob("README*.md"))
 MAINS = {
@@ -169,11 +171,11 @@ def test_the_published_data_sets_are_known_to_the_models_beside_them(readme):
     for cell, models in (row.split(" | ")[:2] for row in table.strip().splitlines()[2:]):
         names = re.findall(r"`(\w+)`", models) or ["cnn", "resnet", "inception", "efficientnet", "capsnet", "gan"]
         for name in names:
-            known = PUBLISHED[read_recipe(name)["data"]["class_path"]]
-            assert set(datasets(cell)) <= known.keys(), (cell, name)
+            known = known_datasets(read_recipe(name)["data"]["class_path"])
+            assert set(datasets(cell)) <= set(known), (cell, name)
             stated |= set(datasets(cell))
-    graphs = PUBLISHED["datamodules.graphs.GraphClasses"].keys()
-    assert {name for known in PUBLISHED.values() for name in known} - stated < graphs
+    graphs = GraphClasses.published.keys()
+    assert {name for cls in DATAMODULES for name in cls.published} - stated < graphs
     assert len(graphs - stated) == 60
 
 
@@ -193,7 +195,7 @@ def test_the_command_runs(line, place, monkeypatch, request, capsys):
     monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
     _, script, *words = shlex.split(line)
     script = script.removeprefix("scripts/")
-    if any(re.search(rf"--data {name}\b", line) for known in PUBLISHED.values() for name in known):
+    if any(re.search(rf"--data {name}\b", line) for cls in DATAMODULES for name in cls.published):
         words += ["--data.root", str(request.getfixturevalue("shared_data"))]
     if script == "fit.py" and ({"--model", "--config"} & set(words)) and "--help" not in words:
         words += ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]

@@ -1,6 +1,6 @@
-"""The data sets that each datamodule knows by name, where they come from, and what proves them whole.
+"""The published data sets that come with the project: their addresses and checksums.
 
-Imports nothing heavy: a misspelt name is answered from here.
+Imports nothing heavy: `known_datasets` reads the names from here.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Remote:
 
     Args:
         url: https address.
-        checksum: `sha256:…` or `md5:…` as its publisher states it; None where no one states any: then the file
-            is only known to have arrived whole (its length, and an archive's own check sums).
-        unpacked: the same of what a `.gz` holds, where it is known: many keep it unpacked.
+        checksum: `sha256:…` or `md5:…` as its publisher states it; None where no one states any: then only the
+            length of the download, and an archive's own checksums, are verified.
+        unpacked: the checksum of the content of a `.gz`, where it is known: many keep it unpacked.
     """
 
     url: str
@@ -27,19 +27,21 @@ class Remote:
         return self.url.rsplit("/", 1)[-1]
 
     def is_like(self, other: "Remote") -> bool:
-        """Whether another file is called the same."""
+        """Whether another file has the same name."""
         return self.name == other.name and self != other
 
     @property
     def is_archive(self) -> bool:
-        """Whether it holds several files."""
+        """Whether it contains several files."""
         return self.name.endswith((".zip", ".tar.gz"))
 
     @property
     def is_packed(self) -> bool:
-        """Whether it is a single file that is packed."""
+        """Whether it is a single compressed file."""
         return self.name.endswith(".gz") and not self.is_archive
 
+
+Remotes = dict[str, tuple[Remote, ...]]  # the files of each data set
 
 _PLANETOID = "https://github.com/kimiyoung/planetoid/raw/master/data/"
 _PLANETOID_SHA256: dict[str, dict[str, str | None]] = {
@@ -75,7 +77,7 @@ _PLANETOID_SHA256: dict[str, dict[str, str | None]] = {
     },
 }
 
-PLANETOID: dict[str, tuple[Remote, ...]] = {
+PLANETOID: Remotes = {
     name: tuple(
         Remote(f"{_PLANETOID}ind.{name.lower()}.{part}", digest and f"sha256:{digest}")
         for part, digest in _PLANETOID_SHA256[name.lower()].items()
@@ -93,13 +95,13 @@ infectious_ct2 mit_ct1 mit_ct2 REDDIT-BINARY REDDIT-MULTI-5K REDDIT-MULTI-12K re
 TWITTER-Real-Graph-Partial tumblr_ct1 tumblr_ct2 COLORS-3 SYNTHETIC SYNTHETICnew Synthie TRIANGLES
 """.split()  # noqa: SIM905 (a list of sixty quoted names reads worse)
 
-TUDATASETS: dict[str, tuple[Remote, ...]] = {
+TUDATASETS: Remotes = {
     name: (Remote(f"https://www.chrsmrrs.com/graphkerneldatasets/{name}.zip"),) for name in _TUDATASETS
 }
 
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 _FASHION = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/"
-IMAGES: dict[str, tuple[Remote, ...]] = {
+IMAGES: Remotes = {
     "MNIST": (
         Remote(
             _MNIST + "train-images-idx3-ubyte.gz",
@@ -138,17 +140,17 @@ _ETT = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/1d16c8f4f943005d61
 _ETT_SHA256: dict[str, str | None] = {
     "ETTh1": "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
     "ETTh2": "a3dc2c597b9218c7ce1cd55eb77b283fd459a1d09d753063f944967dd6b9218b",
-    "ETTm1": None,  # no one states any
+    "ETTm1": None,  # no checksum is published
     "ETTm2": None,
 }
-SERIES: dict[str, tuple[Remote, ...]] = {
+SERIES: Remotes = {
     name: (Remote(f"{_ETT}{name}.csv", digest and f"sha256:{digest}"),) for name, digest in _ETT_SHA256.items()
 }
 
 _WNUT17 = "https://raw.githubusercontent.com/leondz/emerging_entities_17/e52a2d2a71ac1a051ca2d532eef28653c5c02603/"
 _CLUENER2020 = "https://raw.githubusercontent.com/hemingkx/CLUENER2020/4bfd0b5fdd1537558f0c32dd28339af1f337afc9/BiLSTM-CRF/data/clue/"
 _RESUME = "https://raw.githubusercontent.com/jiesutd/LatticeLSTM/24d17f4270f11d2f75046789d8b67eaa2b907dce/ResumeNER/"
-ENTITIES: dict[str, tuple[Remote, ...]] = {
+ENTITIES: Remotes = {
     "WNUT17": (
         Remote(
             _WNUT17 + "wnut17train.conll", "sha256:731820e13f71af324c6b55a1575ec2ce59fbaa2a0806f8f0400b98d56cd6a7a5"
@@ -201,7 +203,7 @@ _MULTI30K_UNPACKED_SHA256 = {
 _TATOEBA = (
     "https://raw.githubusercontent.com/DaoChaShao/py-st-dl-translater-2.0/620408eda1721f683e2413778ad19e4f94691053/"
 )
-TRANSLATIONS: dict[str, tuple[Remote, ...]] = {
+TRANSLATIONS: Remotes = {
     "Multi30k": tuple(
         Remote(f"{_MULTI30K}{file}.gz", f"sha256:{digest}", f"sha256:{_MULTI30K_UNPACKED_SHA256[file]}")
         for file, digest in _MULTI30K_SHA256.items()
@@ -225,7 +227,7 @@ _THUCNEWS = (
     "https://raw.githubusercontent.com/649453932/Chinese-Text-Classification-Pytorch/"
     "6cb26819af7b646275aff8a4693676f2849e67f6/THUCNews/data/"
 )
-TEXTS: dict[str, tuple[Remote, ...]] = {
+TEXTS: Remotes = {
     "SST-2": (
         Remote(_SST2 + "train.tsv", "sha256:ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920"),
         Remote(_SST2 + "dev.tsv", "sha256:eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359"),
@@ -257,7 +259,7 @@ TEXTS: dict[str, tuple[Remote, ...]] = {
     ),
     "THUCNews": (
         Remote(_THUCNEWS + "class.txt", "sha256:005e8813ad639c219e5902dc84889202b4a717b4238497d26c3fbd5e43927a86"),
-        Remote(_THUCNEWS + "train.txt"),  # no one states any
+        Remote(_THUCNEWS + "train.txt"),  # no checksum is published
         Remote(_THUCNEWS + "dev.txt", "sha256:6ed73aa2c57ee1560c8f76570d48735c4b1c29ae4983fe3523d56e115813e175"),
         Remote(_THUCNEWS + "test.txt", "sha256:ebecc8c896635ad69730083ca7b81d37c42c9a5779bc05c9d2479d894e34f026"),
     ),
@@ -266,7 +268,7 @@ TEXTS: dict[str, tuple[Remote, ...]] = {
 _SQUAD = "https://rajpurkar.github.io/SQuAD-explorer/dataset/"
 _CMRC = "https://raw.githubusercontent.com/ymcui/cmrc2018/c0eb1b6ba219847457e6af3180da722bbeb656af/squad-style-data/"
 _XQUAD = "https://raw.githubusercontent.com/deepmind/xquad/60cac411649156efb6aab9dd4c9cde787a2c0345/"
-QUESTIONS: dict[str, tuple[Remote, ...]] = {
+QUESTIONS: Remotes = {
     "SQuAD": (
         Remote(_SQUAD + "train-v1.1.json", "sha256:3527663986b8295af4f7fcdff1ba1ff3f72d07d61a20f487cb238a6ef92fd955"),
         Remote(_SQUAD + "dev-v1.1.json", "sha256:95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9"),
@@ -289,34 +291,3 @@ QUESTIONS: dict[str, tuple[Remote, ...]] = {
         Remote(_XQUAD + "xquad.zh.json", "sha256:691d0b3359bc6b8faa8de931dfdfe21d50a65861ae348e32a0d1a0190b0c8835"),
     ),
 }
-
-PUBLISHED: dict[str, dict[str, tuple[Remote, ...]]] = {
-    "datamodules.images.Images": IMAGES,
-    "datamodules.generation.ImagesToDraw": IMAGES,
-    "datamodules.graphs.GraphClasses": TUDATASETS,
-    "datamodules.nodes.Nodes": PLANETOID,
-    "datamodules.translation.Translation": TRANSLATIONS,
-    "datamodules.tagging.Tagging": ENTITIES,
-    "datamodules.reading.Reading": QUESTIONS,
-    "datamodules.series.Series": SERIES,
-    "datamodules.text.TextClassification": TEXTS,
-}
-
-EMBEDDED: dict[str, tuple[str, ...]] = {
-    "datamodules.tabular.TabularClassification": ("breast_cancer", "wine", "iris"),
-    "datamodules.tabular.TabularRegression": ("diabetes",),
-    "datamodules.images.Images": ("digits",),
-    "datamodules.generation.ImagesToDraw": ("digits",),
-    "datamodules.graphs.GraphClasses": ("motifs",),
-    "datamodules.nodes.Nodes": ("karate",),
-    "datamodules.translation.Translation": ("phrases",),
-    "datamodules.tagging.Tagging": ("names",),
-    "datamodules.reading.Reading": ("facts",),
-    "datamodules.series.Series": ("sunspots",),
-    "datamodules.text.TextClassification": ("reviews",),
-}
-
-
-def known_datasets(class_path: str) -> list[str]:
-    """The data sets that the datamodule of that class path knows by name, those that need no network first."""
-    return [*EMBEDDED.get(class_path, ()), *PUBLISHED.get(class_path, {})]

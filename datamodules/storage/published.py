@@ -1,21 +1,22 @@
-"""Whether files that were found are those that were published under a data set's name."""
+"""Published data sets: found in a folder and verified, or else downloaded."""
 
 import gzip
 import hashlib
 import json
+import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from datamodules.errors import DataError
 from datamodules.storage.atomic_file import whole_file
-from datamodules.storage.catalogue import Remote
+from datamodules.storage.catalogue import Remote, Remotes
+from datamodules.storage.download import download, find_folders, unpack
 
 MAX_KEPT = 10_000  # checksums
 Verdict = Literal["published", "altered", "foreign"]
-Sets = Mapping[str, tuple[Remote, ...]]  # the files of each data set
 
 
 class Checksums:
@@ -73,7 +74,7 @@ class Judged(NamedTuple):
     reason: str = ""
 
 
-def judged(folder: Path, dataset: str, sets: Sets, checksums: Checksums) -> Judged:
+def judged(folder: Path, dataset: str, sets: Remotes, checksums: Checksums) -> Judged:
     """Compare a folder with the published checksums, and with those of other data sets whose files are called the same.
 
     A file for which no checksum is stated is known by its name. One that is altered may have been by its owner; but of
@@ -124,3 +125,72 @@ def _is_of(file: Path, remote: Remote, checksums: Checksums) -> bool:
         with suppress(OSError, EOFError, zlib.error):  # what is damaged is found out by whoever reads it
             return checksums.of(file, remote.unpacked.split(":")[0], unpacked=True) == remote.unpacked
     return False
+
+
+def find_or_download(
+    dataset: str,
+    sets: Remotes,
+    required: Sequence[str],
+    names: Sequence[str],
+    root: Path,
+    own_folder: Path,
+    note: Callable[[str], None],
+) -> Path:
+    """The folder that contains a published data set: found under `root`, or else downloaded.
+
+    Args:
+        dataset: its name.
+        sets: the files of this data set and of those that it could be mistaken for.
+        required: files that tell it from other folders; each may also be there unpacked from its `.gz`.
+        names: of the folder that contains it, in collections of data sets and in the publisher's archive.
+        root: the folder that is searched, and downloaded into where it can be written.
+        own_folder: the folder that is downloaded into otherwise, and that keeps checksums.
+        note: reports a finding that is no reason to stop.
+
+    Raises:
+        DataError: it can be neither found nor downloaded, or the download is something else.
+    """
+    checksums = Checksums(own_folder / "checksums.json")
+    folder = (root if os.access(root, os.W_OK) or not root.exists() else own_folder) / dataset
+    found = _found(dataset, sets, find_folders(root, names, required), folder, checksums, note)
+    if not found:
+        for remote in sets[dataset]:
+            file = download(remote, folder)
+            if remote.is_archive and not (folder / "raw").exists():
+                checksums.check(file, remote)
+                unpack(file, folder / "raw")
+        found = _found(dataset, sets, find_folders(folder, [*names, "raw"], required), folder, checksums, note)
+    if not found:
+        raise DataError(f"{folder}: the download holds no {required[0]}")
+    return found
+
+
+def _found(
+    dataset: str,
+    sets: Remotes,
+    folders: Iterable[Path],
+    target: Path,
+    checksums: Checksums,
+    note: Callable[[str], None],
+) -> Path | None:
+    """The folder whose files are those of the data set, or else one whose owner has altered them, with a note.
+
+    Raises:
+        DataError: those of another data set are where this one would be downloaded.
+    """
+    altered: list[tuple[Path, str]] = []
+    foreign: list[tuple[Path, str]] = []
+    for folder in folders:
+        verdict, reason = judged(folder, dataset, sets, checksums)
+        if verdict == "published":
+            return folder
+        (altered if verdict == "altered" else foreign).append((folder, reason))
+    if altered:
+        folder, reason = altered[0]
+        note(reason)
+        return folder
+    for folder, reason in foreign:
+        if folder.is_relative_to(target):
+            raise DataError(f"{reason}; move it away to have {dataset} downloaded")
+        note(f"{reason}; it is not taken for {dataset}")
+    return None

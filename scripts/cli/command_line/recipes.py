@@ -12,7 +12,7 @@ import yaml
 from datamodules.errors import DataError
 from datamodules.files.encoding import SURROGATE
 from datamodules.files.paths import file_or_folder, regular, user_path
-from datamodules.storage.catalogue import known_datasets
+from datamodules.storage.known_datasets import known_datasets
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.resume_changes import MOVED, find_run
 from scripts.cli.errors import UsageError, did_you_mean

@@ -12,7 +12,7 @@ from callbacks.run.checkpoint_file import CheckpointError, read_checkpoint
 from callbacks.run.processes import SameData
 from datamodules.base import DataModule
 from datamodules.files.paths import user_path
-from datamodules.storage.catalogue import known_datasets
+from datamodules.storage.known_datasets import known_datasets
 from scripts.cli.command_line.options import Parser
 from scripts.cli.command_line.recipes import Config, Request, check_dataset, merge, sections
 from scripts.cli.distributed.launch import environment_plugins, pick_strategy

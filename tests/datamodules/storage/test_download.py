@@ -20,10 +20,10 @@ import pytest
 
 from datamodules import base
 from datamodules.graphs import GraphClasses
-from datamodules.storage import catalogue
 from datamodules.storage.catalogue import Remote
 from datamodules.storage.download import DataError, download, find_folder, unpack
 from tests.helpers.archives import zipped
+from tests.helpers.datamodules import DATAMODULES
 
 CONTENT = b"0123456789" * 5000
 
@@ -288,8 +288,7 @@ RINGS = {
 def publisher(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A site from which MUTAG comes."""
     site.answers["/MUTAG.zip"] = sends(zipped(RINGS))
-    published = {"datamodules.graphs.GraphClasses": {"MUTAG": (Remote(site.address + "MUTAG.zip"),)}}
-    monkeypatch.setattr(base, "PUBLISHED", published)
+    monkeypatch.setattr(GraphClasses, "published", {"MUTAG": (Remote(site.address + "MUTAG.zip"),)})
     return site
 
 
@@ -307,7 +306,7 @@ def test_what_was_downloaded_is_found_again_where_nothing_can_be_written(
     publisher: Site, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read(place)
-    monkeypatch.setattr(base.os, "access", lambda *args: False)
+    monkeypatch.setattr(os, "access", lambda *args: False)
     monkeypatch.setattr(base, "DATA_FOLDER", tmp_path / "elsewhere")
     assert read(place) == 20
     assert not (tmp_path / "elsewhere").exists()
@@ -316,7 +315,7 @@ def test_what_was_downloaded_is_found_again_where_nothing_can_be_written(
 def test_a_root_that_cannot_be_written_is_left_alone(
     publisher: Site, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base.os, "access", lambda *args: False)
+    monkeypatch.setattr(os, "access", lambda *args: False)
     monkeypatch.setattr(base, "DATA_FOLDER", tmp_path / "elsewhere")
     assert read(place) == 20
     assert list(place.iterdir()) == []
@@ -337,7 +336,7 @@ def test_a_download_of_something_else_is_refused(publisher: Site, place: Path, r
 
 
 def test_every_published_file_comes_over_an_encrypted_connection() -> None:
-    remotes = [remote for kind in catalogue.PUBLISHED.values() for files in kind.values() for remote in files]
+    remotes = [remote for cls in DATAMODULES for files in cls.published.values() for remote in files]
     assert len(remotes) > 80
     assert all(remote.url.startswith("https://") and remote.name for remote in remotes)
 
@@ -474,8 +473,8 @@ def test_nothing_is_written_where_a_data_set_is_found(publisher: Site, place: Pa
 def test_what_cannot_be_checked_is_what_the_readme_says() -> None:
     unchecked = {
         (name, remote.name)
-        for known in catalogue.PUBLISHED.values()
-        for name, remotes in known.items()
+        for cls in DATAMODULES
+        for name, remotes in cls.published.items()
         for remote in remotes
         if remote.checksum is None and "graphkerneldatasets" not in remote.url
     }

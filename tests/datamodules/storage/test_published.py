@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from datamodules import base
+from datamodules.errors import DataError
 from datamodules.images import Images
 from datamodules.storage import published
-from datamodules.storage.catalogue import PUBLISHED, Remote
+from datamodules.storage.catalogue import IMAGES, Remote
 from tests.datamodules.test_images import idx
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -44,15 +45,15 @@ def remotes(name: str, files: dict[str, bytes], unpacked_known: bool) -> tuple[R
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Small sets in the place of the published ones; the file that keeps checksums."""
     sets = {"MNIST": remotes("MNIST", MNIST, True), "FashionMNIST": remotes("FashionMNIST", FASHION, False)}
-    monkeypatch.setattr(base, "PUBLISHED", {"datamodules.images.Images": sets})
+    monkeypatch.setattr(Images, "published", sets)
     monkeypatch.setattr(base, "DATA_FOLDER", tmp_path / "ours")
 
     def refuse(remote: Remote, folder: Path) -> Path:
         if (folder / remote.name).exists():
             return folder / remote.name
-        raise base.DataError(f"cannot download {remote.url}")
+        raise DataError(f"cannot download {remote.url}")
 
-    monkeypatch.setattr(base, "download", refuse)
+    monkeypatch.setattr(published, "download", refuse)
     return tmp_path / "ours" / "checksums.json"
 
 
@@ -67,8 +68,7 @@ def put(folder: Path, files: dict[str, bytes], packed: bool, level: int = 9) -> 
 def found(name: str, root: Path) -> Path:
     data = Images(name, root=str(root), batch_size=1)
     data.setup()
-    (folder,) = data._folders.values()
-    return folder
+    return data.folder_of([f"{file}.gz" for file in NAMES])
 
 
 @pytest.mark.parametrize(("packed", "level"), [(True, 9), (True, 1), (False, 0)])
@@ -148,9 +148,9 @@ def test_a_file_is_read_once_for_all_runs_until_it_changes(
 def test_an_archive_that_is_not_the_published_one_is_refused(
     place: Path, refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "PUBLISHED", PUBLISHED)
+    monkeypatch.setattr(Images, "published", IMAGES)
     archive = place / "CIFAR10" / "cifar-10-binary.tar.gz"
     archive.parent.mkdir()
     archive.write_bytes(b"truncated")
     with refused(archive, "expected md5:c32a1d4ab5d03f1284b67883e8d87530", "delete it"):
-        found("CIFAR10", place)
+        Images("CIFAR10", root=str(place)).read()

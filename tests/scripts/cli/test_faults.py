@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules import base
+from datamodules.graphs import GraphClasses
 from datamodules.storage.catalogue import Remote
 from scripts.cli.command_line.recipes import RECIPES
 from scripts.fit import main as fit
@@ -204,7 +204,7 @@ def test_a_download_with_another_checksum_is_refused(
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         remote = Remote(f"http://127.0.0.1:{server.server_port}/MUTAG.zip", "sha256:" + "0" * 64)
-        monkeypatch.setattr(base, "PUBLISHED", {"datamodules.graphs.GraphClasses": {"MUTAG": (remote,)}})
+        monkeypatch.setattr(GraphClasses, "published", {"MUTAG": (remote,)})
         line = refused("--model", "gat", "--data", "MUTAG", "--data.root", str(tmp_path / "data"))
         server.shutdown()
     assert f"{remote.url}: the sha256 of what arrived is " in line

@@ -1,0 +1,25 @@
+"""Every datamodule of the project, as its folder lists them: a new one is tested unasked."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import datamodules
+from datamodules.base import DataModule
+
+METHODS = ("read", "fit", "examples", "read_input")  # that a datamodule has to have
+
+_FILES = sorted(Path(datamodules.__path__[0]).glob("*.py"))
+_CLASSES = (
+    cls
+    for module in (importlib.import_module(f"datamodules.{file.stem}") for file in _FILES)
+    for _, cls in inspect.getmembers(module, inspect.isclass)
+    if cls.__module__ == module.__name__ and issubclass(cls, DataModule)
+)
+
+
+def _is_abstract(cls: type[DataModule]) -> bool:
+    return any(getattr(getattr(cls, name), "__isabstractmethod__", False) for name in dir(cls))
+
+
+DATAMODULES: list[type[DataModule]] = [cls for cls in _CLASSES if not _is_abstract(cls)]
