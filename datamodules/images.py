@@ -1,4 +1,4 @@
-"""Images: held as bytes in memory, normalised and augmented as whole batches on the device."""
+"""Images: held as bytes in memory, normalised and augmented as complete batches on the device."""
 
 import math
 import os
@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.transforms import v2
 from xxhash import xxh3_64_intdigest
 
-from datamodules.augmentation.auto_augment import AutoAugment, auto_augmented
-from datamodules.augmentation.images import cut_and_turned, erased, jittered
+from datamodules.augmentation.auto_augment import AutoAugment
+from datamodules.augmentation.images import ImageAugmentation
 from datamodules.base import Preview
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
@@ -38,7 +37,8 @@ from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import content_digests, hash_numbers, of_files
 
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
-AT_ONCE = 2**20  # values that are looked at together, of at most 256 images, to know their mean and spread
+CPU = torch.device("cpu")
+AT_ONCE = 2**20  # values that are read at once, of at most 256 images, to compute their mean and standard deviation
 MNIST_LIKE = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -71,7 +71,7 @@ class Images(LabelledData):
     """Images that each belong to a class.
 
     A batch is `(images, target)`: (B, C, H, W) uint8 from the loader, normalised float32 on the device, and (B,); of
-    mixed images the target is (B, K), each class's share.
+    mixed images the target is (B, K), each class's probability.
     Provides in_channels, image_size, num_classes, class_names and class_counts.
 
     Your own files are a folder of class folders, with or without train, val and test folders around them; or a CSV
@@ -81,20 +81,20 @@ class Images(LabelledData):
         dataset: a known data set, or the path of a folder or a CSV file.
         image_size: scale images to squares with this many pixels a side; by default they must be of one size.
         channels: 1 for grey, 3 for colour; as in the first image by default.
-        flip: mirror training images left to right, each with even chance.
+        flip: mirror training images left to right, each with probability 1/2.
         shift: move training images by up to this many pixels each way.
-        crop: train on random parts of images, at least this share of the area, scaled up to the whole.
-        rotate: turn training images by up to this many degrees each way.
-        auto_augment: change each training image by operations that it draws: `randaugment`, two of middling strength
-            (Cubuk et al. 2020), or `trivial`, one of any strength (Müller & Hutter 2021).
-        jitter: change the brightness, contrast and saturation of training images by up to this share.
-        erase: chance that a rectangle of a training image is erased (Zhong et al. 2017).
-        mixup: blend training images with others, and their targets as much; the share is drawn, for each batch, from
-            Beta(mixup, mixup) (Zhang et al. 2018); 0 for never.
-        cutmix: the same by pasting a rectangle of the other image (Yun et al. 2019); with both, each batch draws one.
+        crop: train on random crops of at least this fraction of the area, scaled up to the image's size.
+        rotate: rotate training images by up to this many degrees each way.
+        auto_augment: change each training image by random operations: `randaugment`, two of medium strength (Cubuk et
+            al. 2020), or `trivial`, one of any strength (Müller & Hutter 2021).
+        jitter: maximum relative change of the brightness, contrast and saturation of training images.
+        erase: probability that a rectangle of a training image is erased (Zhong et al. 2017).
+        mixup: blend training images with others, and their targets likewise; the mixing ratio is sampled, once a
+            batch, from Beta(mixup, mixup) (Zhang et al. 2018); 0 to disable it.
+        cutmix: the same by pasting a rectangle of the other image (Yun et al. 2019); with both, each batch samples one.
         encoding: of a CSV file.
-        hash_contents: know images that are too many for memory again by their contents, all of which are then read
-            before training, and not by their names, sizes and modification times. Those in memory always are.
+        hash_contents: identify images that do not fit into memory by their contents, all of which are then read before
+            training, instead of their names, sizes and modification times. Those in memory always are.
         kwargs: as for LabelledData and DataModule.
     """
 
@@ -126,35 +126,17 @@ class Images(LabelledData):
             raise ValueError(f"--data.image_size: expected at least 1, got {image_size}")
         if channels not in (None, 1, 3):
             raise ValueError(f"--data.channels: expected 1 (grey) or 3 (colour), got {channels}")
-        if shift < 0:
-            raise ValueError(f"--data.shift: expected at least 0 pixels, got {shift}")
-        if not 0 < crop <= 1:
-            raise ValueError(f"--data.crop: expected a share of the area above 0 and up to 1, got {crop}")
-        if not 0 <= rotate <= 180:
-            raise ValueError(f"--data.rotate: expected 0 to 180 degrees, got {rotate}")
-        if not 0 <= jitter <= 1:
-            raise ValueError(f"--data.jitter: expected a share from 0 to 1, got {jitter}")
-        if not 0 <= erase <= 1:
-            raise ValueError(f"--data.erase: expected a chance from 0 to 1, got {erase}")
-        for option, value in (("mixup", mixup), ("cutmix", cutmix)):
-            if not 0 <= value < math.inf:
-                raise ValueError(f"--data.{option}: expected a positive number, or 0 for never, got {value}")
+        self.augmentation = ImageAugmentation(
+            flip, shift, crop, rotate, auto_augment, jitter, erase, mixup, cutmix
+        )  # fmt: skip
         self.size = image_size
         self.channels = channels
-        self.flip = flip
-        self.shift = shift
-        self.crop = crop
-        self.rotate = rotate
-        self.auto_augment: AutoAugment = auto_augment
-        self.jitter = jitter
-        self.erase = erase
-        self.mixup = mixup
-        self.cutmix = cutmix
         self.encoding = known_encoding(encoding)
         self.hash_contents = hash_contents
         self.shape: list[int] = []
         self.mean: list[float] = []
         self.std: list[float] = []
+        self._scales: dict[torch.device, tuple[Tensor, Tensor]] = {}
         self.images: Tensor | None = None
         self.files = FileList()
         self.pixel_digest = ""
@@ -216,7 +198,7 @@ class Images(LabelledData):
         return _named(torch.cat(labels).tolist(), names, folder), official
 
     def _read_cifar10(self) -> tuple[list[str], dict[str, Tensor]]:
-        files = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
+        files = [f"data_batch_{batch}.bin" for batch in range(1, 6)] + ["test_batch.bin"]
         folder = self.folder_of(files, "cifar-10-batches-bin")
         parts = [np.fromfile(folder / file, np.uint8) for file in files]
         for file, part in zip(files, parts, strict=True):
@@ -224,8 +206,8 @@ class Images(LabelledData):
                 raise DataError(f"{folder / file}: truncated: {len(part)} bytes are not a multiple of 3073")
         records = np.concatenate(parts).reshape(-1, 3073)  # a label, then 32 x 32 pixels in red, green and blue
         self.images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy())
-        number, tested = len(records), len(parts[-1]) // 3073
-        official = {"train": torch.arange(number - tested), "test": torch.arange(number - tested, number)}
+        size, num_test = len(records), len(parts[-1]) // 3073
+        official = {"train": torch.arange(size - num_test), "test": torch.arange(size - num_test, size)}
         return _named(records[:, 0].tolist(), CIFAR10_CLASSES, folder), official
 
     def _read_files(self) -> tuple[list[str], dict[str, Tensor]]:
@@ -234,7 +216,7 @@ class Images(LabelledData):
         labels, splits = [], []
         for file, label, split in listed_in(path, self.encoding) if path.is_file() else found_in(path):
             self.files.append(file)
-            labels.append(sys.intern(label))  # of a million equal labels one is in memory
+            labels.append(sys.intern(label))  # a million equal labels take the memory of one
             splits.append(split)
         if not labels:
             raise DataError(f"{path}: no images in it; expected a folder of class folders ({', '.join(IMAGE_FILES)})")
@@ -264,7 +246,7 @@ class Images(LabelledData):
         return ImageFiles(files, channels, height, width, self._side, targets, index)
 
     def _fit_shape(self) -> None:
-        """Bring images that are in memory to the wanted size and number of channels."""
+        """Convert images that are in memory to the requested size and number of channels."""
         assert self.images is not None
         if self.channels is not None and self.channels != self.images.shape[1]:
             if self.channels == 3:
@@ -291,7 +273,7 @@ class Images(LabelledData):
         self.shape = shape
 
     def example_hashes(self) -> Iterable[Hashable] | None:
-        """The pixels of each of your own images; of those that are not in memory the path, or the content if wanted."""
+        """The pixels of each of your own images; of those not in memory the path, or the content if requested."""
         if not len(self.files):
             return None
         if self.images is not None:
@@ -317,8 +299,8 @@ class Images(LabelledData):
         return self.content_digests
 
     def fit(self, train: Tensor) -> None:
-        """Learn the mean and spread of each channel."""
-        if len(train) > 10_000:  # enough to know a mean to a thousandth
+        """Compute the mean and standard deviation of each channel."""
+        if len(train) > 10_000:  # enough for a mean to a thousandth
             train = train[torch.randperm(len(train), generator=generator(0))[:10_000]]
         total = torch.zeros(3, self.in_channels, dtype=torch.float64)
         examples = self.examples(train)
@@ -330,6 +312,17 @@ class Images(LabelledData):
         mean = first / count
         self.mean = mean.tolist()
         self.std = (second / count - mean.square()).clamp(min=1e-8).sqrt().tolist()
+        self._keep_scale()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of an earlier run."""
+        super().load_state_dict(state_dict)
+        self._keep_scale()
+
+    def _keep_scale(self) -> None:
+        """Keep the mean and the scale of each channel as tensors, for `normalise` is called for each batch."""
+        mean, std = (torch.tensor(each).view(-1, 1, 1) * 255 for each in (self.mean, self.std))
+        self._scales = {CPU: (mean, 1 / std)}
 
     def examples(self, index: Tensor) -> Rows | ImageFiles:
         """Images in memory, or read as they are needed."""
@@ -347,22 +340,25 @@ class Images(LabelledData):
         return Rows(images.in_memory()) if fits else images, files
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Normalise, and augment in training; on the device, a whole batch at once."""
+        """Normalise, and augment in training; on the device, a complete batch at once."""
         images, target = batch if isinstance(batch, tuple | list) else (batch, None)
         if self.trainer is not None and self.trainer.training:
-            return self.mix(self.normalise(self.augment(images)), target)
+            normal = self.normalise(self.augmentation.augment(images))
+            return self.augmentation.mix(normal, target, self.num_classes)
         images = self.normalise(images)
         return images if target is None else (images, target)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 to float32 of mean 0 and spread 1 in each channel, in the memory order that convolutions like."""
-        # From the processor's memory: made on a GPU, a tensor of numbers would have the processor wait for it.
-        mean, std = (torch.tensor(each).view(-1, 1, 1) * 255 for each in (self.mean, self.std))
-        mean, scale = mean.to(images.device, non_blocking=True), (1 / std).to(images.device, non_blocking=True)
+        """uint8 to float32 of mean 0 and standard deviation 1 in each channel, channels last: fast for convolutions."""
+        device = images.device
+        if device not in self._scales:
+            mean, scale = (part.to(device, non_blocking=True) for part in self._scales[CPU])
+            self._scales[device] = mean, scale
+        mean, scale = self._scales[device]
         normal = ((images.float() - mean) * scale).contiguous(memory_format=torch.channels_last)
         if self.trainer is None:
             return normal
-        return self.trainer.precision_plugin.convert_input(normal)  # it has been given bytes, which it left alone
+        return self.trainer.precision_plugin.convert_input(normal)  # it was given bytes, which it does not convert
 
     def pixels(self, images: Tensor) -> Tensor:
         """Normalised images as they were, from 0 to 1."""
@@ -378,47 +374,10 @@ class Images(LabelledData):
         """A trained model that reads pixels."""
         return ExportableImages(model, self)
 
-    def augment(self, images: Tensor) -> Tensor:
-        """Mirror, move, cut, turn and recolour, each image by chance."""
-        if self.flip:
-            mirrored = torch.rand(len(images), device=images.device) < 0.5
-            images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(-1), images)
-        if self.shift:
-            images = _shifted(images, self.shift)
-        if self.crop < 1 or self.rotate:
-            images = cut_and_turned(images, self.crop, self.rotate)
-        if self.auto_augment != "none":
-            images = auto_augmented(images.round().to(torch.uint8), self.auto_augment)
-        if self.jitter:
-            images = jittered(images, self.jitter)
-        return images
-
-    def mix(self, images: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Erase parts of normalised images, and mix the images with others of the batch, and their targets as much."""
-        if self.erase:
-            images = erased(images, self.erase)
-        kinds = [(v2.MixUp, self.mixup), (v2.CutMix, self.cutmix)]
-        ways = [kind(alpha=alpha, num_classes=self.num_classes) for kind, alpha in kinds if alpha]
-        if ways:
-            images, target = v2.RandomChoice(ways)(images, target)
-        return images, target
-
 
 def _named(codes: list[int], names: list[str], folder: Path) -> list[str]:
     """The class of each code, which is its position among the names."""
-    for number, code in enumerate(codes):
+    for index, code in enumerate(codes):
         if code >= len(names):
-            raise DataError(f"{folder}: example {number + 1} has label {code}; labels go from 0 to {len(names) - 1}")
+            raise DataError(f"{folder}: example {index + 1} has label {code}; labels go from 0 to {len(names) - 1}")
     return [names[code] for code in codes]
-
-
-def _shifted(images: Tensor, most: int) -> Tensor:
-    """Each image moved by its own number of pixels, up to `most` each way; what comes in is black."""
-    count, channels, height, width = images.shape
-    padded = torch.nn.functional.pad(images, (most, most, most, most))
-    down, right = torch.randint(0, 2 * most + 1, (2, count, 1), device=images.device)
-    rows = (torch.arange(height, device=images.device) + down)[:, None, :, None]  # (B, 1, H, 1)
-    columns = (torch.arange(width, device=images.device) + right)[:, None, None, :]  # (B, 1, 1, W)
-    example = torch.arange(count, device=images.device).view(-1, 1, 1, 1)
-    channel = torch.arange(channels, device=images.device).view(1, -1, 1, 1)
-    return padded[example, channel, rows, columns]

@@ -1,8 +1,8 @@
-"""RandAugment and TrivialAugment for a whole batch at once; each image gets operations and strengths of its own.
+"""RandAugment and TrivialAugment for a complete batch at once; each image gets its own operations and strengths.
 
-torchvision's transforms of these names draw one operation for all images of a batch. Here the images are sorted by the
-operation that each drew, and every operation sees its images once. What is drawn is drawn on the CPU, so that a GPU
-never has to be waited for, and is the same on both.
+torchvision's transforms of these names sample one operation for all images of a batch. Here the images are sorted by
+the operation that was sampled for each, and every operation is applied once. Operations are sampled on the CPU, so that
+the GPU is never synchronised with, and are the same on both.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as vision
 
 AutoAugment = Literal["none", "randaugment", "trivial"]
-STRENGTHS = 31  # that an operation may have, from 0 to the most
+STRENGTHS = 31  # levels of an operation, from 0 to the maximum
 
 
 class Operation(NamedTuple):
@@ -23,12 +23,12 @@ class Operation(NamedTuple):
 
     Args:
         apply: from (n, C, H, W) uint8 and (n, 1, 1, 1) strengths to such images.
-        most: greatest strength.
-        signed: whether strengths go both ways.
+        maximum: its maximum.
+        signed: whether the sign of the strength is random.
     """
 
     apply: Callable[[Tensor, Tensor], Tensor]
-    most: float = 0.0
+    maximum: float = 0.0
     signed: bool = False
 
 
@@ -126,13 +126,13 @@ def rotated(images: Tensor, strength: Tensor) -> Tensor:
     return moved(images, [cos, -sin, 0, sin, cos, 0])
 
 
-def operations(kind: AutoAugment, height: int, width: int) -> dict[str, Operation]:
+def operations(policy: AutoAugment, height: int, width: int) -> dict[str, Operation]:
     """The operations of RandAugment, or of TrivialAugment's wide space, by torchvision's names and strengths.
 
     But nothing is moved by more than 45 % of a side, as RandAugment has it: TrivialAugment's 32 pixels would leave
     small images black.
     """
-    wide = kind == "trivial"
+    wide = policy == "trivial"
     shear, tone = (0.99, 0.99) if wide else (0.3, 0.9)
     right, down = (min(side * 150 / 331, 32.0 if wide else math.inf) for side in (width, height))
     return {
@@ -153,27 +153,27 @@ def operations(kind: AutoAugment, height: int, width: int) -> dict[str, Operatio
     }
 
 
-def auto_augmented(images: Tensor, kind: AutoAugment) -> Tensor:
-    """Each image changed by operations that it draws.
+def auto_augmented(images: Tensor, policy: AutoAugment) -> Tensor:
+    """Each image changed by operations that are sampled for it.
 
-    RandAugment (Cubuk et al. 2020, https://arxiv.org/abs/1909.13719): two operations, of 30 % of the most strength.
+    RandAugment (Cubuk et al. 2020, https://arxiv.org/abs/1909.13719): two operations, of 30 % of the maximum strength.
     TrivialAugment (Müller & Hutter 2021, https://arxiv.org/abs/2103.10158): one, of any strength.
 
     Args:
         images: (B, C, H, W) uint8, grey or in colour.
-        kind: which of the two.
+        policy: one of the two.
     """
-    known = list(operations(kind, *images.shape[2:]).values())
-    most = torch.tensor([operation.most for operation in known])
+    known = list(operations(policy, *images.shape[2:]).values())
+    maxima = torch.tensor([operation.maximum for operation in known])
     signed = torch.tensor([operation.signed for operation in known])
     count = len(images)
-    for _ in range({"none": 0, "randaugment": 2, "trivial": 1}[kind]):
-        drawn = torch.randint(len(known), (count,)).sort(stable=True)
-        level = torch.randint(STRENGTHS, (count,)) if kind == "trivial" else torch.full((count,), 9)
-        sign = torch.where(signed[drawn.values] & (torch.rand(count) < 0.5), -1, 1)
-        strength = (sign * level * most[drawn.values] / (STRENGTHS - 1)).view(-1, 1, 1, 1).to(images.device)
-        sizes = torch.bincount(drawn.values, minlength=len(known)).tolist()
-        parts = zip(known, images[drawn.indices.to(images.device)].split(sizes), strength.split(sizes), strict=True)
+    for _ in range({"none": 0, "randaugment": 2, "trivial": 1}[policy]):
+        sampled = torch.randint(len(known), (count,)).sort(stable=True)
+        level = torch.randint(STRENGTHS, (count,)) if policy == "trivial" else torch.full((count,), 9)
+        sign = torch.where(signed[sampled.values] & (torch.rand(count) < 0.5), -1, 1)
+        strength = (sign * level * maxima[sampled.values] / (STRENGTHS - 1)).view(-1, 1, 1, 1).to(images.device)
+        sizes = torch.bincount(sampled.values, minlength=len(known)).tolist()
+        parts = zip(known, images[sampled.indices.to(images.device)].split(sizes), strength.split(sizes), strict=True)
         changed = torch.cat([operation.apply(part, strong) for operation, part, strong in parts if len(part)])
-        images = changed[drawn.indices.argsort().to(images.device)]
+        images = changed[sampled.indices.argsort().to(images.device)]
     return images

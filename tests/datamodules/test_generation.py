@@ -45,7 +45,7 @@ def test_the_input_is_a_seed_a_line(data: ImagesToDraw, tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["-1", "1.5", "seven", "9223372036854775808", "1 2"])
 def test_a_line_that_is_no_seed_is_named(line: str, data: ImagesToDraw, tmp_path: Path, refused: Any) -> None:
     (tmp_path / "seeds.txt").write_text(f"1\n{line}\n")
-    with refused(tmp_path / "seeds.txt", ":2:", "whole number", line):
+    with refused(tmp_path / "seeds.txt", ":2:", "an integer", line):
         data.set_input(tmp_path / "seeds.txt")
 
 

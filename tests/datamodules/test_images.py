@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules import images as images_module
+from datamodules.augmentation.images import ImageAugmentation, shifted
 from datamodules.files import images
 from datamodules.files.images import decode
-from datamodules.images import FASHION_CLASSES, Images, _shifted
+from datamodules.images import FASHION_CLASSES, Images
 from tests.helpers.stopping import SHORT, train
 
 CLASSES = ["猫", "dog", "sea horse"]
@@ -196,7 +197,7 @@ def test_nothing_is_learned_from_images_outside_the_training_split(place: Path) 
 def test_moved_images_are_the_image_moved_with_black_coming_in() -> None:
     torch.manual_seed(0)
     image = torch.arange(1, 2 * 5 * 5 + 1, dtype=torch.uint8).view(1, 2, 5, 5)
-    moved = _shifted(image.expand(200, -1, -1, -1), 1)
+    moved = shifted(image.expand(200, -1, -1, -1), 1)
     padded = torch.nn.functional.pad(image[0], (1, 1, 1, 1))
     possible = {
         padded[:, down : down + 5, right : right + 5].numpy().tobytes() for down in range(3) for right in range(3)
@@ -207,7 +208,7 @@ def test_moved_images_are_the_image_moved_with_black_coming_in() -> None:
 def test_mirrored_images_are_the_image_or_its_mirror_image() -> None:
     torch.manual_seed(0)
     image = torch.arange(18, dtype=torch.uint8).view(1, 2, 3, 3)
-    mirrored = Images("digits", flip=True).augment(image.expand(100, -1, -1, -1))
+    mirrored = ImageAugmentation(flip=True).augment(image.expand(100, -1, -1, -1))
     turned = (mirrored == image.flip(-1)).flatten(1).all(1)
     assert ((mirrored == image).flatten(1).all(1) ^ turned).all()
     assert 30 < turned.sum() < 70
@@ -236,7 +237,19 @@ def test_images_are_changed_in_training_only(options: dict[str, Any], training: 
     batch = data.examples(data.splits.test)[torch.arange(50)]
     found, target = data.on_after_batch_transfer(batch, 0)
     assert torch.equal(found, data.normalise(batch[0])) != training
-    assert torch.equal(target, batch[1]) != (training and bool(data.mixup or data.cutmix))
+    assert torch.equal(target, batch[1]) != (training and bool(data.augmentation.mixup or data.augmentation.cutmix))
+
+
+def test_normalising_a_batch_creates_no_constants_and_follows_a_restored_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Images("digits")
+    data.setup()
+    batch = torch.arange(128, dtype=torch.uint8).view(2, 1, 8, 8)
+    first = data.normalise(batch)
+    data.load_state_dict(data.state_dict() | {"mean": [0.25], "std": [0.5]})
+    monkeypatch.setattr(torch, "tensor", lambda *args, **options: pytest.fail("a constant is created for each batch"))
+    found = data.normalise(batch)
+    assert not torch.equal(found, first)
+    torch.testing.assert_close(found, (batch / 255 - 0.25) / 0.5)
 
 
 def test_what_was_normalised_can_be_seen_as_it_was(place: Path) -> None:

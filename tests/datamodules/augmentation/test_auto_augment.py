@@ -8,7 +8,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from datamodules.augmentation import auto_augment
 from datamodules.augmentation.auto_augment import Operation, auto_augmented, operations
-from datamodules.images import Images
+from datamodules.augmentation.images import ImageAugmentation
 
 THEIRS: dict[str, Any] = {"randaugment": v2.RandAugment, "trivial": v2.TrivialAugmentWide}
 HEIGHT, WIDTH = 80, 96  # large enough that TrivialAugment's 32 pixels are less than 45 % of a side
@@ -35,7 +35,7 @@ def test_each_operation_is_torchvisions(kind: Any, channels: int) -> None:
                 expected = theirs._apply_image_or_video_transform(
                     images, name, strength, interpolation=InterpolationMode.NEAREST, fill={Tensor: None}
                 )
-                found = ours[name].apply(images, torch.full((4, 1, 1, 1), sign * level * ours[name].most / 30))
+                found = ours[name].apply(images, torch.full((4, 1, 1, 1), sign * level * ours[name].maximum / 30))
                 assert found.dtype == torch.uint8
                 unlike = (found.int() - expected.int()).abs()
                 assert unlike.max() <= 1, (name, level, sign)  # where a fraction is cut off, the last bit decides
@@ -46,11 +46,11 @@ def test_each_operation_is_torchvisions(kind: Any, channels: int) -> None:
 def test_strengths_of_each_image_are_its_own(kind: Any) -> None:
     images = pictures(3)[:1].expand(3, -1, -1, -1)
     for name, operation in operations(kind, HEIGHT, WIDTH).items():
-        strengths = torch.tensor([0.2, 0.9, -0.6 if operation.signed else 0.5]).view(-1, 1, 1, 1) * operation.most
+        strengths = torch.tensor([0.2, 0.9, -0.6 if operation.signed else 0.5]).view(-1, 1, 1, 1) * operation.maximum
         together = operation.apply(images, strengths)
         alone = [operation.apply(images[:1], strengths[place : place + 1]) for place in range(3)]
         assert torch.equal(together, torch.cat(alone)), name
-        if operation.most:
+        if operation.maximum:
             assert len({image.numpy().tobytes() for image in together}) == 3, name
 
 
@@ -85,7 +85,7 @@ def test_each_image_draws_operations_and_keeps_its_place(
 def test_small_images_are_not_moved_out_of_sight(side: int) -> None:
     images = torch.full((50, 1, side, side), 200, dtype=torch.uint8)
     for name, operation in operations("trivial", side, side).items():
-        found = operation.apply(images, torch.full((50, 1, 1, 1), operation.most))
+        found = operation.apply(images, torch.full((50, 1, 1, 1), operation.maximum))
         assert found.shape == images.shape
         if name.startswith("Translate"):
             assert (found > 0).any()
@@ -94,8 +94,7 @@ def test_small_images_are_not_moved_out_of_sight(side: int) -> None:
 @pytest.mark.parametrize("further", [{}, {"rotate": 20.0, "jitter": 0.2}])
 def test_images_are_augmented_after_they_are_cut_and_stay_in_their_range(further: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    data = Images("digits", auto_augment="trivial", **further)
-    found = data.augment(pictures(3))
+    found = ImageAugmentation(auto_augment="trivial", **further).augment(pictures(3))
     assert found.shape == (4, 3, HEIGHT, WIDTH)
     assert 0 <= float(found.min()) <= float(found.max()) <= 255
     assert not torch.equal(found.float(), pictures(3).float())
