@@ -11,13 +11,14 @@ from torch.utils.data import Dataset
 
 from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
+from datamodules.files.columns import column_called, is_numeric, numbers
 from datamodules.files.encoding import known_encoding
+from datamodules.files.tables import read_table
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits
 from datamodules.storage.catalogue import SERIES, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_numbers
-from datamodules.tabular import column_called, is_numeric, numbers, read_table
 
 SUNSPOTS = Path(__file__).parent / "sunspots.csv"  # Zurich, a mean a month from 1749 to 1983
 PERIODS = {"sunspots": 132, "ETTh1": 24, "ETTh2": 24, "ETTm1": 96, "ETTm2": 96}  # eleven years of months; a day

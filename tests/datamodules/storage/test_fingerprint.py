@@ -12,9 +12,9 @@ from torch import Tensor
 
 from datamodules import images
 from datamodules.base import DataModule
+from datamodules.files.columns import hash_strings
 from datamodules.loading.examples import Rows, Source
 from datamodules.storage.fingerprint import hash_labels, hash_texts
-from datamodules.tabular import hash_strings
 from tests.helpers.small_data import CASES
 
 

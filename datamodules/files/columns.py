@@ -1,0 +1,149 @@
+"""Columns of a table: as numbers or texts, their digests, and their encoding as features."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+from xxhash import xxh3_64
+
+from datamodules.errors import DataError
+from datamodules.storage.fingerprint import hash_numbers
+
+MAX_CATEGORIES = 32  # of a column
+ROWS_PER_OCCURRENCE = 200  # a category that is rarer would only be memorised
+
+
+def is_number(cell: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def strings(column: pa.ChunkedArray) -> list[str | None]:
+    """The column's values as text, stripped of whitespace and single quotes."""
+    text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
+    return [None if value is None else _unquoted(value) for value in text.to_pylist()]
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == "'" else value
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The column as float64, NaN where a value is missing; dates in seconds, times of day in microseconds."""
+    if pa.types.is_temporal(column.type):
+        time, duration = pa.types.is_time(column.type), pa.types.is_duration(column.type)
+        unit = pa.time64("us") if time else pa.duration("s") if duration else pa.timestamp("s")
+        column = pc.cast(pc.cast(column, unit, safe=False), pa.int64())
+    return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+class Column:
+    """How one column becomes features; its state consists of plain types, for a checkpoint."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+    @classmethod
+    def fitted(cls, name: str, column: pa.ChunkedArray, rows: Tensor) -> "Column | None":
+        """Fit to the rows of the training split; None for a column without values, or whose values hardly recur."""
+        column = column.take(pa.array(rows.numpy()))
+        if is_numeric(column):
+            values = numbers(column)
+            present = values[~np.isnan(values)]
+            if len(present) == 0:
+                return None
+            with np.errstate(invalid="ignore"):  # an infinity: encode() refuses it, and names its row
+                mean, std = float(present.mean()), float(present.std())
+            state = {"mean": mean, "std": std if std > 0 else 1.0, "missing": len(present) < len(values)}
+            return cls({"name": name, "kind": "number", **state})
+        texts = strings(column)
+        counts: dict[str, int] = {}
+        for text in texts:
+            counts[text or ""] = counts.get(text or "", 0) + 1
+        if len(counts) > max(MAX_CATEGORIES, len(texts) // 2):
+            return None  # names, ticket numbers, free text: nearly unique in each row
+        frequent = [value for value in sorted(counts) if counts[value] >= len(texts) / ROWS_PER_OCCURRENCE]
+        if not frequent:
+            return None
+        top = sorted(frequent, key=lambda value: -counts[value])[:MAX_CATEGORIES]
+        return cls({"name": name, "kind": "category", "values": sorted(top)})
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the features that the column becomes."""
+        name = self.state["name"]
+        if self.state["kind"] == "number":
+            return [name, f"{name} missing"] if self.state["missing"] else [name]
+        return [f"{name}={value or 'missing'}" for value in self.state["values"]]
+
+    def encode(self, column: pa.ChunkedArray, where: str) -> Tensor:
+        """The features of all rows, (N, F); a category that is unknown from training is all zeros."""
+        name = self.state["name"]
+        if self.state["kind"] == "number":
+            if not is_numeric(column):
+                raise DataError(f"{where}: column {name} held numbers in training, now it holds {column.type}")
+            values = numbers(column)
+            if np.isinf(values).any():
+                row = int(np.isinf(values).argmax())
+                raise DataError(f"{where}: row {row + 1}, column {name}: {values[row]} is not a finite number")
+            missing = np.isnan(values)
+            scaled = np.where(missing, 0.0, (values - self.state["mean"]) / self.state["std"])
+            stacked = np.stack([scaled, missing], axis=1) if self.state["missing"] else scaled[:, None]
+            return torch.from_numpy(stacked.astype(np.float32))
+        code = {value: index for index, value in enumerate(self.state["values"])}
+        codes = torch.tensor([code.get(text or "", len(code)) for text in strings(column)], dtype=torch.long)
+        return torch.nn.functional.one_hot(codes, len(code) + 1)[:, :-1].float()
+
+
+def is_numeric(column: pa.ChunkedArray) -> bool:
+    """Whether the column has numbers, dates or booleans; one without any value counts as numeric."""
+    checks = ("integer", "floating", "decimal", "boolean", "temporal", "null")
+    return any(getattr(pa.types, f"is_{name}")(column.type) for name in checks)
+
+
+def hash_strings(column: pa.ChunkedArray) -> str:
+    """A digest of a column as text: the same whatever its chunks, offsets and dictionary are."""
+    sizes, letters = xxh3_64(), xxh3_64()
+    for chunk in pc.cast(column, pa.large_string()).chunks:
+        if len(chunk) == 0:
+            continue
+        text = chunk.fill_null("")  # the memory of a missing value is undefined
+        _, offsets, content = text.buffers()
+        ends = np.frombuffer(offsets, np.int64)[text.offset : text.offset + len(text) + 1]
+        sizes.update(np.where(chunk.is_null().to_numpy(zero_copy_only=False), -1, np.diff(ends)).data)
+        if content is not None:
+            letters.update(memoryview(content)[int(ends[0]) : int(ends[-1])])
+    return f"{sizes.hexdigest()}{letters.hexdigest()}"
+
+
+def column_digest(column: pa.ChunkedArray) -> str:
+    """A digest of the values of a column as they are read."""
+    return hash_numbers(numbers(column)) if is_numeric(column) else hash_strings(column)
+
+
+def column_called(chosen: str | int, table: pa.Table, option: str, where: object) -> str:
+    """The name of the column that a name or index refers to.
+
+    Args:
+        chosen: its name, or its index from 0; negative from the end.
+        table: the table.
+        option: the option that chose it, for the message.
+        where: the source of the table, for the message.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    names = table.column_names
+    if str(chosen) in names:
+        return str(chosen)
+    try:
+        return str(names[int(chosen)])
+    except (ValueError, IndexError):
+        raise DataError(f"{option} {chosen}: {where} has no such column; it has {', '.join(names)}") from None
