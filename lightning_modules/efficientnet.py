@@ -56,9 +56,7 @@ class EfficientNet(Classifier):
         self.rebuild = {"pretrained": None}  # a checkpoint contains all weights
         options = {} if stochastic_depth is None else {"stochastic_depth_prob": stochastic_depth}
         if stochastic_depth is not None and not 0 <= stochastic_depth < 1:
-            raise ValueError(
-                f"--model.stochastic_depth: expected from 0 to below 1, got {stochastic_depth}"
-            )
+            raise ValueError(f"--model.stochastic_depth: expected from 0 to below 1, got {stochastic_depth}")
         name = f"efficientnet_{architecture}"
         stride = fitting_stride(image_size, STRIDES, stride)
         self.network = models.get_model(name, num_classes=num_classes, **options)

@@ -26,8 +26,9 @@ import yaml
 from PIL import Image
 from transformers import BertConfig, BertModel
 
-from callbacks.loggers.csv_file import MetricsFile
+from callbacks.loggers.csv import CSVLogger
 from callbacks.run.checkpoint_file import SEAL, SEAL_SIZE, read_checkpoint, write_checkpoint
+from callbacks.run.run_folder import RunFolder
 from datamodules.files import planetoid
 from datamodules.files.images import read_idx
 from datamodules.graphs import GraphClasses
@@ -380,8 +381,8 @@ def folders_of_runs(mark: Path) -> Kind:
     rows = text(["epoch,step,loss", "0,1,0.5", "0,2,0.25"])
 
     def read(folder: Path) -> None:
-        metrics = MetricsFile(folder / "mlp" / "version_0")
-        metrics.go_back({"rows": 2, "columns": ["epoch", "step"], "pending": []})
+        metrics = CSVLogger(RunFolder(folder / "mlp" / "version_0"))
+        metrics.on_load_checkpoint({"metrics_file": {"rows": 2, "columns": ["epoch", "step"], "pending": []}})
         folder_of_job(folder, "mlp", "slurm 7")
         newest_checkpoint(folder / "mlp" / "version_0")
         resolve(["--resume", str(folder / "mlp" / "version_0")])

@@ -1,112 +1,89 @@
-"""What a run writes for TensorBoard."""
+"""A run's metrics, images, figures and texts as TensorBoard events."""
 
 import time
-from pathlib import Path
 from typing import Any
 
-from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
-from torch.utils.tensorboard import SummaryWriter
+from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
+from callbacks.loggers.logger import Logger
+from callbacks.private.tensorboard import OpenFileWriter
 from callbacks.run.run_folder import RunFolder
 from datamodules.files.paths import printable
 
 
-class Events(SummaryWriter):
-    """Writes into files that stay open.
+class TensorBoardLogger(Logger):
+    """Writes `events.out.tfevents.*`, flushed at most once a second: an epoch may take milliseconds.
 
-    TensorBoard opens its file anew for each record, in a thread that prints a traceback where the run's folder is
-    gone, and makes the file in a folder that has taken its place.
-    """
-
-    def _get_file_writer(self) -> Any:
-        before = self.file_writer
-        writer = super()._get_file_writer()
-        if writer is not before:
-            writer.flush()  # the thread has nothing to do
-            records = writer.event_writer._async_writer._writer
-            records._writer = (Path(self.log_dir) / writer.event_writer._file_name).open("ab")  # which it closes
-        return writer
-
-
-class Dashboard(TensorBoardLogger):
-    """TensorBoard events, flushed at most once a second: an epoch may take milliseconds.
-
-    The settings stand in the run's own config.yaml, so no hparams.yaml is written.
+    Lightning's own opens its file before it is known which step a run is resumed at.
 
     Args:
         run: the run's folder.
     """
 
     def __init__(self, run: RunFolder) -> None:
-        super().__init__("", default_hp_metric=False)
-        self.run = run
+        super().__init__(run)
+        self._writer: OpenFileWriter | None = None
+        self._purge_step: int | None = None
         self._flushed_at = 0.0
 
     @property
-    def log_dir(self) -> str:
-        """The run's folder."""
-        return str(self.run.path)
+    def writer(self) -> OpenFileWriter:
+        """The writer of the events; opens the file."""
+        if self._writer is None:
+            self._writer = OpenFileWriter(self.save_dir, purge_step=self._purge_step)
+        return self._writer
 
-    @property
-    def root_dir(self) -> str:
-        """The folder of all runs of this model."""
-        return str(self.run.path.parent)
-
-    @property
-    def save_dir(self) -> str:
-        """The folder of all runs."""
-        return str(self.run.path.parent.parent)
-
-    @property
-    def name(self) -> str:
-        """The run's model."""
-        return self.run.path.parent.name
-
-    @property
-    def version(self) -> str:
-        """The name of the run's folder."""
-        return self.run.path.name
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Any:
-        """What writes the events."""
-        if self._experiment is None:
-            self._experiment = Events(log_dir=self.log_dir, **self._kwargs)
-        return self._experiment
-
-    def go_back(self, step: int) -> None:
-        """Have TensorBoard forget what was logged from this step on: a resumed run logs it again."""
-        self._kwargs["purge_step"] = step
-        self._experiment = None  # the next event opens a file that says so
-
-    @rank_zero_only
-    def log_settings(self, settings: dict[str, Any], metrics: list[str]) -> None:
-        """Enter the run into TensorBoard's table of runs.
-
-        Args:
-            settings: numbers, texts and truth values.
-            metrics: names that stand beside them; the table shows the newest value logged under each.
-        """
+    def begin(self, settings: dict[str, Any], metrics: list[str]) -> None:
+        """Enter the run into the table of runs, which shows the newest value of each metric."""
         shown = {name: printable(value) if isinstance(value, str) else value for name, value in settings.items()}
+        file: Any = self.writer.file_writer
         for summary in hparams(shown, dict.fromkeys(metrics)):
-            self.experiment.file_writer.add_summary(summary)
+            file.add_summary(summary)
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Log scalars."""
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
+
+    def log_best(self, name: str, value: float, step: int) -> None:
+        """Log the best value so far of the monitored metric."""
+        self.log_metrics({name: value}, step)
+
+    def log_image(self, name: str, image: Tensor, step: int) -> None:
+        """Log an image, (C, H, W), from 0 to 1."""
+        self.writer.add_image(name, image, step)
+
+    def log_figure(self, name: str, figure: Any, step: int) -> None:
+        """Log a matplotlib figure."""
+        self.writer.add_figure(name, figure, step)
+
+    def log_text(self, name: str, markdown: str, step: int) -> None:
+        """Log a text in Markdown."""
+        self.writer.add_text(name, markdown, step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Flush: a resumed run does not log it again."""
+        self.flush()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Have TensorBoard discard what was logged from the checkpoint's step on."""
+        self._purge_step = checkpoint["global_step"]
+        self._writer = None  # the next event opens a file that says so
 
     def save(self) -> None:
-        """Flush, if it is time."""
+        """Flush, if the last time was a second ago."""
         if time.monotonic() - self._flushed_at >= 1:
             self.flush()
 
-    @rank_zero_only
     def flush(self) -> None:
-        """Write what waits."""
-        self.experiment.flush()
+        """Write what is buffered."""
+        self.writer.flush()
         self._flushed_at = time.monotonic()
 
     def finalize(self, status: str) -> None:
         """Flush and close."""
         self._flushed_at = 0.0
-        super().finalize(status)
+        if self._writer is not None:
+            self._writer.flush()
+            self._writer.close()

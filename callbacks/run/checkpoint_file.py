@@ -20,6 +20,7 @@ from datamodules.files.paths import found_instead
 from datamodules.storage.atomic_file import PASSING, write_file
 
 FORMAT = 1  # of what a checkpoint holds; raised when older versions of this project could no longer read it
+RENAMED = {"Patience": "EarlyStopping", "Description": "RunMetadata"}  # callbacks, by their names in earlier runs
 SEAL = b"sha256:"
 SEAL_SIZE = len(SEAL) + 64
 CHUNK = 2**20
@@ -164,6 +165,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"written by a newer version of this project (format {checkpoint['format']}, expected {FORMAT} or less)"
         )
+    if isinstance(checkpoint.get("callbacks"), dict):  # Lightning finds a callback's state by the name of its class
+        checkpoint["callbacks"] = {RENAMED.get(name, name): state for name, state in checkpoint["callbacks"].items()}
     return checkpoint
 
 

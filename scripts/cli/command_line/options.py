@@ -46,6 +46,7 @@ TRAINER_SETTLED = {
     "precision",
     "use_distributed_sampler",
 }
+LOGGERS = "tensorboard,csv"
 USUAL = {"max_epochs", "max_steps", "accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val"}
 SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
 
@@ -207,6 +208,12 @@ def add_run_options(parser: Parser) -> None:
     run = parser.add_argument_group("run")
     run.add_argument("--seed_everything", type=NonNegativeInt, default=0, help="seed of weights, order and noise")
     run.add_argument("--logs", type=str | None, default=None, help="folder of all runs; lightning_logs by default")
+    run.add_argument(
+        "--logger",
+        type=str,
+        default=LOGGERS,
+        help="loggers, separated by commas: tensorboard, csv, wandb; or none",
+    )
     run.add_argument(
         "--save_every",
         type=str,
@@ -374,6 +381,7 @@ def resolved(request: Request, config: Namespace) -> Config:
     return {
         "about": {"name": request.name},
         "seed_everything": content["seed_everything"],
+        **({"logger": content["logger"]} if content["logger"] != LOGGERS else {}),
         "save_every": content["save_every"],
         "timeout": content["timeout"],
         "model": {"class_path": request.model, "init_args": content["model"]},

@@ -16,6 +16,7 @@ MOVED = {"datamodules.drawing.ImagesToDraw": "datamodules.generation.ImagesToDra
 # is saved.
 HARMLESS = (
     "save_every",
+    "logger",
     "timeout",
     "data.init_args.root",
     "data.init_args.num_workers",

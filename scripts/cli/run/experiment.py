@@ -90,7 +90,9 @@ class Experiment:
             UserError: a trainer's option is not what it has to be.
         """
         if run is not None:
-            self._recorded = Recorded(run, self.config, save_every(self.options.save_every), self.logs)
+            self._recorded = Recorded(
+                run, self.config, save_every(self.options.save_every), self.options.logger, self.logs
+            )
         with user_errors():
             ready, techniques = self.parser.instantiate(self.options), [*self.techniques.values()]
             return build_trainer(ready, self.model, self.data, techniques, self._recorded if run else None)

@@ -12,11 +12,10 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import MixedPrecision
 
-from callbacks.loggers.csv_file import MetricsFile
-from callbacks.loggers.description import Description
+from callbacks.loggers.boards import LogExamples
+from callbacks.loggers.logger import loggers
+from callbacks.loggers.metadata import RunMetadata
 from callbacks.loggers.progress import Progress
-from callbacks.loggers.showcase import Showcase
-from callbacks.loggers.tensorboard import Dashboard
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
 from callbacks.run.processes import SameBuffers, SameData
@@ -71,12 +70,19 @@ def build_trainer(
         options["sync_batchnorm"] = False
     if isinstance(options["strategy"], FSDPStrategy):
         options["inference_mode"] = False  # weights gathered in it could not be trained on
-    callbacks = [*techniques, *_listed(options.pop("callbacks")), Showcase(), Throughput(), SameBuffers(), SameData()]
+    callbacks = [
+        *techniques,
+        *_listed(options.pop("callbacks")),
+        LogExamples(),
+        Throughput(),
+        SameBuffers(),
+        SameData(),
+    ]
     if options.pop("enable_progress_bar") is not False:
         callbacks.append(Progress())
     callbacks.append(Watchdog(timeout))
     if recorded is not None:
-        callbacks = [recorded.description(model), *callbacks, *recorded.callbacks(model)]
+        callbacks = [recorded.metadata(model), *callbacks, *recorded.callbacks(model)]
     try:
         return Trainer(
             **options,
@@ -100,19 +106,21 @@ class Recorded:
         folder: of the run; its path may be settled later, when the processes agree on it.
         config: the resolved configuration.
         save_every: how often the last checkpoint is saved.
+        logger: names of loggers, separated by commas, or `none`.
         logs: the folder of all runs.
     """
 
-    def __init__(self, folder: RunFolder, config: Config, save_every: SaveEvery, logs: Path) -> None:
+    def __init__(self, folder: RunFolder, config: Config, save_every: SaveEvery, logger: str, logs: Path) -> None:
         self.folder = folder
         self.config = config
         self.save_every = save_every
+        self.logger = logger
         self.logs = logs
         self.signals = Signals()
 
-    def description(self, model: LightningModule) -> Description:
-        """What puts the configuration into checkpoints and the table of runs; the first callback."""
-        return Description(self.config, str(model.monitor), str(model.mode))
+    def metadata(self, model: LightningModule) -> RunMetadata:
+        """The first callback, which puts the configuration into checkpoints and loggers."""
+        return RunMetadata(self.config, str(model.monitor), str(model.mode))
 
     def callbacks(self, model: LightningModule) -> list[Callback]:
         """The last callbacks: what they save includes what all others have done."""
@@ -121,8 +129,8 @@ class Recorded:
         return [LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
 
     def loggers(self) -> list[Logger]:
-        """TensorBoard events and a CSV file."""
-        return [Dashboard(self.folder), MetricsFile(self.folder)]
+        """The loggers that `--logger` names."""
+        return loggers(self.logger, self.folder)
 
 
 def steps_between_points(options: Config, data: DataModule) -> int:

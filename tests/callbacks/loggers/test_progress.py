@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ def shown(terminal: bool, every: float, epochs: int = 2) -> str:
     progress = Progress()
     screen = io.StringIO()
     progress.console = Console(file=screen, force_terminal=terminal, width=150)
-    progress.EVERY = progress.EVERY_PLAIN = every  # type: ignore[misc]
+    progress.EVERY = progress.EVERY_PLAIN = every
     model = MLP(4, 3, optimizer=torch.optim.SGD)
     trainer = Trainer(
         max_epochs=epochs,
@@ -27,26 +28,28 @@ def shown(terminal: bool, every: float, epochs: int = 2) -> str:
         callbacks=[progress],
     )
 
-    def batches(count: int) -> DataLoader:
-        return DataLoader([(torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1]))] * count, batch_size=None)
+    def batches(batch: Any, count: int) -> DataLoader[Any]:
+        return DataLoader([batch] * count, batch_size=None)  # type: ignore[arg-type]
 
-    trainer.fit(model, batches(3), batches(2))
-    trainer.test(model, batches(4), verbose=False)
-    trainer.predict(model, DataLoader([torch.randn(5, 4)] * 2, batch_size=None))
+    labelled = (torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1]))
+
+    trainer.fit(model, batches(labelled, 3), batches(labelled, 2))
+    trainer.test(model, batches(labelled, 4), verbose=False)
+    trainer.predict(model, batches(torch.randn(5, 4), 2))
     return screen.getvalue()
 
 
-def test_a_file_gets_plain_lines_with_epoch_step_and_metrics():
+def test_a_file_gets_plain_lines_with_epoch_step_and_metrics() -> None:
     lines = shown(terminal=False, every=0.0).splitlines()
     assert lines[0].split("  ")[:2] == ["epoch 1/2", "step 1"]
     assert lines[3].startswith("epoch 1/2 (validating)  step 3")
     assert any(line.startswith("epoch 2/2  step 4  ") and "val/accuracy" in line for line in lines)
-    assert lines[-6:-2] == [f"testing  step {number}" for number in (1, 2, 3, 4)]
-    assert lines[-2:] == [f"predicting  step {number}" for number in (1, 2)]
+    assert lines[-6:-2] == [f"testing  step {step}" for step in (1, 2, 3, 4)]
+    assert lines[-2:] == [f"predicting  step {step}" for step in (1, 2)]
     assert len(lines) == 2 * (3 + 2) + 4 + 2
 
 
-def test_a_screen_gets_a_bar_that_leaves_nothing_behind():
+def test_a_screen_gets_a_bar_that_leaves_nothing_behind() -> None:
     text = shown(terminal=True, every=0.0)
     assert "epoch 2/2" in text
     assert "6/6" in text
@@ -57,7 +60,7 @@ def test_a_screen_gets_a_bar_that_leaves_nothing_behind():
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_nothing_is_drawn_before_it_is_time(terminal):
+def test_nothing_is_drawn_before_it_is_time(terminal: bool) -> None:
     text = shown(terminal, every=1000.0)
     assert "step" not in text
     assert "1/6" not in text

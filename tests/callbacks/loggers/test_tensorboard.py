@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from callbacks.loggers.tensorboard import Dashboard
+from callbacks.loggers.tensorboard import TensorBoardLogger
+from callbacks.run.run_folder import RunFolder
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -14,8 +15,8 @@ def test_events_neither_fail_nor_go_elsewhere_when_their_folder_is_gone(
 ) -> None:
     failed: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", failed.append)
-    logger = Dashboard(tmp_path, name="mlp", version="version_0")
     folder = tmp_path / "mlp" / "version_0"
+    logger = TensorBoardLogger(RunFolder(folder))
     logger.log_metrics({"loss": 1.0}, 0)
     logger.flush()
     shutil.rmtree(folder)
@@ -29,13 +30,25 @@ def test_events_neither_fail_nor_go_elsewhere_when_their_folder_is_gone(
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
-def test_events_are_whole_and_further_ones_come_after_the_end(tmp_path: Path) -> None:
-    logger = Dashboard(tmp_path, name="mlp", version="version_0")
+def test_events_are_complete_and_further_ones_follow_the_end(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(RunFolder(tmp_path))
     for step in range(5):
         logger.log_metrics({"loss": float(step)}, step)
     logger.finalize("success")
     logger.log_metrics({"test/loss": 7.0}, 5)  # a test follows
     logger.finalize("success")
-    found = EventAccumulator(str(tmp_path / "mlp" / "version_0")).Reload()
+    found = EventAccumulator(str(tmp_path)).Reload()
     assert [event.value for event in found.Scalars("loss")] == [0, 1, 2, 3, 4]
     assert [event.value for event in found.Scalars("test/loss")] == [7]
+
+
+def test_a_resumed_run_replaces_what_was_logged_after_its_checkpoint(tmp_path: Path) -> None:
+    first, second = TensorBoardLogger(RunFolder(tmp_path)), TensorBoardLogger(RunFolder(tmp_path))
+    for step in range(5):
+        first.log_metrics({"loss": float(step)}, step)
+    first.finalize("failed")
+    second.on_load_checkpoint({"global_step": 3})
+    second.log_metrics({"loss": 30.0}, 3)
+    second.finalize("success")
+    found = EventAccumulator(str(tmp_path)).Reload()
+    assert [event.value for event in found.Scalars("loss")] == [0, 1, 2, 30]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from scripts.cli.run.training import fit
 from sklearn import metrics as sk
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +18,6 @@ from lightning_modules.mlp import MLP
 from lightning_modules.tasks.losses import class_losses
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.evaluate.load import load
-from scripts.cli.run.training import fit
 
 
 def sampled(size: int = 20, classes: int = 3) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from callbacks.loggers.description import Description
+from callbacks.loggers.metadata import RunMetadata
 from callbacks.run.checkpoint_file import FORMAT, read_checkpoint, write_checkpoint
 from callbacks.run.checkpoints import Checkpoints
 from datamodules.tabular import TabularClassification
@@ -264,14 +264,14 @@ def test_no_save_makes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.Monke
         return contents(self)
 
     saving: list[str] = []
-    save = Description.on_save_checkpoint
+    save = RunMetadata.on_save_checkpoint
 
-    def saved(self: Description, *arguments: Any) -> None:
+    def saved(self: RunMetadata, *arguments: Any) -> None:
         saving.append("a checkpoint")
         save(self, *arguments)
 
     monkeypatch.setattr(TabularClassification, "contents", recorded)
-    monkeypatch.setattr(Description, "on_save_checkpoint", saved)
+    monkeypatch.setattr(RunMetadata, "on_save_checkpoint", saved)
     assert train([*WORDS, "--logs", str(tmp_path)], stop=2) == 143
     assert saving
     assert made == ["before"]

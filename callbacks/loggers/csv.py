@@ -3,29 +3,27 @@
 import csv
 import io
 import time
-from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
-
+from callbacks.loggers.logger import Logger
 from callbacks.run.run_folder import RunFolder
 from datamodules.files.paths import regular
 from datamodules.storage.atomic_file import PASSING, write_file
 
+KEY = "metrics_file"  # in a checkpoint
 
-class MetricsFile(Logger):
-    """Writes `metrics.csv`: a row a step at which anything was logged, a column a metric, and `step` and `epoch`.
 
-    The file is brought up to date at most once a second, and at the end of the run.
+class CSVLogger(Logger):
+    """Writes `metrics.csv`: a row per step at which anything was logged, a column per metric, and `step` and `epoch`.
+
+    The file is updated at most once a second, and at the end of the run. Images, texts and tables are discarded.
 
     Args:
-        run: the run's folder, which is looked at before each writing.
+        run: the run's folder, which is checked before each write.
     """
 
     def __init__(self, run: RunFolder) -> None:
-        super().__init__()
-        self.run = run
+        super().__init__(run)
         self.columns = ["epoch", "step"]
         self.rows: list[dict[str, Any]] = []  # not yet in the file, but for the last, which may still grow
         self.written = 0  # rows in the file
@@ -37,25 +35,6 @@ class MetricsFile(Logger):
         """The file."""
         return self.run.path / "metrics.csv"
 
-    @property
-    def name(self) -> str:
-        """The run's model."""
-        return self.path.parent.parent.name
-
-    @property
-    def version(self) -> str:
-        """The run's folder."""
-        return self.path.parent.name
-
-    @property
-    def log_dir(self) -> str:
-        """The run's folder, whole."""
-        return str(self.path.parent)
-
-    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: they stand in config.yaml."""
-
-    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add metrics to the step's row."""
         row: dict[str, Any] = {"step": step, **{name: float(value) for name, value in metrics.items()}}
@@ -70,26 +49,27 @@ class MetricsFile(Logger):
             self.columns += sorted(new)
             self.rewrite = True
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps for `go_back`: how far the file is, and what is not in it yet."""
-        return {"rows": self.written, "columns": list(self.columns), "pending": [dict(row) for row in self.rows]}
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the number of rows in the file, and the rows that are not in it yet."""
+        pending = [dict(row) for row in self.rows]
+        checkpoint[KEY] = {"rows": self.written, "columns": list(self.columns), "pending": pending}
 
-    @rank_zero_only
-    def go_back(self, state: dict[str, Any]) -> None:
-        """Make the file what it was: a resumed run goes on from there."""
-        rows: list[dict[str, Any]] = []
-        if self.path.exists():
-            with regular(self.path).open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))[: state["rows"]]
-            self.path.unlink()
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the file as it was when the checkpoint was saved."""
+        rows = self._read()
+        if KEY in checkpoint:
+            state = checkpoint[KEY]
+        else:  # saved by a run that was resumed without this logger: what it had written before is kept
+            written = sum(int(row["step"]) < checkpoint["global_step"] for row in rows)
+            state = {"rows": written, "columns": list(rows[0]) if rows else self.columns, "pending": []}
+        rows = rows[: state["rows"]]
+        self.path.unlink(missing_ok=True)
         self.columns, self.rewrite, self.written = list(state["columns"]), True, 0
         self._write([{name: row.get(name, "") for name in self.columns} for row in rows])
         self.rows = [dict(row) for row in state["pending"]]
 
-    @rank_zero_only
     def save(self) -> None:
-        """Bring the file up to date, if it is time."""
+        """Update the file, if the last time was a second ago."""
         if self.rows and time.monotonic() - self._saved_at >= 1:
             self._saved_at = time.monotonic()
             try:
@@ -97,25 +77,27 @@ class MetricsFile(Logger):
             except OSError as error:
                 if error.errno not in PASSING:
                     raise
-            else:  # otherwise they wait, until the network file system is back
+            else:  # otherwise they are kept until the network file system is back
                 self.rows = self.rows[-1:]
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what is left."""
         if self.rows:
             self._write(self.rows)
             self.rows = []
 
+    def _read(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        with regular(self.path).open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
     def _write(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
             return
         self.run.check()
         if self.rewrite:
-            old = []
-            if self.path.exists():
-                with regular(self.path).open(newline="", encoding="utf-8") as file:
-                    old = list(csv.DictReader(file))[: self.written]
+            old = self._read()[: self.written]
             text = io.StringIO()
             writer = csv.DictWriter(text, self.columns, lineterminator="\n")
             writer.writeheader()

@@ -1,4 +1,4 @@
-"""Puts what a model learned, in the terms of its task, into the dashboard."""
+"""Shows examples of what a model is trained on and what it predicts, in the terms of its task, on every logger."""
 
 import time
 from collections.abc import Sequence
@@ -7,49 +7,53 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.loggers.tensorboard import Dashboard
+from callbacks.loggers.logger import Logger, Table, loggers_of
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.task import Board, Task
 
 SHOWN_IMAGES = 4 * boards.COLUMNS  # of the first training batch
 
 
-class TensorBoard(Board):
-    """A task's pictures and texts on TensorBoard.
+class LoggerBoard(Board):
+    """A task's images, figures, texts and tables on a logger.
 
     Args:
-        dashboard: where they go.
+        logger: the destination.
         step: that they belong to.
-        split: goes before their names.
+        split: the prefix of their names.
     """
 
-    def __init__(self, dashboard: Dashboard, step: int, split: str) -> None:
-        self.dashboard = dashboard
+    def __init__(self, logger: Logger, step: int, split: str) -> None:
+        self.logger = logger
         self.step = step
         self.split = split
 
     def text(self, name: str, markdown: str) -> None:
-        """Show a text."""
-        self.dashboard.experiment.add_text(f"{self.split}/{name}", markdown, self.step)
+        """Show a text or a table."""
+        table = Table.parse(markdown)
+        if table is None:
+            self.logger.log_text(f"{self.split}/{name}", markdown, self.step)
+        else:
+            self.logger.log_table(f"{self.split}/{name}", table, self.step)
 
     def image(self, name: str, image: torch.Tensor) -> None:
-        """Show a picture, (C, H, W), from 0 to 1."""
-        self.dashboard.experiment.add_image(f"{self.split}/{name}", image, self.step)
+        """Show an image, (C, H, W), from 0 to 1."""
+        self.logger.log_image(f"{self.split}/{name}", image, self.step)
 
     def figure(self, name: str, figure: Any) -> None:
         """Show a matplotlib figure."""
-        self.dashboard.experiment.add_figure(f"{self.split}/{name}", figure, self.step)
+        self.logger.log_figure(f"{self.split}/{name}", figure, self.step)
 
 
-class Showcase(Callback):
-    """Lets the task show a validation batch now and then, and a test batch and the test's results at the end.
+class LogExamples(Callback):
+    """Lets the task show a validation batch at intervals, and a test batch and the test's results at the end.
 
     Of training images it shows the run's first batch, as the model gets it: augmented, with the classes' names.
 
-    The validation batch is the middle one: where texts of like length share a batch, the first ones are the shortest.
+    The validation batch is the middle one: where texts of similar length are batched, the first ones are the shortest.
 
     Args:
-        seconds: least time between two showings, so that they cost a run next to nothing.
+        seconds: minimum time between two validation batches, so that they cost a run next to nothing.
     """
 
     def __init__(self, seconds: float = 20.0) -> None:
@@ -93,7 +97,7 @@ class Showcase(Callback):
             self._show(trainer, pl_module, batch, "test")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show what the whole test split came to."""
+        """Show the results of the full test split."""
         if isinstance(pl_module, Task):
             for board in self._boards(trainer, "test"):
                 pl_module.show_results(board)
@@ -104,14 +108,11 @@ class Showcase(Callback):
                 with torch.no_grad(), trainer.precision_plugin.forward_context():
                     pl_module.show(batch, board)
 
-    def _boards(self, trainer: Trainer, split: str) -> list[TensorBoard]:
+    def _boards(self, trainer: Trainer, split: str) -> list[LoggerBoard]:
         if not trainer.is_global_zero:
             return []
-        return [
-            TensorBoard(logger, max(trainer.global_step - 1, 0), split)  # the newest step, as Lightning counts
-            for logger in trainer.loggers
-            if isinstance(logger, Dashboard)
-        ]
+        step = max(trainer.global_step - 1, 0)  # the newest step, as Lightning counts
+        return [LoggerBoard(logger, step, split) for logger in loggers_of(trainer)]
 
 
 def _middle(num_batches: Sequence[float]) -> int:
