@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from pathlib import Path
 from typing import Any
 
 from callbacks.loggers.logger import Logger
