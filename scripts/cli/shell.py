@@ -1,16 +1,16 @@
-"""Words as a shell reads them: for scripts that are generated, and for command lines that are printed to be copied."""
+"""Quoting for a shell: for scripts that are generated, and for command lines that are printed to be copied."""
 
 import re
 import shlex
 from collections.abc import Iterable
 
-# Line breaks, controls of terminals, marks that change a text's direction, and halves of characters: nothing of a text
-# that is seen. (A byte of a file name that is no UTF-8 is a half of a character to Python, and passes through.)
+# Line breaks, terminal control characters, marks of text direction and lone surrogates: nothing that is visible. (To
+# Python a byte of a file name that is not UTF-8 is a lone surrogate too; it passes through.)
 HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]")
 
 
 def quoted(word: str) -> str:
-    """The word as bash reads it, on one line and without characters that hide."""
+    """The word quoted for bash, on one line and without invisible characters."""
     if not HIDDEN.search(word):
         return shlex.quote(word)
     return "$'" + re.sub(rf"[\\']|{HIDDEN.pattern}", lambda found: _escaped(found[0]), word) + "'"

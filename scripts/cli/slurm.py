@@ -1,4 +1,4 @@
-"""A training run as a SLURM job: the sbatch script that the same options make, and its submission."""
+"""A training run as a SLURM job: the sbatch script that the same options give, and its submission."""
 
 import os
 import re
@@ -18,14 +18,14 @@ from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.shell import HIDDEN, command_line, quoted
 
 FIT = ROOT / "scripts" / "fit.py"
-STRAGGLE = 25  # seconds between the first task's end and the last one's before SLURM kills what is left
+STRAGGLE = 25  # seconds after the first task's end before SLURM kills the others
 
-# Of sbatch's own options, those that are handed on under their own names; --sbatch takes the rest.
-HANDED_ON = ("partition", "account", "qos", "constraint", "mem")
-OPTIONS = ("nodes", "gpus-per-node", "tasks-per-node", "cpus-per-task", "time", "grace", "sbatch", *HANDED_ON)
+# The options of sbatch that are passed on under their own names; --sbatch takes the rest.
+PASSED_ON = ("partition", "account", "qos", "constraint", "mem")
+OPTIONS = ("nodes", "gpus-per-node", "tasks-per-node", "cpus-per-task", "time", "grace", "sbatch", *PASSED_ON)
 
-# What tasks, devices and requeueing hang on, and where it is said.
-SETTLED = {
+# Options that tasks, devices and requeueing depend on, and what sets them.
+RESERVED = {
     "nodes": "--nodes",
     "ntasks": "--tasks-per-node",
     "ntasks-per-node": "--tasks-per-node",
@@ -52,7 +52,7 @@ TRAINER = {
 
 @dataclass(frozen=True)
 class Allocation:
-    """What a job asks of the cluster.
+    """What a job requests from the cluster.
 
     Args:
         nodes: number of machines.
@@ -60,7 +60,7 @@ class Allocation:
         gpus_per_node: GPUs of each machine; 0 trains on the CPUs.
         cpus_per_task: CPUs, and threads, of each process; None leaves it to the cluster.
         time: the limit as SLURM writes it; None leaves it to the partition.
-        grace: seconds before the limit at which the run is told to save.
+        grace: seconds before the limit at which the run is signalled to save.
         further: further options of sbatch and their values; a flag has none.
     """
 
@@ -74,44 +74,44 @@ class Allocation:
 
     @property
     def trainer(self) -> list[str]:
-        """The trainer's options that say the same; several processes make it pick DDP."""
+        """The same as options of the trainer, which picks DDP for several processes."""
         words = ["--trainer.num_nodes", str(self.nodes), "--trainer.devices", str(self.tasks_per_node)]
         words += ["--trainer.accelerator", "gpu" if self.gpus_per_node else "cpu"]
         return words
 
     def changes(self, before: Config) -> list[str]:
-        """What is not as it was in a run that is to go on.
+        """The differences from a run that is to be resumed.
 
         Args:
             before: the trainer's settings of the run.
         """
-        kind = "gpu" if self.gpus_per_node else "cpu"
+        accelerator = "gpu" if self.gpus_per_node else "cpu"
         tasks = "--gpus-per-node" if before["accelerator"] != "cpu" else "--tasks-per-node"
         compared = (
             ("--nodes", self.nodes, before["num_nodes"]),
             (tasks, self.tasks_per_node, before["devices"]),
-            ("--trainer.accelerator", kind, before["accelerator"]),
+            ("--trainer.accelerator", accelerator, before["accelerator"]),
         )
         return [f"{option} {now} (was {was})" for option, now, was in compared if str(now) != str(was)]
 
     @property
     def size(self) -> str:
-        """In words."""
+        """The nodes, and the devices of each, as a text."""
         each = f"{self.gpus_per_node} GPU" if self.gpus_per_node else f"{self.tasks_per_node} CPU task"
-        return f"{_several(self.nodes, 'node')} with {each}{'s' if self.tasks_per_node > 1 else ''} each"
+        return f"{_plural(self.nodes, 'node')} with {each}{'s' if self.tasks_per_node > 1 else ''} each"
 
 
-def _several(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' if number > 1 else ''}"
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count > 1 else ''}"
 
 
-def whole_number(line: CommandLine, name: str, least: int, most: int = 65535) -> int | None:
-    """The number given to an option, if any; takes it."""
+def take_integer(line: CommandLine, name: str, minimum: int, maximum: int = 65535) -> int | None:
+    """Take an option's integer from the line; None if it is not given."""
     value = line.value(name)
     if value is None:
         return None
-    if not value.isdecimal() or not least <= int(value) <= most:
-        raise UsageError(f"{name}: expected a whole number from {least} to {most}, got {value}")
+    if not value.isdecimal() or not minimum <= int(value) <= maximum:
+        raise UsageError(f"{name}: expected a whole number from {minimum} to {maximum}, got {value}")
     return int(value)
 
 
@@ -131,25 +131,25 @@ def seconds(time: str) -> int:
 
 
 def take_allocation(words: list[str]) -> tuple[Allocation, list[str]]:
-    """Split a command line into what it asks of the cluster and what it asks of `fit.py`.
+    """Split a command line into the allocation and the options of `fit.py`.
 
     Raises:
         UsageError: a value is not possible, or two options contradict each other.
     """
     line = CommandLine(list(words))
-    nodes = whole_number(line, "--nodes", 1)
-    gpus = whole_number(line, "--gpus-per-node", 0)
-    tasks = whole_number(line, "--tasks-per-node", 1)
+    nodes = take_integer(line, "--nodes", 1)
+    gpus = take_integer(line, "--gpus-per-node", 0)
+    tasks = take_integer(line, "--tasks-per-node", 1)
     if gpus and tasks not in (None, gpus):
         raise UsageError(
             f"--gpus-per-node {gpus} and --tasks-per-node {tasks} contradict each other: a GPU has one task; give one"
         )
     if gpus is None:
         gpus = 1 if tasks is None else 0
-    cpus = whole_number(line, "--cpus-per-task", 1)
+    cpus = take_integer(line, "--cpus-per-task", 1)
     if cpus is None and not gpus:
-        cpus = 1  # SLURM's own default; said, because torch would start a thread for each CPU of the machine
-    grace = whole_number(line, "--grace", 1)
+        cpus = 1  # SLURM's own default; given, because torch would start a thread for each CPU of the machine
+    grace = take_integer(line, "--grace", 1)
     time = line.value("--time")
     allocation = Allocation(
         nodes=nodes or 1,
@@ -163,33 +163,30 @@ def take_allocation(words: list[str]) -> tuple[Allocation, list[str]]:
     if time is not None and seconds(time) <= allocation.grace:
         raise UsageError(
             f"--time {time} and --grace {allocation.grace} contradict each other: "
-            f"the run would be told to stop, seconds before its limit, as soon as it starts"
+            f"the run would be stopped, seconds before its limit, as soon as it starts"
         )
     check_rest(line)
     return allocation, line.words
 
 
 def _further(line: CommandLine) -> list[tuple[str, str | None]]:
-    further: list[tuple[str, str | None]] = []
-    for name in HANDED_ON:
-        value = line.value(f"--{name}")
-        if value is not None:
-            further.append((name, value))
+    given = [(name, line.value(f"--{name}")) for name in PASSED_ON]
+    further = [(name, value) for name, value in given if value is not None]
     for option in line.values("--sbatch"):
-        name, given, value = option.lstrip("-").partition("=")
+        name, equals, value = option.lstrip("-").partition("=")
         if not re.fullmatch(r"[a-z][a-z-]*", name):
             raise UsageError(f"--sbatch: expected NAME or NAME=VALUE, such as exclusive or array=0-9, got {option}")
-        if name in SETTLED:
-            raise UsageError(f"--sbatch {option}: {name} is settled by {SETTLED[name]}")
-        further.append((name, value if given else None))
+        if name in RESERVED:
+            raise UsageError(f"--sbatch {option}: {name} is set by {RESERVED[name]}")
+        further.append((name, value if equals else None))
     for name, value in further:
         if value is not None:
-            directive(name, value)  # refuses what cannot be said
+            directive(name, value)  # refuses what no line can contain
     return further
 
 
 def check_rest(line: CommandLine) -> None:
-    """Refuse among `fit.py`'s options those that the allocation settles, and misspelt ones of the allocation."""
+    """Refuse options of `fit.py` that the allocation sets, and misspelt ones of the allocation."""
     for name, ours in TRAINER.items():
         if line.mentions(name):
             value = line.value(name)
@@ -203,13 +200,13 @@ def check_rest(line: CommandLine) -> None:
 
 
 def folder_of(name: str, words: list[str]) -> Path:
-    """Where the job's script and output go: beside its run.
+    """The folder of the job's script and output: that of its run's folder.
 
     Args:
         name: the model's.
         words: the options of `fit.py`.
     """
-    from scripts.cli.run.folder import logs_at  # imports torch, which a refusal need not wait for
+    from scripts.cli.run.folder import logs_at  # imports torch, which an error need not wait for
 
     line = CommandLine(list(words))
     resumed, logs = line.value("--resume"), line.value("--logs")
@@ -246,10 +243,10 @@ def directives(name: str, allocation: Allocation, folder: Path) -> list[str]:
 
 
 def output_pattern(folder: Path) -> str:
-    """The job's output in that folder, as sbatch takes it.
+    """The path of the job's output in that folder, as sbatch takes it.
 
     Raises:
-        UsageError: it cannot be said.
+        UsageError: sbatch cannot take it.
     """
     if "\\" in str(folder):  # with one, sbatch fills in nothing, not even the job's id
         raise UsageError(
@@ -261,11 +258,11 @@ def output_pattern(folder: Path) -> str:
 def directive(name: str, value: str) -> str:
     r"""An option's value as sbatch reads it from a line of the script.
 
-    It knows quotes, and unlike a shell, a `\` within either type of them; not a shell's `$`. A line that has the word
-    hetjob (once packjob) begins another job, wherever it stands.
+    It knows quotes, and unlike a shell, a `\` within either type of them; not a shell's `$`. A line that contains the
+    word hetjob (once packjob) begins another job.
 
     Raises:
-        UsageError: it has a character that no line can have.
+        UsageError: it has a character that no line can contain.
     """
     if HIDDEN.search(value):
         raise UsageError(f"{name}: expected one line of text without control characters, got {value!r}")
@@ -279,7 +276,7 @@ def batch_script(name: str, words: list[str], allocation: Allocation) -> str:
     Args:
         name: the model's.
         words: the options of `fit.py`, the allocation's among them.
-        allocation: what the job asks of the cluster.
+        allocation: what the job requests from the cluster.
     """
     lines = ["#!/bin/bash", *directives(name, allocation, folder_of(name, words)), ""]
     lines.append("export PYTHONUNBUFFERED=1  # what a task says is in the output when it ends, however it ends")
@@ -290,14 +287,14 @@ def batch_script(name: str, words: list[str], allocation: Allocation) -> str:
     command = command_line([sys.executable, str(FIT), *words])
     lines.append(
         f"""
-# After the first task's end the others have {STRAGGLE} seconds. (kill-on-bad-exit would send them SIGTERM at once, in
-# the middle of their leaving, and a failure would look like preemption.)
+# After the first task's end the others have {STRAGGLE} seconds. (kill-on-bad-exit would send them SIGTERM at once,
+# while they exit, and a failure would look like preemption.)
 {srun} {command}
 status=$?
 
-# Told to stop, by SIGUSR1 before the time limit or by SIGUSR2 or SIGTERM from whoever wants the nodes, the run has
-# saved and left with 128 and the signal's number. In the queue again, the job goes on from there. A run that failed
-# has a status of its own, and scancel ends this script too: neither comes back.
+# Stopped by SIGUSR1 before the time limit, or by SIGUSR2 or SIGTERM at preemption, the run has saved a checkpoint and
+# exited with 128 plus the signal. Requeued, the job resumes from there. A run that failed has another status, and
+# scancel ends this script too: neither is requeued.
 case $status in
   138 | 140 | 143)
     echo "stopped by signal $((status - 128)): job $SLURM_JOB_ID goes back into the queue"
@@ -310,10 +307,10 @@ exit "$status"
 
 
 def submit(name: str, words: list[str], allocation: Allocation) -> str:
-    """Hand the job to SLURM; keep its script beside its output.
+    """Submit the job to SLURM; keep its script beside its output.
 
     Returns:
-        What to tell the user.
+        The message for the user.
 
     Raises:
         UsageError: there is no SLURM, it refuses the job, or the output's folder cannot be written.
@@ -324,15 +321,15 @@ def submit(name: str, words: list[str], allocation: Allocation) -> str:
         )
     script, folder = batch_script(name, words, allocation), folder_of(name, words)
     try:
-        folder.mkdir(parents=True, exist_ok=True)  # SLURM does not make it, and the job would fail without a word
+        folder.mkdir(parents=True, exist_ok=True)  # SLURM does not create it, and the job would fail without a message
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
         raise UsageError(f"--logs {folder.parent}: cannot be written ({error.strerror})") from None
     done = subprocess.run(["sbatch", "--parsable"], input=os.fsencode(script), capture_output=True, check=False)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").replace("sbatch: error: ", "")
-        raise UsageError(f"sbatch refused the job: {said.strip() or f'status {done.returncode}'}")
+        message = done.stderr.decode(errors="replace").replace("sbatch: error: ", "").strip()
+        raise UsageError(f"sbatch refused the job: {message or f'status {done.returncode}'}")
     job = done.stdout.decode().strip().partition(";")[0]  # a federation's cluster comes after the semicolon
     kept, output = folder / f"slurm-{job}.sh", folder / f"slurm-{job}.out"
     with whole_file(kept) as file:

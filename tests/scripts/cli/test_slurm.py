@@ -1,4 +1,4 @@
-"""Jobs on the SLURM cluster that is found here: told to stop, requeued, and none the worse for it.
+"""Jobs on the SLURM cluster that is found here: stopped, requeued, and resumed as if nothing had happened.
 
 .ci/slurm sets one up on one machine.
 """
@@ -23,25 +23,25 @@ pytestmark = pytest.mark.slurm
 TWO_NODES = ["--model", "mlp", "--nodes", "2", "--tasks-per-node", "1"]
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
 
-# Keeps to what fit.py promises: at a signal, every task leaves with 128 and its number; what it does then is asked of
-# the first option's value.
+# Behaves as fit.py does: at a signal, every task exits with 128 plus the signal; the first option's value says what
+# happens before.
 STAND_IN = """
 import os, signal, sys, time
 
-told = []
+received = []
 for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
-    signal.signal(number, lambda number, frame: told.append(number))
+    signal.signal(number, lambda number, frame: received.append(number))
 task, restarts = int(os.environ["SLURM_PROCID"]), int(os.environ.get("SLURM_RESTART_COUNT", 0))
 print("task", task, "on", os.environ["SLURMD_NODENAME"], "restarts", restarts, sys.argv[1:], flush=True)
 if "fail" in sys.argv and task == 1:
     sys.exit(1)
 if "die" in sys.argv and task == 1:
     os.kill(os.getpid(), signal.SIGKILL)
-while not told and not restarts:
+while not received and not restarts:
     time.sleep(0.1)
-if told:
+if received:
     time.sleep(0.5 * task)
-    sys.exit(128 + told[0])
+    sys.exit(128 + received[0])
 """
 
 SLOW = """
@@ -50,19 +50,19 @@ from pathlib import Path
 from lightning.pytorch import Callback
 
 class Slow(Callback):
-    '''Lets a run that begins anew last until it is stopped, and one that goes on be quick.'''
+    '''Slows a new run, so that it lasts until it is stopped, and not a resumed one.'''
 
     def __init__(self, note: str):
         self.note = Path(note)
 
     def on_train_start(self, trainer, module):
-        self.anew = trainer.global_step == 0
+        self.new = trainer.global_step == 0
         if trainer.is_global_zero:
             with self.note.open("a") as note:
                 note.write(f"{trainer.global_step}\\n")
 
     def on_train_batch_end(self, trainer, *_):
-        if self.anew:
+        if self.new:
             time.sleep(0.3)
 """
 
@@ -89,7 +89,7 @@ def cluster() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nodes(cluster) -> None:
+def nodes(cluster: None) -> None:
     """Two nodes that are idle, or soon will be."""
     for _ in range(60):
         if len(idle_nodes()) >= 2:
@@ -112,14 +112,16 @@ class Job:
 
     def __init__(self, capsys: pytest.CaptureFixture[str], logs: Path, *words: str) -> None:
         submit.main([*TWO_NODES, *words, "--logs", str(logs)])
-        self.number = re.match(r"job (\d+):", capsys.readouterr().out)[1]
-        self.log = logs / "mlp" / f"slurm-{self.number}.out"
+        submitted = re.match(r"job (\d+):", capsys.readouterr().out)
+        assert submitted is not None
+        self.id = submitted[1]
+        self.log = logs / "mlp" / f"slurm-{self.id}.out"
 
     def __enter__(self) -> "Job":
         return self
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run(["scancel", self.number], capture_output=True, check=False)
+        subprocess.run(["scancel", self.id], capture_output=True, check=False)
 
     @property
     def output(self) -> str:
@@ -127,7 +129,7 @@ class Job:
 
     def shown(self) -> dict[str, str]:
         done = subprocess.run(
-            ["scontrol", "show", "job", "--oneliner", self.number], capture_output=True, text=True, check=True
+            ["scontrol", "show", "job", "--oneliner", self.id], capture_output=True, text=True, check=True
         )
         return dict(re.findall(r"(JobState|Reason|Restarts|ExitCode)=(\S+)", done.stdout))
 
@@ -144,25 +146,25 @@ class Job:
         while (shown := self.shown())["JobState"] not in ENDED:
             assert time.monotonic() < until, f"{shown}\n{self.output}"
             if shown["JobState"] == "PENDING" and shown["Reason"] == "BeginTime":
-                subprocess.run(["scontrol", "update", f"JobId={self.number}", "StartTime=now"], check=True)
+                subprocess.run(["scontrol", "update", f"JobId={self.id}", "StartTime=now"], check=True)
             time.sleep(0.5)
         return shown
 
 
 @pytest.fixture
-def stand_in(place, monkeypatch) -> None:
-    """Something quick in the place of `fit.py`."""
+def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quick substitute for `fit.py`."""
     (place / "stand in.py").write_text(STAND_IN)
     monkeypatch.setattr(slurm, "FIT", place / "stand in.py")
 
 
 @pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("signal", ["USR1", "USR2", "TERM"])
-def test_a_job_that_is_told_to_stop_comes_back(signal, place, capsys):
+def test_a_job_that_is_stopped_is_requeued(signal: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Job(capsys, place, "--data.target", "的 值") as job:
         job.says("task 0 on")
         job.says("task 1 on")
-        subprocess.run(["scancel", f"--signal={signal}", job.number], check=True)
+        subprocess.run(["scancel", f"--signal={signal}", job.id], check=True)
         shown = job.ends()
     assert shown == {"JobState": "COMPLETED", "Reason": "None", "Restarts": "1", "ExitCode": "0:0"}
     first, second = job.output.split("goes back into the queue")
@@ -175,7 +177,9 @@ def test_a_job_that_is_told_to_stop_comes_back(signal, place, capsys):
 
 @pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("how", ["fail", "die"])
-def test_a_job_that_fails_ends_soon_and_stays_away(how, place, capsys):
+def test_a_job_that_fails_ends_soon_and_is_not_requeued(
+    how: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Job(capsys, place, "--data.target", how) as job:
         job.says("task 1 on")
         began = time.monotonic()
@@ -186,21 +190,23 @@ def test_a_job_that_fails_ends_soon_and_stays_away(how, place, capsys):
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_a_job_that_is_cancelled_stays_away(place, capsys):
+def test_a_job_that_is_cancelled_is_not_requeued(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Job(capsys, place) as job:
         job.says("task 1 on")
-        subprocess.run(["scancel", job.number], check=True)
+        subprocess.run(["scancel", job.id], check=True)
         shown = job.ends()
     assert shown["JobState"] == "CANCELLED"
     assert shown["Restarts"] == "0"
 
 
-def test_the_weights_are_those_of_a_run_that_was_never_stopped(place, capsys, monkeypatch):
+def test_the_weights_are_those_of_a_run_that_was_never_stopped(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (place / "slow.py").write_text(SLOW)
     monkeypatch.syspath_prepend(place)
     monkeypatch.setenv("PYTHONPATH", f"{place}:{os.environ.get('PYTHONPATH', '')}")
     words = ["--trainer.max_epochs", "40"]
-    with Job(capsys, place / "whole", *words) as job:
+    with Job(capsys, place / "complete", *words) as job:
         assert job.ends()["JobState"] == "COMPLETED", job.output
 
     slow = ["--trainer.callbacks", "slow.Slow", "--trainer.callbacks.note", str(place / "starts")]
@@ -213,13 +219,13 @@ def test_the_weights_are_those_of_a_run_that_was_never_stopped(place, capsys, mo
     assert "stopped by signal 10" in job.output
     starts = [int(line) for line in (place / "starts").read_text().splitlines()]
     assert starts[0] == 0
-    assert starts[-1] > 0  # it went on, and did not begin anew
+    assert starts[-1] > 0  # it resumed, and did not start again
 
     for name in ("last.ckpt", "best.ckpt"):
-        (whole,), (stopped,) = (
+        (complete,), (stopped,) = (
             [torch.load(file, weights_only=True) for file in place.glob(f"{which}/mlp/version_*/checkpoints/{name}")]
-            for which in ("whole", "stopped")
+            for which in ("complete", "stopped")
         )
-        assert whole["global_step"] == stopped["global_step"]
-        for key, value in whole["state_dict"].items():
+        assert complete["global_step"] == stopped["global_step"]
+        for key, value in complete["state_dict"].items():
             assert torch.equal(value, stopped["state_dict"][key]), key

@@ -1,4 +1,4 @@
-"""A run as a SLURM job: what the script says, and what is refused before anything is submitted."""
+"""A run as a SLURM job: the script, and what is refused before anything is submitted."""
 
 import os
 import re
@@ -11,8 +11,9 @@ import pytest
 from scripts import submit
 from scripts.cli import slurm
 from scripts.cli.command_line.options import parse, resolved
-from scripts.cli.command_line.recipes import ROOT, dump, resolve
+from scripts.cli.command_line.recipes import ROOT, Config, resolve
 from scripts.cli.errors import UsageError
+from scripts.cli.run.training import dump
 from scripts.cli.shell import HIDDEN, quoted
 
 NEITHER = ["--model", "mlp"]
@@ -20,19 +21,21 @@ CPUS = [*NEITHER, "--nodes", "2", "--tasks-per-node", "4", "--time", "30"]
 GPUS = [*NEITHER, "--nodes", "2", "--gpus-per-node", "8", "--time", "04:00:00"]
 
 
-def script_of(capsys, *words: str) -> str:
+def script_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     submit.main([*words, "--dry-run"])
     return capsys.readouterr().out
 
 
 def read_by_sbatch(line: str) -> list[str]:
-    """The options of a line of the script, told apart by the rules of SLURM's own parser (src/sbatch/opt.c).
+    """The options of a line of the script, split by the rules of SLURM's own parser (src/sbatch/opt.c).
 
-    In its words: a backslash escapes what follows, within quotes of both kinds as outside of them; a # that is neither
-    escaped nor quoted begins a comment; a line that has hetjob or packjob in it belongs to another job.
+    A backslash escapes what follows, within quotes of both types as outside of them; a # that is neither escaped nor
+    quoted begins a comment; a line that contains hetjob or packjob belongs to another job.
     """
     assert not re.search("(?i)hetjob|packjob", line)
-    options, current, quote, escaped = [], None, "", False
+    options: list[str] = []
+    current: str | None = None
+    quote, escaped = "", False
     for letter in line.removeprefix("#SBATCH") + " ":
         if escaped or (quote and letter not in (quote, "\\")):
             current, escaped = (current or "") + letter, False
@@ -71,7 +74,7 @@ def command(script: str) -> list[str]:
     return done.stdout.decode().split("\0")[:-1]
 
 
-def refused(capsys, *words: str) -> str:
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as stop:
         submit.main(list(words))
     assert stop.value.code == 2
@@ -82,7 +85,7 @@ def refused(capsys, *words: str) -> str:
 
 
 @pytest.fixture
-def sbatch(tmp_path, monkeypatch) -> Path:
+def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An `sbatch` first on the path that keeps what it is given in the folder, and answers as job 7."""
     program = tmp_path / "bin" / "sbatch"
     program.parent.mkdir()
@@ -104,7 +107,9 @@ def sbatch(tmp_path, monkeypatch) -> Path:
         ([*NEITHER, "--gpus-per-node", "0", "--tasks-per-node", "2"], ("1", "2", None), "1 2 cpu"),
     ],
 )
-def test_tasks_and_devices_agree(capsys, words, asked, trainer):
+def test_tasks_and_devices_agree(
+    capsys: pytest.CaptureFixture[str], words: list[str], asked: tuple[str, str, str | None], trainer: str
+) -> None:
     script = script_of(capsys, *words)
     said = directives(script)
     assert (said["nodes"], said["ntasks-per-node"], said.get("gpus-per-node")) == asked
@@ -113,7 +118,7 @@ def test_tasks_and_devices_agree(capsys, words, asked, trainer):
     assert " ".join(options[1::2]) == trainer
 
 
-def test_the_job_is_told_to_save_and_comes_back(capsys):
+def test_the_job_is_signalled_to_save_and_is_requeued(capsys: pytest.CaptureFixture[str]) -> None:
     script = script_of(capsys, *GPUS)
     said = directives(script)
     assert said["time"] == "04:00:00"
@@ -128,9 +133,11 @@ def test_the_job_is_told_to_save_and_comes_back(capsys):
     [(0, 0, False), (1, 1, False), (137, 137, False), (138, 0, True), (140, 0, True), (143, 0, True)],
 )
 @pytest.mark.parametrize("accepts", [True, False])
-def test_a_run_that_was_stopped_is_requeued_and_one_that_failed_is_not(capsys, status, then, requeued, accepts):
+def test_a_run_that_was_stopped_is_requeued_and_one_that_failed_is_not(
+    status: int, then: int, requeued: bool, accepts: bool
+) -> None:
     stubs = f"srun() {{ return {status}; }}; scontrol() {{ echo scontrol $*; {'true' if accepts else 'false'}; }}\n"
-    script = stubs + script_of(capsys, *GPUS)
+    script = stubs + slurm.batch_script("mlp", [], slurm.Allocation())
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, check=False, env={**os.environ, "SLURM_JOB_ID": "7"}
     )
@@ -139,7 +146,7 @@ def test_a_run_that_was_stopped_is_requeued_and_one_that_failed_is_not(capsys, s
     assert not done.stderr
 
 
-def test_threads_are_as_many_as_cpus(capsys):
+def test_threads_are_as_many_as_cpus(capsys: pytest.CaptureFixture[str]) -> None:
     script = script_of(capsys, *GPUS, "--cpus-per-task", "6")
     assert directives(script)["cpus-per-task"] == "6"
     assert "--cpus-per-task=6" in command(script)
@@ -148,7 +155,9 @@ def test_threads_are_as_many_as_cpus(capsys):
     assert "OMP_NUM_THREADS" not in script_of(capsys, *GPUS)
 
 
-def test_every_word_arrives_as_it_was_typed(capsys, tmp_path, monkeypatch):
+def test_every_word_arrives_as_it_was_typed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = tmp_path / "it's 100% 数据 $HOME"
     here.mkdir()
     (here / "行 1.csv").write_text("a,的 值\n1,x\n2,y\n", encoding="utf-8")
@@ -161,10 +170,10 @@ def test_every_word_arrives_as_it_was_typed(capsys, tmp_path, monkeypatch):
     said = directives(script)
     assert said["chdir"] == str(here)
     assert said["output"] == str(here).replace("%", "%%") + "/运 行/mlp/slurm-%j.out"
-    assert not list(here.glob("运*"))  # nothing is made by a dry run
+    assert not list(here.glob("运*"))  # nothing is created by a dry run
 
 
-def test_what_the_job_runs_is_understood(capsys, monkeypatch):
+def test_what_the_job_runs_is_understood(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.cli.command_line.options.check_devices", lambda *_: None)  # there need be no GPU here
     ran = command(script_of(capsys, *GPUS, "--data.batch_size", "64", "--trainer.strategy", "ddp_spawn"))
     _, config = parse(resolve(ran[ran.index(str(slurm.FIT)) + 1 :]))
@@ -172,14 +181,16 @@ def test_what_the_job_runs_is_understood(capsys, monkeypatch):
     assert config.data.batch_size == 64
 
 
-def test_a_configuration_of_a_run_on_other_devices_can_be_submitted(capsys, tmp_path):
+def test_a_configuration_of_a_run_on_other_devices_can_be_submitted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "config.yaml").write_text("trainer: {accelerator: gpu, devices: 64, num_nodes: 3}\n")
     ran = command(script_of(capsys, *CPUS, "--config", str(tmp_path / "config.yaml")))
     assert ran[-6:] == ["--trainer.num_nodes", "2", "--trainer.devices", "4", "--trainer.accelerator", "cpu"]
 
 
 @pytest.fixture
-def run(tmp_path) -> str:
+def run(tmp_path: Path) -> str:
     """The folder of a run on two nodes with four tasks each."""
     devices = ["--trainer.num_nodes", "2", "--trainer.devices", "4", "--trainer.accelerator", "cpu"]
     request = resolve([*NEITHER, *devices])
@@ -199,23 +210,24 @@ def run(tmp_path) -> str:
         (["--nodes", "2", "--tasks-per-node", "4", "--data.batch_size", "8"], "--data.batch_size 8 (was 32)"),
     ],
 )
-def test_what_would_not_go_on_exactly_is_refused_before_it_waits_in_the_queue(capsys, sbatch, run, words, changes):
+def test_what_would_not_resume_exactly_is_refused_before_it_waits_in_the_queue(
+    capsys: pytest.CaptureFixture[str], sbatch: Path, run: str, words: list[str], changes: str
+) -> None:
     line = refused(capsys, "--resume", run, *words)
     assert line == (
-        f"error: the run would not be resumed exactly: {changes}; "
-        f"give what it was, or --inexact to resume it all the same"
+        f"error: the run would not go on exactly: {changes}; give what it was, or --inexact to go on all the same"
     )
     assert not (sbatch / "script").exists()
     assert "--inexact" in command(script_of(capsys, "--resume", run, *words, "--inexact"))
 
 
-def test_a_run_goes_on_with_the_size_that_it_had(capsys, run):
+def test_a_run_resumes_with_the_size_that_it_had(capsys: pytest.CaptureFixture[str], run: str) -> None:
     words = ["--resume", run, "--nodes", "2", "--tasks-per-node", "4", "--save_every", "2 steps"]
     ran = command(script_of(capsys, *words))
     assert ran[-6:] == ["--trainer.num_nodes", "2", "--trainer.devices", "4", "--trainer.accelerator", "cpu"]
 
 
-def test_further_options_of_sbatch(capsys):
+def test_further_options_of_sbatch(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--partition", "gpu", "--sbatch", "exclusive", "--sbatch=--comment=a b", "--sbatch", "array=0-3"]
     said = directives(script_of(capsys, *GPUS, *words))
     assert said["partition"] == "gpu"
@@ -225,7 +237,7 @@ def test_further_options_of_sbatch(capsys):
 
 
 @pytest.mark.parametrize("words", [GPUS, CPUS, [*GPUS, "--sbatch=exclusive", "--data.target", "a\nb'c"]])
-def test_bash_can_read_the_script(capsys, words):
+def test_bash_can_read_the_script(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     done = subprocess.run(["bash", "-n"], input=script_of(capsys, *words), text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -263,7 +275,7 @@ HOSTILE = [
 
 
 @pytest.fixture
-def stubs(tmp_path, monkeypatch) -> Path:
+def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose `srun`, `scontrol` and `sbatch` come first and write down, each in a file, what they are given."""
     for name, status in (("srun", 143), ("scontrol", 0), ("sbatch", 0)):
         program = tmp_path / "bin" / name
@@ -283,7 +295,9 @@ def given(stub: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("chosen", [HOSTILE, *([word] for word in HOSTILE)])
-def test_a_script_runs_what_was_typed_and_nothing_else(chosen, stubs, monkeypatch):
+def test_a_script_runs_what_was_typed_and_nothing_else(
+    chosen: list[str], stubs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = stubs / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -300,7 +314,9 @@ def test_a_script_runs_what_was_typed_and_nothing_else(chosen, stubs, monkeypatc
 
 
 @pytest.mark.parametrize("word", [word for word in HOSTILE if word and not HIDDEN.search(word)])
-def test_every_option_of_sbatch_arrives_as_it_was_typed(word, stubs, monkeypatch):
+def test_every_option_of_sbatch_arrives_as_it_was_typed(
+    word: str, stubs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = stubs / f"my packJob {word}"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -318,7 +334,9 @@ def test_every_option_of_sbatch_arrives_as_it_was_typed(word, stubs, monkeypatch
     assert not [*here.iterdir()]
 
 
-def test_what_is_submitted_is_what_is_shown_byte_for_byte(stubs, capfdbinary):
+def test_what_is_submitted_is_what_is_shown_byte_for_byte(
+    stubs: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     words = [*GPUS, "--logs", str(stubs / "logs"), "--data.target", "字\udcb0\udca1\n"]
     submit.main([*words, "--dry-run"])
     shown = capfdbinary.readouterr().out
@@ -329,12 +347,14 @@ def test_what_is_submitted_is_what_is_shown_byte_for_byte(stubs, capfdbinary):
 
 
 @pytest.mark.parametrize("hidden", ["\x1b[2J", "a\x85b", "a\u2028b", "a\u202eb", "a\rb", "\x7f", "a\x00b"])
-def test_no_line_of_a_script_hides_anything(hidden):
+def test_no_line_of_a_script_hides_anything(hidden: str) -> None:
     with pytest.raises(UsageError, match="comment: expected one line of text without control characters"):
         slurm.directive("comment", hidden)
 
 
-def test_a_line_break_is_refused_wherever_it_comes_from(capsys, stubs, monkeypatch):
+def test_a_line_break_is_refused_wherever_it_comes_from(
+    capsys: pytest.CaptureFixture[str], stubs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "comment: expected one line" in refused(capsys, *NEITHER, "--sbatch=comment=a\n#SBATCH --output=mark")
     assert "output: expected one line" in refused(capsys, *NEITHER, "--logs", "logs\n#SBATCH --output=mark")
     (stubs / "a\nb").mkdir()
@@ -343,12 +363,12 @@ def test_a_line_break_is_refused_wherever_it_comes_from(capsys, stubs, monkeypat
     assert not (stubs / "script").exists()
 
 
-def test_a_folder_that_sbatch_cannot_name_is_refused(capsys, stubs):
+def test_a_folder_that_sbatch_cannot_name_is_refused(capsys: pytest.CaptureFixture[str], stubs: Path) -> None:
     assert "without a backslash" in refused(capsys, *NEITHER, "--logs", "a\\b")
 
 
 @pytest.mark.parametrize("word", [word for word in HOSTILE if word])
-def test_what_is_printed_to_be_copied_is_what_was_meant(word, tmp_path):
+def test_what_is_printed_to_be_copied_is_what_was_meant(word: str, tmp_path: Path) -> None:
     line = os.fsencode(f"printf '%s\\0' {quoted(word)}")
     assert line.count(b"\n") == 0
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True, cwd=tmp_path)
@@ -373,9 +393,11 @@ NO_NAMES = [
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
-def test_a_configuration_names_no_line_and_no_folder_elsewhere(name, capsys, stubs):
+def test_a_configuration_names_no_line_and_no_folder_elsewhere(
+    name: object, capsys: pytest.CaptureFixture[str], stubs: Path
+) -> None:
     logs = stubs / "logs"
-    content = {"about": {"name": name}, "model": {"class_path": "lightning_modules.mlp.MLP"}}
+    content: Config = {"about": {"name": name}, "model": {"class_path": "lightning_modules.mlp.MLP"}}
     content["data"] = {"class_path": "datamodules.tabular.TabularClassification", "init_args": {"dataset": "iris"}}
     (stubs / "config.yaml").write_text(dump(content))
     words = ["--config", str(stubs / "config.yaml"), "--logs", str(logs)]
@@ -388,8 +410,8 @@ def test_a_configuration_names_no_line_and_no_folder_elsewhere(name, capsys, stu
 
 
 @pytest.mark.parametrize("name", ["猫", "my_model-2.1", "_", "CON", "été"])
-def test_names_of_any_language_are_names(name, capsys, stubs):
-    content = {"model": {"class_path": "lightning_modules.mlp.MLP"}}
+def test_names_of_any_language_are_names(name: str, capsys: pytest.CaptureFixture[str], stubs: Path) -> None:
+    content: Config = {"model": {"class_path": "lightning_modules.mlp.MLP"}}
     content["data"] = {"class_path": "datamodules.tabular.TabularClassification", "init_args": {"dataset": "iris"}}
     (stubs / "config.yaml").write_text(dump(content))
     said = directives(script_of(capsys, "--model", name, "--config", str(stubs / "config.yaml")))
@@ -429,13 +451,15 @@ def test_names_of_any_language_are_names(name, capsys, stubs):
         ([*NEITHER, "--time", "4h"], "--time: expected MINUTES, HOURS:MINUTES:SECONDS or DAYS-HOURS:MINUTES:SECONDS"),
         ([*NEITHER, "--time", "1"], "--time 1 and --grace 120 contradict each other"),
         ([*NEITHER, "--time", "0:10:00", "--grace", "600"], "--time 0:10:00 and --grace 600 contradict each other"),
-        ([*NEITHER, "--sbatch", "gres=gpu:4"], "--sbatch gres=gpu:4: gres is settled by --gpus-per-node"),
-        ([*NEITHER, "--sbatch=--no-requeue"], "--sbatch --no-requeue: no-requeue is settled by submit.py itself"),
+        ([*NEITHER, "--sbatch", "gres=gpu:4"], "--sbatch gres=gpu:4: gres is set by --gpus-per-node"),
+        ([*NEITHER, "--sbatch=--no-requeue"], "--sbatch --no-requeue: no-requeue is set by submit.py itself"),
         ([*NEITHER, "--sbatch", "a b"], "--sbatch: expected NAME or NAME=VALUE"),
         ([*NEITHER, "--sbatch", "comment=a\nb"], "comment: expected one line of text"),
     ],
 )
-def test_refuses_in_one_line_and_submits_nothing(capsys, sbatch, words, expected):
+def test_refuses_in_one_line_and_submits_nothing(
+    capsys: pytest.CaptureFixture[str], sbatch: Path, words: list[str], expected: str
+) -> None:
     assert refused(capsys, *words).startswith(f"error: {expected}")
     assert not (sbatch / "script").exists()
 
@@ -444,11 +468,11 @@ def test_refuses_in_one_line_and_submits_nothing(capsys, sbatch, words, expected
     ("time", "length"),
     [("90", 5400), ("90:30", 5430), ("1:30:00", 5400), ("2-12", 216000), ("1-00:30", 88200), ("1-01:01:01", 90061)],
 )
-def test_time_limits_are_read_as_slurm_reads_them(time, length):
+def test_time_limits_are_read_as_slurm_reads_them(time: str, length: int) -> None:
     assert slurm.seconds(time) == length
 
 
-def test_submits_the_script_and_keeps_it_beside_the_output(capsys, sbatch):
+def test_submits_the_script_and_keeps_it_beside_the_output(capsys: pytest.CaptureFixture[str], sbatch: Path) -> None:
     words = [*GPUS, "--logs", str(sbatch / "logs")]
     script = script_of(capsys, *words)
     submit.main(words)
@@ -460,26 +484,28 @@ def test_submits_the_script_and_keeps_it_beside_the_output(capsys, sbatch):
     assert "slurm-7.out" in out
 
 
-def test_a_run_that_is_resumed_has_its_script_and_output_beside_it(tmp_path):
+def test_a_run_that_is_resumed_has_its_script_and_output_beside_it(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "mlp" / "version_3"
     assert slurm.folder_of("mlp", ["--resume", str(run)]) == run.parent
     assert slurm.folder_of("mlp", ["--logs=runs"]) == Path.cwd() / "runs" / "mlp"
     assert slurm.folder_of("mlp", ["--model", "mlp"]) == ROOT / "lightning_logs" / "mlp"
 
 
-def test_says_what_sbatch_says(capsys, sbatch):
+def test_says_what_sbatch_says(capsys: pytest.CaptureFixture[str], sbatch: Path) -> None:
     (sbatch / "bin" / "sbatch").write_text('#!/bin/sh\necho "sbatch: error: invalid partition: fast" >&2\nexit 1\n')
     line = refused(capsys, *GPUS, "--logs", str(sbatch / "logs"))
     assert line == "error: sbatch refused the job: invalid partition: fast"
     assert not list((sbatch / "logs" / "mlp").iterdir())
 
 
-def test_says_that_there_is_no_slurm(capsys, tmp_path, monkeypatch):
+def test_says_that_there_is_no_slurm(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert refused(capsys, *GPUS).startswith("error: sbatch: no such command here; submit on a machine of the cluster")
 
 
-def test_says_that_the_output_cannot_be_written(capsys, sbatch):
+def test_says_that_the_output_cannot_be_written(capsys: pytest.CaptureFixture[str], sbatch: Path) -> None:
     (sbatch / "taken").write_text("")
     line = refused(capsys, *GPUS, "--logs", str(sbatch / "taken"))
     assert line.startswith(f"error: --logs {sbatch / 'taken'}: cannot be written")
@@ -497,7 +523,7 @@ def test_says_that_the_output_cannot_be_written(capsys, sbatch):
         ([*NEITHER, "--nodes", "0"], 2, "--nodes"),
     ],
 )
-def test_answers_without_torch(words, status, expected):
+def test_answers_without_torch(words: list[str], status: int, expected: str) -> None:
     code = "import sys, runpy; sys.argv = ['submit.py', *sys.argv[1:]]\n"
     code += f"try: runpy.run_path({str(ROOT / 'scripts' / 'submit.py')!r}, run_name='__main__')\n"
     code += "finally: assert not {'torch', 'lightning', 'numpy'} & set(sys.modules)"

@@ -29,7 +29,7 @@ def run_of(name: str, folder: Path, *words: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cnn(tmp_path_factory):
+def cnn(tmp_path_factory: pytest.TempPathFactory):
     return run_of("cnn", tmp_path_factory.mktemp("logs"))
 
 
@@ -38,7 +38,7 @@ def exported(run: Path, name: str, file: Path) -> Path:
     return file
 
 
-def refused(capsys, *words: str) -> str:
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as stop:
         export(list(words))
     assert stop.value.code == 2
@@ -48,7 +48,9 @@ def refused(capsys, *words: str) -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_is_written_in_every_format_or_says_why_not(name, tmp_path, capsys):
+def test_every_recipe_is_written_in_every_format_or_says_why_not(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = run_of(name, tmp_path)
     capsys.readouterr()
     words = ["--checkpoint", str(run), "--output", str(tmp_path / "model")]
@@ -73,7 +75,7 @@ def test_every_recipe_is_written_in_every_format_or_says_why_not(name, tmp_path,
         assert value.shape == axes  # those of any size have names
 
 
-def test_pixels_go_into_the_file_as_they_are_in_a_picture(cnn, tmp_path):
+def test_pixels_go_into_the_file_as_they_are_in_a_picture(cnn: Path, tmp_path: Path) -> None:
     file = exported(cnn, "onnx", tmp_path / "cnn.onnx")
     pictures = [np.random.default_rng(seed).integers(0, 256, (8, 8), np.uint8) for seed in range(5)]
     for number, picture in enumerate(pictures):
@@ -89,7 +91,7 @@ def test_pixels_go_into_the_file_as_they_are_in_a_picture(cnn, tmp_path):
         assert ours == pytest.approx(list(row["probabilities"].values()), abs=1e-2)  # which may have been in bf16
 
 
-def test_the_weights_and_what_stands_beside_them_are_enough_to_build_the_model_again(cnn, tmp_path):
+def test_the_weights_and_what_stands_beside_them_are_enough_to_build_the_model_again(cnn: Path, tmp_path: Path) -> None:
     file = exported(cnn, "safetensors", tmp_path / "cnn.safetensors")
     with safetensors.safe_open(file, "pt") as content:
         facts = content.metadata()
@@ -106,7 +108,7 @@ def test_the_weights_and_what_stands_beside_them_are_enough_to_build_the_model_a
 
 
 @pytest.mark.long
-def test_adapters_are_a_part_of_the_weights_that_are_written(tmp_path):
+def test_adapters_are_a_part_of_the_weights_that_are_written(tmp_path: Path) -> None:
     run = run_of("bert_classifier", tmp_path, "--lora.rank", "2", "--model.optimizer.lr", "0.1")
     weights = safetensors.torch.load_file(exported(run, "safetensors", tmp_path / "bert.safetensors"))
     assert not [name for name in weights if "lora" in name or "base_layer" in name]
@@ -126,7 +128,7 @@ def test_adapters_are_a_part_of_the_weights_that_are_written(tmp_path):
         assert not torch.allclose(plain(text), adapted.model(text), atol=1e-3)  # they do count
 
 
-def test_a_file_of_torch_export_is_run_without_any_of_this_projects_code(cnn, tmp_path):
+def test_a_file_of_torch_export_is_run_without_any_of_this_projects_code(cnn: Path, tmp_path: Path) -> None:
     file = exported(cnn, "torch", tmp_path / "cnn.pt2")
     extra = {"metadata.json": ""}
     program = torch.export.load(file, extra_files=extra)
@@ -138,8 +140,8 @@ def test_a_file_of_torch_export_is_run_without_any_of_this_projects_code(cnn, tm
     ("size", "name"), [(7, "safetensors"), (3, "safetensors"), (1, "safetensors"), (1, "onnx"), (3, "torch")]
 )
 def test_what_gives_other_predictions_on_a_batch_of_any_size_is_not_kept(
-    size, name, cnn, tmp_path, capsys, monkeypatch
-):
+    size: int, name: str, cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     kind = exporting.FORMATS[name]
 
     def wrong(content, network):
@@ -152,7 +154,9 @@ def test_what_gives_other_predictions_on_a_batch_of_any_size_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_result_that_is_no_number_is_another_prediction(cnn, tmp_path, capsys, monkeypatch):
+def test_a_result_that_is_no_number_is_another_prediction(
+    cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lost(network, metadata):
         weights = safetensors.torch.load(exporting.weights_written(network, metadata))
         weights["head.3.bias"].fill_(float("nan"))
@@ -165,7 +169,9 @@ def test_a_result_that_is_no_number_is_another_prediction(cnn, tmp_path, capsys,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_exported_is_said_in_one_line_and_leaves_nothing(cnn, tmp_path, capsys, monkeypatch):
+def test_what_cannot_be_exported_is_said_in_one_line_and_leaves_nothing(
+    cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lightning_modules.cnn import CNN
 
     def fixed(self, images):
@@ -186,11 +192,13 @@ def test_what_cannot_be_exported_is_said_in_one_line_and_leaves_nothing(cnn, tmp
         (["--format", "onnx", "--output", "."], "--output .: expected the name of a file, such as model.onnx"),
     ],
 )
-def test_refuses_in_one_line(words, expected, cnn, capsys):
+def test_refuses_in_one_line(words: list[str], expected: str, cnn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "--checkpoint", str(cnn), *words) == f"error: {expected}"
 
 
-def test_without_the_packages_says_how_to_install_them(cnn, tmp_path, capsys, monkeypatch):
+def test_without_the_packages_says_how_to_install_them(
+    cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exporting, "NEEDED", ("onnx", "no_such_package"))
     line = refused(capsys, "--checkpoint", str(cnn), "--format", "onnx", "--output", str(tmp_path / "cnn.onnx"))
     assert line == 'error: --format onnx: needs no_such_package, not installed: pip install -e ".[export]"'

@@ -34,7 +34,7 @@ PRETENDING = ROOT / "tests" / "helpers" / "pretending.py"
 
 
 @pytest.fixture
-def pretending(monkeypatch):
+def pretending(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials are processes of tests/helpers/pretending.py."""
     monkeypatch.setattr(subprocess_run, "FIT", PRETENDING)
     monkeypatch.setattr(subprocess_run, "POLL_INTERVAL", 0.02)
@@ -57,7 +57,7 @@ def in_order(folder: Path) -> list[tuple[str, ...]]:
     return [tuple(value for key, value in row.items() if key not in ("trial", "seconds")) for row in rows]
 
 
-def refused(capsys, *words: str) -> str:
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as stop:
         sweep(list(words))
     assert stop.value.code == 2
@@ -65,7 +65,7 @@ def refused(capsys, *words: str) -> str:
     return line
 
 
-def test_the_picture_names_the_choices_and_counts_in_whole_numbers():
+def test_the_picture_names_the_choices_and_counts_in_whole_numbers() -> None:
     import optuna
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
@@ -84,7 +84,9 @@ def test_the_picture_names_the_choices_and_counts_in_whole_numbers():
         assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
-def test_the_best_trial_is_found_drawn_and_can_be_repeated(pretending, tmp_path, capsys):
+def test_the_best_trial_is_found_drawn_and_can_be_repeated(
+    pretending: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]})
     words = ["--model", "mlp", "--space", space, "--logs", str(tmp_path), "--model.hidden_size", "7"]
     sweep([*words, "--trials", "4"])
@@ -103,7 +105,9 @@ def test_the_best_trial_is_found_drawn_and_can_be_repeated(pretending, tmp_path,
     assert in_order(tmp_path / "mlp" / "sweep_2") != in_order(folder)
 
 
-def test_a_crash_costs_one_trial_and_is_told_by_its_last_line(pretending, tmp_path, capsys):
+def test_a_crash_costs_one_trial_and_is_told_by_its_last_line(
+    pretending: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]}, data__batch_size={"choice": [32, 64]})
     sweep(["--model", "mlp", "--trials", "6", "--space", space, "--logs", str(tmp_path)])
     rows = rows_of(tmp_path / "mlp" / "sweep_0")
@@ -114,7 +118,9 @@ def test_a_crash_costs_one_trial_and_is_told_by_its_last_line(pretending, tmp_pa
     assert "failed: error: this is why" in capsys.readouterr().out
 
 
-def test_where_every_trial_crashes_the_sweep_has_failed(pretending, tmp_path, capsys):
+def test_where_every_trial_crashes_the_sweep_has_failed(
+    pretending: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--model", "mlp", "--space", space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]})]
     with pytest.raises(SystemExit) as stop:
         sweep([*words, "--trials", "2", "--data.batch_size", "64", "--logs", str(tmp_path)])
@@ -122,7 +128,7 @@ def test_where_every_trial_crashes_the_sweep_has_failed(pretending, tmp_path, ca
     assert "error: none of 2 trials came to its end" in capsys.readouterr().err
 
 
-def test_a_hopeless_trial_is_stopped(pretending, tmp_path, monkeypatch):
+def test_a_hopeless_trial_is_stopped(pretending: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRETEND_SECONDS", "0.3")  # is seen to be hopeless while it still runs
     space = space_file(tmp_path, model__dropout={"choice": [0.5, 0.01]}, data__batch_size={"choice": [32, 128]})
     monkeypatch.setenv("PRETEND_SHORT", "1")
@@ -208,7 +214,9 @@ def test_a_sweep_of_an_earlier_version_that_had_queued_its_interrupted_trial_res
     assert results(tmp_path / "queued") == expected
 
 
-def test_which_trials_are_stopped_does_not_depend_on_how_fast_they_are(pretending, tmp_path, monkeypatch):
+def test_which_trials_are_stopped_does_not_depend_on_how_fast_they_are(
+    pretending: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     space = space_file(tmp_path, model__dropout={"uniform": [0.0, 0.6]})
     words = ["--model", "mlp", "--space", space, "--trainer.max_epochs", "9", "--trials", "8", "--unpruned", "1"]
     sweep([*words, "--logs", str(tmp_path / "fast")])
@@ -243,7 +251,9 @@ def waiting_trial(folder: Path, process: subprocess.Popen[str]) -> tuple[str, in
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_sweep_that_was_stopped_goes_on_as_if_it_had_not_been(number, pretending, tmp_path, monkeypatch):
+def test_a_sweep_that_was_stopped_goes_on_as_if_it_had_not_been(
+    number: signal.Signals, pretending: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]}, data__batch_size={"choice": [32, 128]})
     words = ["--model", "mlp", "--trials", "6", "--space", space]
     process = started([*words, "--logs", str(tmp_path / "pieces")])
@@ -267,7 +277,7 @@ def test_a_sweep_that_was_stopped_goes_on_as_if_it_had_not_been(number, pretendi
 
 
 @pytest.mark.long
-def test_a_real_sweep(tmp_path):
+def test_a_real_sweep(tmp_path: Path) -> None:
     """Runs of fit.py: one that is good, one that crashes, one that is hopeless."""
     space = space_file(
         tmp_path,
@@ -322,7 +332,9 @@ def test_a_real_sweep(tmp_path):
         ({"data.batch_size": {"choice": [32, "many"]}}, "--data.batch_size: expected int or auto or null, got many"),
     ],
 )  # fmt: skip
-def test_a_malformed_space_is_refused_in_one_line(space, expected, tmp_path, capsys):
+def test_a_malformed_space_is_refused_in_one_line(
+    space: object, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(yaml.safe_dump(space))
     line = refused(capsys, "--model", "mlp", "--trials", "2", "--space", str(file), "--logs", str(tmp_path / "logs"))
@@ -343,7 +355,7 @@ def test_a_malformed_space_is_refused_in_one_line(space, expected, tmp_path, cap
         (["--resume", ".", "--model.dropout", "0"], "--resume . and --model.dropout contradict each other"),
     ],
 )  # fmt: skip
-def test_refuses_in_one_line(words, expected, capsys):
+def test_refuses_in_one_line(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert expected in refused(capsys, *words)
 
 
@@ -385,7 +397,9 @@ def planned_in(folder: Path, **changed: object) -> Path:
     ],
     ids=repr,
 )
-def test_a_plan_allows_nothing_and_reaches_nowhere(words, tmp_path, capsys, monkeypatch):
+def test_a_plan_allows_nothing_and_reaches_nowhere(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trials, "SubprocessRun", lambda *_: pytest.fail("was started"))
     folder = planned_in(tmp_path / "sweep_0", words=["--model", "mlp", *words])
     assert f"{folder / 'sweep.yaml'}: words: " in refused(capsys, "--resume", str(folder))
@@ -416,7 +430,9 @@ def test_a_plan_allows_nothing_and_reaches_nowhere(words, tmp_path, capsys, monk
     ],
     ids=repr,
 )
-def test_a_plan_of_other_content_is_refused_in_one_line(changed, expected, tmp_path, capsys):
+def test_a_plan_of_other_content_is_refused_in_one_line(
+    changed: dict[str, object], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = planned_in(tmp_path / "sweep_0", **changed)
     line = refused(capsys, "--resume", str(folder))
     assert str(folder / "sweep.yaml") in line
@@ -426,14 +442,18 @@ def test_a_plan_of_other_content_is_refused_in_one_line(changed, expected, tmp_p
 @pytest.mark.parametrize(
     "content", ["", "[]", "7", "name: [", "!!python/object/apply:os.mkdir [mark]", "words: &a [*a]"]
 )
-def test_a_plan_that_is_none_is_refused_in_one_line(content, tmp_path, capsys, monkeypatch):
+def test_a_plan_that_is_none_is_refused_in_one_line(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweep.yaml").write_text(content)
     assert "sweep.yaml" in refused(capsys, "--resume", str(tmp_path))
     assert not (tmp_path / "mark").exists()
 
 
-def test_what_was_allowed_at_the_beginning_has_to_be_allowed_again(pretending, tmp_path, capsys, monkeypatch):
+def test_what_was_allowed_at_the_beginning_has_to_be_allowed_again(
+    pretending: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "theirs.py").write_text("from lightning.pytorch import Callback\nclass Watch(Callback):\n    pass\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -460,7 +480,7 @@ def test_what_was_allowed_at_the_beginning_has_to_be_allowed_again(pretending, t
 
 @pytest.mark.filterwarnings("ignore:Fixed parameter")  # Optuna's, which then takes it all the same
 @pytest.mark.parametrize("value", ["--allow=theirs", "0.3", True, [0.3], 0.7, -1], ids=repr)
-def test_a_trial_that_was_noted_gives_no_option_and_no_value_of_its_own(value):
+def test_a_trial_that_was_noted_gives_no_option_and_no_value_of_its_own(value: object) -> None:
     import optuna
 
     study = optuna.create_study()
@@ -474,19 +494,21 @@ def test_a_trial_that_was_noted_gives_no_option_and_no_value_of_its_own(value):
 @pytest.mark.parametrize(
     "content", ["7", "[]", "{}", '{"op_code": 0}', '"x"', "\x80\x04cos\nmkdir\n", '{"op_code": "rm"}']
 )
-def test_what_is_known_so_far_is_read_as_plain_lines(content, tmp_path, capsys):
+def test_what_is_known_so_far_is_read_as_plain_lines(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = planned_in(tmp_path / "sweep_0")
     (folder / "trials.journal").write_text(content + "\n", encoding="latin1")
     assert "trials.journal: not what a sweep has written" in refused(capsys, "--resume", str(folder))
 
 
-def test_what_is_known_so_far_has_no_pickled_snapshot():
+def test_what_is_known_so_far_has_no_pickled_snapshot() -> None:
     from optuna.storages.journal import JournalFileBackend
 
     assert not hasattr(JournalFileBackend, "load_snapshot")  # which JournalStorage would unpickle
 
 
-def test_values_are_written_as_a_command_line_wants_them():
+def test_values_are_written_as_a_command_line_wants_them() -> None:
     assert read_space({"a.b": {"choice": [32, [1, 2], None, True, "x"]}}, "")[0].values == (
         "32",
         "[1, 2]",
@@ -498,7 +520,7 @@ def test_values_are_written_as_a_command_line_wants_them():
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_has_a_search_space_or_a_learning_rate_to_make_one_of(name):
+def test_every_recipe_has_a_search_space_or_a_learning_rate_to_make_one_of(name: str) -> None:
     plan = planned(["--model", name], 1, None, 5)
     assert plan.dimensions
     about = read_recipe(name)["about"]
