@@ -171,7 +171,7 @@ def take_allocation(words: list[str]) -> tuple[Allocation, list[str]]:
 
 def _further(line: CommandLine) -> list[tuple[str, str | None]]:
     given = [(name, line.value(f"--{name}")) for name in PASSED_ON]
-    further = [(name, value) for name, value in given if value is not None]
+    further: list[tuple[str, str | None]] = [(name, value) for name, value in given if value is not None]
     for option in line.values("--sbatch"):
         name, equals, value = option.lstrip("-").partition("=")
         if not re.fullmatch(r"[a-z][a-z-]*", name):
@@ -179,9 +179,9 @@ def _further(line: CommandLine) -> list[tuple[str, str | None]]:
         if name in RESERVED:
             raise UsageError(f"--sbatch {option}: {name} is set by {RESERVED[name]}")
         further.append((name, value if equals else None))
-    for name, value in further:
-        if value is not None:
-            directive(name, value)  # refuses what no line can contain
+    for name, text in further:
+        if text is not None:
+            directive(name, text)  # refuses what no line can contain
     return further
 
 

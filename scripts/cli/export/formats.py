@@ -1,4 +1,4 @@
-"""Write a trained model to a file for others, once what was written has given the model's own predictions."""
+"""Export a trained model to a file that others can read, after the file has given the model's own predictions."""
 
 import copy
 import io
@@ -27,14 +27,13 @@ from scripts.cli.command_line.options import class_at, linked
 from scripts.cli.errors import UsageError, did_you_mean, user_errors
 from scripts.cli.run.experiment import Experiment
 
-TOLERANCE = 1e-4  # of the greatest number that the model gives, or of 1
-NEEDED = ("onnx", "onnxscript", "onnxruntime")  # besides, for ONNX
+TOLERANCE = 1e-4  # relative to the maximum absolute output of the model, or to 1
 METADATA = "metadata.json"  # within a file of torch.export
 
-# Of the recipes' models those whose computation cannot be written down as one graph; their weights can be exported.
+# The models whose computation cannot be exported as one graph; their weights can.
 NO_GRAPH = {
     Seq2Seq: "its encoder packs each sentence by its own length, and its decoder takes a step for each token of the "
-    "translation: torch can write down neither for any number of them",
+    "translation: torch can export neither for a variable length",
 }
 
 Metadata = dict[str, str]
@@ -42,36 +41,39 @@ Function = Callable[..., Tensor]
 
 
 class Format(NamedTuple):
-    """A kind of file.
+    """A file format.
 
     Args:
-        ending: of its name.
-        has_graph: whether it holds the computation, and not the weights alone.
-        write: gives its content.
-        read: gives the function that the content is.
+        suffix: of a file's name.
+        has_graph: whether it contains the computation, and not the weights alone.
+        write: returns the content of a file.
+        read: returns the content as a function.
+        requires: packages that it needs besides the project's own.
     """
 
-    ending: str
+    suffix: str
     has_graph: bool
     write: Callable[[ExportableModule, Metadata], bytes]
     read: Callable[[bytes, ExportableModule], Function]
+    requires: tuple[str, ...] = ()
 
 
 def export(words: list[str], checkpoint: str, format: list[str], output: str, data: str | None) -> None:
-    """Write a checkpoint's model in one or several formats; in all that are asked for, or in none.
+    """Export a checkpoint's model in one or several formats; in all that are requested, or in none.
 
     Args:
         words: options that differ from training, such as `--data.root`.
         checkpoint: a checkpoint, or a run's folder.
         format: names of FORMATS; several may be in one, with commas.
-        output: the file; of several formats each gets its own ending.
-        data: other data to compare on than the model was trained on.
+        output: the file; of several formats each gets its own suffix.
+        data: data to compare on; None for what the model was trained on.
 
     Raises:
         UserError: the checkpoint, the data or an option is not what it has to be, or a file cannot be written.
     """
     with user_errors():
-        files = {name: named(name, output) for name in checked([name for names in format for name in names.split(",")])}
+        formats = check_formats([name for names in format for name in names.split(",")])
+        files = {name: output_file(name, output) for name in formats}
         trained = Experiment.load(checkpoint, data, words)
         trained.data.prepare_data()
         if data is None:
@@ -80,16 +82,16 @@ def export(words: list[str], checkpoint: str, format: list[str], output: str, da
             trained.data.setup_test()
         model = merged(trained.model)
         network = model.export_inputs(trained.data) if isinstance(model, Task) else trained.data.export_inputs(model)
-        metadata = described(trained, network)
-        written = {name: verified(name, network, metadata) for name in files}
-        for name, (content, found) in written.items():
+        metadata = metadata_of(trained, network)
+        written = {name: verify(name, network, metadata) for name in files}
+        for name, (content, result) in written.items():
             with whole_file(files[name]) as file:
                 file.write(content)
-            print(f"{files[name]}: {name}, {len(content) / 1e6:.2f} MB, {found} of {printable(trained.data.dataset)}")
+            print(f"{files[name]}: {name}, {len(content) / 1e6:.2f} MB, {result} of {printable(trained.data.dataset)}")
 
 
-def checked(formats: list[str]) -> list[str]:
-    """The formats, each once.
+def check_formats(formats: list[str]) -> list[str]:
+    """The formats without duplicates.
 
     Raises:
         UsageError: one is unknown, or needs what is not installed.
@@ -97,74 +99,71 @@ def checked(formats: list[str]) -> list[str]:
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"--format {name}: expected {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}")
-    missing = [package for package in NEEDED if find_spec(package) is None] if "onnx" in formats else []
-    if missing:
-        raise UsageError(f'--format onnx: needs {" and ".join(missing)}, not installed: pip install -e ".[export]"')
+        missing = [package for package in FORMATS[name].requires if find_spec(package) is None]
+        if missing:
+            needs = " and ".join(missing)
+            raise UsageError(f'--format {name}: needs {needs}, not installed: pip install -e ".[export]"')
     return list(dict.fromkeys(formats))
 
 
-def named(name: str, output: str) -> Path:
-    """The file of a format.
+def output_file(name: str, output: str) -> Path:
+    """The file of a format, with its suffix.
 
     Raises:
         UsageError: the output has no name, or is a folder.
     """
     path = user_path(output, "--output")
-    endings = [kind.ending for kind in FORMATS.values()]
-    path = (
-        path.with_suffix(FORMATS[name].ending)
-        if path.suffix in endings
-        else path.parent / (path.name + FORMATS[name].ending)
-    )
-    if path.name in endings or path.is_dir():
-        raise UsageError(f"--output {output}: expected the name of a file, such as model{FORMATS[name].ending}")
+    suffix, suffixes = FORMATS[name].suffix, [each.suffix for each in FORMATS.values()]
+    path = path.with_suffix(suffix) if path.suffix in suffixes else path.parent / (path.name + suffix)
+    if path.name in suffixes or path.is_dir():
+        raise UsageError(f"--output {output}: expected the name of a file, such as model{suffix}")
     return path
 
 
-def verified(name: str, network: ExportableModule, metadata: Metadata) -> tuple[bytes, str]:
-    """The content of a file, and how far what it gives lies from the model's own predictions, in words.
+def verify(name: str, network: ExportableModule, metadata: Metadata) -> tuple[bytes, str]:
+    """The content of a file, and the difference of its predictions from the model's own as a text.
 
     Raises:
         UsageError: it cannot be written in this format, or gives other predictions.
     """
-    kind = FORMATS[name]
+    file_format = FORMATS[name]
     reason = next((why for model, why in NO_GRAPH.items() if isinstance(network.network, model)), None)
-    if kind.has_graph and reason is not None:
+    if file_format.has_graph and reason is not None:
         raise UsageError(
             f"--format {name}: {type(network.network).__name__} cannot be exported: {reason}; safetensors can"
         )
     try:
-        content = kind.write(network, metadata)
-        function = kind.read(content, network)
+        content = file_format.write(network, metadata)
+        function = file_format.read(content, network)
         batches = [*network.batches()]
-        greatest = max(difference(function(*network.tensors(batch)), network.expected(batch)) for batch in batches)
-    except Exception as error:  # torch and the runtimes have no kind of their own for what they cannot do
+        max_error = max(difference(function(*network.tensors(batch)), network.expected(batch)) for batch in batches)
+    except Exception as error:  # torch and the runtimes have no type of their own for what they cannot do
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UsageError(f"--format {name}: {type(network.network).__name__} cannot be exported ({first})") from error
-    if not greatest <= TOLERANCE:
+    if not max_error <= TOLERANCE:
         raise UsageError(
-            f"--format {name}: what was written gives other predictions than the model: they differ by {greatest:.2g} "
-            f"of the greatest, more than {TOLERANCE:g}; nothing is kept"
+            f"--format {name}: what was written gives other predictions than the model: they differ by {max_error:.2g} "
+            f"of the maximum, more than {TOLERANCE:g}; nothing is written"
         )
     sizes = ", ".join(str(size) for size in network.sizes)
     return (
         content,
-        f"differs from the model by {greatest:.2g} at most ({TOLERANCE:g} tolerated) on {sizes} {network.unit}",
+        f"differs from the model by {max_error:.2g} at most ({TOLERANCE:g} tolerated) on {sizes} {network.unit}",
     )
 
 
 @torch.no_grad()
-def difference(found: Tensor, expected: Tensor) -> float:
-    """The greatest difference, as a share of the greatest number expected, or of 1 if that is less."""
-    if found.shape != expected.shape:
-        raise ValueError(f"the result has shape {list(found.shape)}, expected {list(expected.shape)}")
-    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
+def difference(output: Tensor, expected: Tensor) -> float:
+    """The maximum absolute difference, relative to the maximum expected, or to 1 if that is less."""
+    if output.shape != expected.shape:
+        raise ValueError(f"the result has shape {list(output.shape)}, expected {list(expected.shape)}")
+    return float((output - expected).abs().max() / expected.abs().max().clamp(min=1))
 
 
-def described(trained: Experiment, network: ExportableModule) -> Metadata:
-    """What a file says of itself: plain strings, JSON where they hold more than a name.
+def metadata_of(trained: Experiment, network: ExportableModule) -> Metadata:
+    """The metadata of a file: plain strings, JSON where they contain more than a name.
 
-    `recipe`, `model` (class path) and `settings` (what its constructor takes: with them and the weights the model is
+    `recipe`, `model` (class path) and `settings` (its constructor's arguments: with them and the weights the model is
     built again), `classes`, `inputs` (type and sizes of each) and `output`, and `learned`, what the data learned from
     its training split: scaling, categories, tokenizer.
     """
@@ -189,7 +188,7 @@ def described(trained: Experiment, network: ExportableModule) -> Metadata:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Those that JSON can hold."""
+    """The values that JSON can represent."""
     kept = {}
     for name, value in values.items():
         try:
@@ -199,15 +198,15 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def weights_written(network: ExportableModule, metadata: Metadata) -> bytes:
+def write_weights(network: ExportableModule, metadata: Metadata) -> bytes:
     """The weights under the model's own names, in safetensors."""
     weights = {name: weight.detach().clone() for name, weight in network.network.state_dict().items()}
-    contiguous = {name: weight.contiguous() for name, weight in weights.items()}  # shared ones stand there twice
+    contiguous = {name: weight.contiguous() for name, weight in weights.items()}  # shared ones are written twice
     return safetensors.torch.save(contiguous, {"format": "pt"} | metadata)
 
 
-def weights_read(content: bytes, network: ExportableModule) -> Function:
-    """The network with weights from the file and no other."""
+def read_weights(content: bytes, network: ExportableModule) -> Function:
+    """The network with the weights of the file alone."""
     other = type(network)(copy.deepcopy(network.network), network.data)
     with torch.no_grad():
         for weight in other.network.state_dict().values():
@@ -217,39 +216,39 @@ def weights_read(content: bytes, network: ExportableModule) -> Function:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Keep off the screen what the exporters tell their own developers, such as the whole graph that they cannot do."""
+def without_output() -> Iterator[None]:
+    """Suppress what the exporters print for their developers, such as a complete graph that they cannot export."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            # A recurrent layer lists its own weights anew when it is traced; what is written is compared all the same.
+            # A recurrent layer lists its weights again when it is traced; the file is compared all the same.
             warnings.filterwarnings("ignore", message="The tensor attributes .*_flat_weights")
             yield
     finally:
         logging.disable(before)
 
 
-def exported(network: ExportableModule) -> ExportedProgram:
+def export_graph(network: ExportableModule) -> ExportedProgram:
     """The computation as a graph, for batches of any size."""
     first = dict(zip(network.inputs, network.tensors(next(network.batches())), strict=True))
-    free = {
-        name: {place: Dim.DYNAMIC for place, axis in enumerate(axes) if isinstance(axis, str)}
+    dynamic = {
+        name: {index: Dim.DYNAMIC for index, axis in enumerate(axes) if isinstance(axis, str)}
         for name, axes in network.inputs.items()
     }
-    with hushed(), torch.no_grad():
-        return torch.export.export(network, (), first, dynamic_shapes=free, strict=False)
+    with without_output(), torch.no_grad():
+        return torch.export.export(network, (), first, dynamic_shapes=dynamic, strict=False)
 
 
-def torch_written(network: ExportableModule, metadata: Metadata) -> bytes:
+def write_torch(network: ExportableModule, metadata: Metadata) -> bytes:
     """The graph, as torch.export saves it, with the metadata as JSON."""
     file = io.BytesIO()
     extra = {METADATA: json.dumps(metadata, ensure_ascii=False)}
-    torch.export.save(exported(network), file, extra_files=extra)
+    torch.export.save(export_graph(network), file, extra_files=extra)
     return file.getvalue()
 
 
-def torch_read(content: bytes, network: ExportableModule) -> Function:
+def read_torch(content: bytes, network: ExportableModule) -> Function:
     """The graph, run by torch."""
     graph = torch.export.load(io.BytesIO(content)).module()
 
@@ -260,12 +259,12 @@ def torch_read(content: bytes, network: ExportableModule) -> Function:
     return function
 
 
-def onnx_written(network: ExportableModule, metadata: Metadata) -> bytes:
-    """The graph in ONNX, its axes named, with the metadata among the model's own."""
+def write_onnx(network: ExportableModule, metadata: Metadata) -> bytes:
+    """The graph in ONNX, its axes named, with the metadata as properties of the model."""
     import onnx
 
-    graph = exported(network)
-    with hushed():
+    graph = export_graph(network)
+    with without_output():
         program = torch.onnx.export(
             graph, input_names=list(network.inputs), output_names=[network.output], dynamo=True, verbose=False
         )
@@ -278,7 +277,7 @@ def onnx_written(network: ExportableModule, metadata: Metadata) -> bytes:
 
 
 def name_axes(graph: Any, network: ExportableModule) -> None:
-    """Call the axes of a graph of ONNX what the network's inputs call them, instead of s0 and s1."""
+    """Name the axes of an ONNX graph as the network's inputs do, instead of s0 and s1."""
     names: dict[str, str] = {}
     for value, axes in zip(graph.input, network.inputs.values(), strict=True):
         for dim, axis in zip(value.type.tensor_type.shape.dim, axes, strict=True):
@@ -290,7 +289,7 @@ def name_axes(graph: Any, network: ExportableModule) -> None:
                 dim.dim_param = re.sub(r"\w+", lambda symbol: names.get(symbol[0], symbol[0]), dim.dim_param)
 
 
-def onnx_read(content: bytes, network: ExportableModule) -> Function:
+def read_onnx(content: bytes, network: ExportableModule) -> Function:
     """The graph, run by onnxruntime."""
     import onnxruntime
 
@@ -307,7 +306,7 @@ def onnx_read(content: bytes, network: ExportableModule) -> Function:
 
 
 FORMATS = {
-    "safetensors": Format(".safetensors", False, weights_written, weights_read),
-    "onnx": Format(".onnx", True, onnx_written, onnx_read),
-    "torch": Format(".pt2", True, torch_written, torch_read),
+    "safetensors": Format(".safetensors", False, write_weights, read_weights),
+    "onnx": Format(".onnx", True, write_onnx, read_onnx, ("onnx", "onnxscript", "onnxruntime")),
+    "torch": Format(".pt2", True, write_torch, read_torch),
 }

@@ -1,8 +1,7 @@
-"""Cross-validation: each example is tested once, a fold that crashes costs one, and what was stopped goes on."""
+"""Cross-validation: each example is tested once, a crash costs one fold, and what was stopped resumes."""
 
 import csv
 import json
-import shutil
 import statistics
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.sweep import cross_validation
 from scripts.cli.sweep.plan import FoldsPlan
+from scripts.cli.sweep.subprocess_run import SubprocessRun
 from scripts.cross_validate import main
 
 QUICK = ["--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
@@ -25,46 +25,45 @@ def rows_of(folder: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.long
-def test_each_fold_is_tested_and_a_lost_one_is_made_good(tmp_path: Path, capsys: Any) -> None:
-    main(["--model", "mlp", "--folds", "3", *QUICK, "--logs", str(tmp_path)])
-    folder = tmp_path / "mlp" / "folds_0"
-    rows = rows_of(folder)
-    assert [*rows] == ["0", "1", "2", "mean", "standard deviation"]
-    results = [folder / f"fold_{fold}" / "mlp" / "version_0" / "results.json" for fold in range(3)]
-    tested = [json.loads(path.read_text())["per_class"] for path in results]
-    assert sum(scores["examples"] for fold in tested for scores in fold.values()) == 569  # each patient once
-    found = [float(rows[str(fold)]["accuracy"]) for fold in range(3)]
-    assert float(rows["mean"]["accuracy"]) == pytest.approx(sum(found) / 3)
-    assert len({*found}) > 1
-    assert float(rows["standard deviation"]["accuracy"]) == pytest.approx(statistics.stdev(found))
-    assert "3 of 3 folds" in capsys.readouterr().out
-    shutil.rmtree(results[1].parent)  # as if it had never run
-    (folder / "scores.csv").unlink()
-    kept = results[0].stat().st_mtime_ns
-    main(["--resume", str(folder)])
-    assert results[0].stat().st_mtime_ns == kept
-    again = rows_of(folder)
-    assert again["1"]["accuracy"] == rows["1"]["accuracy"]
-    assert again["mean"] == rows["mean"]
-
-
-@pytest.mark.long
-def test_a_fold_that_fails_costs_one(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_fold_is_tested_and_one_that_fails_is_trained_when_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = cross_validation.start
+    folder = tmp_path / "mlp" / "folds_0"
 
-    def hindered(plan: Any, folder: Path, fold: int) -> Any:
-        if fold == 1:  # a file stands where its run's folder would be
-            (folder / "fold_1").mkdir()
-            (folder / "fold_1" / "mlp").write_text("in the way")
+    def blocked(plan: FoldsPlan, folder: Path, fold: int) -> SubprocessRun:
+        if fold == 0:  # a file stands where its run's folder would be
+            (folder / "fold_0").mkdir()
+            (folder / "fold_0" / "mlp").write_text("in the way")
         return start(plan, folder, fold)
 
-    monkeypatch.setattr(cross_validation, "start", hindered)
+    monkeypatch.setattr(cross_validation, "start", blocked)
     with pytest.raises(SystemExit) as ended:
-        main(["--model", "mlp", "--folds", "3", *QUICK, "--logs", str(tmp_path)])
+        main(["--model", "mlp", "--folds", "2", *QUICK, "--logs", str(tmp_path)])
     assert ended.value.code == 1
     out, err = capsys.readouterr()
-    assert "fold 1: failed: error: " in err
-    assert "2 of 3 folds" in out
+    assert "fold 0: failed: error: " in err
+    assert "1 of 2 folds" in out
+    first = rows_of(folder)
+    assert [*first] == ["1", "mean", "standard deviation"]
+    assert float(first["standard deviation"]["accuracy"]) == 0
+
+    monkeypatch.setattr(cross_validation, "start", start)
+    (folder / "fold_0" / "mlp").unlink()
+    results = [folder / f"fold_{fold}" / "mlp" / "version_0" / "results.json" for fold in range(2)]
+    written = results[1].stat().st_mtime_ns
+    main(["--resume", str(folder)])
+    assert results[1].stat().st_mtime_ns == written
+    rows = rows_of(folder)
+    assert [*rows] == ["0", "1", "mean", "standard deviation"]
+    assert rows["1"] == first["1"]
+    tested = [json.loads(path.read_text())["per_class"] for path in results]
+    assert sum(scores["examples"] for fold in tested for scores in fold.values()) == 569  # each patient once
+    accuracies = [float(rows[str(fold)]["accuracy"]) for fold in range(2)]
+    assert float(rows["mean"]["accuracy"]) == pytest.approx(sum(accuracies) / 2)
+    assert accuracies[0] != accuracies[1]
+    assert float(rows["standard deviation"]["accuracy"]) == pytest.approx(statistics.stdev(accuracies))
+    assert "2 of 2 folds" in capsys.readouterr().out
 
 
 class Recorded:
@@ -97,7 +96,7 @@ def run(*words: str) -> None:
 
 
 def test_a_resume_keeps_what_it_was_started_with(
-    recorded: list[Any], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    recorded: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text("model: {dropout: 0.125}\n")
@@ -152,7 +151,7 @@ def test_a_resume_keeps_what_it_was_started_with(
     ids=repr,
 )
 def test_a_plan_of_other_content_is_refused_in_one_line(
-    changed: dict[str, Any], expected: str, recorded: list[Any], tmp_path: Path, capsys: Any
+    changed: dict[str, Any], expected: str, recorded: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = {"name": "mlp", "words": ["--model", "mlp"], "folds": 2, "place": str(tmp_path)} | changed
     plan = {key: value for key, value in plan.items() if value is not None}
@@ -183,7 +182,9 @@ def test_a_plan_of_other_content_is_refused_in_one_line(
         (["--resume", "nowhere", "--folds", "3"], "--resume nowhere and --folds contradict each other"),
     ],
 )
-def test_refuses_in_one_line(words: list[str], expected: str, capsys: Any, tmp_path: Path) -> None:
+def test_refuses_in_one_line(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*words, *(["--logs", str(tmp_path)] if "--resume" not in words else [])])
     assert ended.value.code == 2
