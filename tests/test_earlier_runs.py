@@ -10,6 +10,7 @@ from scripts import test as testing
 from scripts.cli.command_line.recipes import ROOT
 from scripts.fit import main as fit
 from scripts.predict import main as predict
+from tests.helpers.example_inputs import example_input
 
 EARLIER = ROOT / "tests" / "earlier_runs"
 
@@ -19,8 +20,8 @@ def test_an_earlier_run_is_tested_predicts_and_is_resumed(name: str, tmp_path: P
     run = shutil.copytree(EARLIER / name, tmp_path / name / "version_0")
     checkpoint = str(run / "checkpoints" / "last.ckpt")
     testing.main(["--checkpoint", checkpoint])
-    source = next(path for path in (ROOT / "tests" / "inputs").iterdir() if path.stem == name)
-    predict(["--checkpoint", checkpoint, "--input", str(source), "--output", str(tmp_path / "predictions.csv")])
+    source = str(example_input(name))
+    predict(["--checkpoint", checkpoint, "--input", source, "--output", str(tmp_path / "predictions.csv")])
     assert len((tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()) > 1
     fit(["--resume", str(run)])
     assert json.loads((run / "results.json").read_text(encoding="utf-8"))["model"] == name

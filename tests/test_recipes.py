@@ -17,23 +17,18 @@ from callbacks.run.checkpoint_file import write_checkpoint
 from scripts.cli.command_line.options import class_at, constructor_arguments, parse
 from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
 from scripts.cli.command_line.techniques import TECHNIQUES
+from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction, testing
-from scripts.cli.run.experiment import Experiment
+from scripts.cli.run.build import Built, build, quiet
+from scripts.cli.run.training import fit
+from tests.helpers.example_inputs import example_input
 from tests.helpers.offline import without_a_network
 
-EXAMPLE_INPUTS = Path(__file__).parent / "inputs"  # what a user might want predictions for, one a recipe
 
-
-def built(name: str, *words: str) -> Experiment:
+def built(name: str, *words: str) -> Built:
+    quiet()
     request = resolve(["--model", name, *words])
-    return Experiment(request).build()
-
-
-def example_input(name: str) -> Path:
-    """The input of that name, or, of a recipe that has none, the input of one that reads the same data."""
-    data = read_recipe(name)["data"]["class_path"]
-    names = [name, *(other for other in recipe_names() if read_recipe(other)["data"]["class_path"] == data)]
-    return next(path for other in names for path in EXAMPLE_INPUTS.iterdir() if path.stem == other)
+    return build(request, *parse(request))
 
 
 def lower_is_better(name: str, metric: str) -> bool:
@@ -59,7 +54,8 @@ def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
     words = [word for key, value in BRIEFLY.items() for word in (f"--trainer.{key}", str(value))]
     words += ["--model", request.param, "--logs", str(logs), *FURTHER.get(request.param, [])]
     with without_a_network():
-        results = Experiment(resolve(words)).fit().results
+        results = fit(resolve(words), debug=True)
+    assert results is not None
     return request.param, results, logs / request.param / "version_0"
 
 
@@ -67,7 +63,8 @@ def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
 @pytest.mark.parametrize("name", recipe_names())
 def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name, tmp_path):
     began = time.perf_counter()
-    results = Experiment(resolve(["--model", name, "--logs", str(tmp_path)])).fit().results
+    results = fit(resolve(["--model", name, "--logs", str(tmp_path)]), debug=True)
+    assert results is not None
     assert name != "gat" or time.perf_counter() - began < 45, "a minute, less what it takes to start"
     expected = dict(read_recipe(name)["about"]["data"][results["data"]])
     del expected["seconds"]
@@ -123,7 +120,7 @@ def test_tensorboard_has_the_settings_and_the_best_metric(trained):
 
 def test_the_checkpoint_alone_tests_and_repeats_the_score(trained, capsys):
     _, results, folder = trained
-    assert testing.test([], [str(folder)], None, None) == pytest.approx(results["test"], rel=1e-5)
+    assert testing.test([str(folder)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
     assert "baseline" in capsys.readouterr().out
 
 
@@ -135,12 +132,12 @@ def test_a_checkpoint_holds_plain_types_and_describes_itself(trained):
 
 def test_predicts_the_same_before_and_after_it_is_saved(trained):
     name, _, folder = trained
-    first = Experiment.load(str(folder))
+    first = cli.load(str(folder), None, [])
     path = folder / "checkpoints" / "again.ckpt"
     checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["state_dict"] = first.model.state_dict()
     write_checkpoint(checkpoint, path)
-    second = Experiment.load(str(path))
+    second = cli.load(str(path), None, [])
     path.unlink()
     data = first.data
     data.set_input(example_input(name))
@@ -154,7 +151,7 @@ def test_predicts_for_files_in_their_order(trained, tmp_path):
     source = example_input(name)
     outputs = [tmp_path / "rows.csv", tmp_path / "rows.jsonl"]
     for output in outputs:
-        prediction.predict([], [str(folder)], str(source), None, str(output))
+        prediction.predict([str(folder)], None, str(source), str(output), [], debug=True)
     with outputs[0].open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     rows = [json.loads(line) for line in outputs[1].read_text(encoding="utf-8").splitlines()]
@@ -169,7 +166,7 @@ def test_predicts_for_files_in_their_order(trained, tmp_path):
 
 def test_repeated_from_its_configuration_a_run_gives_the_same_result(trained, tmp_path):
     _, results, folder = trained
-    again = Experiment(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)])).fit().results
+    again = fit(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)]), debug=True)
     assert again is not None
     for key in ("model", "data", "seed", "test", "baseline", "monitor", "best"):
         assert again[key] == results[key]

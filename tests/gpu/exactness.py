@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from callbacks.run.checkpoint_file import read_checkpoint
-from scripts.cli.command_line.recipes import ROOT, recipe_names
+from scripts.cli.command_line.recipes import recipe_names
 from scripts.cli.evaluate import prediction, testing
 from tests.gpu.parts import Figures, Part, Stage
+from tests.helpers.example_inputs import example_input
 from tests.helpers.stopping import FURTHER, GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 
 SIGTERM_AT, SIGKILL_AT = 2, 6  # of eight steps; four make an epoch, and the last save before the kill is that of step 4
@@ -64,7 +65,7 @@ def technique_parts(device: list[str], small: bool) -> list[Part]:
 
 def words_of(name: str, device: list[str]) -> list[str]:
     """The command line of a short run that saves every second step."""
-    return ["--model", name, *SHORT, *FURTHER.get(name, []), *device, "--save_every", "2 steps"]
+    return ["--model", name, *SHORT, *FURTHER[name], *device, "--save_every", "2 steps"]
 
 
 def begin(name: str, device: list[str], folder: Path, found: Figures) -> Figures:
@@ -156,7 +157,7 @@ def score_again(run: Path) -> float:
 
 def predictions(name: str, run: Path, folder: Path) -> Figures:
     """Rows that predict.py writes, and the share of them that a CPU agrees with."""
-    source = next(path for path in (ROOT / "tests" / "inputs").iterdir() if path.stem == name)
+    source = example_input(name)
     cpu = ["--trainer.accelerator", "cpu", "--trainer.precision", "32"]
     tables = []
     for number, words in enumerate(([], cpu)):

@@ -68,7 +68,7 @@ def path_parts(device: list[str], gpus: int, small: bool) -> list[Part]:
 
 def trains(name: str, further: Sequence[str], folder: Path, found: Figures) -> Figures:
     """Train briefly, and test."""
-    status = train(["--model", name, *SHORT, *FURTHER.get(name, []), *further, "--logs", str(folder)])
+    status = train(["--model", name, *SHORT, *FURTHER[name], *further, "--logs", str(folder)])
     assert status == 0, status
     results = json.loads((folder / name / "version_0" / "results.json").read_text())
     return {"test": results["test"]}

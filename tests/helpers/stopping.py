@@ -14,7 +14,8 @@ from torch import Tensor
 
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
-from scripts.fit import main as fit
+from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
+from scripts.cli.run.training import fit
 
 SHORT = [
     *("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "2"),
@@ -22,19 +23,29 @@ SHORT = [
     *("--trainer.log_every_n_steps", "1", "--trainer.num_sanity_val_steps", "1", "--trainer.accelerator", "cpu"),
     *("--trainer.enable_progress_bar", "false", "--timeout", "5"),  # whose watchdog says where a run hangs
 ]
-FURTHER = {
-    "gan": ["--model.judge_steps", "5", "--model.hidden_size", "8"],
-    "bert_qa": ["--data.batch_size", "4"],
-    "bert_ner": ["--data.batch_size", "8"],
-    "bert_classifier": ["--data.batch_size", "8"],
-    "resnet": ["--data.batch_size", "8"],
-    "inception": ["--data.batch_size", "8"],
-    "efficientnet": ["--data.batch_size", "8"],
-    "linear_regression": ["--data.batch_size", "32"],
-    "capsnet": ["--data.batch_size", "8"],
-    "gcn": ["--data.batch_size", "1"],  # the club has four labelled nodes
-    "gat_nodes": ["--data.batch_size", "1"],
+LITTLE = {  # data, and batches of which an epoch has at least four
+    "datamodules.graphs.GraphClasses": ["--data.num_graphs", "100"],
+    "datamodules.nodes.Nodes": ["--data.batch_size", "1"],  # the club has four labelled nodes
+    "datamodules.reading.Reading": ["--data.num_contexts", "60", "--data.batch_size", "4"],
+    "datamodules.tagging.Tagging": ["--data.num_sentences", "200"],
+    "datamodules.text.TextClassification": ["--data.num_reviews", "200"],
+    "datamodules.translation.Translation": ["--data.num_phrases", "300"],
 }
+NARROW = ["--model.hidden_size", "32", "--model.num_layers", "1", "--model.num_heads", "2"]  # for the compiler
+SMALLER = {"gan": ["--model.judge_steps", "5", "--model.hidden_size", "8"]}
+
+
+def data_of(name: str) -> str:
+    """The class path of a recipe's datamodule."""
+    return str(read_recipe(name)["data"]["class_path"])
+
+
+def shortened(name: str) -> list[str]:
+    """What makes a recipe's run short besides."""
+    return ["--data.batch_size", "8", *LITTLE.get(data_of(name), []), *SMALLER.get(name, [])]
+
+
+FURTHER = {name: shortened(name) for name in recipe_names()}
 PLATEAU = [  # which no small rate leaves, so that it gets smaller with every validation
     *("--model.schedule", "plateau", "--model.plateau_patience", "1", "--model.plateau_factor", "0.5"),
     *("--model.warmup", "0.25", "--model.monitor", "val/accuracy", "--model.optimizer.lr", "1e-6"),
@@ -90,7 +101,7 @@ def train(words: list[str], stop: int | None = None, **options: Any) -> int:
     """Run a command line in this process, stopped after so many steps; its exit status."""
     try:
         with signalled(stop, **options):
-            fit(words)
+            fit(resolve(words))
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
@@ -108,7 +119,7 @@ def in_pieces(
         further: words of the command line.
         number: of the signal that stops it.
     """
-    words = ["--model", name, *SHORT, *FURTHER.get(name, []), *further]
+    words = ["--model", name, *SHORT, *shortened(name), *further]
     assert train([*words, "--logs", str(folder / "whole")]) == 0
     pieces = folder / "pieces" / name / "version_0"
     first = [*words, "--logs", str(folder / "pieces")]

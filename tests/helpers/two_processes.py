@@ -1,4 +1,4 @@
-"""Runs every recipe and technique on two processes, at once and in pieces; started by test_exactness.py."""
+"""Runs every recipe and technique on two processes, at once and in pieces; torchrun starts it for .ci/gpu."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import distributed
 
 from scripts.cli.command_line.recipes import recipe_names
-from tests.helpers.stopping import TECHNIQUES, TWICE, compare, in_pieces
+from tests.helpers.stopping import TECHNIQUES, TWICE, compare, data_of, in_pieces
 
 
 def main(folder: Path, words: list[str]) -> None:
@@ -18,13 +18,10 @@ def main(folder: Path, words: list[str]) -> None:
     found: dict[str, list[str]] = {}
     for name in names or [*recipe_names(), *TECHNIQUES]:
         try:
-            # Of karate's four labelled nodes each process takes one.
-            further = ["--data.batch_size", "2"] if name in ("gcn", "gat_nodes") else []
-            stops = [1, 2] if further else [2, 4, 6] if given else [2, 4]
-            recipe = name
-            if name in TECHNIQUES:
-                recipe, more = TECHNIQUES[name]
-                further, stops = [*more, *TWICE], [3, 6]
+            recipe, more = TECHNIQUES.get(name, (name, []))
+            further, stops = [*more, *TWICE] if more else [], [3, 6] if more else [2, 4]
+            if data_of(recipe) == "datamodules.nodes.Nodes":  # of whose four labelled nodes each process takes one
+                further, stops = ["--data.batch_size", "2"], [1, 2]
             whole, pieces = in_pieces(recipe, folder / name, stops, [*further, *given])
             distributed.barrier()  # the first process writes; the other reads
             found[name] = compare(whole, pieces)

@@ -22,6 +22,7 @@ from scripts.find_rate import main as find_rate
 from scripts.fit import main as fit
 from scripts.predict import main as predict
 from scripts.sweep import main as sweep
+from tests.helpers.example_inputs import example_input
 from tests.helpers.stopping import SHORT, train
 
 TRAIN = ["--model", "cnn", *SHORT, "--data.batch_size", "4", "--data.image_size", "16", "--model.channels", "[4, 4, 4]"]
@@ -126,7 +127,7 @@ def test_input_that_is_a_named_pipe_is_refused(refused: Any, tmp_path: Path) -> 
     words = ["--checkpoint", run, "--input", str(tmp_path / "x.csv")]
     assert "--input" in (line := refused(predict, *words))
     assert line.endswith("expected a file or folder, found a named pipe")
-    words[-1] = str(shutil.copy(Path("tests/inputs/mlp.csv"), tmp_path / "y.csv"))
+    words[-1] = str(shutil.copy(example_input("mlp"), tmp_path / "y.csv"))
     expected = "--output ~nosuchuser/x.csv: there is no user nosuchuser"
     assert refused(predict, *words, "--output", "~nosuchuser/x.csv").startswith(expected)
 
