@@ -1,18 +1,16 @@
 """A run that is stopped and goes on ends as if nobody had stopped it, to the last bit."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from callbacks.run.checkpoint_file import read_checkpoint
-from scripts.cli.command_line.recipes import ROOT, recipe_names
-from tests.helpers.stopping import GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
+from scripts.cli.command_line.recipes import recipe_names
+from tests.helpers import pair, two_processes
+from tests.helpers.stopping import GRAPHS, IMAGES, NARROW, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 
 MIDDLE, END = 2, 4  # of an epoch of four steps
 
@@ -90,11 +88,7 @@ def test_further_models_go_on_exactly_with_training_data_changed_by_chance(
 
 def on_two_processes(folder: Path, *words: str) -> dict[str, list[str]]:
     """What differs, by recipe, between runs on two processes that were stopped and those that were not."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    script = [str(ROOT / "tests" / "helpers" / "two_processes.py"), str(folder), *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(command + script, capture_output=True, text=True, timeout=1800, env=environment, check=False)
-    assert ended.returncode == 0, ended.stderr[-4000:]
+    pair.on_two_processes(folder, two_processes.main, folder, list(words), seconds=1800)
     found: dict[str, list[str]] = json.loads((folder / "found.json").read_text())
     return found
 
@@ -131,7 +125,7 @@ def test_goes_on_exactly_on_two_processes_with_training_data_changed_by_chance(
     ("names", "further"),
     [
         (["transformer", "bert_classifier", "ema of a Transformer", "activation_checkpointing", "lora", "several"], []),
-        (["bert_classifier"], ["--compile.mode", "default", "--finetuning.freeze_epochs", "1"]),
+        (["bert_classifier"], ["--compile.mode", "default", "--finetuning.freeze_epochs", "1", *NARROW]),
     ],
 )
 def test_goes_on_exactly_on_two_processes_that_share_out_the_weights(

@@ -15,9 +15,12 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from callbacks.run.checkpoint_file import read_checkpoint
+from scripts import predict
 from scripts import test as testing
 from scripts.cli.command_line.recipes import ROOT
-from tests.helpers.stopping import train
+from tests.helpers import command_lines, shared_statistics, shared_weights, unlike_data
+from tests.helpers.pair import on_two_processes
+from tests.helpers.stopping import LITTLE, NARROW, data_of, train
 
 pytestmark = pytest.mark.long
 
@@ -73,7 +76,7 @@ SHARED_OUT = {
     ),
     "fsdp bert_classifier compiled": (
         "bert_classifier",
-        ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--compile.mode", "default"],
+        ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--compile.mode", "default", *NARROW],
     ),
     "fsdp bert_classifier that thaws": (
         "bert_classifier",
@@ -112,23 +115,12 @@ SHORT = [
 ]
 
 
-def run(script: str, *words: str) -> str:
-    """Run a script, which has to succeed; what it prints."""
+def run(script: str, *words: str) -> None:
+    """Run a script, which has to succeed, and starts its further processes itself."""
     variables = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(ROOT / "scripts" / script), *words]
     ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    return ended.stdout
-
-
-def on_two_processes(script: str, *words: str) -> None:
-    """Run a script of tests/helpers/ with torchrun."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command += [str(ROOT / "tests" / "helpers" / script), *words]
-    ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=900, check=False)
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    assert "Warning" not in ended.stderr, ended.stderr
 
 
 @pytest.fixture(scope="module")
@@ -162,14 +154,12 @@ def make_runs(request: pytest.FixtureRequest, folder: Path) -> None:
             assert train(words, 3) == 128 + signal.SIGTERM
             run = folder / "first" / first / words[1] / "version_0"
             lines.append((["--resume", str(run), "--inexact", *FSDP], None))
-    file = folder / "lines.json"
-    file.write_text(json.dumps(lines))
-    on_two_processes("command_lines.py", str(file))
+    on_two_processes(folder, command_lines.main, lines)
 
 
 def words_of(case: str) -> list[str]:
     name, words = (CASES | SHARED_OUT)[case]
-    return ["--model", name, *SHORT, *words]
+    return ["--model", name, *LITTLE.get(data_of(name), []), *SHORT, *words]
 
 
 def one_and_two(case: str, runs: Path) -> tuple[Path, Path]:
@@ -219,7 +209,7 @@ def test_two_processes_that_share_out_the_weights_train_as_one(case: str, runs: 
             expected, found = (load_file(path / "adapter" / f"{name}.safetensors") for path in (one, fsdp))
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     if "transformer" in case:  # what is saved needs neither the strategy nor two processes
-        run("test.py", "--checkpoint", str(fsdp), "--trainer.devices", "1", "--trainer.limit_test_batches", "1")
+        testing.main(["--checkpoint", str(fsdp), "--trainer.devices", "1", "--trainer.limit_test_batches", "1"])
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
@@ -231,12 +221,12 @@ def test_two_gpus_that_share_out_the_weights_train_as_with_ddp(tmp_path: Path) -
     compare_with_shared_out(ddp, fsdp)
 
 
-def test_each_of_two_processes_keeps_half_of_every_weight() -> None:
-    on_two_processes("shared_weights.py")
+def test_each_of_two_processes_keeps_half_of_every_weight(tmp_path: Path) -> None:
+    on_two_processes(tmp_path, shared_weights.main)
 
 
 def test_a_resnet_whose_batch_norms_share_their_statistics_trains_on_two_processes_as_on_one(tmp_path: Path) -> None:
-    on_two_processes("shared_statistics.py", str(tmp_path / "differences.json"))
+    on_two_processes(tmp_path, shared_statistics.main, tmp_path / "differences.json")
     differences = json.loads((tmp_path / "differences.json").read_text())
     assert "bn1.running_var" in differences
     assert max(differences.values()) < 1e-9  # in 64 bits; in 32, so deep a network makes 1 % of it in two steps
@@ -245,26 +235,30 @@ def test_a_resnet_whose_batch_norms_share_their_statistics_trains_on_two_process
 def test_two_processes_predict_in_the_order_of_the_input(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     words = ["--trainer.max_steps", "2", "--data.batch_size", "32", "--trainer.accelerator", "cpu"]
-    assert train(["--model", "attention_rnn", *words, "--logs", str(logs)]) == 0
+    assert train(["--model", "attention_rnn", "--data.num_reviews", "200", *words, "--logs", str(logs)]) == 0
     checkpoint = str(logs / "attention_rnn" / "version_0")
     for rows in (5, 65):  # fewer than a batch, and of the last batch but one
         file = tmp_path / f"{rows}.txt"
         file.write_text("\n".join(f"it is number {number} and {'good ' * (number % 7)}" for number in range(rows)))
+        outputs = [tmp_path / f"{rows} {devices}.csv" for devices in (1, 2)]
+        one, two = (["--checkpoint", checkpoint, "--input", str(file), "--output", str(path)] for path in outputs)
+        predict.main(one)
+        if rows == 5:
+            on_two_processes(tmp_path, predict.main, two)
+        else:
+            run("predict.py", *two, "--trainer.devices", "2")
         found = []
-        for devices in ("1", "2"):
-            output = tmp_path / f"{rows} {devices}.csv"
-            words = ["--checkpoint", checkpoint, "--input", str(file), "--output", str(output)]
-            run("predict.py", *words, "--trainer.devices", devices)
+        for output in outputs:
             with output.open() as rows_of:
                 found.append(list(csv.DictReader(rows_of)))
         assert [row["input"] for row in found[1]] == [row["input"] for row in found[0]]
         assert [row["prediction"] for row in found[1]] == [row["prediction"] for row in found[0]]
-        for one, two in zip(*found, strict=True):
-            assert float(two["p_positive"]) == pytest.approx(float(one["p_positive"]), abs=1e-5)
+        for alone, together in zip(*found, strict=True):
+            assert float(together["p_positive"]) == pytest.approx(float(alone["p_positive"]), abs=1e-5)
 
 
 def test_processes_that_read_other_data_stop_before_they_train(tmp_path: Path) -> None:
-    on_two_processes("unlike_data.py", str(tmp_path))
+    on_two_processes(tmp_path, unlike_data.main, tmp_path)
     first, second = (json.loads((tmp_path / f"found {rank}.json").read_text()) for rank in (0, 1))
     expected = {
         "a feature": "column height",
@@ -302,7 +296,7 @@ def test_a_checkpoint_has_the_same_scores_when_two_processes_test_it(tmp_path: P
     capsys.readouterr()
     words = ["--checkpoint", str(tmp_path / "mlp" / "version_0")]
     testing.main(words)
-    one, two = capsys.readouterr().out.split(), run("test.py", *words, "--trainer.devices", "2").split()
+    one, two = capsys.readouterr().out.split(), on_two_processes(tmp_path, testing.main, words).split()
     assert [word for word in two if not is_number(word)] == [word for word in one if not is_number(word)]
     numbers = [[float(word) for word in said if is_number(word)] for said in (one, two)]
     assert numbers[1] == pytest.approx(numbers[0], rel=1e-3)

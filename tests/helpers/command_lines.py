@@ -1,16 +1,16 @@
-"""One process of two, that carries out command lines in turn; test_processes.py starts it with torchrun.
+"""Carries out command lines in turn; one process of two, which test_processes.py starts."""
 
-Each stands beside the number of steps after which the run is stopped, or null.
-"""
-
-import json
 import signal
-import sys
-from pathlib import Path
 
 from tests.helpers.stopping import train
 
-if __name__ == "__main__":
-    for words, stop in json.loads(Path(sys.argv[1]).read_text()):
+
+def main(lines: list[tuple[list[str], int | None]]) -> None:
+    """Carry them out.
+
+    Args:
+        lines: the words of each, and the number of steps after which the run is stopped, or None.
+    """
+    for words, stop in lines:
         status = train(words, stop)
         assert status == (0 if stop is None else 128 + signal.SIGTERM), (status, words)

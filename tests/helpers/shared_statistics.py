@@ -1,7 +1,6 @@
-"""One process of two, whose batch norms share their statistics; test_processes.py starts it with torchrun."""
+"""One process of two, whose batch norms share their statistics; test_processes.py starts it."""
 
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -43,7 +42,3 @@ def main(file: Path) -> None:
     }
     if distributed.get_rank() == 0:
         file.write_text(json.dumps(differences))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

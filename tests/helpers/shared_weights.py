@@ -1,4 +1,4 @@
-"""One process of two, that keeps half of every weight; test_processes.py starts it with torchrun."""
+"""One process of two, that keeps half of every weight; test_processes.py starts it."""
 
 from typing import Any
 
@@ -55,7 +55,3 @@ def main() -> None:
     first: Any = Encoder().layers[0]
     assert torch.equal(whole, first.attention.query.weight)  # the first process's
     distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""One process of two, each of which finds other data under the same path; test_processes.py starts it with torchrun."""
+"""One process of two, each of which finds other data under the same path; test_processes.py starts it."""
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from functools import partial
@@ -37,8 +36,9 @@ def ended(action: Callable[[], object]) -> dict[str, object]:
     return {"status": status, "said": said.getvalue()}
 
 
-if __name__ == "__main__":
-    folder, rank = Path(sys.argv[1]), int(os.environ["LOCAL_RANK"])
+def main(folder: Path) -> None:
+    """Write what came of each change, and of a test, as this process saw it."""
+    rank = int(os.environ["LOCAL_RANK"])
     found = {}
     for number, (name, (before, now)) in enumerate(CHANGES.items()):
         here = folder / f"rank {rank}" / str(number)
