@@ -20,6 +20,8 @@ from datamodules.tabular import TabularClassification, TabularRegression
 from datamodules.tagging import Tagging
 from datamodules.text import TextClassification
 from datamodules.translation import Translation
+from scripts.cli.command_line.options import class_at
+from scripts.cli.command_line.recipes import read_recipe, recipe_names
 
 AWKWARD = ["nan", "NaN", "-nan", "1", "01", "1.0", "inf", "-inf", "-0", "0", "1e5", "1_000", "１２", "12", "猫"]
 IN_A_TABLE = ["+nan", "NAN", "-nan", *AWKWARD[3:]]  # where `nan` means that the value is missing
@@ -122,14 +124,16 @@ class Case:
         kind: the datamodule.
         make: writes its files into a folder and says what to give as `dataset`.
         options: of the datamodule.
+        embedded: the data set in place of files.
     """
 
     kind: type[DataModule]
     make: Callable[[Path], Path]
     options: dict[str, Any] = field(default_factory=dict)
+    embedded: str | None = None
 
     def ready(self, path: Path, **options: Any) -> DataModule:
-        data = self.kind(str(path), batch_size=2, **self.options, **options)
+        data = self.kind(self.embedded or str(path), batch_size=2, **self.options, **options)
         data.setup("fit")
         return data
 
@@ -148,3 +152,7 @@ CASES = {
     "graphs": Case(GraphClasses, graphs),
     "network": Case(Nodes, network),
 }
+for recipe in map(read_recipe, recipe_names()):  # a datamodule of which there are no files here
+    kind = class_at(recipe["data"]["class_path"])
+    if kind not in {case.kind for case in CASES.values()}:
+        CASES[kind.__name__] = Case(kind, lambda folder: folder, embedded=recipe["data"]["init_args"]["dataset"])
