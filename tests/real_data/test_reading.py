@@ -1,5 +1,7 @@
 """Extractive question answering on published data."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -16,7 +18,9 @@ pytestmark = pytest.mark.real_data
         ("XQuAD-zh", {"train": 833, "val": 119, "test": 238}, 0, 0),
     ],
 )
-def test_every_published_set_is_read_whole(shared_data, dataset, sizes, repaired, lost):
+def test_every_published_set_is_read_whole(
+    shared_data: Path, dataset: str, sizes: dict[str, int], repaired: int | None, lost: int | None
+) -> None:
     data = Reading(dataset, root=str(shared_data))
     data.setup()
     assert data.splits is not None

@@ -1,17 +1,21 @@
 """Scores on published tables, beside scikit-learn's on the same split."""
 
 import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from datamodules.tabular import TabularClassification, TabularRegression
+from datamodules.tabular import Tabular, TabularClassification, TabularRegression
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-def arrays(data, split):
-    examples = data._split(split)
+def arrays(data: Tabular, split: str) -> tuple[Any, Any]:
+    """The features and the target of a split, as scikit-learn takes them."""
+    examples = data.examples(getattr(data.splits, split))
     x, y = examples[torch.arange(len(examples))]
     return x.numpy(), y.numpy()
 
@@ -21,7 +25,9 @@ def arrays(data, split):
     ("file", "target", "metric"),
     [("mammography/mammography.csv", "-1", "average_precision"), ("titanic/titanic.csv", "Survived", "accuracy")],
 )
-def test_mlp_is_no_worse_than_scikit_learns(score, shared_data, file, target, metric):
+def test_mlp_is_no_worse_than_scikit_learns(
+    score: Callable[..., Any], shared_data: Path, file: str, target: str, metric: str
+) -> None:
     from sklearn.metrics import accuracy_score, average_precision_score
     from sklearn.neural_network import MLPClassifier
 
@@ -40,7 +46,7 @@ def test_mlp_is_no_worse_than_scikit_learns(score, shared_data, file, target, me
     assert ours >= statistics.mean(theirs)
 
 
-def test_linear_regression_equals_scikit_learns(score, shared_data):
+def test_linear_regression_equals_scikit_learns(score: Callable[..., Any], shared_data: Path) -> None:
     from sklearn.linear_model import LinearRegression
 
     path = shared_data / "tabular" / "california_housing" / "housing.csv"

@@ -1,5 +1,9 @@
 """Named entity recognition on published data."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from datamodules.tagging import Tagging
@@ -7,12 +11,12 @@ from datamodules.tagging import Tagging
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-def test_wnut17_from_a_pretrained_model(score, minilm):
+def test_wnut17_from_a_pretrained_model(score: Callable[..., Any], minilm: str) -> None:
     results = score("--model", "bert_ner", "--data", "WNUT17", "--model.pretrained", minilm)
     assert results["test"]["f1"] >= max(0.40, results["baseline"]["f1"])
 
 
-def test_resume_from_scratch(score):
+def test_resume_from_scratch(score: Callable[..., Any]) -> None:
     results = score("--model", "bert_ner", "--data", "Resume")
     assert results["test"]["f1"] >= max(0.88, results["baseline"]["f1"])
 
@@ -25,14 +29,15 @@ def test_resume_from_scratch(score):
         ("Resume", (3821, 463, 477), (13440, 1497, 1630), 8),
     ],
 )
-def test_every_published_set_is_read_whole(shared_data, dataset, sizes, entities, types):
+def test_every_published_set_is_read_whole(
+    shared_data: Path, dataset: str, sizes: tuple[int, ...], entities: tuple[int | None, ...], types: int
+) -> None:
     data = Tagging(dataset, root=str(shared_data))
     data.setup()
     assert data.splits is not None
     assert tuple(map(len, data.splits)) == sizes
-    counts = [sum(len(data.sentences[n].entities) for n in split.tolist()) for split in data.splits]
-    if entities[1] is None:  # the publisher has no such split: it is cut off the training split
-        counts = [counts[0] + counts[1], None, counts[2]]
-    assert tuple(counts) == entities
+    train, val, test = (sum(len(data.sentences[n].entities) for n in split.tolist()) for split in data.splits)
+    # Where the publisher has no validation split, it is cut off the training split.
+    assert ((train, val, test) if entities[1] is not None else (train + val, None, test)) == entities
     assert len(data.entity_types) == types
     assert data.unit == ("word" if dataset == "WNUT17" else "character")

@@ -1,17 +1,22 @@
 """Scores on published texts; TF-IDF with logistic regression stands beside them in every run."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
 @pytest.mark.parametrize(("name", "accuracy"), [("SST-2", 0.80), ("ChnSentiCorp", 0.87)])
-def test_attention_rnn_is_no_worse_than_words_without_order(name, accuracy, score):
+def test_attention_rnn_is_no_worse_than_words_without_order(
+    name: str, accuracy: float, score: Callable[..., Any]
+) -> None:
     share = ["--data.test_fraction", "0.1"] if name == "ChnSentiCorp" else []
     results = score("--model", "attention_rnn", "--data", name, *share)
     assert results["test"]["accuracy"] >= max(accuracy, results["baseline"]["tf_idf_accuracy"])
 
 
-def test_bert_on_sst_2_from_a_pretrained_model(score, minilm):
+def test_bert_on_sst_2_from_a_pretrained_model(score: Callable[..., Any], minilm: str) -> None:
     results = score("--model", "bert_classifier", "--data", "SST-2", "--model.pretrained", minilm)
     assert results["test"]["accuracy"] >= 0.87
