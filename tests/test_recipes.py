@@ -23,11 +23,15 @@ from scripts.cli.run.build import Built, build, quiet
 from scripts.cli.run.training import fit
 from tests.helpers.example_inputs import example_input
 from tests.helpers.offline import without_a_network
+from tests.helpers.stopping import shortened
+
+Trained = tuple[str, dict[str, Any], Path]  # the name of a recipe, and the results and the folder of its run
 
 
-def built(name: str, *words: str) -> Built:
+def built(name: str) -> Built:
+    """Little data and the recipe's network."""
     quiet()
-    request = resolve(["--model", name, *words])
+    request = resolve(["--model", name, *shortened(name)])
     return build(request, *parse(request))
 
 
@@ -44,15 +48,14 @@ BRIEFLY = {
     "limit_val_batches": 2,
     "limit_test_batches": 2,
 }
-FURTHER = {"gan": ["--model.judge_steps", "5"]}  # what else makes a run brief
 
 
 @pytest.fixture(scope="session", params=recipe_names())
-def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A run of the recipe over a few batches: its name, results and folder."""
     logs = tmp_path_factory.mktemp("logs")
     words = [word for key, value in BRIEFLY.items() for word in (f"--trainer.{key}", str(value))]
-    words += ["--model", request.param, "--logs", str(logs), *FURTHER.get(request.param, [])]
+    words += ["--model", request.param, "--logs", str(logs), *shortened(request.param)]
     with without_a_network():
         results = fit(resolve(words), debug=True)
     assert results is not None
@@ -61,7 +64,7 @@ def trained(request, tmp_path_factory) -> tuple[str, dict[str, Any], Path]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", recipe_names())
-def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name, tmp_path):
+def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name: str, tmp_path: Path) -> None:
     began = time.perf_counter()
     results = fit(resolve(["--model", name, "--logs", str(tmp_path)]), debug=True)
     assert results is not None
@@ -76,7 +79,7 @@ def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name, tmp
         assert sign * results["test"][metric] > sign * results["baseline"][metric]
 
 
-def test_the_folder_holds_what_is_promised(trained):
+def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
     name, results, folder = trained
     assert json.loads((folder / "results.json").read_text()) == results
     assert [key for key in results if key != "per_class"] == [
@@ -98,7 +101,7 @@ def test_the_folder_holds_what_is_promised(trained):
         assert float(rows[-1][f"test/{metric}"]) == pytest.approx(value)
 
 
-def test_a_run_without_a_technique_has_no_section_of_it(trained):
+def test_a_run_without_a_technique_has_no_section_of_it(trained: Trained) -> None:
     _, _, folder = trained
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert not TECHNIQUES.keys() & config.keys()
@@ -106,7 +109,7 @@ def test_a_run_without_a_technique_has_no_section_of_it(trained):
     assert ("pretrained" in config["model"]["init_args"]) == ("pretrained" in arguments)
 
 
-def test_tensorboard_has_the_settings_and_the_best_metric(trained):
+def test_tensorboard_has_the_settings_and_the_best_metric(trained: Trained) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     _, results, folder = trained
@@ -118,19 +121,19 @@ def test_tensorboard_has_the_settings_and_the_best_metric(trained):
     assert events.Scalars(f"best/{monitor}")[-1].value == pytest.approx(results["best"], rel=1e-6)
 
 
-def test_the_checkpoint_alone_tests_and_repeats_the_score(trained, capsys):
+def test_the_checkpoint_alone_tests_and_repeats_the_score(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     _, results, folder = trained
     assert testing.test([str(folder)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
     assert "baseline" in capsys.readouterr().out
 
 
-def test_a_checkpoint_holds_plain_types_and_describes_itself(trained):
+def test_a_checkpoint_holds_plain_types_and_describes_itself(trained: Trained) -> None:
     _, _, folder = trained
     checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     assert checkpoint["config"] == yaml.safe_load((folder / "config.yaml").read_text())
 
 
-def test_predicts_the_same_before_and_after_it_is_saved(trained):
+def test_predicts_the_same_before_and_after_it_is_saved(trained: Trained) -> None:
     name, _, folder = trained
     first = cli.load(str(folder), None, [])
     path = folder / "checkpoints" / "again.ckpt"
@@ -146,7 +149,7 @@ def test_predicts_the_same_before_and_after_it_is_saved(trained):
         assert first.model.eval().predict_step(inputs) == second.model.eval().predict_step(inputs)
 
 
-def test_predicts_for_files_in_their_order(trained, tmp_path):
+def test_predicts_for_files_in_their_order(trained: Trained, tmp_path: Path) -> None:
     name, _, folder = trained
     source = example_input(name)
     outputs = [tmp_path / "rows.csv", tmp_path / "rows.jsonl"]
@@ -164,7 +167,7 @@ def test_predicts_for_files_in_their_order(trained, tmp_path):
             assert float(cells[f"p_{row['prediction']}"]) == pytest.approx(max(row["probabilities"].values()))
 
 
-def test_repeated_from_its_configuration_a_run_gives_the_same_result(trained, tmp_path):
+def test_repeated_from_its_configuration_a_run_gives_the_same_result(trained: Trained, tmp_path: Path) -> None:
     _, results, folder = trained
     again = fit(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)]), debug=True)
     assert again is not None
@@ -194,10 +197,8 @@ class UntilLearned(Callback):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_learns_one_batch_by_heart(name):
+def test_learns_one_batch_by_heart(name: str) -> None:
     run = built(name)
-    if run.data.batch_size is not None:
-        run.data.batch_size = min(run.data.batch_size, 16)
     batch = run.data.on_after_batch_transfer(next(iter(run.data.train_dataloader())), 0)
     model = run.model
     if not model.automatic_optimization:
@@ -218,7 +219,7 @@ def test_learns_one_batch_by_heart(name):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_batch_does_not_leak(name):
+def test_a_batch_does_not_leak(name: str) -> None:
     """The loss of one example depends on no other example of its batch."""
     run = built(name)
     model = run.model.eval()
@@ -234,7 +235,7 @@ def test_a_batch_does_not_leak(name):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_recipe_holds_only_what_differs_from_the_defaults(name):
+def test_a_recipe_holds_only_what_differs_from_the_defaults(name: str) -> None:
     recipe = read_recipe(name)
     assert set(recipe) <= {"about", "model", "data", "trainer", "seed_everything"}
     about = recipe["about"]

@@ -51,7 +51,7 @@ PLATEAU = [  # which no small rate leaves, so that it gets smaller with every va
     *("--model.warmup", "0.25", "--model.monitor", "val/accuracy", "--model.optimizer.lr", "1e-6"),
 ]
 SEVERAL = [  # at once, of those that go together
-    *("--data.batch_size", "8", "--data.word_dropout", "0.2", "--data.balance", "over", "--averaging.kind", "swa"),
+    *("--data.word_dropout", "0.2", "--data.balance", "over", "--averaging.kind", "swa"),
     *("--trainer.accumulate_grad_batches", "2", "--trainer.max_epochs", "4", "--trainer.precision", "bf16-mixed"),
     *("--averaging.start", "0.3", "--model.schedule", "plateau", "--model.plateau_patience", "1"),
     *("--model.label_smoothing", "0.1", "--early_stopping.patience", "9"),
@@ -61,7 +61,7 @@ TECHNIQUES = {  # a recipe, and what is more than it has
     "ema": ("cnn", ["--averaging.kind", "ema"]),
     "ema of a Transformer": ("torch_transformer", ["--averaging.kind", "ema"]),
     "activation_checkpointing": ("transformer", ["--activation_checkpointing.every", "1"]),
-    "lora": ("bert_classifier", ["--data.batch_size", "8", "--lora.rank", "2", "--lora.dropout", "0.1"]),
+    "lora": ("bert_classifier", ["--lora.rank", "2", "--lora.dropout", "0.1"]),
     "fp16": ("cnn", ["--trainer.precision", "16-mixed", "--trainer.gradient_clip_val", "1"]),
     "swa of what thaws": (
         "cnn",
