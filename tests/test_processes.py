@@ -204,6 +204,8 @@ def compare_with_shared_out(one: Path, fsdp: Path) -> None:
 def test_two_processes_that_share_out_the_weights_train_as_one(case: str, runs: Path) -> None:
     one, fsdp = one_and_two(case, runs)
     compare_with_shared_out(one, fsdp)
+    averaged = "newest_weights" in read_checkpoint(one / "checkpoints" / "last.ckpt")
+    assert averaged == ("average" in case)
     if "adapters" in case:
         for name in ("adapter_model", "head"):
             expected, found = (load_file(path / "adapter" / f"{name}.safetensors") for path in (one, fsdp))
@@ -299,6 +301,7 @@ def test_a_checkpoint_has_the_same_scores_when_two_processes_test_it(tmp_path: P
     one, two = capsys.readouterr().out.split(), on_two_processes(tmp_path, testing.main, words).split()
     assert [word for word in two if not is_number(word)] == [word for word in one if not is_number(word)]
     numbers = [[float(word) for word in said if is_number(word)] for said in (one, two)]
+    assert numbers[0]
     assert numbers[1] == pytest.approx(numbers[0], rel=1e-3)
 
 

@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from scripts.cli.command_line.recipes import ROOT, recipe_names
-from tests.gpu.exactness import recipe_parts
+from scripts.cli.command_line.recipes import ROOT
+from tests.gpu.__main__ import parts_of
 from tests.gpu.parts import FAILED, PASSED, SKIPPED, Figures, Part, Stage, run_all
 from tests.gpu.speed import busy_seconds
 from tests.gpu.table import table
-
-CPU = ["--trainer.accelerator", "cpu", "--trainer.precision", "32"]
 
 
 def gives(folder: Path, found: Figures) -> Figures:
@@ -85,8 +83,12 @@ def test_time_in_which_a_gpu_does_two_things_counts_once() -> None:
     assert busy_seconds(events) == pytest.approx(5e-6)
 
 
-def test_every_recipe_is_a_part() -> None:
-    assert [part.name for part in recipe_parts(CPU, small=False)] == recipe_names()
+def test_every_recipe_is_killed_once_and_no_two_parts_share_a_folder() -> None:
+    parts = parts_of({"gpus": 1}, small=False)
+    titles = [part.title for part in parts]
+    assert len(titles) == len(set(titles))
+    killed = [part.name for part in parts if any(stage.ends == -signal.SIGKILL for stage in part.stages)]
+    assert sorted(killed) == sorted(path.stem for path in (ROOT / "scripts" / "recipes").iterdir())
 
 
 @pytest.mark.long
