@@ -208,7 +208,7 @@ def cached_tokens(mark: Path) -> Kind:
         rows = StoredRagged(folder / "a.int32")
         rows.joined(torch.arange(len(rows.lengths)))
 
-    lies = ([-1], [2**31 - 1], [-(2**31)], [1, -(2**31), 1], [5, 2**31 - 1, 1], [5, 6, -1, 2], [])
+    lies: list[list[int]] = [[-1], [2**31 - 1], [-(2**31)], [1, -(2**31), 1], [5, 2**31 - 1, 1], [5, 6, -1, 2], []]
     return Kind({"a.int32": content}, read, tuple({"a.int32": np.array(each, np.int32).tobytes()} for each in lies))
 
 
@@ -468,7 +468,8 @@ def asked_of(mark: Path) -> list[tuple[Callable[[Path], Any], Files]]:
         "class_path": "lightning.pytorch.callbacks.LambdaCallback",
         "init_args": {"setup": "torch_geometric.llm.models.GLEM"},
     }
-    runs = [{"trainer": {"callbacks": [loads]}}, {"trainer": {"callbacks": [{"class_path": "theirs.Mine"}]}}]
+    calls: list[dict[str, Any]] = [loads, {"class_path": "theirs.Mine"}]
+    runs = [{"trainer": {"callbacks": [call]}} for call in calls]
     words = [*WORDS, *TRAIN, "--allow", "theirs", "--trainer.callbacks+=theirs.Mine"]
     plan = {"name": "mlp", "words": words, "place": str(place)}
     space = {"trials": 1, "unpruned": 1, "space": {"model.dropout": {"uniform": [0, 0.5]}}, "monitor": "val/loss"}

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +175,7 @@ def test_two_processes_train_and_test_as_one(case: str, runs: Path) -> None:
     one, two = one_and_two(case, runs)
     weights = [read_checkpoint(folder / "checkpoints" / "last.ckpt")["state_dict"] for folder in (one, two)]
     for key, weight in weights[0].items():
-        torch.testing.assert_close(
-            weights[1][key], weight, rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
-        )
+        torch.testing.assert_close(weights[1][key], weight, rtol=1e-4, atol=1e-5, msg=partial("{}: {}".format, key))
     scores = [json.loads((folder / "results.json").read_text()) for folder in (one, two)]
     for part in ("test", "baseline"):
         assert scores[0][part] == pytest.approx(scores[1][part], rel=1e-3, abs=1e-4)

@@ -48,10 +48,7 @@ def recipe_parts(device: list[str], small: bool) -> list[Part]:
         Part(
             "exactness",
             name,
-            [
-                Stage(partial(run, name, device), -signal.SIGKILL if run is killed else 0)  # type: ignore[arg-type]
-                for run in stages
-            ],
+            [Stage(partial(run, name, device), -signal.SIGKILL if run is killed else 0) for run in stages],
         )
         for name in names
     ]

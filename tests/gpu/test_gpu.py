@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from scripts.cli.command_line.recipes import ROOT
 from tests.gpu.__main__ import parts_of
@@ -76,10 +75,12 @@ def test_what_has_no_time_left_is_skipped_and_what_is_timed_is_alone(tmp_path: P
 
 
 def test_time_in_which_a_gpu_does_two_things_counts_once() -> None:
-    def event(start: float, end: float, kind: Any = torch.autograd.DeviceType.CUDA) -> Any:
-        return SimpleNamespace(time_range=SimpleNamespace(start=start, end=end), device_type=kind)
+    def event(start: float, end: float, device: str = "CUDA") -> Any:
+        return SimpleNamespace(
+            time_range=SimpleNamespace(start=start, end=end), device_type=SimpleNamespace(name=device)
+        )
 
-    events = [event(5, 7), event(0, 2), event(1, 3), event(1.5, 2), event(0, 9, torch.autograd.DeviceType.CPU)]
+    events = [event(5, 7), event(0, 2), event(1, 3), event(1.5, 2), event(0, 9, "CPU")]
     assert busy_seconds(events) == pytest.approx(5e-6)
 
 

@@ -18,7 +18,7 @@ Files = dict[str, bytes]  # by their names in a folder
 Read = Callable[[Path], Any]  # gets the folder
 
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
-SMALL_BERT = {
+SMALL_BERT: dict[str, Any] = {
     "vocab_size": 20,
     "hidden_size": 8,
     "num_hidden_layers": 1,

@@ -11,8 +11,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
-import datamodules.storage.atomic_file
+from callbacks.run.checkpoint_file import Hashed
 from tests.helpers.stopping import compare, train
 
 WORDS = [
@@ -52,8 +54,8 @@ def dies_in_save(moment: str, count: int) -> Callable[[], None]:
     def prepare() -> None:
         left = [count]
 
-        def dying(function):
-            def wrapped(*arguments, **options):
+        def dying(function: Callable[..., Any]) -> Callable[..., Any]:
+            def wrapped(*arguments: Any, **options: Any) -> Any:
                 left[0] -= 1
                 if left[0] == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -62,13 +64,11 @@ def dies_in_save(moment: str, count: int) -> Callable[[], None]:
             return wrapped
 
         if moment == "writing":
-            import callbacks.run.checkpoint_file as files
-
-            files.Hashed.write = dying(files.Hashed.write)
+            patch.object(Hashed, "write", dying(Hashed.write)).start()  # for as long as this process lives
         elif moment == "naming":
-            datamodules.storage.atomic_file.os.fsync = dying(os.fsync)
+            patch.object(os, "fsync", dying(os.fsync)).start()
         else:
-            os.link = dying(os.link)
+            patch.object(os, "link", dying(os.link)).start()
 
     return prepare
 

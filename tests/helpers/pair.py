@@ -60,7 +60,7 @@ def ranks(rank: int) -> dict[str, str]:
 def run(variables: dict[str, str], printed: Path, function: Callable[..., object], args: tuple[Any, ...]) -> None:
     """Be one of the two: what torchrun would have said before torch was imported is said now."""
     os.environ.update(variables)
-    rank_zero_only.rank = int(variables["RANK"])
+    rank_zero_only.rank = int(variables["RANK"])  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     with printed.open("w", encoding="utf-8", buffering=1) as file:
         for stream in (1, 2):

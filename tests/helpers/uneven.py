@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from torch import distributed
 
@@ -27,18 +28,17 @@ def signalled(rank: int, batch: int, seen: list[int]) -> Iterator[None]:
     """Within this, a process is sent a real signal in the first validation; `seen` takes all batches' numbers."""
     original = Checkpoints.on_validation_batch_end
 
-    def signalling(self: Checkpoints, trainer: Any, module: Any, outputs: Any, data: Any, number: int, *args: Any):
+    def signalling(
+        self: Checkpoints, trainer: Any, module: Any, outputs: Any, data: Any, number: int, *args: Any
+    ) -> None:
         if not trainer.sanity_checking:
             seen.append(number)
             if (trainer.current_epoch, trainer.global_rank, number) == (0, rank, batch):
                 os.kill(os.getpid(), signal.SIGTERM)
         original(self, trainer, module, outputs, data, number, *args)
 
-    Checkpoints.on_validation_batch_end = signalling  # type: ignore[method-assign]
-    try:
+    with patch.object(Checkpoints, "on_validation_batch_end", signalling):
         yield
-    finally:
-        Checkpoints.on_validation_batch_end = original  # type: ignore[method-assign]
 
 
 def main(folder: Path) -> None:
