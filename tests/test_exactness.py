@@ -1,4 +1,4 @@
-"""A run that is stopped and goes on ends as if nobody had stopped it, to the last bit."""
+"""A run that is stopped and resumed ends as if it had not been stopped, to the last bit."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ MIDDLE, END = 2, 4  # of an epoch of four steps
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_model_goes_on_exactly(name: str, tmp_path: Path) -> None:
+def test_every_model_resumes_exactly(name: str, tmp_path: Path) -> None:
     whole, pieces = in_pieces(name, tmp_path, [MIDDLE, END], [])
     assert compare(whole, pieces) == []
 
@@ -31,7 +31,7 @@ def test_every_model_goes_on_exactly(name: str, tmp_path: Path) -> None:
         ["--trainer.val_check_interval", "2"],
     ],
 )
-def test_goes_on_exactly_with(further: list[str], tmp_path: Path) -> None:
+def test_resumes_exactly_with(further: list[str], tmp_path: Path) -> None:
     whole, pieces = (
         in_pieces("cnn", tmp_path, [MIDDLE, END], further)
         if "accumulate" not in further[0]
@@ -45,10 +45,10 @@ def test_goes_on_exactly_with(further: list[str], tmp_path: Path) -> None:
     [
         ("mlp", ["--data.balance", "under", "--data.num_workers", "2"]),
         ("mlp", ["--data.balance", "weights", "--model.loss", "focal", "--model.label_smoothing", "0.1"]),
-        ("attention_rnn", ["--data.balance", "over"]),  # texts of like length share a batch
+        ("attention_rnn", ["--data.balance", "over"]),  # texts of similar length share a batch
     ],
 )
-def test_goes_on_exactly_where_classes_are_balanced(name: str, further: list[str], tmp_path: Path) -> None:
+def test_resumes_exactly_where_classes_are_balanced(name: str, further: list[str], tmp_path: Path) -> None:
     whole, pieces = in_pieces(name, tmp_path, [MIDDLE, END], further)
     assert compare(whole, pieces) == []
 
@@ -56,7 +56,7 @@ def test_goes_on_exactly_where_classes_are_balanced(name: str, further: list[str
 @pytest.mark.parametrize(
     ("name", "further"), [("cnn", IMAGES), ("attention_rnn", WORDS), ("gat", GRAPHS), ("gcn", GRAPHS)]
 )
-def test_goes_on_exactly_with_training_data_changed_by_chance(name: str, further: list[str], tmp_path: Path) -> None:
+def test_resumes_exactly_with_augmented_training_data(name: str, further: list[str], tmp_path: Path) -> None:
     whole, pieces = in_pieces(name, tmp_path, [MIDDLE, END], further)
     assert compare(whole, pieces) == []
 
@@ -64,7 +64,7 @@ def test_goes_on_exactly_with_training_data_changed_by_chance(name: str, further
 @pytest.mark.parametrize(
     "technique", [pytest.param(each, marks=[pytest.mark.long] if "compile" in each else []) for each in TECHNIQUES]
 )
-def test_every_technique_goes_on_exactly(technique: str, tmp_path: Path) -> None:
+def test_every_technique_resumes_exactly(technique: str, tmp_path: Path) -> None:
     name, further = TECHNIQUES[technique]
     stops = [3] if "compile" in technique else [3, 6]  # every piece is compiled anew
     whole, pieces = in_pieces(name, tmp_path, stops, [*further, *TWICE])
@@ -82,7 +82,7 @@ def test_every_technique_goes_on_exactly(technique: str, tmp_path: Path) -> None
         ("gat_nodes", GRAPHS),
     ],
 )
-def test_further_models_go_on_exactly_with_training_data_changed_by_chance(
+def test_further_models_resume_exactly_with_augmented_training_data(
     name: str, further: list[str], tmp_path: Path
 ) -> None:
     whole, pieces = in_pieces(name, tmp_path, [MIDDLE, END], further)
@@ -97,19 +97,19 @@ def on_two_processes(folder: Path, *words: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.long
-def test_every_model_and_technique_goes_on_exactly_on_two_processes(tmp_path: Path) -> None:
+def test_every_model_and_technique_resumes_exactly_on_two_processes(tmp_path: Path) -> None:
     assert on_two_processes(tmp_path) == {name: [] for name in [*recipe_names(), *TECHNIQUES]}
 
 
 @pytest.mark.long
-def test_goes_on_exactly_on_two_processes_where_an_epoch_is_limited(tmp_path: Path) -> None:
+def test_resumes_exactly_on_two_processes_where_an_epoch_is_limited(tmp_path: Path) -> None:
     limit = ["--trainer.limit_train_batches", "5", "--data.num_workers", "1"]
     assert on_two_processes(tmp_path, "mlp", *limit) == {"mlp": []}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("balance", ["weights", "over", "under"])
-def test_goes_on_exactly_on_two_processes_where_classes_are_balanced(balance: str, tmp_path: Path) -> None:
+def test_resumes_exactly_on_two_processes_where_classes_are_balanced(balance: str, tmp_path: Path) -> None:
     assert on_two_processes(tmp_path, "mlp", "--data.balance", balance, "--data.num_workers", "2") == {"mlp": []}
 
 
@@ -117,7 +117,7 @@ def test_goes_on_exactly_on_two_processes_where_classes_are_balanced(balance: st
 @pytest.mark.parametrize(
     ("names", "further"), [(["cnn"], IMAGES), (["attention_rnn"], WORDS), (["gat", "gcn"], GRAPHS)]
 )
-def test_goes_on_exactly_on_two_processes_with_training_data_changed_by_chance(
+def test_resumes_exactly_on_two_processes_with_augmented_training_data(
     names: list[str], further: list[str], tmp_path: Path
 ) -> None:
     assert on_two_processes(tmp_path, *names, *further) == {name: [] for name in names}
@@ -131,16 +131,16 @@ def test_goes_on_exactly_on_two_processes_with_training_data_changed_by_chance(
         (["bert_classifier"], ["--compile.mode", "default", "--finetuning.freeze_epochs", "1", *NARROW]),
     ],
 )
-def test_goes_on_exactly_on_two_processes_that_share_out_the_weights(
+def test_resumes_exactly_on_two_processes_that_shard_the_weights(
     names: list[str], further: list[str], tmp_path: Path
 ) -> None:
     fsdp = ["--trainer.strategy", "fsdp", "--trainer.devices", "2"]
     assert on_two_processes(tmp_path, *names, *fsdp, *further) == {name: [] for name in names}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])
-def test_goes_on_exactly_after_every_signal(number: signal.Signals, tmp_path: Path) -> None:
-    whole, pieces = in_pieces("mlp", tmp_path, [MIDDLE, END], [], number)
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])
+def test_resumes_exactly_after_every_signal(signum: signal.Signals, tmp_path: Path) -> None:
+    whole, pieces = in_pieces("mlp", tmp_path, [MIDDLE, END], [], signum)
     assert compare(whole, pieces) == []
 
 

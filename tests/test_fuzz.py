@@ -54,7 +54,7 @@ from scripts.cli.run.folder import folder_of_job, newest_checkpoint
 from scripts.cli.run.pretrained import PretrainedRun, own_run
 from tests.helpers import planetoid_files
 from tests.helpers.forked import died
-from tests.helpers.fuzzing import SMALL_BERT, Files, Kind, Leaves, archives, module, pickles, put, survive, tags
+from tests.helpers.fuzzing import SMALL_BERT, Files, FileType, Leaves, archives, module, pickles, put, survive, tags
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", 30))
 SEED = int(os.environ.get("FUZZ_SEED", 0))
@@ -62,11 +62,11 @@ WORDS = ["--model", "mlp", "--data", "iris"]
 TRAIN = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 
 
-def set_up(kind: Callable[..., Any], name: str = "", **options: Any) -> Callable[[Path], Any]:
+def set_up(cls: Callable[..., Any], name: str = "", **options: Any) -> Callable[[Path], Any]:
     """Reads a file or the folder as data, up to the first batch."""
 
     def read(folder: Path) -> None:
-        data = kind(str(folder / name), batch_size=4, **options)
+        data = cls(str(folder / name), batch_size=4, **options)
         data.setup()
         next(iter(data.train_dataloader()))
 
@@ -77,50 +77,50 @@ def text(lines: list[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def table(mark: Path) -> Kind:
+def table(mark: Path) -> FileType:
     rows = text(["a,b,kind", *(f"{number}.5,x{number % 3},{'yn'[number % 2]}" for number in range(40))])
-    return Kind(
+    return FileType(
         {"t.csv": rows}, set_up(TabularClassification, "t.csv"), tuple({"t.csv": each} for each in pickles(mark))
     )
 
 
-def parquet(mark: Path) -> Kind:
+def parquet(mark: Path) -> FileType:
     written = io.BytesIO()
     columns = {"a": [float(number) for number in range(40)], "kind": ["yn"[number % 2] for number in range(40)]}
     pq.write_table(pa.table(columns), written)
     read = set_up(TabularClassification, "t.parquet")
-    return Kind({"t.parquet": written.getvalue()}, read, tuple({"t.parquet": each} for each in pickles(mark)))
+    return FileType({"t.parquet": written.getvalue()}, read, tuple({"t.parquet": each} for each in pickles(mark)))
 
 
-def series(mark: Path) -> Kind:
+def series(mark: Path) -> FileType:
     rows = text(["date,value", *(f"2024-01-01 {n // 60:02}:{n % 60:02},{n % 7}" for n in range(200))])
-    return Kind(
+    return FileType(
         {"s.csv": rows}, set_up(Series, "s.csv", window=4, horizon=2), tuple({"s.csv": each} for each in pickles(mark))
     )
 
 
-def texts(mark: Path) -> Kind:
+def texts(mark: Path) -> FileType:
     rows = text([f'{{"text": "word{n % 5} and more", "label": "{"ab"[n % 2]}"}}' for n in range(40)])
     deep = {"t.jsonl": b"[" * 200_000 + b"\n"}
-    return Kind({"t.jsonl": rows}, set_up(TextClassification, "t.jsonl"), (deep,))
+    return FileType({"t.jsonl": rows}, set_up(TextClassification, "t.jsonl"), (deep,))
 
 
-def text_table(mark: Path) -> Kind:
+def text_table(mark: Path) -> FileType:
     rows = text(["label\ttext", *(f"{'ab'[n % 2]}\tword{n % 5} and more" for n in range(40))])
-    return Kind({"t.tsv.gz": gzip.compress(rows), "u.tsv": rows}, set_up(TextClassification, "t.tsv.gz"))
+    return FileType({"t.tsv.gz": gzip.compress(rows), "u.tsv": rows}, set_up(TextClassification, "t.tsv.gz"))
 
 
-def columns(mark: Path) -> Kind:
+def columns(mark: Path) -> FileType:
     rows = text([f"{'Anna' if n % 3 else 'Rome'} {'B-PER' if n % 3 else 'B-LOC'}\nsings O\n" for n in range(40)])
-    return Kind({"t.txt": rows}, set_up(Tagging, "t.txt"))
+    return FileType({"t.txt": rows}, set_up(Tagging, "t.txt"))
 
 
-def entities(mark: Path) -> Kind:
+def entities(mark: Path) -> FileType:
     row = '{"text": "Anna sings in Rome", "label": {"name": {"Anna": [[0, 3]]}}}'
-    return Kind({"t.json": text([row] * 40)}, set_up(Tagging, "t.json"), ({"t.json": b"[" * 200_000},))
+    return FileType({"t.json": text([row] * 40)}, set_up(Tagging, "t.json"), ({"t.json": b"[" * 200_000},))
 
 
-def questions(mark: Path) -> Kind:
+def questions(mark: Path) -> FileType:
     asked = [
         {
             "context": f"Anna {n} sings in Rome.",
@@ -129,15 +129,15 @@ def questions(mark: Path) -> Kind:
         for n in range(10, 40)
     ]
     content = json.dumps({"data": [{"title": "t", "paragraphs": asked}]}).encode()
-    return Kind({"q.json": content}, set_up(Reading, "q.json"), ({"q.json": b'{"data":' + b"[" * 200_000},))
+    return FileType({"q.json": content}, set_up(Reading, "q.json"), ({"q.json": b'{"data":' + b"[" * 200_000},))
 
 
-def pairs(mark: Path) -> Kind:
+def pairs(mark: Path) -> FileType:
     rows = text([f"one {n} dog\teins {n} hund" for n in range(80)])
-    return Kind({"t.tsv": rows}, set_up(Translation, "t.tsv"))
+    return FileType({"t.tsv": rows}, set_up(Translation, "t.tsv"))
 
 
-def images(mark: Path) -> Kind:
+def images(mark: Path) -> FileType:
     sample: Files = {}
     for number, ending in enumerate(("png", "jpg", "bmp", "gif", "webp", "tiff") * 4):
         file = io.BytesIO()
@@ -146,29 +146,29 @@ def images(mark: Path) -> Kind:
         sample[f"{'ab'[number % 2]}{number // 6 % 2}/{number}.{ending}"] = file.getvalue()
     huge = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0)
     forged = [huge, *pickles(mark), b"%!PS\n(mark) (w) file closefile\n", b"<svg onload='mark'/>"]
-    return Kind(sample, set_up(Images), tuple({"a0/0.png": each} for each in forged))
+    return FileType(sample, set_up(Images), tuple({"a0/0.png": each} for each in forged))
 
 
-def digits(mark: Path) -> Kind:
+def digits(mark: Path) -> FileType:
     content = b"\0\0\x08\x03" + struct.pack(">3I", 4, 5, 5) + bytes(100)
     headers = ([255] + [2**32 - 1] * 255, [2, 2**31, 2**31], [3, 0, 2**32 - 1, 2**32 - 1], [0])
     forged = tuple(
         {"i.gz": gzip.compress(b"\0\0\x08" + bytes([size]) + struct.pack(f">{len(shape)}I", *shape))}
         for size, *shape in headers
     )
-    return Kind(
+    return FileType(
         {"i.gz": gzip.compress(content), "j": content}, lambda f: (read_idx(f / "i"), read_idx(f / "j")), forged
     )
 
 
-def cifar(mark: Path) -> Kind:
+def cifar(mark: Path) -> FileType:
     records = b"".join(bytes([number % 10]) + bytes([number]) * 3072 for number in range(20))
     names = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
     sample = {f"cifar-10-batches-bin/{name}": records for name in names}
-    return Kind(sample, lambda folder: Images("CIFAR10", root=str(folder)).setup())
+    return FileType(sample, lambda folder: Images("CIFAR10", root=str(folder)).setup())
 
 
-def many_graphs(mark: Path) -> Kind:
+def many_graphs(mark: Path) -> FileType:
     nodes = range(1, 81)
     sample = {
         "G_A.txt": text([f"{n}, {n + 1}\n{n + 1}, {n}" for n in nodes if n % 2]),
@@ -177,31 +177,31 @@ def many_graphs(mark: Path) -> Kind:
         "G_node_labels.txt": text([str(n % 3) for n in nodes]),
         "G_node_attributes.txt": text([f"{n}.5, {n % 7}" for n in nodes]),
     }
-    return Kind({f"G/{name}": content for name, content in sample.items()}, set_up(GraphClasses, "G"))
+    return FileType({f"G/{name}": content for name, content in sample.items()}, set_up(GraphClasses, "G"))
 
 
-def nodes(mark: Path) -> Kind:
+def nodes(mark: Path) -> FileType:
     sample = {
         "nodes.csv": text(["id,a,label", *(f"n{n},{n}.5,{'xy'[n % 2]}" for n in range(40))]),
         "edges.csv": text(["from,to", *(f"n{n},n{n + 1}" for n in range(39))]),
     }
-    return Kind(sample, set_up(Nodes))
+    return FileType(sample, set_up(Nodes))
 
 
-def planetoid_parts(mark: Path) -> Kind:
+def planetoid_parts(mark: Path) -> FileType:
     folder = planetoid_files.write(mark.parent / "planetoid")
     sample = {file.name: file.read_bytes() for file in folder.iterdir()}
     forged = tuple({"ind.cora.x": each} for each in pickles(mark))
-    return Kind(sample, lambda folder: planetoid.read(folder, "ind.cora."), forged)
+    return FileType(sample, lambda folder: planetoid.read(folder, "ind.cora."), forged)
 
 
-def packed(mark: Path) -> Kind:
+def packed(mark: Path) -> FileType:
     sample = archives(mark.parent / "inside" / "harmless")[0].replace(b"../", b"aa/")
     forged = tuple({"a.zip": each} for each in archives(mark))
-    return Kind({"a.zip": sample}, lambda folder: unpack(folder / "a.zip", folder / "in" / "side"), forged)
+    return FileType({"a.zip": sample}, lambda folder: unpack(folder / "a.zip", folder / "in" / "side"), forged)
 
 
-def cached_tokens(mark: Path) -> Kind:
+def cached_tokens(mark: Path) -> FileType:
     content = np.array([5, 6, 7, 8, 2, 2, 2], np.int32).tobytes()
 
     def read(folder: Path) -> None:
@@ -209,26 +209,26 @@ def cached_tokens(mark: Path) -> Kind:
         rows.joined(torch.arange(len(rows.lengths)))
 
     lies: list[list[int]] = [[-1], [2**31 - 1], [-(2**31)], [1, -(2**31), 1], [5, 2**31 - 1, 1], [5, 6, -1, 2], []]
-    return Kind({"a.int32": content}, read, tuple({"a.int32": np.array(each, np.int32).tobytes()} for each in lies))
+    return FileType({"a.int32": content}, read, tuple({"a.int32": np.array(each, np.int32).tobytes()} for each in lies))
 
 
-def cached_rows(mark: Path) -> Kind:
+def cached_rows(mark: Path) -> FileType:
     rows = text([json.dumps(["a text", n]) for n in range(5)])
     forged = tuple({"a.jsonl": each} for each in [*pickles(mark), b"[" * 200_000])
-    return Kind({"a.jsonl": rows}, lambda folder: list(StoredRows([folder / "a.jsonl"], list)), forged)
+    return FileType({"a.jsonl": rows}, lambda folder: list(StoredRows([folder / "a.jsonl"], list)), forged)
 
 
-def tokenizers(mark: Path) -> Kind:
+def tokenizers(mark: Path) -> FileType:
     content = new_tokenizer("words", ["a few words and more"] * 4, 60).to_str().encode()
     forged = tuple({"tokenizer.json": each} for each in [*pickles(mark), b"[" * 200_000])
 
     def read(folder: Path) -> None:
         pretrained_tokenizer(str(folder)).encode("a few words")
 
-    return Kind({"tokenizer.json": content}, read, forged)
+    return FileType({"tokenizer.json": content}, read, forged)
 
 
-def exported(mark: Path) -> Kind:
+def exported(mark: Path) -> FileType:
     said = {"recipe": "mlp", "learned": "{}", "settings": "{}"}
     content = safetensors.torch.save({"weight": torch.zeros(2, 2)}, said)
     header = struct.pack("<Q", 2**63) + b"{}"
@@ -240,10 +240,10 @@ def exported(mark: Path) -> Kind:
             PretrainedRun(path)
         read_weights(Path(path), "--model.pretrained", "resnet18")
 
-    return Kind({"a.safetensors": content}, read, forged)
+    return FileType({"a.safetensors": content}, read, forged)
 
 
-def hugging_face(mark: Path) -> Kind:
+def hugging_face(mark: Path) -> FileType:
     network = BertModel(BertConfig(**SMALL_BERT))
     weights = io.BytesIO()
     torch.save(network.state_dict(), weights)
@@ -270,7 +270,7 @@ def hugging_face(mark: Path) -> Kind:
         adapted | {"config.json": json.dumps(config | mapped).encode()},
     ]
     read = lambda folder: bert(str(folder), num_tokens=20, max_length=16)  # noqa: E731
-    return Kind(sample, read, tuple(forged), ("config.json", "pytorch_model.bin"))
+    return FileType(sample, read, tuple(forged), ("config.json", "pytorch_model.bin"))
 
 
 def classes(mark: Path) -> list[dict[str, Any]]:
@@ -320,7 +320,7 @@ def merged(content: dict[str, Any]) -> bytes:
     ).encode()
 
 
-def configurations(mark: Path) -> Kind:
+def configurations(mark: Path) -> FileType:
     forged = [{"c.yaml": merged(content)} for content in classes(mark)]
     forged += [{"c.yaml": b"model: {dropout: " + tag.encode() + b"}\n"} for tag in tags(mark)]
     forged += [{"c.yaml": b"model: " + b"[" * 100_000 + b"]" * 100_000}, {"c.yaml": b"? [a]\n: b\n"}]
@@ -329,7 +329,7 @@ def configurations(mark: Path) -> Kind:
     def read(folder: Path) -> None:
         fit.main(["--config", str(folder / "c.yaml"), "--print_config", "--logs", str(folder / "logs")])
 
-    return Kind({"c.yaml": merged({}), "theirs.py": module(mark)}, read, tuple(forged), ("c.yaml",))
+    return FileType({"c.yaml": merged({}), "theirs.py": module(mark)}, read, tuple(forged), ("c.yaml",))
 
 
 def checkpoint(mark: Path) -> dict[str, Any]:
@@ -344,7 +344,7 @@ def sealed(content: Any, folder: Path) -> bytes:
     return (folder / "sealed.ckpt").read_bytes()
 
 
-def checkpoints(mark: Path) -> Kind:
+def checkpoints(mark: Path) -> FileType:
     content = checkpoint(mark)
     forged = [sealed(content | {"config": yaml.safe_load(merged(each))}, mark.parent) for each in classes(mark)]
     forged += [sealed(content | {"more": object_}, mark.parent) for object_ in (Leaves(mark),)]
@@ -357,10 +357,10 @@ def checkpoints(mark: Path) -> Kind:
         testing.main(words)
         predict.main([*words, "--input", str(mark.parent / "rows.csv")])
 
-    return Kind({"best.ckpt": sealed(content, mark.parent)}, read, tuple({"best.ckpt": each} for each in forged))
+    return FileType({"best.ckpt": sealed(content, mark.parent)}, read, tuple({"best.ckpt": each} for each in forged))
 
 
-def contents(mark: Path) -> Kind:
+def contents(mark: Path) -> FileType:
     """What a checkpoint holds, under a checksum that fits."""
     whole = sealed({"state_dict": {"weight": torch.zeros(2, 3)}, "config": CONFIG, "epoch": 1}, mark.parent)
 
@@ -374,10 +374,10 @@ def contents(mark: Path) -> Kind:
     for file, other in zip(others, ([1], {"state_dict": {}}), strict=True):
         torch.save(other, file)
     forged = [pickles(mark)[3], *(file.getvalue() for file in others)]
-    return Kind({"body": whole[: -SEAL_SIZE - 2]}, read, tuple({"body": each[:-2]} for each in forged))
+    return FileType({"body": whole[: -SEAL_SIZE - 2]}, read, tuple({"body": each[:-2]} for each in forged))
 
 
-def folders_of_runs(mark: Path) -> Kind:
+def folders_of_runs(mark: Path) -> FileType:
     rows = text(["epoch,step,loss", "0,1,0.5", "0,2,0.25"])
 
     def read(folder: Path) -> None:
@@ -395,10 +395,10 @@ def folders_of_runs(mark: Path) -> Kind:
         f"{run}/checkpoints/last.ckpt": pickles(mark)[3],
     }
     forged = [{f"{run}/{name}": each} for name in ("metrics.csv", ".lock", "config.yaml") for each in pickles(mark)[:3]]
-    return Kind(sample, read, tuple(forged))
+    return FileType(sample, read, tuple(forged))
 
 
-KINDS = (
+FILE_TYPES = (
     *(table, parquet, series, texts, text_table, columns, entities, questions, pairs, images, digits, cifar),
     *(many_graphs, nodes, planetoid_parts, packed, cached_tokens, cached_rows, tokenizers, exported, hugging_face),
     *(configurations, checkpoints, contents, folders_of_runs),
@@ -408,21 +408,21 @@ SLOW = (configurations, checkpoints)
 
 @pytest.mark.parametrize(
     "made",
-    [pytest.param(made, id=made.__name__, marks=[pytest.mark.long] if made in SLOW else []) for made in KINDS],
+    [pytest.param(made, id=made.__name__, marks=[pytest.mark.long] if made in SLOW else []) for made in FILE_TYPES],
 )
 def test_no_file_leaves_a_mark_or_crashes(
-    made: Callable[[Path], Kind], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Callable[[Path], FileType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = tmp_path / "mark"
     monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
-    kind = made(mark)
+    file_type = made(mark)
     (tmp_path / "theirs.py").write_bytes(module(mark))
 
     def attempt() -> None:
         warnings.simplefilter("ignore")  # of damaged files libraries warn in many words
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            survive(kind, tmp_path / "folder", ROUNDS, SEED)
+            survive(file_type, tmp_path / "folder", ROUNDS, SEED)
 
     assert died(attempt, tmp_path / "said", seconds=60 + 2 * ROUNDS) == ""
     assert not mark.exists()
@@ -456,7 +456,7 @@ def resume_folds(folder: Path) -> None:
     cross_validate.main(["--resume", str(folder)])
 
 
-def asked_of(mark: Path) -> list[tuple[Callable[[Path], Any], Files]]:
+def requests(mark: Path) -> list[tuple[Callable[[Path], Any], Files]]:
     """Files that ask for a run, each of which would leave the mark as soon as the run does what they say."""
     place = mark.parent
     (place / "theirs.py").write_bytes(module(mark))
@@ -485,14 +485,12 @@ def asked_of(mark: Path) -> list[tuple[Callable[[Path], Any], Files]]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", range(6))
-def test_no_run_that_a_file_asks_for_leaves_a_mark(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("index", range(6))
+def test_no_run_that_a_file_asks_for_leaves_a_mark(index: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, mark = tmp_path / "place", tmp_path / "place" / "mark"
     place.mkdir()
     monkeypatch.chdir(place)
-    read, files = asked_of(mark)[number]
+    read, files = requests(mark)[index]
     folder = place / "in" / "side"
 
     def attempt() -> None:

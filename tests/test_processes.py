@@ -61,7 +61,7 @@ CASES = {
 }
 # Clipped, and with a state of the optimizer's own, whose parts have to be put together.
 MOMENTUM = ["--model.optimizer.momentum", "0.9", "--trainer.gradient_clip_val", "0.5"]
-SHARED_OUT = {
+SHARDED = {
     "fsdp transformer": ("transformer", ["--data.batch_size", "7", "--model.dropout", "0", *MOMENTUM]),
     "fsdp torch_transformer": ("torch_transformer", ["--data.batch_size", "7", "--model.dropout", "0", *MOMENTUM]),
     "fsdp bert_classifier": ("bert_classifier", ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM]),
@@ -139,15 +139,15 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def make_runs(request: pytest.FixtureRequest, folder: Path) -> None:
-    """Train what is wanted on two processes."""
+    """Train the requested cases on two processes."""
     folder.mkdir()
-    wanted = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    cases = {params["case"] for params in wanted if params.get("case") in CASES | SHARED_OUT}
+    requested = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    cases = {params["case"] for params in requested if params.get("case") in CASES | SHARDED}
     lines: list[tuple[list[str], int | None]] = [
-        ([*words_of(case), *(FSDP if case in SHARED_OUT else []), "--logs", str(folder / "two" / case)], None)
+        ([*words_of(case), *(FSDP if case in SHARDED else []), "--logs", str(folder / "two" / case)], None)
         for case in sorted(cases)
     ]
-    for first in sorted({params["first"] for params in wanted if "first" in params}):
+    for first in sorted({params["first"] for params in requested if "first" in params}):
         words = [*words_of(ACROSS), "--logs", str(folder / "first" / first)]
         if first == "fsdp":
             lines.append(([*words, *FSDP], 3))
@@ -159,7 +159,7 @@ def make_runs(request: pytest.FixtureRequest, folder: Path) -> None:
 
 
 def words_of(case: str) -> list[str]:
-    name, words = (CASES | SHARED_OUT)[case]
+    name, words = (CASES | SHARDED)[case]
     return ["--model", name, *LITTLE.get(data_of(name), []), *SHORT, *words]
 
 
@@ -184,14 +184,14 @@ def test_two_processes_train_and_test_as_one(case: str, runs: Path) -> None:
         assert sum(each["examples"] for each in scores[1]["per_class"].values()) == 113  # no patient twice
 
 
-def compare_with_shared_out(one: Path, fsdp: Path) -> None:
-    """The same has to come of weights that are shared out as of others."""
+def compare_with_sharded(one: Path, fsdp: Path) -> None:
+    """Sharded weights have to train as others do."""
     saved = [read_checkpoint(path / "checkpoints" / "last.ckpt") for path in (one, fsdp)]
     (expected,), (found,) = (checkpoint["optimizer_states"] for checkpoint in saved)
     assert found["param_groups"] == expected["param_groups"]
     assert found["state"].keys() == expected["state"].keys()
-    for number, state in expected["state"].items():
-        torch.testing.assert_close(found["state"][number], state, rtol=1e-4, atol=1e-5)
+    for index, state in expected["state"].items():
+        torch.testing.assert_close(found["state"][index], state, rtol=1e-4, atol=1e-5)
     for weights in ("state_dict", "newest_weights"):  # the latter where an average is kept
         found, expected = (dict(checkpoint.get(weights, {})) for checkpoint in reversed(saved))
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
@@ -199,10 +199,10 @@ def compare_with_shared_out(one: Path, fsdp: Path) -> None:
     assert scores[0] == pytest.approx(scores[1], rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("case", SHARED_OUT)
-def test_two_processes_that_share_out_the_weights_train_as_one(case: str, runs: Path) -> None:
+@pytest.mark.parametrize("case", SHARDED)
+def test_two_processes_that_shard_the_weights_train_as_one(case: str, runs: Path) -> None:
     one, fsdp = one_and_two(case, runs)
-    compare_with_shared_out(one, fsdp)
+    compare_with_sharded(one, fsdp)
     averaged = "newest_weights" in read_checkpoint(one / "checkpoints" / "last.ckpt")
     assert averaged == ("average" in case)
     if "adapters" in case:
@@ -214,12 +214,12 @@ def test_two_processes_that_share_out_the_weights_train_as_one(case: str, runs: 
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
-def test_two_gpus_that_share_out_the_weights_train_as_with_ddp(tmp_path: Path) -> None:
+def test_two_gpus_that_shard_the_weights_train_as_with_ddp(tmp_path: Path) -> None:
     words = [*words_of("fsdp transformer"), "--trainer.accelerator", "gpu", "--trainer.devices", "2"]
     for strategy in ("ddp", "fsdp"):
         run("fit.py", *words, "--trainer.strategy", strategy, "--logs", str(tmp_path / strategy))
     ddp, fsdp = (tmp_path / strategy / "transformer" / "version_0" for strategy in ("ddp", "fsdp"))
-    compare_with_shared_out(ddp, fsdp)
+    compare_with_sharded(ddp, fsdp)
 
 
 def test_each_of_two_processes_keeps_half_of_every_weight(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_two_processes_predict_in_the_order_of_the_input(tmp_path: Path) -> None
     checkpoint = str(logs / "attention_rnn" / "version_0")
     for rows in (5, 65):  # fewer than a batch, and of the last batch but one
         file = tmp_path / f"{rows}.txt"
-        file.write_text("\n".join(f"it is number {number} and {'good ' * (number % 7)}" for number in range(rows)))
+        file.write_text("\n".join(f"it is number {row} and {'good ' * (row % 7)}" for row in range(rows)))
         outputs = [tmp_path / f"{rows} {devices}.csv" for devices in (1, 2)]
         one, two = (["--checkpoint", checkpoint, "--input", str(file), "--output", str(path)] for path in outputs)
         predict.main(one)
@@ -281,15 +281,15 @@ def test_processes_that_read_other_data_stop_before_they_train(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("first", ["fsdp", "one process"])
-def test_what_one_strategy_has_saved_another_goes_on_with(first: str, runs: Path, tmp_path: Path) -> None:
+def test_what_one_strategy_has_saved_another_resumes(first: str, runs: Path, tmp_path: Path) -> None:
     name = words_of(ACROSS)[1]
     run = runs / "first" / first / name / "version_0"
     if first == "fsdp":
         one = ["--resume", str(run), "--trainer.strategy", "auto", "--trainer.devices", "1"]
-        assert train(one) == 2  # the number of processes is another
+        assert train(one) == 2  # another number of processes
         assert train([*one, "--inexact"]) == 0
     assert train([*words_of(ACROSS), "--logs", str(tmp_path)]) == 0
-    compare_with_shared_out(tmp_path / name / "version_0", run)
+    compare_with_sharded(tmp_path / name / "version_0", run)
 
 
 def test_a_checkpoint_has_the_same_scores_when_two_processes_test_it(tmp_path: Path, capsys: Any) -> None:

@@ -37,8 +37,8 @@ def built(name: str) -> Built:
 
 def lower_is_better(name: str, metric: str) -> bool:
     """Whether a `min` of the metric, named with or without its split, is best for the recipe's model."""
-    kind = class_at(read_recipe(name)["model"]["class_path"])
-    return metric.split("/")[-1] in kind.lower_is_better
+    cls = class_at(read_recipe(name)["model"]["class_path"])
+    return metric.split("/")[-1] in cls.lower_is_better
 
 
 BRIEFLY = {
@@ -175,7 +175,7 @@ def test_repeated_from_its_configuration_a_run_gives_the_same_result(trained: Tr
         assert again[key] == results[key]
 
 
-class UntilLearned(Callback):
+class UntilMemorised(Callback):
     """Stops as soon as the batch's loss, without dropout, is less than half of what it was."""
 
     def __init__(self, batch: Any) -> None:
@@ -197,17 +197,17 @@ class UntilLearned(Callback):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_learns_one_batch_by_heart(name: str) -> None:
+def test_memorises_one_batch(name: str) -> None:
     run = built(name)
     batch = run.data.on_after_batch_transfer(next(iter(run.data.train_dataloader())), 0)
     model: Any = run.model
     if not model.automatic_optimization:
         pytest.skip("two networks against each other have no loss that falls: see their model's own tests")
     model.schedule, model.warmup = "constant", 0.0
-    learned = UntilLearned(batch)
+    memorised = UntilMemorised(batch)
     trainer = Trainer(
         max_steps=300,
-        callbacks=[learned],
+        callbacks=[memorised],
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -216,7 +216,7 @@ def test_learns_one_batch_by_heart(name: str) -> None:
     )
     batches: Any = [batch] * 300
     trainer.fit(model, DataLoader(batches, batch_size=None), DataLoader(batches[:1], batch_size=None))
-    assert learned.after < 0.5 * learned.before
+    assert memorised.after < 0.5 * memorised.before
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -231,7 +231,7 @@ def test_a_batch_does_not_leak(name: str) -> None:
         pytest.skip("graphs are compared one by one in their models' own tests")
     with torch.no_grad():
         together = model(inputs)
-        alone = torch.cat([model(inputs[number : number + 1]) for number in range(3)])
+        alone = torch.cat([model(inputs[row : row + 1]) for row in range(3)])
     torch.testing.assert_close(together[:3], alone, atol=1e-5, rtol=1e-4)
 
 

@@ -32,13 +32,13 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="PART", help="groups or parts, as --list names them")
     parser.add_argument("--list", action="store_true", help="print the names of the parts")
     parser.add_argument("--seconds", type=float, default=480, help="that all of it may take")
-    parser.add_argument("--jobs", type=int, help="parts side by side; by default half the cores, and six at most")
+    parser.add_argument("--jobs", type=int, help="parts side by side; by default half the cores, but not more than six")
     parser.add_argument("--out", type=Path, required=True, help="the folder for the log, the table and the figures")
     return parser.parse_args()
 
 
 def parts_of(device: dict[str, object], small: bool) -> list[Part]:
-    """All parts, the most important first.
+    """All parts, in order of importance.
 
     Args:
         device: what `probe` found.
@@ -82,7 +82,7 @@ def main() -> int:
         if given.list or not parts:
             print("\n".join(part.title for part in parts) or f"no part is called {' or '.join(given.only)}")
             return 0 if parts else 2
-        say(f"{len(parts)} parts on {machine.found['device']}, {jobs} side by side, {given.seconds:.0f} s at most")
+        say(f"{len(parts)} parts on {machine.found['device']}, {jobs} side by side, {given.seconds:.0f} s in all")
         run_all(parts, Path(folder), deadline, jobs, say)
         with (given.out / "failures.txt").open("w", encoding="utf-8") as file:
             for part in parts:

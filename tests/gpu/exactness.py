@@ -1,4 +1,4 @@
-"""Every recipe on the GPU: trained, stopped, killed, resumed, tested, asked; every technique stopped and resumed."""
+"""Every recipe on the GPU: trained, stopped, killed, resumed, tested; every technique stopped and resumed."""
 
 import csv
 import json
@@ -18,18 +18,18 @@ from tests.helpers.example_inputs import example_input
 from tests.helpers.stopping import FURTHER, GRAPHS, IMAGES, SHORT, TECHNIQUES, TWICE, WORDS, compare, in_pieces, train
 
 SIGTERM_AT, SIGKILL_AT = 2, 6  # of eight steps; four make an epoch, and the last save before the kill is that of step 4
-CHANGED = {  # training data that is changed by chance, on the device
-    "images by chance": ("cnn", IMAGES),
-    "images by chance, further": (
+CHANGED = {  # training data that is augmented on the device
+    "images augmented": ("cnn", IMAGES),
+    "images augmented, further": (
         "cnn",
         [
             *("--data.auto_augment", "randaugment", "--data.crop", "0.5", "--data.shift", "1", "--data.flip", "true"),
             *("--data.rotate", "10"),
         ],
     ),
-    "words by chance": ("attention_rnn", WORDS),
-    "graphs by chance": ("gat", GRAPHS),
-    "nodes by chance": ("gcn", GRAPHS),
+    "words augmented": ("attention_rnn", WORDS),
+    "graphs augmented": ("gat", GRAPHS),
+    "nodes augmented": ("gcn", GRAPHS),
 }
 SMALL = ("mlp", "gcn")  # what the small form runs
 CLOSE = 1e-3  # of a test's score, on the same device
@@ -55,7 +55,7 @@ def recipe_parts(device: list[str], small: bool) -> list[Part]:
 
 
 def technique_parts(device: list[str], small: bool) -> list[Part]:
-    """A part for each technique of tests/helpers/stopping.py, and for each way to change training data by chance."""
+    """A part for each technique of tests/helpers/stopping.py, and for each augmentation of training data."""
     names = ["ema"] if small else [*TECHNIQUES, *CHANGED]
     return [Part("techniques", name.replace(" ", "_"), [Stage(partial(technique, name, device))]) for name in names]
 
@@ -78,7 +78,7 @@ def begin(name: str, device: list[str], folder: Path, found: Figures) -> Figures
 
 def killed(name: str, device: list[str], folder: Path, found: Figures) -> Figures:
     """Resume, and be killed in the middle of the next epoch."""
-    train(["--resume", str(pieces_of(name, folder))], SIGKILL_AT, number=signal.SIGKILL)
+    train(["--resume", str(pieces_of(name, folder))], SIGKILL_AT, signum=signal.SIGKILL)
     raise AssertionError("was not killed")
 
 
@@ -131,7 +131,7 @@ def step_of(run: Path) -> int:
 
 
 def largest_difference(whole: Path, pieces: Path) -> float:
-    """The largest difference of a weight at the end of two runs, as a share of the largest weight beside it."""
+    """The largest difference of a weight at the end of two runs, relative to the largest weight of its tensor."""
     one, other = (read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, pieces))
     return max(_difference(one[name].double(), other[name].double()) for name in one)
 
@@ -143,7 +143,7 @@ def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def score_again(run: Path) -> float:
-    """The largest difference, as a share, of a score that test.py gives from what fit.py gave."""
+    """The largest relative difference of a score that test.py gives from what fit.py gave."""
     before: dict[str, float] = json.loads((run / "results.json").read_text())["test"]
     after = testing.test([], [str(run)], None, None)
     assert before.keys() == after.keys()
@@ -153,12 +153,12 @@ def score_again(run: Path) -> float:
 
 
 def predictions(name: str, run: Path, folder: Path) -> Figures:
-    """Rows that predict.py writes, and the share of them that a CPU agrees with."""
+    """Rows that predict.py writes, and the fraction of them that a CPU agrees with."""
     source = example_input(name)
     cpu = ["--trainer.accelerator", "cpu", "--trainer.precision", "32"]
     tables = []
-    for number, words in enumerate(([], cpu)):
-        output = folder / f"predictions_{number}.csv"
+    for index, words in enumerate(([], cpu)):
+        output = folder / f"predictions_{index}.csv"
         prediction.predict([str(run)], None, str(source), str(output), words, debug=True)
         with output.open(encoding="utf-8", newline="") as file:
             tables.append(list(csv.DictReader(file)))

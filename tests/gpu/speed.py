@@ -1,4 +1,4 @@
-"""How fast networks of their usual sizes train under the Trainer, with what share of the device, and in what memory."""
+"""How fast networks of their usual sizes train under the Trainer, with what fraction of its peak, in what memory."""
 
 import csv
 import json
@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.measure import benchmark
 from scripts.cli.measure.benchmark import Clock, measure
+from scripts.cli.run.plain_step import learner
 from tests.gpu.parts import Figures, Part, Stage
 
 WARM_UP, PROFILED, BARE = 5, 10, 10  # steps
@@ -59,8 +60,8 @@ def texts(folder: Path, small: bool) -> list[str]:
     with (folder / "texts.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
-        for number in range(100 if small else 5000):
-            writer.writerow([words_of(dice, 40, 120), number % 2])
+        for row in range(100 if small else 5000):
+            writer.writerow([words_of(dice, 40, 120), row % 2])
     return ["--data", str(folder / "texts.csv")]
 
 
@@ -78,7 +79,7 @@ def rows(folder: Path, small: bool) -> list[str]:
     values = torch.randn(500 if small else 50_000, 30, generator=generator)
     with (folder / "rows.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*(f"c{number}" for number in range(30)), "label"])
+        writer.writerow([*(f"c{column}" for column in range(30)), "label"])
         writer.writerows([*row, "yes" if row[0] > 0 else "no"] for row in values.round(decimals=4).tolist())
     return ["--data", str(folder / "rows.csv")]
 
@@ -95,7 +96,7 @@ def images(shape: tuple[int, int, int, int], folder: Path, small: bool) -> list[
 
     def read(data: Any) -> list[str]:
         data.images = pixels
-        return [str(number % 10) for number in range(count)]
+        return [str(row % 10) for row in range(count)]
 
     patch("datamodules.images.Images._read_digits", read).start()  # for as long as this process lives
     return []
@@ -211,9 +212,9 @@ def busy_seconds(events: Any) -> float:
 
 def bare_ms(model: Any, trainer: Trainer, batch: Any) -> float:
     """Milliseconds of a step on a batch that is there, without loader, logs and Trainer."""
-    learn = model.plain_step(trainer)
-    for number in range(WARM_UP + BARE):
-        if number == WARM_UP:
+    learn = learner(model, trainer)
+    for step in range(WARM_UP + BARE):
+        if step == WARM_UP:
             synchronise(trainer)
             began = time.perf_counter()
         learn(batch)

@@ -54,37 +54,37 @@ def _equal(found: Figures, machine: Figures) -> str:
     return f"{len(found['unlike'])} differ, such as {found['unlike'][0][:60]}"
 
 
-def _as_number(name: str, form: str, scale: float = 1) -> Callable[[Figures, Figures], str]:
+def _formatted(name: str, form: str, scale: float = 1) -> Callable[[Figures, Figures], str]:
     return lambda found, machine: format(found[name] * scale, form)
 
 
-def _share_of_peak(found: Figures, machine: Figures) -> str:
+def _fraction_of_peak(found: Figures, machine: Figures) -> str:
     return f"{found['tflops'] / (machine['published_tflops'] or machine['measured_tflops']):.1%}"
 
 
 COLUMNS: dict[str, dict[str, Any]] = {
     "exactness": {
         "resumed": _equal,
-        "largest difference": _as_number("difference", ".1e"),
-        "of two whole runs": _as_number("difference_of_whole", ".1e"),
-        "test.py's": _as_number("score", ".1e"),
-        "predictions": _as_number("predictions", "d"),
-        "as on a CPU": _as_number("as_on_cpu", ".0%"),
-        "peak MB": _as_number("memory", ",.0f", 1e-6),
+        "largest difference": _formatted("difference", ".1e"),
+        "of two unstopped runs": _formatted("difference_of_whole", ".1e"),
+        "test.py's": _formatted("score", ".1e"),
+        "predictions": _formatted("predictions", "d"),
+        "as on a CPU": _formatted("as_on_cpu", ".0%"),
+        "peak MB": _formatted("memory", ",.0f", 1e-6),
     },
-    "techniques": {"resumed": _equal, "largest difference": _as_number("difference", ".1e")},
+    "techniques": {"resumed": _equal, "largest difference": _formatted("difference", ".1e")},
     "paths": {
         "resumed": _equal,
         "said": lambda found, machine: found["line"].replace("|", "/"),
     },
     "speed": {
-        "batch": _as_number("batch_size", "d"),
-        "examples a second": _as_number("examples_per_second", ",.0f"),
-        "ms a step": _as_number("ms", ".2f"),
-        "ms of a bare one": _as_number("bare_ms", ".2f"),
-        "GPU idle": _as_number("gpu_idle", ".0%"),
-        "TFLOP/s": _as_number("tflops", ".1f"),
-        "share of bf16 peak": _share_of_peak,
-        "peak GB": _as_number("peak", ".2f", 1e-9),
+        "batch": _formatted("batch_size", "d"),
+        "examples a second": _formatted("examples_per_second", ",.0f"),
+        "ms a step": _formatted("ms", ".2f"),
+        "ms of a bare one": _formatted("bare_ms", ".2f"),
+        "GPU idle": _formatted("gpu_idle", ".0%"),
+        "TFLOP/s": _formatted("tflops", ".1f"),
+        "of bf16 peak": _fraction_of_peak,
+        "peak GB": _formatted("peak", ".2f", 1e-9),
     },
 }

@@ -60,7 +60,7 @@ def test_a_part_that_fails_hangs_or_dies_ends_no_other(tmp_path: Path) -> None:
 
 
 def test_what_has_no_time_left_is_skipped_and_what_is_timed_is_alone(tmp_path: Path) -> None:
-    parts = [Part("speed", str(number), [Stage(gives)], alone=number == 1) for number in range(3)]
+    parts = [Part("speed", str(index), [Stage(gives)], alone=index == 1) for index in range(3)]
     spans = {}
 
     def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Every kind of file that the program reads: a small sample of it, what reads it, and what is done to the sample."""
+"""Every type of file that the program reads: a small sample of it, what reads it, and what is done to the sample."""
 
 import io
 import json
@@ -29,8 +29,8 @@ SMALL_BERT: dict[str, Any] = {
 NUMBERS = (b"0", b"-1", b"99999999999", b"1e999", b"nan", b"-9223372036854775809", b"0x10", b"")
 
 
-class Kind(NamedTuple):
-    """A kind of file.
+class FileType(NamedTuple):
+    """A type of file.
 
     Args:
         sample: valid files.
@@ -147,14 +147,14 @@ def damaged(content: bytes, draw: random.Random, other: bytes) -> bytes:
     return bytes(changed)
 
 
-def attempts(kind: Kind, rounds: int, draw: random.Random) -> Iterator[Files]:
+def attempts(file_type: FileType, rounds: int, draw: random.Random) -> Iterator[Files]:
     """What is in the folder, time after time."""
-    for forged in kind.forged:
-        yield kind.sample | forged
-    names = kind.damaged or tuple(kind.sample)
+    for forged in file_type.forged:
+        yield file_type.sample | forged
+    names = file_type.damaged or tuple(file_type.sample)
     for _ in range(rounds):
         name, other = draw.choice(names), draw.choice(names)
-        yield kind.sample | {name: damaged(kind.sample[name], draw, kind.sample[other])}
+        yield file_type.sample | {name: damaged(file_type.sample[name], draw, file_type.sample[other])}
 
 
 def refuses(read: Read, folder: Path) -> None:
@@ -168,7 +168,7 @@ def refuses(read: Read, folder: Path) -> None:
             raise
 
 
-def survive(kind: Kind, folder: Path, rounds: int, seed: int) -> None:
+def survive(file_type: FileType, folder: Path, rounds: int, seed: int) -> None:
     """Let the program read every attempt.
 
     Raises:
@@ -176,16 +176,16 @@ def survive(kind: Kind, folder: Path, rounds: int, seed: int) -> None:
     """
     draw = random.Random(seed)
     failed = []
-    put(kind.sample, folder)
-    kind.read(folder)  # is valid, else nothing would be read of what follows
-    for number, files in enumerate(attempts(kind, rounds, draw)):
+    put(file_type.sample, folder)
+    file_type.read(folder)  # is valid, else nothing would be read of what follows
+    for index, files in enumerate(attempts(file_type, rounds, draw)):
         put(files, folder)
-        (folder.parent / "attempt").write_text(str(number))  # for who looks at a crash
+        (folder.parent / "attempt").write_text(str(index))  # for who looks at a crash
         try:
-            refuses(kind.read, folder)
+            refuses(file_type.read, folder)
         except BaseException as error:
-            changed = {name: content for name, content in files.items() if kind.sample.get(name) != content}
-            failed.append(f"attempt {number}: {type(error).__name__}: {str(error)[:300]} with {str(changed)[:600]}")
+            changed = {name: content for name, content in files.items() if file_type.sample.get(name) != content}
+            failed.append(f"attempt {index}: {type(error).__name__}: {str(error)[:300]} with {str(changed)[:600]}")
     assert not failed, "\n".join(failed)
 
 

@@ -1,4 +1,4 @@
-"""Kills a run again and again, and lets it go on each time; started by test_stops.py, prints what differs in the end.
+"""Kills a run again and again, and resumes it each time; started by test_stops.py, prints what differs in the end.
 
 Each run is a real process, forked from this one, which has imported all that it needs: so a start takes no time.
 """
@@ -89,7 +89,7 @@ def main(folder: Path, kills: int, seed: int) -> dict[str, object]:
     first = [*WORDS, "--logs", str(folder / "pieces")]
     while killed < kills:
         saved = any(pieces.glob("checkpoints/*.ckpt"))
-        if pieces.exists() and not saved:  # nothing to go on with: as if it had never been started
+        if pieces.exists() and not saved:  # nothing to resume: as if it had never been started
             for file in sorted(pieces.rglob("*"), reverse=True):
                 file.rmdir() if file.is_dir() else file.unlink()
             pieces.rmdir()

@@ -76,20 +76,20 @@ TECHNIQUES = {  # a recipe, and what is more than it has
     "several": ("bert_classifier", SEVERAL),
 }
 TWICE = ["--trainer.val_check_interval", "2"]  # an epoch
-# What changes training data by chance.
+# Augmentation of training data.
 IMAGES = ["--data.auto_augment", "trivial", "--data.erase", "0.5", "--data.mixup", "0.4", "--data.cutmix", "1"]
 GRAPHS = ["--data.edge_dropout", "0.3", "--data.feature_masking", "0.2"]
 WORDS = ["--data.word_dropout", "0.2"]
 
 
 @contextmanager
-def signalled(step: int | None, number: int = signal.SIGTERM, rank: int = 0) -> Iterator[None]:
+def signalled(step: int | None, signum: int = signal.SIGTERM, rank: int = 0) -> Iterator[None]:
     """Within this, a run is sent a real signal when so many steps are done."""
     original = Checkpoints.on_train_batch_start
 
     def signalling(self: Checkpoints, trainer: Any, *args: Any) -> None:
         if trainer.global_step == step and trainer.global_rank == rank:
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signum)
         original(self, trainer, *args)
 
     with patch.object(Checkpoints, "on_train_batch_start", signalling):
@@ -107,7 +107,7 @@ def train(words: list[str], stop: int | None = None, **options: Any) -> int:
 
 
 def in_pieces(
-    name: str, folder: Path, stops: list[int], further: list[str], number: int = signal.SIGTERM
+    name: str, folder: Path, stops: list[int], further: list[str], signum: int = signal.SIGTERM
 ) -> tuple[Path, Path]:
     """The folders of two runs of a recipe: one that nobody stopped, and one stopped after each of so many steps.
 
@@ -116,15 +116,15 @@ def in_pieces(
         folder: of both runs' logs.
         stops: steps after which it is stopped.
         further: words of the command line.
-        number: of the signal that stops it.
+        signum: the signal that stops it.
     """
     words = ["--model", name, *SHORT, *shortened(name), *further]
     assert train([*words, "--logs", str(folder / "whole")]) == 0
     pieces = folder / "pieces" / name / "version_0"
     first = [*words, "--logs", str(folder / "pieces")]
     for index, stop in enumerate(stops):
-        status = train(["--resume", str(pieces)] if index else first, stop, number=number)
-        assert status == 128 + number, status
+        status = train(["--resume", str(pieces)] if index else first, stop, signum=signum)
+        assert status == 128 + signum, status
         assert read_checkpoint(pieces / "checkpoints" / "last.ckpt")["global_step"] == stop
     assert train(["--resume", str(pieces)]) == 0
     return folder / "whole" / name / "version_0", pieces

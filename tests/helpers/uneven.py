@@ -25,17 +25,17 @@ CASES = [(1, 2), (1, 4), (0, 5)]  # the process that is sent a signal, and in wh
 
 @contextmanager
 def signalled(rank: int, batch: int, seen: list[int]) -> Iterator[None]:
-    """Within this, a process is sent a real signal in the first validation; `seen` takes all batches' numbers."""
+    """Within this, a process is sent a real signal in the first validation; `seen` takes the index of every batch."""
     original = Checkpoints.on_validation_batch_end
 
     def signalling(
-        self: Checkpoints, trainer: Any, module: Any, outputs: Any, data: Any, number: int, *args: Any
+        self: Checkpoints, trainer: Any, module: Any, outputs: Any, data: Any, index: int, *args: Any
     ) -> None:
         if not trainer.sanity_checking:
-            seen.append(number)
-            if (trainer.current_epoch, trainer.global_rank, number) == (0, rank, batch):
+            seen.append(index)
+            if (trainer.current_epoch, trainer.global_rank, index) == (0, rank, batch):
                 os.kill(os.getpid(), signal.SIGTERM)
-        original(self, trainer, module, outputs, data, number, *args)
+        original(self, trainer, module, outputs, data, index, *args)
 
     with patch.object(Checkpoints, "on_validation_batch_end", signalling):
         yield
@@ -46,15 +46,15 @@ def main(folder: Path) -> None:
     seen: list[int] = []
     with signalled(-1, -1, seen):
         assert train([*WORDS, "--logs", str(folder / "whole")]) == 0
-    numbers: list[Any] = [None, None]
-    distributed.all_gather_object(numbers, max(seen) + 1)
-    found: dict[str, Any] = {"batches": numbers, "unlike": {}}
+    counts: list[Any] = [None, None]
+    distributed.all_gather_object(counts, max(seen) + 1)
+    found: dict[str, Any] = {"batches": counts, "unlike": {}}
     for rank, batch in CASES:
         logs = folder / f"{rank} {batch}"
         seen.clear()
         with signalled(rank, batch, seen):
             assert train([*WORDS, "--logs", str(logs)]) == 128 + signal.SIGTERM
-        assert seen == list(range(min(batch + 1, numbers[distributed.get_rank()])))
+        assert seen == list(range(min(batch + 1, counts[distributed.get_rank()])))
         assert train(["--resume", str(logs / "mlp" / "version_0")]) == 0
         distributed.barrier()  # the first process writes; the other reads
         found["unlike"][f"{rank} {batch}"] = compare(*(path / "mlp" / "version_0" for path in (folder / "whole", logs)))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from torch import distributed
 
-from scripts.fit import main as fit
-from scripts.test import main as test
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.evaluate.testing import test
+from scripts.cli.run.training import fit
 from tests.helpers.small_data import written
 from tests.helpers.stopping import SHORT
 
@@ -40,16 +41,16 @@ def main(folder: Path) -> None:
     """Write what came of each change, and of a test, as this process saw it."""
     rank = int(os.environ["LOCAL_RANK"])
     found = {}
-    for number, (name, (before, now)) in enumerate(CHANGES.items()):
-        here = folder / f"rank {rank}" / str(number)
+    for index, (name, (before, now)) in enumerate(CHANGES.items()):
+        here = folder / f"rank {rank}" / str(index)
         here.mkdir(parents=True)
         text = "\n".join(TABLE)
         written(here / "table.csv", text.replace(before, now) if rank else text)
         os.chdir(here)
-        words = ["--data", "table.csv", "--logs", str(folder / "logs" / str(number))]
-        found[name] = ended(partial(fit, ["--model", "mlp", *SHORT, "--data.batch_size", "8", *words]))
+        words = ["--data", "table.csv", "--logs", str(folder / "logs" / str(index))]
+        found[name] = ended(partial(fit, resolve(["--model", "mlp", *SHORT, "--data.batch_size", "8", *words])))
     checkpoint = str(folder / "logs" / "0" / "mlp" / "version_0")
     # In the folder where one process has a row less.
-    found["a row, in testing"] = ended(partial(test, ["--checkpoint", checkpoint, "--data", "table.csv"]))
+    found["a row, in testing"] = ended(partial(test, [checkpoint], None, "table.csv", [], debug=False))
     (folder / f"found {rank}.json").write_text(json.dumps(found))
     distributed.barrier()
