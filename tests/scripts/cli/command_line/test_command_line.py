@@ -21,8 +21,8 @@ from scripts.cli.command_line.options import build_parser
 from scripts.cli.command_line.recipes import RECIPES, recipe_names, resolve
 from scripts.fit import main as fit
 from scripts.predict import main as predict
+from tests.helpers.pages import write_pretrained
 from tests.helpers.stopping import SHORT
-from tests.test_readme import pretrained
 
 ROOT = RECIPES.parents[1]
 
@@ -598,7 +598,7 @@ def test_predicts_with_nothing_but_the_checkpoint(name, capsys, tmp_path):
     rows = [f"{words[index % 4]} {index},{index % 7},{'ab'[index % 2]}" for index in range(80)]
     table.write_text("text,count,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
     further = ["--model.pretrained", str(tmp_path / "my_bert")] if name == "bert_classifier" else []
-    pretrained(tmp_path / "my_bert")
+    write_pretrained(tmp_path / "my_bert")
     fit(["--model", name, "--data", str(table), *further, *SHORT, "--logs", str(tmp_path / "logs")])
     (tmp_path / "input.csv").write_text("text,count\ngood 3,4\n很差 81,2\nnever seen,0\n", encoding="utf-8")
 
