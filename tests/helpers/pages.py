@@ -2,14 +2,16 @@
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from transformers import BertConfig, BertModel
 
+from datamodules.storage.catalogue import PUBLISHED
 from datamodules.tokenizing.tokens import new_tokenizer
-from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.command_line.recipes import ROOT, read_recipe
 
 # Each page in English and in Chinese.
 PAGES = [
@@ -43,6 +45,11 @@ def code_by_section(page: Path) -> list[tuple[list[str], list[str]]]:
         spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", section, flags=re.DOTALL))
         found.append((fenced, sorted(re.sub(r"<\w+>", "<>", " ".join(span.split())) for span in spans)))
     return found
+
+
+def published_for(model: str) -> Collection[str]:
+    """The names of the data sets that the data module of a model's recipe downloads."""
+    return PUBLISHED.get(read_recipe(model)["data"]["class_path"], ())
 
 
 def write_inputs(place: Path) -> None:
