@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from callbacks.run.processes import whole
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from datamodules.storage.atomic_file import whole_file
+from datamodules.storage.atomic_file import atomic_write
 
 ENCODER = "encoder"  # where the BERT models have theirs
 Config = Any  # LoraConfig: peft takes a second to import, and only a run that adapts needs it
@@ -115,7 +115,7 @@ class LoRA(Technique):
         named = {f"base_model.model.{name}": weight for name, weight in adapter.items()}
         rest = {name: weight for name, weight in weights.items() if not name.startswith(own)}
         for stem, content in (("adapter_model", named), ("head", rest)):
-            with whole_file(folder / f"{stem}.safetensors") as file:
+            with atomic_write(folder / f"{stem}.safetensors") as file:
                 file.write(save({name: weight.contiguous() for name, weight in content.items()}, {"format": "pt"}))
 
 

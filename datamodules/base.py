@@ -33,6 +33,7 @@ from datamodules.loading.sampling import (
 )
 from datamodules.loading.workers import workers
 from datamodules.storage.catalogue import Remotes
+from datamodules.storage.download import DATA_FOLDER
 from datamodules.storage.fingerprint import (
     EXAMPLES,
     LEARNED,
@@ -44,8 +45,6 @@ from datamodules.storage.fingerprint import (
     hash_texts,
 )
 from datamodules.storage.published import find_or_download
-
-DATA_FOLDER = Path(__file__).resolve().parents[1] / "data"
 
 
 class Preview(NamedTuple):

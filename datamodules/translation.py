@@ -1,9 +1,8 @@
-"""Pairs of sentences in two languages, as token numbers."""
+"""Pairs of sentences in two languages, as token ids."""
 
-import csv
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, islice, zip_longest
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -15,27 +14,34 @@ from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
-from datamodules.errors import check_probability
+from datamodules.errors import DataError, check_probability
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
-from datamodules.files.text_files import LONGEST_FIELD, Repeatable, Row, lines_of
+from datamodules.files.sentence_pairs import SentencePair, pair_files, parallel_files, read_pairs, read_parallel
+from datamodules.files.text_files import stripped_lines
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TRANSLATIONS, Remotes
-from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_files, hash_texts
-from datamodules.storage.stored_rows import StoredRows, read_rows
+from datamodules.storage.stored_rows import Rows, StoredRows, read_rows
+from datamodules.storage.streaming import Repeatable
 from datamodules.storage.token_cache import stored, train_once
 from datamodules.synthetic.phrases import phrases
-from datamodules.tokenizing.tokens import BEGIN, PAD, Ragged, Text, encodings, new_translator_tokenizer, number_of
-from datamodules.tokenizing.tokens import from_text as tokenizer_from
+from datamodules.tokenized import TextExamples, check_minimum
+from datamodules.tokenizing.tokens import (
+    BEGIN,
+    PAD,
+    Ragged,
+    Text,
+    encodings,
+    new_translator_tokenizer,
+    token_id,
+    tokenizer_from_json,
+)
 
-Sentences = tuple[str, str]  # in both languages
 Scoring = Literal["13a", "zh", "char"]
 
 LANGUAGES = {"phrases": ("en", "zh"), "Multi30k": ("en", "de", "fr"), "Tatoeba": ("en", "zh")}
-TABLE_FILES = (".tsv", ".csv", ".txt", ".tsv.gz", ".csv.gz", ".txt.gz")
-SPLITS = {"train": ("train",), "val": ("val", "valid", "dev"), "test": ("test", "test_2016_flickr")}  # files are called
 
 
 class Pair(NamedTuple):
@@ -68,21 +74,21 @@ class ExportablePairs(ExportableModule):
 
 
 class PairExamples(Dataset[Any]):
-    """Some pairs of sentences; a batch is `(Pair, references)`, the references being the translations as text.
+    """Pairs of sentences; a batch is `(Pair, references)`, where the references are the translations as text.
 
     Args:
-        source: token numbers of all sources.
-        target: of all translations.
+        source: token ids of all sources.
+        target: token ids of all translations.
         pairs: all pairs as text.
-        padding: the padding token's number in the sources, and in the translations.
-        index: the pairs that make this split.
+        padding: the padding token's id in the sources, and in the translations.
+        index: the pairs of this split.
     """
 
     def __init__(
         self,
         source: Ragged,
         target: Ragged,
-        pairs: list[Sentences] | StoredRows[Sentences],
+        pairs: Rows[SentencePair],
         padding: tuple[int, int],
         index: Tensor,
     ) -> None:
@@ -92,7 +98,7 @@ class PairExamples(Dataset[Any]):
         self.padding = padding
         self.index = index
         sides = torch.stack([source.lengths[index], target.lengths[index]])
-        # By the longer side, then by both: 9 % of a batch of Multi30k's is padding, by their sum alone it were 23 %.
+        # By the longer side, then by both: 9 % of a batch of Multi30k is padding; by the sum alone it is 23 %.
         self.lengths = sides.amax(0) * int(sides.sum(0).max() + 1) + sides.sum(0) if len(index) else sides[0]
 
     def __len__(self) -> int:
@@ -104,108 +110,12 @@ class PairExamples(Dataset[Any]):
         return pair, [self.pairs[row][1] for row in rows.tolist()]
 
 
-class SourceExamples(Dataset[Any]):
-    """Sentences to be translated; a batch is a Text.
-
-    Args:
-        source: their token numbers.
-        padding: the padding token's number.
-    """
-
-    def __init__(self, source: Ragged, padding: int) -> None:
-        self.source = source
-        self.padding = padding
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: Tensor) -> Text:
-        return self.source.padded(index, self.padding)
-
-
-def sentences_of(path: Path, encoding: str) -> Iterator[str]:
-    """The lines of a text file, unpacked from `.gz`, without blank lines at the end.
-
-    Raises:
-        DataError: the file is empty, damaged, or not text in that encoding.
-    """
-    blank = 0
-    for line in lines_of(path, encoding):
-        line = line.rstrip("\r\n")
-        if line:
-            yield from [""] * blank
-            yield line
-        blank = 0 if line else blank + 1
-
-
-def read_parallel(source: Path, target: Path, encoding: str) -> Iterator[Sentences]:
-    """Pairs of two files that have a sentence a line.
-
-    Raises:
-        DataError: a file is empty, they differ in length, or a sentence has no counterpart.
-    """
-    sides = zip_longest(sentences_of(source, encoding), sentences_of(target, encoding))
-    for number, (one, other) in enumerate(sides, 1):
-        if one is None or other is None:
-            sizes = [sum(1 for _ in sentences_of(path, encoding)) for path in (source, target)]
-            raise DataError(f"{target}: expected {sizes[0]} lines as in {source.name}, found {sizes[1]}")
-        yield from _pair(one.strip(), other.strip(), target, number)
-
-
-def read_pairs(path: Path, encoding: str, source: str | None, target: str | None) -> Iterator[Sentences]:
-    """Pairs of two columns of a table: separated by tabs and never quoted, or, in a `.csv`, by commas and quoted.
-
-    Args:
-        path: the file.
-        encoding: its encoding.
-        source: name, if the first line has names, or position from 0 of the source's column; the first by default.
-        target: of the translation's column; the second by default.
-
-    Raises:
-        DataError: the file is empty or ragged (with the line), or has no such column.
-    """
-    lines = sentences_of(path, encoding)
-    if path.name.endswith((".csv", ".csv.gz")):
-        csv.field_size_limit(LONGEST_FIELD)
-        reader = csv.reader(f"{line}\n" for line in lines)
-        rows: Iterator[Row] = ((reader.line_num, row) for row in reader if row)
-    else:
-        rows = ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line.strip())
-    line, row = next(rows)
-    first = [cell.strip() for cell in row]
-    if len(first) < 2:
-        raise DataError(f"{path}:1: expected a sentence and its translation, separated by a tab (in a .csv, a comma)")
-    columns = []
-    for option, named, position in (("source", source, 0), ("target", target, 1)):
-        if named is None or named in first:
-            columns.append(position if named is None else first.index(named))
-        elif named.isdecimal() and int(named) < len(first):
-            columns.append(int(named))
-        else:
-            raise DataError(
-                f"--data.{option} {named}: {path} has no such column; its first line has {' | '.join(first)}"
-            )
-    if source not in first and target not in first:
-        rows = chain([(line, row)], rows)
-    for number, cells in rows:
-        if len(cells) != len(first):
-            raise DataError(f"{path}:{number}: expected {len(first)} fields as in the first line, found {len(cells)}")
-        yield from _pair(cells[columns[0]].strip(), cells[columns[1]].strip(), path, number)
-
-
-def _pair(source: str, target: str, path: Path, number: int) -> list[Sentences]:
-    """A pair, or nothing if both sides are blank."""
-    if bool(source) != bool(target):
-        raise DataError(f"{path}:{number}: one side of the pair is blank: {source or target}")
-    return [(source, target)] if source else []
-
-
 def scoring_of(texts: Iterable[str]) -> Scoring:
-    """How sacreBLEU is to cut texts of this kind into words: Chinese and other languages without spaces by characters.
+    """The tokenizer of sacreBLEU for these texts: by characters for languages without spaces between words.
 
     Returns:
-        `zh` where most letters are Chinese and none Japanese, `char` where most belong to another script that sets no
-        spaces between words, `13a`, BLEU's usual way, elsewhere.
+        `zh` if most letters are Chinese and hardly any Japanese, `char` if most belong to another script without
+        spaces between words, otherwise `13a`, BLEU's default.
     """
     letters = [letter for letter in "".join(islice(texts, 1000)) if letter.isalpha()]
     han = sum("\u3400" <= letter <= "\u9fff" for letter in letters)
@@ -219,22 +129,22 @@ def scoring_of(texts: Iterable[str]) -> Scoring:
 class Translation(DataModule):
     """Sentences and their translations.
 
-    A batch is `(Pair, references)`: token numbers, and the translations as text. The tokenizers are learned from the
-    training split: pieces of words, and single Chinese characters. Provides both tokenizers, and how BLEU is to cut
-    the translations into words. Where your own files are large, neither sentences nor tokens are held in memory.
+    A batch is `(Pair, references)`: token ids, and the translations as text. The tokenizers are learned from the
+    training split: subwords, and single Chinese characters. Provides both tokenizers, and sacreBLEU's tokenizer for
+    the translations. If your own files are large, neither sentences nor tokens are kept in memory.
 
     Args:
         dataset: a known data set; or the path of a table with a pair a line (.tsv, .csv); or of one of two parallel
-            files such as train.en (then name the other's ending as `target`); or of a folder of either kind, with the
-            files of a split called train, val and test. All may be packed as .gz.
-        source: language to translate from: an ending of the files' names, or the table's column (name or position).
+            files such as train.en (then give the other's suffix as `target`); or of a folder of either, with the
+            files of the splits called train, val and test. All may be packed as .gz.
+        source: language to translate from: a suffix of the files, or the table's column (name or index).
         target: language to translate into.
-        vocab_size: most tokens of a language.
-        shared_vocabulary: learn one vocabulary for both languages, which the model may then share as well.
-        max_length: longer sentences are cut to this number of tokens; what BLEU compares with is never cut.
+        vocab_size: maximum number of tokens of a language.
+        shared_vocabulary: learn one vocabulary for both languages, so that the model may share its embeddings.
+        max_length: maximum number of tokens of a sentence; the rest is truncated. References are never truncated.
         num_phrases: number of generated phrases.
-        word_dropout: chance of each token of a source to be replaced, in training, by the unknown token.
-        encoding: of the files.
+        word_dropout: probability that a token of a source is replaced, in training, by the unknown token.
+        encoding: encoding of the files.
         kwargs: as for DataModule.
     """
 
@@ -261,11 +171,9 @@ class Translation(DataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
-        for name, number, least in (
-            ("vocab_size", vocab_size, 10), ("max_length", max_length, 2), ("num_phrases", num_phrases, 10)
-        ):  # fmt: skip
-            if number < least:
-                raise ValueError(f"--data.{name}: expected at least {least}, got {number}")
+        check_minimum("vocab_size", vocab_size, 10)
+        check_minimum("max_length", max_length, 2)
+        check_minimum("num_phrases", num_phrases, 10)
         if source is not None and source == target:
             raise ValueError(f"--data.source {source} and --data.target {target}: expected two languages")
         check_probability("word_dropout", word_dropout)
@@ -278,7 +186,7 @@ class Translation(DataModule):
         self.max_length = max_length
         self.num_phrases = num_phrases
         self.encoding = known_encoding(encoding)
-        self.pairs: list[Sentences] | StoredRows[Sentences] = []
+        self.pairs: Rows[SentencePair] = []
         self.files: list[Path] = []
         self._tokens: tuple[Ragged, Ragged] | None = None
         self._dropout: WordDropout | None = None
@@ -295,7 +203,7 @@ class Translation(DataModule):
         return self.folder_of(files, name="task1")
 
     def _languages(self) -> tuple[str, str]:
-        """The languages of a known data set that are wanted."""
+        """The languages of a known data set to translate from and into."""
         known = LANGUAGES[self.dataset]
         for option, language in (("source", self.source), ("target", self.target)):
             if language not in (None, *known):
@@ -308,22 +216,21 @@ class Translation(DataModule):
         official: dict[str, Tensor] = {}
         columns = self.source, self.target
         if self.is_embedded or self.is_published:
-            places = [LANGUAGES[self.dataset].index(language) for language in self._languages()]
-            columns = str(places[0]), str(places[1])
+            source, target = (LANGUAGES[self.dataset].index(language) for language in self._languages())
+            columns = str(source), str(target)
         if self.is_embedded:
-            sides = phrases(self.num_phrases, self.split_seed)
-            self.pairs = [(phrase[places[0]], phrase[places[1]]) for phrase in sides]
+            self.pairs = [(phrase[source], phrase[target]) for phrase in phrases(self.num_phrases, self.split_seed)]
         else:
             encoding = "utf-8" if self.is_published else self.encoding
 
-            def read(*paths: Path) -> Iterator[Sentences]:
+            def read(*paths: Path) -> Iterator[SentencePair]:
                 if len(paths) == 2:
                     return read_parallel(paths[0], paths[1], encoding)
                 return read_pairs(paths[0], encoding, *columns)
 
             files = self._files()
             self.files = list(chain.from_iterable(files.values()))
-            self.pairs, official = read_rows(files, read, [encoding, *columns], made=tuple)
+            self.pairs, official = read_rows(files, read, [encoding, *columns], from_json=tuple)
         self._tokens = None
         return Source(len(self.pairs), official=official)
 
@@ -332,59 +239,19 @@ class Translation(DataModule):
         if self.dataset == "Tatoeba":
             return {"": [self._folder() / "cmn.txt"]}
         if self.is_published:
-            return self._split_files(self._folder(), self._languages())
-        if self.path.is_dir():
-            return self._folder_files(self.path)
-        if self.path.name.endswith(TABLE_FILES):
-            return {"": [self.path]}
-        stem, _, source = self.path.name.removesuffix(".gz").rpartition(".")
-        if not stem or self.target is None or self.source not in (None, source):
-            raise DataError(
-                f"{self.path}: expected a table (.tsv or .csv), or one of two parallel files such as train.en, "
-                f"with the other's ending as --data.target"
-            )
-        return {"": [self.path, _existing(self.path.parent, stem, self.target)]}
-
-    def _folder_files(self, folder: Path) -> dict[str, list[Path]]:
-        tables = {
-            split: [table]
-            for split, names in SPLITS.items()
-            for name in names
-            for ending in TABLE_FILES
-            if (table := folder / f"{name}{ending}").is_file()
-        }
-        if "train" in tables:
-            return tables
-        files = (file for file in folder.iterdir() if file.is_file())
-        names = [file.name.removesuffix(".gz").rpartition(".") for file in files]
-        languages = sorted({language for name, _, language in names if name in SPLITS["train"]})
-        if not languages:
-            raise DataError(f"{folder}: expected train.tsv, or two parallel files such as train.en and train.zh")
-        if self.source is None or self.target is None:
-            raise DataError(
-                f"{folder}: has train.{' and train.'.join(languages)}; say with --data.source and --data.target "
-                f"from which to translate into which"
-            )
-        return self._split_files(folder, (self.source, self.target))
-
-    def _split_files(self, folder: Path, languages: tuple[str, str]) -> dict[str, list[Path]]:
-        return {
-            split: [_existing(folder, name, language) for language in languages]
-            for split, names in SPLITS.items()
-            for name in names
-            if name == "train" or any(_possible(folder, name, language) for language in languages)
-        }
+            return parallel_files(self._folder(), self._languages())
+        return pair_files(self.path, self.source, self.target)
 
     def split(self, source: Source) -> Splits:
-        """Cut by distinct source sentences, so that none with several translations stands in two splits."""
+        """Split by distinct source sentences, so that none with several translations is in two splits."""
         if source.official:
             return super().split(source)
         digests = (xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in self.example_hashes())
-        hashes = np.fromiter(digests, np.uint64)  # no dictionary of what may be large; the same in every process
+        hashes = np.fromiter(digests, np.uint64)  # a dictionary could be large; the same in every process
         _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
-        number = torch.from_numpy(first.argsort().argsort()[group])  # in the order in which they first appear
-        cut = super().split(Source(len(first)))
-        return Splits(*(torch.isin(number, part).nonzero().flatten() for part in cut))
+        group_of = torch.from_numpy(first.argsort().argsort()[group])  # in the order in which they first appear
+        groups = super().split(Source(len(first)))
+        return Splits(*(torch.isin(group_of, part).nonzero().flatten() for part in groups))
 
     def take_tokenizers(self, learned: dict[str, Any]) -> None:
         """Use an earlier run's tokenizers."""
@@ -392,11 +259,11 @@ class Translation(DataModule):
             self.taken = learned["source_tokenizer"], learned["target_tokenizer"]
 
     def example_hashes(self) -> Iterator[str]:
-        """The sources: the translation of one from training can be had by heart."""
+        """The sources: the translation of one from training can be memorised."""
         return (source for source, _ in self.pairs)
 
     def contents(self) -> dict[str, str]:
-        """Of both sides of the pairs; or of the files where these are large."""
+        """Hashes of both sides of the pairs; or of the files if these are large."""
         if isinstance(self.pairs, StoredRows):
             return hash_files(self.files)
         return {
@@ -405,10 +272,10 @@ class Translation(DataModule):
         }
 
     def fit(self, train: Tensor) -> None:
-        """Learn the tokenizers, and what kind of script the translations are in."""
+        """Learn the tokenizers; find sacreBLEU's tokenizer for the translations."""
 
-        def side(place: int) -> Iterator[str]:
-            return (pair[place] for pair in chosen(self.pairs, train))
+        def side(index: int) -> Iterator[str]:
+            return (pair[index] for pair in chosen(self.pairs, train))
 
         self.scoring = scoring_of(side(1))
         if self.taken is not None:
@@ -421,14 +288,14 @@ class Translation(DataModule):
             self.target_tokenizer = self._learned(lambda: side(1))
 
     def _learned(self, texts: Callable[[], Iterator[str]]) -> str:
-        learn = partial(new_translator_tokenizer, vocab_size=self.vocab_size)
-        return train_once(learn, Repeatable(texts), "translator", self.vocab_size)
+        train = partial(new_translator_tokenizer, vocab_size=self.vocab_size)
+        return train_once(train, Repeatable(texts), "translator", self.vocab_size)
 
-    def _encoded(self, texts: Iterable[str], rows: Any, tokenizer_json: str, begin: bool = False) -> Ragged:
-        """Token numbers of the texts that rows have; they are in a file if the rows are."""
-        tokenizer = tokenizer_from(tokenizer_json)
+    def _encoded(self, texts: Iterable[str], rows: Rows[Any], tokenizer_json: str, begin: bool = False) -> Ragged:
+        """Token ids of the texts of rows; they are in a file if the rows are."""
+        tokenizer = tokenizer_from_json(tokenizer_json)
         tokenizer.enable_truncation(self.max_length)
-        first = [number_of(tokenizer, BEGIN)] if begin else []
+        first = [token_id(tokenizer, BEGIN)] if begin else []
         sequences = (first + encoding.ids for encoding in encodings(tokenizer, texts))
         if isinstance(rows, StoredRows):
             return stored(sequences, [*rows.key, tokenizer_json, f"{self.max_length} {begin}"])
@@ -436,13 +303,13 @@ class Translation(DataModule):
 
     def examples(self, index: Tensor) -> PairExamples:
         """The pairs at these indices."""
-        source, target = tokenizer_from(self.source_tokenizer), tokenizer_from(self.target_tokenizer)
+        source, target = tokenizer_from_json(self.source_tokenizer), tokenizer_from_json(self.target_tokenizer)
         if self._tokens is None:
             self._tokens = (
                 self._encoded((pair[0] for pair in self.pairs), self.pairs, self.source_tokenizer),
                 self._encoded((pair[1] for pair in self.pairs), self.pairs, self.target_tokenizer, begin=True),
             )
-        padding = number_of(source, PAD), number_of(target, PAD)
+        padding = token_id(source, PAD), token_id(target, PAD)
         return PairExamples(*self._tokens, self.pairs, padding, index)
 
     def augmented(self, batch: Any) -> Any:
@@ -450,7 +317,7 @@ class Translation(DataModule):
         if not self.word_dropout:
             return batch
         if self._dropout is None:
-            self._dropout = WordDropout(tokenizer_from(self.source_tokenizer), self.word_dropout)
+            self._dropout = WordDropout(tokenizer_from_json(self.source_tokenizer), self.word_dropout)
         pair, references = batch
         return pair._replace(source=self._dropout(pair.source)), references
 
@@ -458,32 +325,13 @@ class Translation(DataModule):
         """A trained model that reads sentences and their translations."""
         return ExportablePairs(model, self)
 
-    def read_input(self, path: Path) -> tuple[SourceExamples, list[str] | StoredRows[str]]:
+    def read_input(self, path: Path) -> tuple[TextExamples, Rows[str]]:
         """The sentences of a text file, one a line; blank lines are left out."""
         if path.is_dir():
             raise DataError(f"--input {path}: expected a text file with a sentence a line, found a folder")
-        lines, _ = read_rows({"": [path]}, self._sentences, ["lines", self.encoding], made=str)
-        padding = number_of(tokenizer_from(self.source_tokenizer), PAD)
-        return SourceExamples(self._encoded(lines, lines, self.source_tokenizer), padding), lines
+        lines, _ = read_rows({"": [path]}, self._sentences, ["lines", self.encoding], from_json=str)
+        padding = token_id(tokenizer_from_json(self.source_tokenizer), PAD)
+        return TextExamples(self._encoded(lines, lines, self.source_tokenizer), padding), lines
 
     def _sentences(self, path: Path) -> Iterator[str]:
-        return (line.strip() for line in sentences_of(path, self.encoding) if line.strip())
-
-
-def _possible(folder: Path, name: str, language: str) -> list[Path]:
-    paths = (folder / f"{name}.{language}", folder / f"{name}.{language}.gz")
-    return [path for path in paths if path.is_file()]
-
-
-def _existing(folder: Path, name: str, language: str) -> Path:
-    """The file of a language.
-
-    Raises:
-        DataError: it is not there.
-    """
-    found = _possible(folder, name, language)
-    if not found:
-        raise DataError(
-            f"{folder / name}.{language}: there is no such file; expected a sentence a line, as in its counterpart"
-        )
-    return found[0]
+        return (line for _, line in stripped_lines(path, self.encoding))

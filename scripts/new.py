@@ -15,27 +15,12 @@ A name is a Python module's, such as my_model; its class is called MyModel. No f
 
 import sys
 
-from scripts.cli.command_line.argv import Line, answer_help
-from scripts.cli.errors import UsageError, one_line_errors
-from scripts.cli.new import WRITERS, new_model
+from scripts.cli.command_line.subcommands import run
 
 
 def main(words: list[str]) -> None:
     """Run the command line."""
-    with one_line_errors("--debug" in words):
-        if answer_help(words, __file__):
-            return
-        line = Line([word for word in words if word != "--debug"])
-        task, data = line.value("--task"), line.value("--data")
-        if len(line.words) != 2 or line.words[0] not in ("model", *WRITERS):
-            raise UsageError(f"expected model, {' or '.join(WRITERS)} and a name, got {' '.join(line.words) or 'none'}")
-        what, name = line.words
-        if what == "model":
-            print(new_model(name, task, data))
-        elif task or data:
-            raise UsageError(f"--task and --data belong to a new model, not to a new {what}")
-        else:
-            print(WRITERS[what](name))
+    run("new", words)
 
 
 if __name__ == "__main__":

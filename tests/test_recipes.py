@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
+from scripts.cli.run.training import fit
 from torch.utils.data import DataLoader
 
 from callbacks.run.checkpoint_file import write_checkpoint
@@ -20,7 +21,6 @@ from scripts.cli.command_line.techniques import TECHNIQUES
 from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction, testing
 from scripts.cli.run.build import Built, build, quiet
-from scripts.cli.run.training import fit
 from tests.helpers.example_inputs import example_input
 from tests.helpers.offline import without_a_network
 from tests.helpers.stopping import shortened

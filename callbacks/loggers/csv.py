@@ -9,7 +9,7 @@ from typing import Any
 from callbacks.loggers.logger import Logger
 from callbacks.run.run_folder import RunFolder
 from datamodules.files.paths import regular
-from datamodules.storage.atomic_file import PASSING, write_file
+from datamodules.storage.atomic_file import TRANSIENT_ERRORS, write_file
 
 KEY = "metrics_file"  # in a checkpoint
 
@@ -76,7 +76,7 @@ class CSVLogger(Logger):
             try:
                 self._write(self.rows[:-1])
             except OSError as error:
-                if error.errno not in PASSING:
+                if error.errno not in TRANSIENT_ERRORS:
                     raise
             else:  # otherwise they are kept until the network file system is back
                 self.rows = self.rows[-1:]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from datamodules.errors import UserError
 from datamodules.files.paths import found_instead
-from datamodules.storage.atomic_file import PASSING, write_file
+from datamodules.storage.atomic_file import TRANSIENT_ERRORS, write_file
 
 FORMAT = 1  # of what a checkpoint holds; raised when older versions of this project could no longer read it
 RENAMED = {"Patience": "EarlyStopping", "Description": "RunMetadata"}  # callbacks, by their names in earlier runs
@@ -85,7 +85,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     try:
         write_file(path, write)
     except (OSError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno in PASSING:
+        if isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS:
             raise UnsavedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
         needed, free = size_of(checkpoint), shutil.disk_usage(path.parent).free
         full = free < needed or "No space left" in f"{error} {error.__context__}"

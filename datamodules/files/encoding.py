@@ -27,13 +27,13 @@ def json_value(text: str | bytes) -> Any:
     """The value that a JSON text stands for.
 
     Raises:
-        JSONDecodeError: it is not JSON, or what Python cannot hold: nested too deeply, a number of thousands of digits,
-            half of a character.
+        JSONDecodeError: it is not JSON, or Python cannot represent it: nested too deeply, a number of thousands of
+            digits, half of a surrogate pair.
     """
     text = text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")
     try:
         value = json.loads(text)
-        if found := SURROGATE.search(text):  # of two halves a character has been made
+        if found := SURROGATE.search(text):  # two halves have become a character
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError:
         raise
@@ -48,16 +48,16 @@ def json_value(text: str | bytes) -> Any:
     return value
 
 
-def not_text(path: Path, place: int, byte: int, encoding: str) -> DataError:
-    """What to say of a file with a byte that is not text in that encoding."""
+def not_text(path: Path, position: int, byte: int, encoding: str) -> DataError:
+    """The error for a file with a byte that is not text in that encoding."""
     return DataError(
-        f"{path}: byte {place} (0x{byte:02x}) is not {encoding} text; "
+        f"{path}: byte {position} (0x{byte:02x}) is not {encoding} text; "
         f"give its encoding as --data.encoding, such as gb18030 or latin-1"
     )
 
 
 def known_encoding(name: str) -> str:
-    """The name, if Python knows an encoding called so.
+    """The name of an encoding, if Python knows it.
 
     Raises:
         ValueError: it does not.

@@ -1,4 +1,4 @@
-"""Sentences with named entities: read from files in any of the usual formats, or made up."""
+"""Sentences with named entities, read from files in any of the usual formats."""
 
 import re
 from collections import Counter
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from datamodules.errors import DataError
-from datamodules.files.text_files import Repeatable, json_lines, lines_of
+from datamodules.files.text_files import json_lines, lines_of
+from datamodules.storage.streaming import Repeatable
 
 Unit = Literal["word", "character"]
 
-CJK = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"  # signs, too
+CJK = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"  # and punctuation
 _WORD = re.compile(rf"[{CJK}]|\d+|[^\W\d_{CJK}]+|\S")
 _IS_CJK = re.compile(rf"[{CJK}]")
 _TAG = re.compile(r"(O|([BIESMLUW])-(\S+))$")
@@ -22,12 +23,12 @@ BEGINS, ENDS = "BSUW", "ESLUW"  # in BIO, BIOES, BMES, BMEWO and BILOU
 
 
 class Entity(NamedTuple):
-    """A name in a text.
+    """A named entity in a text.
 
     Args:
-        start: its first character's place.
-        end: the place after its last character.
-        type: what it names.
+        start: position of its first character.
+        end: position after its last character.
+        type: entity type.
     """
 
     start: int
@@ -37,13 +38,13 @@ class Entity(NamedTuple):
 
 @dataclass
 class Sentence:
-    """A text, its words and the names in it.
+    """A text, its words and its entities.
 
     Args:
         text: the sentence.
-        words: start and end of each word that a label can stand at; empty where the file does not cut it.
-        entities: from left to right, none over another.
-        overlaps: how many others were left out because they overlap a longer one.
+        words: start and end of each word that has a label; empty if the file does not cut the text into words.
+        entities: entities from left to right, which do not overlap.
+        overlaps: number of other entities that were left out because they overlap a longer one.
     """
 
     text: str
@@ -52,79 +53,78 @@ class Sentence:
     overlaps: int = 0
 
 
-def sentence_of(row: list[Any], unit: Unit | None = None) -> Sentence:
-    """A sentence from the list of its attributes, as JSON has it.
+def sentence_from_json(row: list[Any], unit: Unit | None = None) -> Sentence:
+    """A sentence from the list of its attributes.
 
     Args:
         row: the attributes.
-        unit: what to cut the text by if the file does not cut it.
+        unit: unit by which to cut the text if the file does not cut it.
     """
     text, words, entities, overlaps = row
-    places = [(start, end) for start, end in words]
-    if unit and not places:
-        places = cut_words(text, unit)
-    return Sentence(text, places, [Entity(*entity) for entity in entities], overlaps)
+    spans = [(start, end) for start, end in words]
+    if unit and not spans:
+        spans = cut_words(text, unit)
+    return Sentence(text, spans, [Entity(*entity) for entity in entities], overlaps)
 
 
 def cut_words(text: str, unit: Unit) -> list[tuple[int, int]]:
-    """Where each word begins and ends; a Chinese character is always a word of its own.
+    """Start and end of each word; a Chinese character is always a word of its own.
 
     Args:
-        text: to cut.
-        unit: what else is a word: `word`, a run of letters, a run of digits, or a sign; `character`, each one.
+        text: text to cut.
+        unit: what else is a word: `word`, a run of letters, a run of digits, or a sign; `character`, each character.
     """
     if unit == "character":
-        return [(place, place + 1) for place, sign in enumerate(text) if not sign.isspace()]
+        return [(position, position + 1) for position, sign in enumerate(text) if not sign.isspace()]
     return [match.span() for match in _WORD.finditer(text)]
 
 
-def usual_unit(sentences: Iterable[Sentence]) -> Unit:
-    """How these sentences are cut: as their file has them, or by characters where most of them are Chinese."""
+def infer_unit(sentences: Iterable[Sentence]) -> Unit:
+    """The unit of these sentences: as their file cuts them, or characters if most of these are Chinese."""
     if any(sentence.words for sentence in sentences):
-        return (
-            "word" if any(end - start > 1 for sentence in sentences for start, end in sentence.words) else "character"
-        )
+        has_words = any(end - start > 1 for sentence in sentences for start, end in sentence.words)
+        return "word" if has_words else "character"
     signs = (bool(_IS_CJK.match(sign)) for sentence in sentences for sign in sentence.text if sign.isalnum())
     counts = Counter(signs)
     return "character" if counts[True] > counts[False] else "word"
 
 
-def joined(words: Sequence[str], spaces: bool) -> tuple[str, list[tuple[int, int]]]:
-    """The text that the words make, and where each stands in it.
+def join_words(words: Sequence[str], spaces: bool) -> tuple[str, list[tuple[int, int]]]:
+    """The text of the words, and the start and end of each in it.
 
     Args:
-        words: from left to right.
-        spaces: whether there is a space between two words neither of which is Chinese there.
+        words: words from left to right.
+        spaces: whether to put a space between two words, unless one of them is Chinese there.
     """
-    text, places = "", []
+    text, spans = "", []
     for word in words:
         if spaces and text and not _IS_CJK.match(text[-1]) and not _IS_CJK.match(word[0]):
             text += " "
-        places.append((len(text), len(text) + len(word)))
+        spans.append((len(text), len(text) + len(word)))
         text += word
-    return text, places
+    return text, spans
 
 
 def entities_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> list[Entity]:
-    """The entities that tags of any of the schemes mean.
+    """The entities of tags in any of the schemes.
 
-    A tag that goes on with an entity where none of its type is open begins one, as conlleval reads it.
+    A tag that continues an entity where none of its type is open begins one, as in conlleval.
 
     Args:
         tags: O, or a letter, a dash and a type: B-person.
-        words: start and end of each.
+        words: start and end of each word.
     """
     entities: list[Entity] = []
     is_open = False
     for tag, (start, end) in zip(tags, words, strict=True):
-        letter, _, kind = tag.partition("-")
+        letter, _, entity_type = tag.partition("-")
         if letter == "O":
             is_open = False
             continue
-        if is_open and letter not in BEGINS and entities[-1].type == kind:
+        if is_open and letter not in BEGINS and entities[-1].type == entity_type:
             entities[-1] = entities[-1]._replace(end=end)
         else:
-            entities.append(Entity(start, end, kind))
+            entities.append(Entity(start, end, entity_type))
         is_open = letter not in ENDS
     return entities
 
@@ -135,8 +135,8 @@ def read_columns(lines: Iterable[str], path: Path, tagged: bool = True) -> Itera
     The word is the first column, the tag the last. Tags may be in BIO, BIOES, BMES or BILOU.
 
     Args:
-        lines: of the file, which are gone through twice.
-        path: of the file, for messages.
+        lines: lines of the file, which are iterated twice.
+        path: the file, for messages.
         tagged: whether there are tags; otherwise a last column is ignored.
 
     Raises:
@@ -144,14 +144,14 @@ def read_columns(lines: Iterable[str], path: Path, tagged: bool = True) -> Itera
     """
     spaces = any(len(word) > 1 for words, _ in _words_and_tags(lines, path, tagged) for word in words)
     for words, tags in _words_and_tags(lines, path, tagged):
-        sentence, places = joined(words, spaces)
-        yield Sentence(sentence, places, entities_of(tags, places) if tagged else [])
+        text, spans = join_words(words, spaces)
+        yield Sentence(text, spans, entities_of(tags, spans) if tagged else [])
 
 
 def _words_and_tags(lines: Iterable[str], path: Path, tagged: bool) -> Iterator[tuple[list[str], list[str]]]:
     words: list[str] = []
     tags: list[str] = []
-    for number, line in enumerate(chain(lines, [""]), start=1):
+    for line_number, line in enumerate(chain(lines, [""]), start=1):
         columns = [column.strip() for column in line.split("\t")] if "\t" in line.strip() else line.split()
         if not columns or not columns[0] or columns[0] == "-DOCSTART-":
             if words:
@@ -160,33 +160,33 @@ def _words_and_tags(lines: Iterable[str], path: Path, tagged: bool) -> Iterator[
             continue
         if tagged:
             if len(columns) < 2:
-                raise DataError(f"{path}:{number}: expected a word and its tag, found only {columns[0]}")
+                raise DataError(f"{path}:{line_number}: expected a word and its tag, found only {columns[0]}")
             if not _TAG.match(columns[-1]):
                 raise DataError(
-                    f"{path}:{number}: the tag of {columns[0]} is {columns[-1]}; expected O, or B-, I-, M-, E- or S- "
-                    f"and a type, such as B-person"
+                    f"{path}:{line_number}: the tag of {columns[0]} is {columns[-1]}; expected O, or B-, I-, M-, E- or "
+                    f"S- and a type, such as B-person"
                 )
         words.append(columns[0])
         tags.append(columns[-1])
 
 
 def _spans(row: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """The spans of a JSON row as dictionaries with start, end and type (and text), inclusive ends made exclusive."""
+    """The spans of a JSON row as dictionaries with start, end and type (and text); inclusive ends become exclusive."""
     found = next((row[name] for name in ("entities", "spans", "labels", "label") if name in row), None)
     if isinstance(found, dict):  # {"person": {"Anna": [[0, 3]]}}, as CLUENER has it
         return [
-            {"start": start, "end": end + 1, "type": kind, "text": name}
-            for kind, names in found.items()
-            for name, places in names.items()
-            for start, end in places
+            {"start": start, "end": end + 1, "type": entity_type, "text": name}
+            for entity_type, names in found.items()
+            for name, positions in names.items()
+            for start, end in positions
         ]
     if not isinstance(found, list):
         return None
     spans = []
     for span in found:
         if isinstance(span, list):
-            start, end, kind = span
-            span = {"start": start, "end": end, "type": kind}
+            start, end, entity_type = span
+            span = {"start": start, "end": end, "type": entity_type}
         span = {**span, "type": span.get("type", span.get("label"))}
         length = len(span.get("text", ""))
         if length and span["end"] - span["start"] == length - 1:
@@ -203,15 +203,15 @@ def read_json_lines(lines: Iterable[str], path: Path, tagged: bool = True) -> It
     `{"label": {"person": {"Anna": [[0, 3]]}}}` is read, too.
 
     Args:
-        lines: of the file.
-        path: of the file, for messages.
-        tagged: whether there have to be spans.
+        lines: lines of the file.
+        path: the file, for messages.
+        tagged: whether spans are required.
 
     Raises:
         DataError: a line is not such an object, or a span is not in its text.
     """
-    for number, line, row in json_lines(lines, path):
-        where = f"{path}:{number}"
+    for line_number, line, row in json_lines(lines, path):
+        where = f"{path}:{line_number}"
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             raise DataError(f'{where}: expected an object with a "text", found {line.strip()[:60]}')
         entities = _checked_spans(row, where) if tagged else []
@@ -244,13 +244,13 @@ def _checked_spans(row: dict[str, Any], where: str) -> list[Entity]:
 
 
 def read_sentences(path: Path, encoding: str, tagged: bool = True) -> Iterator[Sentence]:
-    """The sentences of a file, whose format is found out.
+    """The sentences of a file, whose format is inferred.
 
     Args:
-        path: JSON lines, or columns; without tags also plain text with a sentence on each line, unless the name ends
-            in .conll, .bio or .bmes: then with a word on each. May be packed as .gz.
-        encoding: of the file.
-        tagged: whether there have to be entities.
+        path: JSON lines, or columns; without tags also plain text with a sentence on each line, unless the suffix is
+            .conll, .bio or .bmes: then with a word on each. May be packed as .gz.
+        encoding: encoding of the file.
+        tagged: whether entities are required.
 
     Raises:
         DataError: the file is empty, not text, or in none of the formats.

@@ -1,4 +1,4 @@
-"""Many files, in little memory."""
+"""Lists of many files in little memory."""
 
 import os
 from array import array
@@ -9,7 +9,7 @@ from datamodules.files.paths import regular
 
 
 class FileList:
-    """Paths end to end in one array: a fifth of what as many objects take, and workers that fork copy none of it."""
+    """Paths end to end in one array: a fifth of the memory of Path objects, none of which forked workers copy."""
 
     def __init__(self) -> None:
         self.text = bytearray()
@@ -23,20 +23,20 @@ class FileList:
     def __len__(self) -> int:
         return len(self.ends) - 1
 
-    def __getitem__(self, number: int) -> Path:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        return Path(os.fsdecode(bytes(self.text[self.ends[number] : self.ends[number + 1]])))
+    def __getitem__(self, index: int) -> Path:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return Path(os.fsdecode(bytes(self.text[self.ends[index] : self.ends[index + 1]])))
 
     def __iter__(self) -> Iterator[Path]:
-        return (self[number] for number in range(len(self)))
+        return (self[index] for index in range(len(self)))
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """The files of a folder and of the folders in it that have one of the suffixes, in the order of their paths.
 
     Raises:
-        DataError: what has such a name is no file.
+        DataError: something with such a suffix is not a file.
     """
     for name in sorted(os.listdir(folder)):
         path = folder / name

@@ -1,4 +1,4 @@
-"""Paths and names as users and file systems have them: not every name is text, and not every path a file."""
+"""Paths and names as users and file systems have them: a name may not be text, and a path may not be a file."""
 
 import os
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from datamodules.errors import DataError
 
-# Python stands a byte of a name that is not UTF-8 for by a lone surrogate. Only characters from 0x30 on can belong to a
-# character of several bytes, in any encoding that names come in.
+# Python represents a byte of a name that is not UTF-8 by a lone surrogate. In any encoding of names, only bytes from
+# 0x30 on can belong to a character of several bytes.
 _CHARACTERS = re.compile("[^\x00-\x2f]+")
 _BYTE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -23,9 +23,9 @@ TYPES = {
 
 
 def printable(text: object) -> str:
-    """A name, or a text with names in it, as it can be shown, encoded and told from other names.
+    """A name, or a text with names in it, in a form that can be shown and encoded.
 
-    Bytes that are not UTF-8 are read as gb18030, which is what Chinese archives hold, and are escaped if they are not
+    Bytes that are not UTF-8 are read as gb18030, the usual encoding of Chinese archives, and escaped if they are not
     that either; so are control characters.
     """
     shown = _CHARACTERS.sub(lambda found: _decoded(found[0]) if _BYTE.search(found[0]) else found[0], str(text))
@@ -33,13 +33,13 @@ def printable(text: object) -> str:
 
 
 def printable_path(path: object) -> str:
-    """The path as `printable` shows it, unless another file is called that: then with escapes."""
+    """The path as `printable` shows it, unless another file has that name: then with escapes."""
     shown = printable(path)
     return shown if shown == str(path) or not os.path.lexists(shown) else printable(_escaped(str(path)))
 
 
 def relative(path: Path) -> str:
-    """The path as seen from the working folder, if that is shorter."""
+    """The path relative to the working folder, if that is shorter."""
     return min(str(path), os.path.relpath(path), key=len)
 
 
@@ -51,20 +51,20 @@ def _decoded(name: str) -> str:
 
 
 def _escaped(name: str) -> str:
-    """The name with escapes for what cannot be shown: of a byte, `\\xd6`."""
+    """The name with escapes for what cannot be shown: `\\xd6` for a byte."""
     shown = (f"\\x{ord(sign) & 0xFF:02x}" if "\udc80" <= sign <= "\udcff" else sign for sign in name)
     return "".join(shown).encode("utf-8", "backslashreplace").decode()
 
 
 def user_path(text: str, option: str) -> Path:
-    """The path that an option gives, with `~` for the user's home.
+    """The path in an option, where `~` is the user's home.
 
     Args:
         text: the option's value.
-        option: for messages.
+        option: the option, for messages.
 
     Raises:
-        DataError: no file can have such a name, there is no such user, or it may not be looked at.
+        DataError: no file can have such a name, there is no such user, or the path may not be accessed.
     """
     shown = text if len(text) < 200 else f"{text[:80]}…"
     if "\0" in text:
@@ -86,7 +86,7 @@ def user_path(text: str, option: str) -> Path:
 
 
 def found_instead(path: Path) -> str | None:
-    """What is at the path, in words, where it is no file that can be read; None where it is one."""
+    """What is at the path instead of a file, in words; None if it is a file."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -95,10 +95,10 @@ def found_instead(path: Path) -> str | None:
 
 
 def regular(path: Path) -> Path:
-    """The path, if a file can be read there; opening a named pipe would wait for a writer for ever.
+    """The path, if it is a regular file; opening a named pipe would wait for a writer for ever.
 
     Raises:
-        DataError: something else is there, or nothing.
+        DataError: it is something else, or does not exist.
     """
     found = found_instead(path)
     if found is not None:
@@ -107,7 +107,7 @@ def regular(path: Path) -> Path:
 
 
 def file_or_folder(path: Path, option: str) -> Path:
-    """The path, if a file or a folder is there.
+    """The path, if it is a file or a folder.
 
     Raises:
         DataError: it is neither.
@@ -121,9 +121,9 @@ def file_or_folder(path: Path, option: str) -> Path:
 
 
 def as_on_disk(folder: Path, name: str) -> Path:
-    """The file that a name in a list means, whose spelling on the disk may be another.
+    """The file that a name in a list refers to, which may be spelt differently on the disk.
 
-    A system may have composed or decomposed its accents, left it in gb18030, or parted folders by backslashes.
+    A system may have composed or decomposed its accents, kept it in gb18030, or separated folders by backslashes.
     """
     spellings = [name, name.replace("\\", "/")]
     spellings += [unicodedata.normalize(form, spelling) for form in ("NFC", "NFD") for spelling in spellings[:2]]

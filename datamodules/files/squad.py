@@ -1,4 +1,4 @@
-"""Questions about texts: read from SQuAD's JSON, or made up."""
+"""Questions about texts, read from SQuAD's JSON."""
 
 import json
 from collections.abc import Callable
@@ -7,16 +7,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from datamodules.errors import DataError
 from datamodules.files.encoding import decoded, json_value
 from datamodules.files.paths import regular
-from datamodules.files.text_files import Repeatable, is_large, state_of
-from datamodules.storage.download import DataError
-from datamodules.storage.stored_rows import StoredRows, joined, stored_rows
+from datamodules.storage.stored_rows import Rows, concatenated, split_indices, stored_rows
+from datamodules.storage.streaming import Repeatable, file_state, is_large
 
-WINDOWS = 4  # times as much memory as other texts: each question stands beside windows of its context
+MEMORY_FACTOR = 4  # times as much memory as plain texts: each question is stored with windows of its context
 
 
 @dataclass
@@ -25,13 +24,13 @@ class Question:
 
     Args:
         text: the question.
-        context: the context's number.
-        name: by which its publisher knows it.
-        answers: every text that is right; none where the context holds no answer.
-        start: where the first of them stands that stands in the context; None where none does.
-        end: the place after it.
-        repaired: how many answers stand elsewhere in the context than the file said.
-        lost: how many answers do not stand in the context at all.
+        context: the context's index.
+        name: the publisher's identifier.
+        answers: all correct texts; none if the context does not contain an answer.
+        start: position in the context of the first answer that is found there; None if none is.
+        end: the position after it.
+        corrected: number of answers that are elsewhere in the context than the file states.
+        lost: number of answers that are not in the context.
     """
 
     text: str
@@ -40,12 +39,12 @@ class Question:
     answers: list[str] = field(default_factory=list)
     start: int | None = None
     end: int | None = None
-    repaired: int = 0
+    corrected: int = 0
     lost: int = 0
 
     @property
     def can_train(self) -> bool:
-        """Whether it is known where the answer stands, or that there is none."""
+        """Whether the position of the answer is known, or that there is none."""
         return self.start is not None or not self.answers
 
 
@@ -58,65 +57,64 @@ class Book:
         questions: in the order of their contexts.
     """
 
-    contexts: list[str] | StoredRows[str] = field(default_factory=list)
-    questions: list[Question] | StoredRows[Question] = field(default_factory=list)
+    contexts: Rows[str] = field(default_factory=list)
+    questions: Rows[Question] = field(default_factory=list)
 
     @property
-    def repaired(self) -> int:
-        """How many answers stand elsewhere in their context than the file said."""
-        return sum(question.repaired for question in self.questions)
+    def corrected(self) -> int:
+        """Number of answers that are elsewhere in their context than the file states."""
+        return sum(question.corrected for question in self.questions)
 
     @property
     def lost(self) -> int:
-        """How many answers do not stand in their context at all."""
+        """Number of answers that are not in their context."""
         return sum(question.lost for question in self.questions)
 
 
-def place_of(answer: str, context: str, said: int) -> int | None:
-    """Where an answer stands in its context: as said, or else the nearest place; None if nowhere."""
-    if said >= 0 and context[said : said + len(answer)] == answer:
-        return said
-    places, found = [], context.find(answer)
+def find_answer(answer: str, context: str, expected: int) -> int | None:
+    """The position of an answer in its context: as expected, or else the nearest one; None if it is not there."""
+    if expected >= 0 and context[expected : expected + len(answer)] == answer:
+        return expected
+    positions, found = [], context.find(answer)
     while found >= 0:
-        places.append(found)
+        positions.append(found)
         found = context.find(answer, found + 1)
-    return min(places, key=lambda place: abs(place - said), default=None)
+    return min(positions, key=lambda position: abs(position - expected), default=None)
 
 
 def read_books(files: dict[str, Path], encoding: str, answered: bool = True) -> tuple[Book, dict[str, Tensor]]:
-    """The contexts and questions of files in SQuAD's JSON, which are held in memory unless the files are too large.
+    """The contexts and questions of files in SQuAD's JSON, which are kept in memory unless the files are too large.
 
     A JSON document cannot be read in parts: the first of several processes parses a large file as a whole, once.
 
     Args:
-        files: of each split, or one under an empty name.
-        encoding: of the files.
+        files: file of each split, or one under an empty name.
+        encoding: encoding of the files.
         answered: whether the questions need answers.
 
     Returns:
-        All of them, and the positions of each split's contexts.
+        All of them, and the indices of each split's contexts.
     """
-    large = is_large(files.values(), times=WINDOWS)
-    parts, official, start = [], {}, 0
-    for split, file in files.items():
-        read = cache(partial(read_squad, file, encoding, answered, start))
-        part = _stored(read, [state_of(file), encoding, f"{answered} {start}"]) if large else read()
-        if split:
-            official[split] = torch.arange(start, start + len(part.contexts))
-        start += len(part.contexts)
-        parts.append(part)
-    book = Book(joined([part.contexts for part in parts]), joined([part.questions for part in parts]))
-    return book, official
+    large = is_large(files.values(), times=MEMORY_FACTOR)
+    parts: list[Book] = []
+    for file in files.values():
+        first = sum(len(part.contexts) for part in parts)
+        read = cache(partial(read_squad, file, encoding, answered, first))
+        parts.append(_stored(read, [file_state(file), encoding, f"{answered} {first}"]) if large else read())
+    book = Book(concatenated([part.contexts for part in parts]), concatenated([part.questions for part in parts]))
+    return book, split_indices({split: len(part.contexts) for split, part in zip(files, parts, strict=True)})
 
 
 def _stored(read: Callable[[], Book], key: list[str]) -> Book:
-    contexts = stored_rows(Repeatable(lambda: iter(read().contexts)), ["contexts", *key], made=str)
-    questions = stored_rows(Repeatable(lambda: iter(read().questions)), ["questions", *key], made=_question_of)
+    contexts = stored_rows(Repeatable(lambda: iter(read().contexts)), ["contexts", *key], from_json=str)
+    questions = stored_rows(
+        Repeatable(lambda: iter(read().questions)), ["questions", *key], from_json=_question_from_json
+    )
     return Book(contexts, questions)
 
 
-def _question_of(row: list[Any]) -> Question:
-    """A question from the list of its attributes, as JSON has it."""
+def _question_from_json(row: list[Any]) -> Question:
+    """A question from the list of its attributes."""
     return Question(*row)
 
 
@@ -124,25 +122,25 @@ def read_squad(path: Path, encoding: str, answered: bool = True, first: int = 0)
     """The contexts and questions of a file in SQuAD's JSON.
 
     Rajpurkar et al. 2016, https://arxiv.org/abs/1606.05250; `is_impossible` as in SQuAD 2.0, Rajpurkar et al. 2018,
-    https://arxiv.org/abs/1806.03822. A wrong `answer_start` is put right where the answer's text is found.
+    https://arxiv.org/abs/1806.03822. A wrong `answer_start` is corrected if the answer's text is found.
 
     Args:
-        path: of the file.
-        encoding: of the file.
+        path: the file.
+        encoding: encoding of the file.
         answered: whether the questions need answers.
-        first: number of its first context.
+        first: index of its first context.
 
     Raises:
-        DataError: the file is empty, not text, not JSON, or not in that form; the message has the place.
+        DataError: the file is empty, not text, not JSON, or not in that form; the message has the position.
     """
     contexts: list[str] = []
     questions: list[Question] = []
-    for number, article in enumerate(_articles(path, encoding)):
-        for place, paragraph in enumerate(_part(article, "paragraphs", list, f"{path}: data[{number}]")):
-            where = f"{path}: data[{number}].paragraphs[{place}]"
+    for i, article in enumerate(_articles(path, encoding)):
+        for j, paragraph in enumerate(_part(article, "paragraphs", list, f"{path}: data[{i}]")):
+            where = f"{path}: data[{i}].paragraphs[{j}]"
             context = _part(paragraph, "context", str, where)
-            for row, asked in enumerate(_part(paragraph, "qas", list, where)):
-                questions.append(_question(asked, context, first + len(contexts), f"{where}.qas[{row}]", answered))
+            for k, row in enumerate(_part(paragraph, "qas", list, where)):
+                questions.append(_question(row, context, first + len(contexts), f"{where}.qas[{k}]", answered))
             contexts.append(context)
     return Book(contexts, questions)
 
@@ -163,34 +161,34 @@ def _articles(path: Path, encoding: str) -> list[Any]:
     return articles
 
 
-def _part(of: Any, key: str, kind: type, where: str) -> Any:
-    value = of.get(key) if isinstance(of, dict) else None
-    if not isinstance(value, kind):
-        wanted = "a text" if kind is str else "a list"
+def _part(row: Any, key: str, type_: type, where: str) -> Any:
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, type_):
+        expected = "a text" if type_ is str else "a list"
         raise DataError(
-            f'{where}: expected {wanted} "{key}", found {type(value).__name__ if value is not None else "none"}'
+            f'{where}: expected {expected} "{key}", found {type(value).__name__ if value is not None else "none"}'
         )
     return value
 
 
-def _question(asked: Any, context: str, number: int, where: str, answered: bool) -> Question:
-    question = Question(_part(asked, "question", str, where), number, str(asked.get("id", "")))
-    if not answered or asked.get("is_impossible"):
+def _question(row: Any, context: str, index: int, where: str, answered: bool) -> Question:
+    question = Question(_part(row, "question", str, where), index, str(row.get("id", "")))
+    if not answered or row.get("is_impossible"):
         return question
-    answers = _part(asked, "answers", list, where)
-    if not answers and "is_impossible" not in asked:
+    answers = _part(row, "answers", list, where)
+    if not answers and "is_impossible" not in row:
         raise DataError(f'{where}: no answers; a question without one is marked by "is_impossible": true')
-    for number, answer in enumerate(answers):
-        text = _part(answer, "text", str, f"{where}.answers[{number}]").strip()
+    for i, answer in enumerate(answers):
+        text = _part(answer, "text", str, f"{where}.answers[{i}]").strip()
         if not text:
-            raise DataError(f"{where}.answers[{number}]: the answer's text is empty")
-        said = answer.get("answer_start", -1)
-        if not isinstance(said, int):
-            raise DataError(f"{where}.answers[{number}]: expected a whole number as answer_start, found {said!r}")
-        found = place_of(text, context, said)
-        stripped = found is not None and context[max(said, 0) :].lstrip().startswith(text) and answer["text"] != text
+            raise DataError(f"{where}.answers[{i}]: the answer's text is empty")
+        start = answer.get("answer_start", -1)
+        if not isinstance(start, int):
+            raise DataError(f"{where}.answers[{i}]: expected an integer as answer_start, found {start!r}")
+        found = find_answer(text, context, start)
+        stripped = found is not None and context[max(start, 0) :].lstrip().startswith(text) and answer["text"] != text
         question.lost += found is None
-        question.repaired += found is not None and found != said and not stripped
+        question.corrected += found is not None and found != start and not stripped
         question.answers.append(text)
         if found is not None and question.start is None:
             question.start, question.end = found, found + len(text)

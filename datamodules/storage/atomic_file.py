@@ -1,4 +1,4 @@
-"""Files that are there complete or not at all."""
+"""Files that are written completely or not at all."""
 
 import errno
 import os
@@ -10,22 +10,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-# What a network file system answers for a moment, while its server starts again.
-PASSING = (errno.EIO, getattr(errno, "ESTALE", errno.EIO))
-# What is answered where a folder cannot be synced, or not even opened, as on Windows.
+# Errors of a network file system while its server restarts.
+TRANSIENT_ERRORS = (errno.EIO, getattr(errno, "ESTALE", errno.EIO))
+# Errors where a folder cannot be synced, or not even opened, as on Windows.
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM)
 WAITS = (0.2, 1.0)  # seconds before a second and a third attempt
-LONGEST_PREFIX = 40  # characters of a temporary file's name, which has to stay below the file system's limit
+MAX_PREFIX = 40  # characters of a temporary file's name, which has to be within the file system's limit
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that gets its name when it is complete and synced; if anything fails, the old one stays.
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that gets its name when it is complete and synced; if anything fails, the old one is kept.
 
-    A new file gets the permissions that the user's umask leaves, and one that is replaced keeps those it has.
+    A new file gets permissions by the user's umask; one that is replaced keeps its own.
 
     Args:
-        path: the name; its folder is made if it is not there.
+        path: file to write; its folder is created if it does not exist.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
@@ -34,7 +34,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            with suppress(OSError):  # there is no older file, or a file system that keeps no permissions
+            with suppress(OSError):  # no older file, or a file system without permissions
                 temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             state = os.fstat(file.fileno())
         with_retries(lambda: _rename(temporary, path, state))
@@ -46,30 +46,30 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file by `whole_file`, and anew where a network file system fails for a moment.
+    """Write a file by `atomic_write`, again after a transient error of a network file system.
 
     What could not be synced has to be written again: the system may have dropped it, and would sync nothing.
 
     Args:
-        path: the name.
-        write: writes the content; called again for each attempt.
+        path: file to write.
+        write: writes the content; called for each attempt.
     """
 
     def attempt() -> None:
-        with whole_file(path) as file:
+        with atomic_write(path) as file:
             write(file)
 
     with_retries(attempt)
 
 
 def with_retries(attempt: Callable[[], Any]) -> None:
-    """Try again, twice, what a network file system refuses for a moment."""
+    """Retry, up to twice, after a transient error of a network file system."""
     for wait in WAITS:
         try:
             attempt()
         except OSError as error:
             # On Windows a file that another process, such as a virus scanner, has open cannot be replaced.
-            if error.errno not in PASSING and not (os.name == "nt" and isinstance(error, PermissionError)):
+            if error.errno not in TRANSIENT_ERRORS and not (os.name == "nt" and isinstance(error, PermissionError)):
                 raise
         else:
             return
@@ -78,12 +78,12 @@ def with_retries(attempt: Callable[[], Any]) -> None:
 
 
 def temporary_path(path: Path) -> Path:
-    """A hidden name in the same folder that no other file has."""
-    return path.with_name(f".{path.name[:LONGEST_PREFIX]}.{secrets.token_hex(6)}")
+    """A unique hidden path in the same folder."""
+    return path.with_name(f".{path.name[:MAX_PREFIX]}.{secrets.token_hex(6)}")
 
 
 def _rename(temporary: Path, path: Path, state: os.stat_result) -> None:
-    """Give a file its name, unless a server has done so before it failed; then the file's state tells."""
+    """Rename a file, unless a server has done so before it failed, which the file's state shows."""
     try:
         temporary.replace(path)
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def _rename(temporary: Path, path: Path, state: os.stat_result) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a folder's names survive a power failure, on a file system that can do so."""
+    """Make the names in a folder survive a power failure, if the file system can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,8 @@
-"""Bring published files to this machine, whole or not at all, once for all processes that want them."""
+"""Download and unpack published files, completely or not at all, and once for all processes.
+
+torch.hub's downloader and pooch were considered instead: neither locks, limits redirects to https, or refuses archives
+with links; torch.hub's keeps a truncated file without a checksum, knows no md5 and has no timeout.
+"""
 
 import hashlib
 import http.client
@@ -10,17 +14,18 @@ import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator
-from os.path import isdir, isfile  # false of what may not be looked at, where Path raises an error
+from os.path import isdir, isfile  # false if access is denied, where Path raises an error
 from pathlib import Path
 from typing import IO
 
-from datamodules.errors import DataError as DataError
+from datamodules.errors import DataError as DataError  # some import it from here
 from datamodules.storage.atomic_file import temporary_path, with_retries
 from datamodules.storage.catalogue import Remote
-from datamodules.storage.locks import only_one
+from datamodules.storage.locks import exclusive
 from datamodules.storage.permissions import make_folder, share, share_all
 
 TIMEOUT = 60  # seconds without a byte
+DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"  # where published data sets are kept by default
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -47,25 +52,25 @@ def find_folder(root: Path, names: Iterable[str], files: Iterable[str]) -> Path 
 
 
 def find_folders(root: Path, names: Iterable[str], files: Iterable[str]) -> Iterator[Path]:
-    """The folders under `root` that may hold a data set, whatever collection it stands in.
+    """The folders under `root` that may contain a data set, whatever collection it is in.
 
-    Looks for folders of one of the names, up to three levels down, that hold all the files themselves or in a
+    Looks for folders with one of the names, up to three levels down, that contain all the files themselves or in a
     folder `raw`; and for the files in the root. Nothing is written.
     """
-    wanted = list(files)
+    required = list(files)
     lower = {name.lower() for name in names}
     level = [root]
     for _ in range(4):
         for folder in level:
             if folder.name.lower() in lower or folder == root:
                 for place in (folder, folder / "raw"):
-                    if all(isfile(place / file) or isfile((place / file).with_suffix("")) for file in wanted):
+                    if all(isfile(place / file) or isfile((place / file).with_suffix("")) for file in required):
                         yield place
         level = [child for folder in level for child in _folders_in(folder)]
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder; none in one that this user may not read, since root may hold other people's."""
+    """The folders in a folder; none in one that this user may not read, since root may contain other users'."""
     try:
         return [child for child in sorted(folder.iterdir()) if isdir(child)]
     except OSError:
@@ -78,9 +83,9 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def download(remote: Remote, folder: Path) -> Path:
-    """Bring one file into the folder under its own name, and check it before it gets that name.
+    """Download one file into the folder, and check it before it gets its name.
 
-    Several processes may call this at once: one brings the file, the others find it.
+    Several processes may call this at once: one downloads the file, the others wait for it.
 
     Raises:
         DataError: the address cannot be reached, or the content is not what its publisher states.
@@ -90,7 +95,7 @@ def download(remote: Remote, folder: Path) -> Path:
         return target
     _require_https(remote.url)
     make_folder(folder)
-    with only_one(folder / f".{remote.name}.lock"):
+    with exclusive(folder / f".{remote.name}.lock"):
         if target.exists():
             return target
         temporary = temporary_path(target)
@@ -136,7 +141,7 @@ def _receive(url: str, file: IO[bytes]) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or tar archive into the folder, which appears when it is complete.
+    """Unpack a zip or tar archive into the folder, which is created when it is complete.
 
     Raises:
         DataError: the archive is damaged, or a member would leave the folder or is a link.
@@ -144,7 +149,7 @@ def unpack(archive: Path, folder: Path) -> None:
     if folder.exists():
         return
     make_folder(folder.parent)
-    with only_one(folder.parent / f".{folder.name}.lock"):
+    with exclusive(folder.parent / f".{folder.name}.lock"):
         if folder.exists():
             return
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
@@ -157,7 +162,7 @@ def unpack(archive: Path, folder: Path) -> None:
                     _unpack_tar(archive, inside)
             except DataError:
                 raise
-            except Exception as error:  # zipfile and tarfile raise whatever the bytes lead them into
+            except Exception as error:  # zipfile and tarfile raise errors of many types
                 raise DataError(f"{archive}: a damaged archive ({error}); delete it and run again") from None
             os.replace(inside, folder)
             share_all(folder)
@@ -179,7 +184,7 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
 
 
 def _by_umask(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
-    """A member that cannot leave the folder, and gets the user's permissions instead of its packer's."""
+    """A member that cannot leave the folder, with permissions by the user's umask."""
     return tarfile.data_filter(member, folder).replace(mode=None, deep=False)  # type: ignore[arg-type]
 
 
@@ -191,5 +196,5 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
                 raise DataError(f"{archive}: refused, since its member {member.name} is a link or a device")
         content.extractall(folder, filter=_by_umask)
         assert content.fileobj is not None
-        while content.fileobj.read(1 << 20):  # to the end, where gzip keeps its check sum
+        while content.fileobj.read(1 << 20):  # to the end, where gzip's checksum is
             pass

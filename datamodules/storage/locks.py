@@ -1,4 +1,4 @@
-"""Locks between processes: they end with the process that holds them, on any system and any file system."""
+"""Locks between processes, which end with their process on any system and file system."""
 
 import errno
 import math
@@ -14,25 +14,25 @@ from filelock import SoftFileLock, Timeout, lock_descriptor
 from datamodules.files.paths import regular
 from datamodules.storage.permissions import share
 
-# What is answered by a file system without locks: Lustre that is mounted without them, some NFS and FUSE.
+# Errors of a file system without locks: Lustre that is mounted without them, some NFS and FUSE.
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-SOON = 0.3  # seconds in which a marker that a killed process left behind is recognised
-EVERY = 0.05  # seconds between two attempts
-LONG = 30  # seconds after which it is said what is waited for
+MARKER_TIMEOUT = 0.3  # seconds in which the marker of a killed process is recognised
+POLL_INTERVAL = 0.05  # seconds between two attempts
+NOTE_AFTER = 30  # seconds of waiting before a note
 
 
 class Lock:
-    """A lock that this process holds, until `close` or its end.
+    """A lock that this process holds until `close` or its end.
 
     A forked process that inherits it only closes its own copy of the file.
 
     Args:
-        path: the file that is locked.
+        path: file to lock.
 
     Raises:
-        Timeout: another process holds it.
+        Timeout: another process holds the lock.
         OSError: the file cannot be opened.
-        DataError: it is no file.
+        DataError: it is not a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,34 +44,34 @@ class Lock:
             regular(path)
         try:
             self.file = path.open("a+", encoding="utf-8")
-        except PermissionError:  # another user's, which can be locked all the same
+        except PermissionError:  # another user's, which can still be locked
             self.file = path.open(encoding="utf-8")
         if is_new:
             share(path)
         try:
-            self._take()
+            self._acquire()
         except BaseException:
             self.file.close()
             raise
 
-    def _take(self) -> None:
+    def _acquire(self) -> None:
         try:
             if not lock_descriptor(self.file.fileno(), blocking=False):
                 raise Timeout(str(self.path))
         except OSError as error:
             if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
                 raise
-            self.marker = SoftFileLock(marker_of(self.path), timeout=SOON, thread_local=False)
+            self.marker = SoftFileLock(marker_of(self.path), timeout=MARKER_TIMEOUT, thread_local=False)
             self.marker.acquire()
 
     def close(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         self.file.close()
         if self.marker is not None and os.getpid() == self.process:
             self.marker.release()
 
     def remove(self) -> None:
-        """Give it back, and remove the file."""
+        """Release the lock and remove the file."""
         self.close()
         if os.getpid() == self.process:
             with suppress(OSError):
@@ -79,30 +79,30 @@ class Lock:
 
 
 def marker_of(path: Path) -> Path:
-    """The file whose existence is the lock, where the file system has no others; it names a process and a host.
+    """The file whose existence is the lock if the file system has no locks; it contains a process and a host.
 
-    One that a killed process left is replaced if that was on this host. Of another host nobody can know.
+    The marker of a killed process is replaced if this was on the same host; of another host it cannot be known.
     """
     return path.with_name(f"{path.name}.held")
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Within this, be the only process of those that ask for the same file; wait for it.
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; wait while another process has it.
 
     Args:
-        path: of a file for the lock; it stays.
+        path: file to lock, which is kept.
     """
-    say_at = time.monotonic() + LONG
+    note_at = time.monotonic() + NOTE_AFTER
     while True:
         try:
             lock = Lock(path)
             break
         except Timeout:
-            if time.monotonic() > say_at:
-                say_at = math.inf
+            if time.monotonic() > note_at:
+                note_at = math.inf
                 print(f"note: {path}: waiting for another process{if_gone(path)}", file=sys.stderr, flush=True)
-            time.sleep(EVERY)
+            time.sleep(POLL_INTERVAL)
     try:
         yield
     finally:
@@ -110,6 +110,6 @@ def only_one(path: Path) -> Iterator[None]:
 
 
 def if_gone(path: Path) -> str:
-    """What to do about a lock whose holder cannot be asked whether it is still there."""
+    """What to do about a lock of a process that may not exist any more."""
     marker = marker_of(path)
     return f"; if there is none, on any host, remove {marker}" if marker.exists() else ""

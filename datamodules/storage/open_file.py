@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 class OpenFile:
-    """A file held open for as long as this object lives; where it is pickled to, it is opened by its name again.
+    """A file that is open as long as this object lives; unpickling opens it again by its name.
 
     Args:
-        path: of the file.
+        path: the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,16 +23,16 @@ class OpenFile:
 
     @property
     def size(self) -> int:
-        """Bytes in it."""
+        """Size of the file in bytes."""
         return os.fstat(self._descriptor).st_size
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes between two positions; moves no position, which forked processes would share."""
+        """The bytes between two positions; does not seek, as forked processes share the file's position."""
         if hasattr(os, "pread"):
             return os.pread(self._descriptor, end - start, start)
-        os.lseek(self._descriptor, start, os.SEEK_SET)  # on Windows, where nothing is forked
+        os.lseek(self._descriptor, start, os.SEEK_SET)  # on Windows, which does not fork
         return os.read(self._descriptor, end - start)
 
     def mapped(self) -> mmap.mmap:
-        """Its bytes, read as they are accessed; it must not be empty."""
+        """A memory map of the file, which must not be empty."""
         return mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)

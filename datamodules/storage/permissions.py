@@ -1,4 +1,4 @@
-"""What others may do with the files that a shared folder gets."""
+"""Permissions of files in folders that are shared with a group."""
 
 import os
 import stat
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 def share(path: Path) -> None:
-    """Let the group of the folder that a file or folder was put into do with it what it may do with that folder.
+    """Give a file or folder the group of its parent folder, and this group the permissions that it has there.
 
-    It has the permissions that the user's umask left, and keeps them.
+    The permissions by the user's umask are kept.
     """
-    if not hasattr(os, "chown"):  # Windows, where a folder hands its permissions on
+    if not hasattr(os, "chown"):  # Windows, where permissions are inherited
         return
     own, above = path.stat(), path.parent.stat()
     allowed = stat.S_IRGRP | stat.S_IWGRP
@@ -25,7 +25,7 @@ def share(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, shared as the one that is there."""
+    """Create a folder and its missing parents, shared like the existing one."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
@@ -33,7 +33,7 @@ def make_folder(folder: Path) -> None:
 
 
 def share_all(folder: Path) -> None:
-    """Share a folder and all that is in it."""
+    """Share a folder and everything in it."""
     share(folder)
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from datamodules.errors import DataError
-from datamodules.storage.atomic_file import whole_file
+from datamodules.storage.atomic_file import atomic_write
 from datamodules.storage.catalogue import Remote, Remotes
 from datamodules.storage.download import download, find_folders, unpack
 
@@ -57,7 +57,7 @@ class Checksums:
 
     def _keep(self) -> None:
         kept = dict(list(self.known.items())[-MAX_KEPT:])
-        with suppress(OSError), whole_file(self.path) as file:  # without it, the next run reads the file again
+        with suppress(OSError), atomic_write(self.path) as file:  # without it, the next run reads the file again
             file.write(json.dumps(kept, indent=0).encode("utf-8", "surrogatepass"))
 
 

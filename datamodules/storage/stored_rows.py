@@ -16,27 +16,30 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
-from datamodules.files.text_files import is_large, state_of
 from datamodules.storage.open_file import OpenFile
+from datamodules.storage.streaming import file_state, is_large
 from datamodules.storage.token_cache import stored, written_once
 
 T = TypeVar("T")
 E = TypeVar("E")
 
-AT_ONCE = 100  # examples that are made together where only their lengths are wanted
+BATCH_SIZE = 100  # rows that are read together in a pass over all of them
 
 
 class StoredRows(Generic[T]):
-    """Rows in files, each a line of JSON that is read when it is asked for.
+    """Rows in files, each a line of JSON that is read when it is accessed.
+
+    Arrow files were tried instead: mapped, they count as memory of the process, and one flipped bit may crash it;
+    read in batches and validated, random access takes twice the time.
 
     Args:
-        paths: the files, whose rows follow one another.
-        made: makes a row of its JSON value.
+        paths: files whose rows follow one another.
+        from_json: returns the row of a JSON value.
     """
 
-    def __init__(self, paths: Sequence[Path], made: Callable[[Any], T]) -> None:
+    def __init__(self, paths: Sequence[Path], from_json: Callable[[Any], T]) -> None:
         self.files = [OpenFile(path) for path in paths]
-        self.made = made
+        self.from_json = from_json
         lengths = array("q")
         self.first = [0]  # row of each file
         for path in paths:
@@ -53,51 +56,54 @@ class StoredRows(Generic[T]):
     def __len__(self) -> int:
         return self.first[-1]
 
-    def __getitem__(self, number: int) -> T:
-        number = range(len(self))[number]
-        part = bisect_right(self.first, number) - 1
-        return self._row(self._read(part, number, number + 1), self.files[part].path)
+    def __getitem__(self, index: int) -> T:
+        index = range(len(self))[index]
+        part = bisect_right(self.first, index) - 1
+        return self._row(self._read(part, index, index + 1), self.files[part].path)
 
     def __iter__(self) -> Iterator[T]:
         for part, (first, end) in enumerate(pairwise(self.first)):
-            for start in range(first, end, AT_ONCE):
-                for line in self._read(part, start, min(start + AT_ONCE, end)).splitlines():
+            for start in range(first, end, BATCH_SIZE):
+                for line in self._read(part, start, min(start + BATCH_SIZE, end)).splitlines():
                     yield self._row(line, self.files[part].path)
 
     def _read(self, part: int, first: int, end: int) -> bytes:
-        """Rows that follow one another in one of the files."""
+        """The lines of consecutive rows in one of the files."""
         start, stop = (int(self.ends[row] - self.ends[self.first[part]]) for row in (first, end))
         return self.files[part].read(start, stop)
 
     def _row(self, line: bytes, path: Path) -> T:
         try:
-            return self.made(json.loads(line))
+            return self.from_json(json.loads(line))
         except (ValueError, LookupError, TypeError, RecursionError):
             raise DataError(f"{path}: damaged; delete it and run again") from None
 
 
-def stored_rows(rows: Iterable[T], key: Sequence[str], made: Callable[[Any], T]) -> StoredRows[T]:
+Rows = list[T] | StoredRows[T]
+
+
+def stored_rows(rows: Iterable[T], key: Sequence[str], from_json: Callable[[Any], T]) -> StoredRows[T]:
     """The rows, from a file that the first of several processes writes.
 
     Args:
-        rows: what JSON knows, or objects with attributes; gone through only if there is no such file.
+        rows: JSON values, or objects with attributes; iterated only if there is no such file.
         key: what they depend on.
-        made: makes a row of its JSON value: of the list of its attributes, if it has any.
+        from_json: returns the row of a JSON value: of the list of its attributes, if it has any.
     """
 
     def write(file: IO[bytes]) -> None:
         for row in rows:
-            line = json.dumps(row, ensure_ascii=False, default=lambda made: list(vars(made).values()))
+            line = json.dumps(row, ensure_ascii=False, default=lambda row: list(vars(row).values()))
             file.write(line.encode("utf-8", "surrogatepass") + b"\n")
 
-    return StoredRows([written_once(write, key, ".jsonl")], made)
+    return StoredRows([written_once(write, key, ".jsonl")], from_json)
 
 
-def joined(parts: Sequence[list[T] | StoredRows[T]]) -> list[T] | StoredRows[T]:
-    """The rows of one part after the other, all in memory or none."""
+def concatenated(parts: Sequence[Rows[T]]) -> Rows[T]:
+    """The rows of all parts, which are all in memory or none."""
     large = [part for part in parts if isinstance(part, StoredRows)]
     if large:
-        return StoredRows([file.path for part in large for file in part.files], large[0].made)
+        return StoredRows([file.path for part in large for file in part.files], large[0].from_json)
     return [row for part in parts for row in part]
 
 
@@ -105,40 +111,45 @@ def read_rows(
     files: dict[str, list[Path]],
     read: Callable[..., Iterable[T]],
     options: Sequence[object],
-    made: Callable[[Any], T],
+    from_json: Callable[[Any], T],
     times: int = 1,
-) -> tuple[list[T] | StoredRows[T], dict[str, Tensor]]:
-    """The rows of files, which are held in memory unless the files are too large for that.
+) -> tuple[Rows[T], dict[str, Tensor]]:
+    """The rows of files, which are kept in memory unless the files are too large for that.
 
     Args:
-        files: of each split, or of all of them under an empty name.
-        read: takes the files of a split and reads its rows.
+        files: files of each split, or of all splits under an empty name.
+        read: reads the rows of a split from its files.
         options: what these depend on besides the files.
-        made: as for `stored_rows`.
+        from_json: as for `stored_rows`.
         times: as for `is_large`.
 
     Returns:
-        All rows, and the positions of each split's.
+        All rows, and the indices of each split's.
     """
     large = is_large(chain.from_iterable(files.values()), times)
-    parts: dict[str, list[T] | StoredRows[T]] = {}
+    parts: dict[str, Rows[T]] = {}
     for split, paths in files.items():
-        key = [*map(state_of, paths), *map(str, options)]
-        parts[split] = stored_rows(read(*paths), key, made) if large else list(read(*paths))
-    official, start = {}, 0
-    for split, part in parts.items():
+        key = [*map(file_state, paths), *map(str, options)]
+        parts[split] = stored_rows(read(*paths), key, from_json) if large else list(read(*paths))
+    return concatenated(list(parts.values())), split_indices({split: len(part) for split, part in parts.items()})
+
+
+def split_indices(sizes: dict[str, int]) -> dict[str, Tensor]:
+    """The indices of each split's rows among all of them; none of those under an empty name."""
+    indices, start = {}, 0
+    for split, size in sizes.items():
         if split:
-            official[split] = torch.arange(start, start + len(part))
-        start += len(part)
-    return joined(list(parts.values())), official
+            indices[split] = torch.arange(start, start + size)
+        start += size
+    return indices
 
 
-class MadeAsNeeded(Dataset[Any]):
-    """Examples too large together for memory: those of a batch are made of their rows when it is wanted.
+class LazyExamples(Dataset[Any]):
+    """Examples too large together for memory: those of a batch are made from their rows when it is loaded.
 
     Args:
-        make: the examples at some positions; they have lengths, and answer positions among them with a batch.
-        index: the positions that make this split.
+        make: returns the examples at some indices, with their lengths; indexing these returns a batch.
+        index: the rows of this split.
         key: what the lengths depend on besides.
     """
 
@@ -149,10 +160,10 @@ class MadeAsNeeded(Dataset[Any]):
 
     @cached_property
     def lengths(self) -> Tensor:
-        """(N,) of each example; all have to be made once to know them."""
-        some = self.index.split(AT_ONCE)
-        lengths = (self.make(positions).lengths.tolist() for positions in some)
-        return stored(lengths, self.key).joined(torch.arange(len(some))).long()
+        """(N,) length of each example; computing them makes all examples once."""
+        batches = self.index.split(BATCH_SIZE)
+        lengths = (self.make(index).lengths.tolist() for index in batches)
+        return stored(lengths, self.key).joined(torch.arange(len(batches))).long()
 
     def __len__(self) -> int:
         return len(self.index)
@@ -161,8 +172,6 @@ class MadeAsNeeded(Dataset[Any]):
         return self.make(self.index[index])[torch.arange(len(index))]
 
 
-def examples_of(
-    rows: list[T] | StoredRows[T], make: Callable[[Tensor], E], index: Tensor, key: Sequence[str]
-) -> E | MadeAsNeeded:
-    """Examples of rows at some positions: made now if the rows are in memory, and otherwise as they are needed."""
-    return MadeAsNeeded(make, index, [*rows.key, *key]) if isinstance(rows, StoredRows) else make(index)
+def examples_of(rows: Rows[T], make: Callable[[Tensor], E], index: Tensor, key: Sequence[str]) -> E | LazyExamples:
+    """Examples of some rows: made now if the rows are in memory, and otherwise as they are needed."""
+    return LazyExamples(make, index, [*rows.key, *key]) if isinstance(rows, StoredRows) else make(index)

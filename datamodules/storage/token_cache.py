@@ -1,4 +1,4 @@
-"""What is too large for memory is written to a file once; token numbers are read from it as they are needed."""
+"""Cache of what is too large for memory: a file is written once, and token ids are read from it as needed."""
 
 import array
 import atexit
@@ -21,19 +21,19 @@ from filelock import Timeout
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from datamodules.base import DATA_FOLDER
 from datamodules.errors import DataError
 from datamodules.storage.atomic_file import write_file
-from datamodules.storage.locks import Lock, only_one
+from datamodules.storage.download import DATA_FOLDER
+from datamodules.storage.locks import Lock, exclusive
 from datamodules.storage.open_file import OpenFile
 from datamodules.storage.permissions import make_folder, share
 from datamodules.tokenizing import tokens
 from datamodules.tokenizing.tokens import Ragged
 
-MANY_BYTES = 10**7  # of texts: to learn a vocabulary from more takes long
-MOST_BYTES = 20 * 10**9  # of all files together; those in use may be more
-USED = ".used"  # ending of the file that a process holds locked while it uses another
-A_DAY = 86_400  # seconds after which it is looked whether such a process was killed
+MIN_CACHED_BYTES = 10**7  # of texts: learning a vocabulary from more takes long
+MAX_BYTES = 20 * 10**9  # of all files together; those in use may take more
+USED = ".used"  # suffix of the file that a process keeps locked while it uses another
+A_DAY = 86_400  # seconds after which it is checked whether such a process was killed
 _IN_USE: dict[Path, Lock] = {}
 
 
@@ -41,10 +41,10 @@ class StoredRagged(Ragged):
     """Sequences of different lengths, end to end in a file.
 
     Args:
-        path: of the file: all tokens, the length of each sequence, and the number of sequences, all int32.
+        path: file of all tokens, the length of each sequence, and the number of sequences, all int32.
 
     Raises:
-        DataError: it is damaged.
+        DataError: the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,23 +53,23 @@ class StoredRagged(Ragged):
         size, rest = divmod(self.file.size, 4)
         end = 4 * (size - 1)
         count = int.from_bytes(self.file.read(end, end + 4), sys.byteorder, signed=True) if size and not rest else -1
-        whole = 0 <= count < size
-        lengths = np.frombuffer(self.file.read(end - 4 * count, end), np.int32) if whole else -np.ones(1)
+        complete = 0 <= count < size
+        lengths = np.frombuffer(self.file.read(end - 4 * count, end), np.int32) if complete else -np.ones(1)
         if lengths.min(initial=0) < 0 or lengths.sum(dtype=np.int64) != size - 1 - count:
             raise DataError(f"{path}: damaged; delete it and run again")
         self.lengths = torch.from_numpy(lengths.astype(np.int64))
         self.start = self.lengths.cumsum(0) - self.lengths
 
-    def taken(self, places: Tensor) -> Tensor:
-        """The tokens at these places; mapped anew each time, so that what was read before does not pile up."""
-        return torch.from_numpy(np.frombuffer(self.file.mapped(), np.int32)[places.numpy()])
+    def gather(self, positions: Tensor) -> Tensor:
+        """The tokens at these positions; the file is mapped anew each time, so that pages do not accumulate."""
+        return torch.from_numpy(np.frombuffer(self.file.mapped(), np.int32)[positions.numpy()])
 
 
 def cache_folder() -> Path:
-    """Where such files are kept: beside the published data sets, or elsewhere if nothing can be written there.
+    """Folder of the files: next to the published data sets, or a temporary one if that cannot be written.
 
     Raises:
-        DataError: elsewhere is a folder that somebody else has made, and may have put files into.
+        DataError: the temporary folder was created by another user, who may have put files into it.
     """
     folder = DATA_FOLDER / "tokens"
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -79,22 +79,22 @@ def cache_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"tokens-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or (hasattr(os, "getuid") and folder.stat().st_uid != user):
-        raise DataError(f"{folder}: belongs to somebody else; set $TMPDIR to a folder of your own")
+        raise DataError(f"{folder}: belongs to another user; set $TMPDIR to a folder of your own")
     return folder
 
 
 def written_once(write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: str) -> Path:
-    """A file that the first of several processes writes; it is kept while this process lives.
+    """A file that the first of several processes writes; it is not removed while this process lives.
 
     Args:
-        write: called only if there is no such file.
+        write: writes the file; called only if it does not exist.
         key: what its content depends on.
-        suffix: of its name.
+        suffix: suffix of its name.
     """
     folder = cache_folder()
     make_folder(folder)
     path = folder / f"{hashlib.sha256(repr(list(key)).encode()).hexdigest()[:32]}{suffix}"
-    with only_one(path.with_suffix(".lock")):
+    with exclusive(path.with_suffix(".lock")):
         if not path.exists():
             write_file(path, write)
             share(path)
@@ -108,40 +108,40 @@ def written_once(write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: 
 
 @atexit.register
 def release() -> None:
-    """Let others remove what this process has used."""
+    """Let other processes remove the files that this process has used."""
     while _IN_USE:
         _IN_USE.popitem()[1].remove()
 
 
 def prune(folder: Path) -> None:
-    """Remove the files that have not been used for the longest time until MOST_BYTES are left, but none in use."""
+    """Remove the least recently used files until MAX_BYTES are left, but none in use."""
     files = []
     for file in folder.iterdir():
         if file.suffix in (".lock", ".held") or file.name.startswith("."):
             continue
-        with suppress(FileNotFoundError):  # another process prunes, too
+        with suppress(FileNotFoundError):  # another process may prune as well
             status = file.stat()
             if file.suffix != USED:
                 files.append((status.st_mtime_ns, status.st_size, file))
             elif time.time() - status.st_mtime > A_DAY:
                 is_used(file)
-    too_much = sum(size for _, size, _ in files) - MOST_BYTES
+    excess = sum(size for _, size, _ in files) - MAX_BYTES
     for _, size, file in sorted(files):
-        if too_much <= 0:
+        if excess <= 0:
             return
         with suppress(OSError), closing(Lock(file.with_suffix(".lock"))):
             if not any(is_used(use) for use in folder.glob(f"{file.stem}.*{USED}")):
                 file.unlink()
-                too_much -= size
+                excess -= size
 
 
 def is_used(use: Path) -> bool:
-    """Whether the process that made this file is still there; otherwise removes it."""
+    """Whether the process that created this file is still alive; otherwise removes the file."""
     try:
         Lock(use).remove()
     except Timeout:
         return True
-    except OSError:  # another user's, or gone in this moment
+    except OSError:  # another user's, or removed meanwhile
         return use.exists()
     return False
 
@@ -150,7 +150,7 @@ def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagg
     """The sequences, from a file that the first of several processes writes.
 
     Args:
-        sequences: gone through only if there is no such file.
+        sequences: token ids; iterated only if there is no such file.
         key: what they depend on.
     """
 
@@ -165,22 +165,22 @@ def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagg
     return StoredRagged(written_once(write, key, ".int32"))
 
 
-def train_once(learn: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str], *settings: Any) -> str:
-    """The JSON of a tokenizer; from many texts the first of several processes learns it, and later runs read it.
+def train_once(train: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str], *settings: Any) -> str:
+    """The JSON of a tokenizer; on many texts the first of several processes trains it, and later runs read it.
 
     Args:
-        learn: makes a tokenizer of texts.
-        texts: that may be gone through several times.
+        train: trains a tokenizer on texts.
+        texts: texts that can be iterated several times.
         settings: what it depends on besides.
     """
     size, digest = 0, hashlib.sha256()
     for text in texts:
-        letters = text.encode("utf-8", "surrogatepass")
-        digest.update(len(letters).to_bytes(8, "little") + letters)
-        size += len(letters)
-    if size < MANY_BYTES:
-        return learn(texts).to_str()
+        content = text.encode("utf-8", "surrogatepass")
+        digest.update(len(content).to_bytes(8, "little") + content)
+        size += len(content)
+    if size < MIN_CACHED_BYTES:
+        return train(texts).to_str()
     code = hashlib.sha256(Path(tokens.__file__).read_bytes())
     key = [digest.hexdigest(), code.hexdigest(), tokenizers.__version__, *map(str, settings)]
-    path = written_once(lambda file: file.write(learn(texts).to_str().encode()), key, ".json")
+    path = written_once(lambda file: file.write(train(texts).to_str().encode()), key, ".json")
     return path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What words alone say of a text's class, whatever their order: what a model that reads has to beat."""
+"""The bag-of-words baseline: a text's class from its words, whatever their order."""
 
 import torch
 from torch import Tensor
@@ -10,16 +10,16 @@ def fit_tf_idf(tokens: Ragged, labels: Tensor, train: Tensor, num_tokens: int, n
     """Logistic regression on TF-IDF features, as scikit-learn has both by default.
 
     Args:
-        tokens: of all N texts.
-        labels: (N,) class of each.
-        train: the texts to learn from.
-        num_tokens: V
-        num_classes: C
+        tokens: tokens of all N texts.
+        labels: (N,) class of each text.
+        train: indices of the training texts.
+        num_tokens: size V of the vocabulary.
+        num_classes: number C of classes.
 
     Returns:
         `idf` (V,), the tokens' inverse document frequencies; `weight` (C, V) and `bias` (C,).
     """
-    from scipy.sparse import csr_array  # a second to import together, and needed in no run that is taken up again
+    from scipy.sparse import csr_array  # take a second to import, and are not needed by a resumed run
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
 
@@ -33,7 +33,7 @@ def fit_tf_idf(tokens: Ragged, labels: Tensor, train: Tensor, num_tokens: int, n
     weight = torch.zeros(num_classes, num_tokens)
     bias = torch.full((num_classes,), -torch.inf)
     coefficients, intercepts = torch.from_numpy(model.coef_).float(), torch.from_numpy(model.intercept_).float()
-    if len(model.classes_) == 2:  # scikit-learn then says of the second alone how much more it is likely
+    if len(model.classes_) == 2:  # for two classes scikit-learn has the second one's log-odds only
         coefficients = torch.cat([torch.zeros_like(coefficients), coefficients])
         intercepts = torch.cat([torch.zeros_like(intercepts), intercepts])
     weight[model.classes_] = coefficients
@@ -42,11 +42,11 @@ def fit_tf_idf(tokens: Ragged, labels: Tensor, train: Tensor, num_tokens: int, n
 
 
 def tf_idf_logits(text: Text, tf_idf: dict[str, Tensor]) -> Tensor:
-    """What the baseline says of a batch, (B, C).
+    """The baseline's logits for a batch, (B, C).
 
     Args:
-        text: B of them.
-        tf_idf: of `fit_tf_idf`.
+        text: B texts.
+        tf_idf: fitted by `fit_tf_idf`.
     """
     idf, weight, bias = (tf_idf[name].to(text.ids.device) for name in ("idf", "weight", "bias"))
     counts = torch.zeros(len(text.ids), len(idf), device=idf.device).scatter_add_(1, text.ids, text.mask.float())

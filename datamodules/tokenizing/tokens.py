@@ -1,4 +1,4 @@
-"""Text as token numbers: tokenizers, and many sequences of different lengths end to end in one tensor."""
+"""Text as token ids: tokenizers, and sequences of different lengths end to end in one tensor."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,20 +11,20 @@ from tokenizers import Encoding, Regex, Tokenizer, decoders, models, normalizers
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from torch import Tensor
 
+from datamodules.errors import DataError
 from datamodules.files.paths import user_path
 from datamodules.loading.sampling import ranges
-from datamodules.storage.download import DataError
 
 PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"
-AT_ONCE = 1000  # texts that are cut into tokens together
+BATCH_SIZE = 1000  # texts that are tokenized together
 
 
 class Text(NamedTuple):
     """A batch of token sequences.
 
     Args:
-        ids: (B, T) token numbers, padded with the tokenizer's padding after each sequence's end.
-        lengths: (B,) tokens in each, the longest of them T.
+        ids: (B, T) token ids, padded with the tokenizer's padding after each sequence's end.
+        lengths: (B,) number of tokens in each sequence; their maximum is T.
     """
 
     ids: Tensor
@@ -33,15 +33,30 @@ class Text(NamedTuple):
     @property
     def mask(self) -> Tensor:
         """(B, T), true where there is a token and false in the padding."""
-        places = torch.arange(self.ids.shape[1], device=self.ids.device)
-        return places < self.lengths[:, None]
+        positions = torch.arange(self.ids.shape[1], device=self.ids.device)
+        return positions < self.lengths[:, None]
+
+
+def padded_rows(start: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices of ranges side by side, with 0 in the padding, and where the padding is.
+
+    Args:
+        start: (B,) first index of each range.
+        lengths: (B,) number of indices in each range.
+
+    Returns:
+        Both of them (B, T), where T is the maximum of the lengths, but at least 1.
+    """
+    positions = torch.arange(max(int(lengths.max()), 1))
+    padding = positions >= lengths[:, None]
+    return (start[:, None] + positions).masked_fill_(padding, 0), padding
 
 
 class Ragged:
     """Sequences of different lengths, end to end.
 
     Args:
-        sequences: of token numbers.
+        sequences: token ids of each.
     """
 
     def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
@@ -56,49 +71,51 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def taken(self, places: Tensor) -> Tensor:
-        """The tokens at these places."""
-        return self.values[places]
+    def gather(self, positions: Tensor) -> Tensor:
+        """The tokens at these positions of all sequences end to end."""
+        return self.values[positions]
 
     def joined(self, index: Tensor) -> Tensor:
-        """The sequences at these positions, end to end."""
-        return self.taken(ranges(self.start[index], self.lengths[index]))
+        """The sequences at these indices, end to end."""
+        return self.gather(ranges(self.start[index], self.lengths[index]))
 
     def padded(self, index: Tensor, padding: int) -> Text:
-        """The sequences at these positions side by side, in one indexing operation."""
+        """The sequences at these indices side by side, in one indexing operation."""
         lengths = self.lengths[index]
-        places = torch.arange(max(int(lengths.max()), 1))
-        missing = places >= lengths[:, None]  # (B, T)
-        rows = (self.start[index][:, None] + places).masked_fill_(missing, 0)
-        ids = self.taken(rows).long().masked_fill_(missing, padding)
+        positions, is_padding = padded_rows(self.start[index], lengths)  # (B, T)
+        ids = self.gather(positions).long().masked_fill_(is_padding, padding)
         return Text(ids, lengths)
 
 
-def new_tokenizer(kind: str, texts: Iterable[str], vocab_size: int, min_frequency: int = 2) -> Tokenizer:
+def new_tokenizer(algorithm: str, texts: Iterable[str], vocab_size: int, min_frequency: int = 2) -> Tokenizer:
     """Learn a vocabulary from the training split's texts.
 
-    Chinese characters are tokens of their own in either kind, so nothing depends on spaces.
+    Chinese characters are tokens of their own with either algorithm, so nothing depends on spaces.
 
     Args:
-        kind: `words`, whole words; or `wordpiece`, which cuts rare words into pieces and frames a text with
-            [CLS] and [SEP], as BERT wants it (Devlin et al. 2019, https://arxiv.org/abs/1810.04805).
-        texts: of the training split; gone through twice for `wordpiece`.
-        vocab_size: most tokens, the special ones included.
-        min_frequency: a word (or a pair of pieces) seen less often is not learned.
+        algorithm: `words`, complete words; or `wordpiece`, which splits rare words into pieces and adds [CLS] and
+            [SEP] to a text, as for BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805).
+        texts: texts of the training split; iterated twice for `wordpiece`.
+        vocab_size: maximum number of tokens, including the special ones.
+        min_frequency: minimum number of occurrences of a word (or a pair of pieces) that is learned.
     """
-    model = models.WordLevel(unk_token=UNKNOWN) if kind == "words" else models.WordPiece(unk_token=UNKNOWN)
+    model = models.WordLevel(unk_token=UNKNOWN) if algorithm == "words" else models.WordPiece(unk_token=UNKNOWN)
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = [PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END]
-    kinds = {"words": trainers.WordLevelTrainer, "wordpiece": trainers.WordPieceTrainer}
-    first = [*special, *_continuations(tokenizer, texts)] if kind == "wordpiece" else special
-    trainer = kinds[kind](vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=first, show_progress=False)
+    trainer_type = trainers.WordPieceTrainer if algorithm == "wordpiece" else trainers.WordLevelTrainer
+    trainer = trainer_type(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=[*special, *_continuations(tokenizer, texts)] if algorithm == "wordpiece" else special,
+        show_progress=False,
+    )
     tokenizer.train_from_iterator(texts, trainer)
-    if kind == "wordpiece":
+    if algorithm == "wordpiece":
         trained, tokenizer = tokenizer, Tokenizer(models.WordPiece(tokenizer.get_vocab(), unk_token=UNKNOWN))
         tokenizer.normalizer, tokenizer.pre_tokenizer = trained.normalizer, trained.pre_tokenizer
-        tokenizer.add_special_tokens(special)  # the single letters were special for the trainer alone
+        tokenizer.add_special_tokens(special)  # the single letters were special only for the trainer
         tokenizer.decoder = WordPieceDecoder()
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{CLS} $A {SEP}",
@@ -109,17 +126,17 @@ def new_tokenizer(kind: str, texts: Iterable[str], vocab_size: int, min_frequenc
 
 
 def new_translator_tokenizer(texts: Iterable[str], vocab_size: int, min_frequency: int = 2) -> Tokenizer:
-    """Learn a vocabulary of frequent pieces of words from which a text can be put together again as it was.
+    """Learn a vocabulary of frequent subwords, which decode to the original text.
 
     Byte-pair encoding (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) over characters. A space becomes a
-    mark at the beginning of the next piece, so that joining the pieces gives the text back: its case, its blanks and
-    its punctuation. Chinese characters, digits and punctuation marks are tokens of their own. A text ends with [EOS],
-    and between two [BOS] comes first.
+    mark at the beginning of the next subword, so that decoding restores the case, the spaces and the punctuation.
+    Chinese characters, digits and punctuation marks are tokens of their own. A text ends with [EOS]; a translation
+    also begins with [BOS].
 
     Args:
-        texts: of the training split.
-        vocab_size: most tokens, the special ones included; single characters are kept beyond it.
-        min_frequency: a pair of pieces seen less often is not joined.
+        texts: texts of the training split.
+        vocab_size: maximum number of tokens, including the special ones; single characters are kept beyond it.
+        min_frequency: minimum number of occurrences of a pair of subwords that is merged.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     first_word = normalizers.Replace(Regex(r"\A(?![\p{Han}\p{P}])"), " ")  # so that it has its mark like the others
@@ -146,9 +163,9 @@ def new_translator_tokenizer(texts: Iterable[str], vocab_size: int, min_frequenc
 
 
 def _continuations(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
-    """The single letters that go on with a word, as WordPiece writes them.
+    """The single letters that continue a word, as WordPiece writes them.
 
-    Its trainer would number them in an order that differs from run to run, and break ties by these numbers.
+    Its trainer would assign their ids in an order that differs from run to run, and break ties by these ids.
     """
     letters: set[str] = set()
     for text in texts:
@@ -158,7 +175,10 @@ def _continuations(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
 
 
 def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
-    """The tokenizer of a pretrained model: of a folder, or by a name that transformers knows.
+    """The tokenizer of a pretrained model.
+
+    Args:
+        name_or_path: folder of the model, or a name that transformers knows.
 
     Raises:
         DataError: there is none.
@@ -166,15 +186,15 @@ def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
     file = user_path(name_or_path, "--data.pretrained") / "tokenizer.json"
     if file.is_file():
         try:
-            return from_text(file.read_text(encoding="utf-8"))
+            return tokenizer_from_json(file.read_text(encoding="utf-8"))
         except (DataError, UnicodeDecodeError) as error:
             raise DataError(f"{file}: {error}") from None
-    from transformers import AutoTokenizer  # seconds to import, and needed for no vocabulary of our own
+    from transformers import AutoTokenizer  # takes seconds to import, and is needed only here
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False)
-        return from_text(tokenizer.backend_tokenizer.to_str())
-    except Exception as error:  # transformers and tokenizers raise whatever the files lead them into
+        return tokenizer_from_json(tokenizer.backend_tokenizer.to_str())
+    except Exception as error:  # transformers and tokenizers raise errors of many types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
             f"{name_or_path}: no tokenizer there ({reason}); give the folder of a model that is on this machine, "
@@ -182,15 +202,15 @@ def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
         ) from None
 
 
-def from_text(text: str) -> Tokenizer:
-    """A tokenizer from its JSON form, without the truncation and padding that it may prescribe.
+def tokenizer_from_json(text: str) -> Tokenizer:
+    """A tokenizer from its JSON form, without the truncation and padding that it may define.
 
     Raises:
-        DataError: it is none.
+        DataError: it is not a tokenizer's JSON.
     """
     try:
         tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers has no class of its own for it
+    except Exception as error:  # tokenizers raises no more specific type
         raise DataError(f"not a tokenizer's JSON ({error})") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -198,23 +218,23 @@ def from_text(text: str) -> Tokenizer:
 
 
 def encodings(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Encoding]:
-    """The tokens of texts, many of which are cut at a time; what they stand for in the text is not looked for."""
+    """The tokens of texts, a batch of them at a time; without their offsets in the texts."""
     rest = iter(texts)
-    while some := list(islice(rest, AT_ONCE)):
-        yield from tokenizer.encode_batch_fast(some)
+    while batch := list(islice(rest, BATCH_SIZE)):
+        yield from tokenizer.encode_batch_fast(batch)
 
 
-def number_of(tokenizer: Tokenizer, token: str) -> int:
-    """The number of a token that the tokenizer has."""
-    number = tokenizer.token_to_id(token)
-    assert number is not None, f"the tokenizer has no {token}"
-    return number
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that the tokenizer has."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None, f"the tokenizer has no {token}"
+    return found
 
 
-def padding_of(tokenizer: Tokenizer) -> int:
-    """The number of the tokenizer's padding token; 0 where it has none."""
+def padding_id(tokenizer: Tokenizer) -> int:
+    """The id of the tokenizer's padding token; 0 if it has none."""
     for token in (PAD, "<pad>", "<PAD>"):
-        number = tokenizer.token_to_id(token)
-        if number is not None:
-            return int(number)
+        found = tokenizer.token_to_id(token)
+        if found is not None:
+            return int(found)
     return 0

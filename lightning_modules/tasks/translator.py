@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from datamodules.tokenizing.tokens import BEGIN, END, PAD, UNKNOWN, Text, from_text, number_of
+from datamodules.tokenizing.tokens import BEGIN, END, PAD, UNKNOWN, Text, token_id, tokenizer_from_json
 from datamodules.translation import Pair, Scoring
 from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
 from lightning_modules.tasks.decoding import State, beam_search, greedy
@@ -99,11 +99,11 @@ class Translator(Task):
     ) -> None:
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"--model.label_smoothing: expected a fraction from 0 to below 1, got {label_smoothing}")
-        self.source_tokenizer = from_text(source_tokenizer)
-        self.target_tokenizer = from_text(target_tokenizer)
-        self.source_padding = number_of(self.source_tokenizer, PAD)
+        self.source_tokenizer = tokenizer_from_json(source_tokenizer)
+        self.target_tokenizer = tokenizer_from_json(target_tokenizer)
+        self.source_padding = token_id(self.source_tokenizer, PAD)
         self.padding, self.begin, self.end, unknown = (
-            number_of(self.target_tokenizer, token) for token in (PAD, BEGIN, END, UNKNOWN)
+            token_id(self.target_tokenizer, token) for token in (PAD, BEGIN, END, UNKNOWN)
         )
         self.never = [self.padding, self.begin, unknown]
         self.num_source_tokens = self.source_tokenizer.get_vocab_size()

@@ -149,3 +149,25 @@ def written(root: Path, files: dict[str, str], names: dict[str, str], following:
         with (root / path).open("x", encoding="utf-8", newline="\n") as file:
             file.write(content)
     return "\n".join([*(f"wrote {path}" for path in files), f"next: python scripts/{following}"])
+
+
+def new(words: list[str], task: str | None, data: str | None) -> None:
+    """Write what a command line describes, and print the files and the next command.
+
+    Args:
+        words: `model`, `data` or `task`, and a name.
+        task: of a new model.
+        data: of a new model.
+
+    Raises:
+        UsageError: a name is invalid, taken or unknown, or an option belongs to something else.
+    """
+    if len(words) != 2 or words[0] not in ("model", *WRITERS):
+        raise UsageError(f"expected model, {' or '.join(WRITERS)} and a name, got {' '.join(words) or 'none'}")
+    what, name = words
+    if what == "model":
+        print(new_model(name, task, data))
+    elif task or data:
+        raise UsageError(f"--task and --data belong to a new model, not to a new {what}")
+    else:
+        print(WRITERS[what](name))

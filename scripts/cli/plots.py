@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datamodules.files.paths import user_path
-from datamodules.storage.atomic_file import whole_file
+from datamodules.storage.atomic_file import atomic_write
 from scripts.cli.errors import UsageError
 
 
@@ -36,5 +36,5 @@ def new_axes(**properties: object) -> tuple[Figure, Axes]:
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure, complete or not at all."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         figure.savefig(file, format="png")

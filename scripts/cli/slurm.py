@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from datamodules.files.paths import relative, user_path
-from datamodules.storage.atomic_file import whole_file
+from datamodules.storage.atomic_file import atomic_write
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import ROOT, Config, read_yaml, resolve
 from scripts.cli.command_line.resume_changes import differences, refuse_changes
@@ -332,7 +332,7 @@ def submit(name: str, words: list[str], allocation: Allocation) -> str:
         raise UsageError(f"sbatch refused the job: {message or f'status {done.returncode}'}")
     job = done.stdout.decode().strip().partition(";")[0]  # a federation's cluster comes after the semicolon
     kept, output = folder / f"slurm-{job}.sh", folder / f"slurm-{job}.out"
-    with whole_file(kept) as file:
+    with atomic_write(kept) as file:
         file.write(os.fsencode(script))
     return (
         f"job {job}: {name} on {allocation.size}\n"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from datamodules.storage.atomic_file import whole_file
+from datamodules.storage.atomic_file import atomic_write
 
 SIGNS = "=+\\-@＝＋－＠"  # what begins so is a formula; full-width signs too, where people type them
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)
@@ -61,5 +61,5 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     sheet = Sheet(text, list(rows[0]))
     for row in rows:
         sheet.write(row)
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(text.getvalue().encode(errors="backslashreplace"))

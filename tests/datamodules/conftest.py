@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.files import text_files
-from datamodules.storage import token_cache
+from datamodules.storage import streaming, token_cache
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -49,4 +48,4 @@ def refused() -> Refused:
 def streamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], None]:
     """Call it, and all files of texts are too large for memory."""
     monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path / "cache")
-    return lambda: monkeypatch.setattr(text_files, "IN_MEMORY", 0)
+    return lambda: monkeypatch.setattr(streaming, "IN_MEMORY", 0)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.files.squad import place_of
+from datamodules.files.squad import find_answer
 from datamodules.reading import Passages, Reading, best_windows, token_span, windows
 from datamodules.synthetic.facts import generated_facts
 
@@ -115,14 +115,14 @@ def test_characters_are_mapped_to_tokens() -> None:
 
 def test_a_wrong_place_is_put_right_where_the_answer_is_found() -> None:
     context = "ab cd ab"
-    assert [place_of("ab", context, said) for said in (0, 1, 5, 6, -1, 99)] == [0, 0, 6, 6, 0, 6]
-    assert place_of("xy", context, 0) is None
+    assert [find_answer("ab", context, said) for said in (0, 1, 5, 6, -1, 99)] == [0, 0, 6, 6, 0, 6]
+    assert find_answer("xy", context, 0) is None
 
 
 def test_wrong_places_are_repaired_and_lost_answers_left_out_of_training_alone(place: Path, capsys: Any) -> None:
     file = write(place / "all.json", squad(varied(5), shift=2))
     data = ready(file)
-    assert data.book.repaired == 5 * 5
+    assert data.book.corrected == 5 * 5
     assert [q.start for q in data.book.questions] == [
         q.start for q in ready(write(file, squad(varied(5)))).book.questions
     ]
@@ -136,7 +136,7 @@ def test_wrong_places_are_repaired_and_lost_answers_left_out_of_training_alone(p
     assert ["Nowhere"] not in train
     assert (val.count(["Nowhere"]), test.count(["Nowhere"])) == (2, 2)
     said = capsys.readouterr().err
-    assert "25 answers stand elsewhere" in said
+    assert "25 answers are not at their answer_start" in said
     assert "6 training questions are left out" in said
     _, answers = data.examples(data.splits.test)[torch.arange(len(test))]
     assert (answers.spans == -100).any()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.files.entities import Entity, Sentence, cut_words, entities_of, read_columns, usual_unit
+from datamodules.files.entities import Entity, Sentence, cut_words, entities_of, infer_unit, read_columns
 from datamodules.synthetic.names import generated_names
 from datamodules.tagging import IGNORED, Tagging, tags_of
 
@@ -133,8 +133,8 @@ def test_words_are_cut_by_letters_digits_signs_and_chinese_characters() -> None:
         "Zoë", "'", "s", "3", "号", "iPhone", "12", "，", "好", "!",
     ]  # fmt: skip
     assert len(cut_words(text, "character")) == len(text.replace(" ", ""))
-    assert usual_unit([Sentence("我用iPhone写字")]) == "word"
-    assert usual_unit([Sentence("我天天都用Mac写字")]) == "character"
+    assert infer_unit([Sentence("我用iPhone写字")]) == "word"
+    assert infer_unit([Sentence("我天天都用Mac写字")]) == "character"
 
 
 @pytest.mark.parametrize("tokenizer", ["wordpiece", "words"])
@@ -143,7 +143,7 @@ def test_the_first_token_of_each_word_is_where_the_label_stands(sentences: Named
     data = ready(write(place / "all.jsonl", json_lines(sentences * 5)), tokenizer=tokenizer, batch_size=3)
     examples = data.examples(torch.arange(len(data.sentences)))
     batch, target = examples[torch.tensor([2, 0, 1])]
-    tokenizer_ = data._encoder().tokenizer
+    tokenizer_ = data.built_tokenizer
     flat = batch.ids.flatten()
     for row, number in enumerate([2, 0, 1]):
         sentence = data.sentences[number]
@@ -167,7 +167,7 @@ def test_a_long_sentence_becomes_pieces_and_loses_no_word(place: Path) -> None:
     assert batch.ids.shape[1] <= 32
     words = [long[start:end] for start, end in batch.offsets[0].tolist()]
     assert "".join(words) == long
-    whole = data._encoder().tokenizer
+    whole = data.built_tokenizer
     first = [whole.encode(word, add_special_tokens=False).ids[0] for word in words]
     assert batch.ids.flatten()[batch.first[0]].tolist() == first
     assert target.shape == (2, len(long))

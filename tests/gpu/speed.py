@@ -13,12 +13,12 @@ from unittest.mock import patch
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from scripts.cli.run.plain_step import learner
 from torch.utils.flop_counter import FlopCounterMode
 
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.measure import benchmark
 from scripts.cli.measure.benchmark import Clock, measure
-from scripts.cli.run.plain_step import learner
 from tests.gpu.parts import Figures, Part, Stage
 
 WARM_UP, PROFILED, BARE = 5, 10, 10  # steps

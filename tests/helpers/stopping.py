@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from scripts.cli.run.training import fit
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.util.tensor_util import make_ndarray
@@ -17,7 +18,6 @@ from torch import Tensor
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
 from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
-from scripts.cli.run.training import fit
 
 SHORT = [
     *("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "2"),

@@ -8,11 +8,11 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 
+from scripts.cli.run.training import fit
 from torch import distributed
 
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.evaluate.testing import test
-from scripts.cli.run.training import fit
 from tests.helpers.small_data import written
 from tests.helpers.stopping import SHORT
 

@@ -1,7 +1,5 @@
 """Extractive question answering on published data."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -11,16 +9,14 @@ pytestmark = pytest.mark.real_data
 
 
 @pytest.mark.parametrize(
-    ("dataset", "sizes", "repaired", "lost"),
+    ("dataset", "sizes", "corrected", "lost"),
     [
         ("CMRC2018", {"train": 2896, "val": 323, "test": 1002}, None, None),
         ("XQuAD-en", {"train": 833, "val": 119, "test": 238}, 0, 0),
         ("XQuAD-zh", {"train": 833, "val": 119, "test": 238}, 0, 0),
     ],
 )
-def test_every_published_set_is_read_whole(
-    shared_data: Path, dataset: str, sizes: dict[str, int], repaired: int | None, lost: int | None
-) -> None:
+def test_every_published_set_is_read_whole(shared_data, dataset, sizes, corrected, lost):
     data = Reading(dataset, root=str(shared_data))
     data.setup()
     assert data.splits is not None
@@ -28,8 +24,8 @@ def test_every_published_set_is_read_whole(
         assert len(getattr(data.splits, name)) == pytest.approx(size, rel=0.2)  # cut by contexts
     questions = data.book.questions
     assert len(questions) == {"CMRC2018": 3219 + 1002}.get(dataset, 1190)
-    if repaired is not None:
-        assert (data.book.repaired, data.book.lost) == (repaired, lost)
+    if corrected is not None:
+        assert (data.book.corrected, data.book.lost) == (corrected, lost)
     assert not data.unanswerable
     for question in questions:
         if question.start is not None:

@@ -108,6 +108,7 @@ SUBCOMMANDS = {
         "scripts.cli.sweep.cross_validation:cross_validate", {"folds": Option(value=at_least(2)), "resume": TEXT}
     ),
     "submit": Subcommand("scripts.cli.slurm:submit_run"),
+    "new": Subcommand("scripts.cli.new:new", {"task": TEXT, "data": TEXT}),
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from datamodules.files.paths import printable, user_path
-from datamodules.storage.atomic_file import whole_file
+from datamodules.storage.atomic_file import atomic_write
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.ensemble import load_all
@@ -51,7 +51,7 @@ def predict(
         except BrokenPipeError:  # the reader, such as head, has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
-        with _write_errors(), whole_file(path) as binary:
+        with _write_errors(), atomic_write(path) as binary:
             file = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
             table = Table(file, path.suffix == ".jsonl", path.with_suffix(""))
             write_rows(trainer, model, data, table.write)

@@ -20,7 +20,7 @@ from torch.export import Dim, ExportedProgram
 from callbacks.lora import merged
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.paths import printable, user_path
-from datamodules.storage.atomic_file import whole_file
+from datamodules.storage.atomic_file import atomic_write
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.options import class_at, linked
@@ -85,7 +85,7 @@ def export(words: list[str], checkpoint: str, format: list[str], output: str, da
         metadata = metadata_of(trained, network)
         written = {name: verify(name, network, metadata) for name in files}
         for name, (content, result) in written.items():
-            with whole_file(files[name]) as file:
+            with atomic_write(files[name]) as file:
                 file.write(content)
             print(f"{files[name]}: {name}, {len(content) / 1e6:.2f} MB, {result} of {printable(trained.data.dataset)}")
 

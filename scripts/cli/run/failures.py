@@ -21,7 +21,7 @@ from callbacks.run.run_folder import FolderGoneError, gone
 from callbacks.run.signals import Stopped
 from datamodules.errors import DataError, UnlikeDataError
 from datamodules.files.paths import relative
-from datamodules.storage.atomic_file import PASSING
+from datamodules.storage.atomic_file import TRANSIENT_ERRORS
 from scripts.cli.distributed.launch import wait_for_others
 from scripts.cli.errors import UsageError
 from scripts.cli.shell import quoted
@@ -59,7 +59,7 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
             ) from None
         if isinstance(error, FileNotFoundError) and not folder.is_dir():
             raise FolderGoneError(gone(folder)) from None
-        if isinstance(error, OSError) and error.errno in PASSING:
+        if isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS:
             where = error.filename or folder
             raise UnsavedError(f"{where}: cannot be written ({error.strerror}); the checkpoints are kept") from None
         line = in_one_line(error, trainer, config)

@@ -7,11 +7,11 @@ import unicodedata
 import pytest
 
 from datamodules.errors import DataError
+from datamodules.files.delimited import read_table
 from datamodules.files.encoding import json_value
 from datamodules.files.file_list import files_in
 from datamodules.files.images import found_in, listed_in
 from datamodules.files.paths import as_on_disk, file_or_folder, printable, printable_path, regular, user_path
-from datamodules.files.text_files import read_texts
 
 
 def gbk(name):
@@ -68,7 +68,7 @@ def test_two_files_are_not_shown_under_one_name(tmp_path):
 def test_what_is_no_file_is_not_opened(tmp_path, monkeypatch, make, found):
     monkeypatch.chdir(tmp_path)  # a socket's path has few characters
     make("x.csv")
-    for read in (regular, lambda path: read_texts(path, "utf-8")):
+    for read in (regular, lambda path: read_table(path, "utf-8")):
         with pytest.raises(DataError, match=f"x.csv: expected a file, found {found}$"):
             read(tmp_path / "x.csv")
 
@@ -148,7 +148,7 @@ def test_a_table_whose_name_is_not_utf_8(tmp_path, packed):
     path = touched(tmp_path / (gbk("狗") + ".csv" + packed))
     content = b"text,label\ngood,1\nbad,0\n"
     path.write_bytes(gzip.compress(content) if packed else content)
-    assert read_texts(path, "utf-8").column("text") == ["good", "bad"]
+    assert read_table(path, "utf-8").column("text") == ["good", "bad"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_json_that_python_cannot_hold_is_not_json(tmp_path, text, message):
         json_value(text)
     (tmp_path / "x.jsonl").write_text(f'{{"text": "good", "label": 1}}\n{text}\n')
     with pytest.raises(DataError, match=rf"x\.jsonl:2: not JSON \(.*{message}"):
-        read_texts(tmp_path / "x.jsonl", "utf-8")
+        read_table(tmp_path / "x.jsonl", "utf-8")
 
 
 def test_json_with_both_halves_of_a_character():

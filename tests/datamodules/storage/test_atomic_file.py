@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.storage import atomic_file as files
-from datamodules.storage.atomic_file import whole_file, write_file
+from datamodules.storage.atomic_file import atomic_write, write_file
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_what_goes_on_failing_keeps_the_old_file_and_leaves_nothing_else(tmp_pat
 
 def test_a_rename_that_was_done_before_it_failed_is_done(tmp_path, monkeypatch):
     failing(monkeypatch, Path, "replace", errno.ESTALE, 1, done=True)
-    with whole_file(tmp_path / "x") as file:
+    with atomic_write(tmp_path / "x") as file:
         file.write(b"new")
     assert (tmp_path / "x").read_bytes() == b"new"
 

@@ -9,7 +9,7 @@ import pytest
 from filelock import Timeout
 
 from datamodules.storage import locks
-from datamodules.storage.locks import Lock, marker_of, only_one
+from datamodules.storage.locks import Lock, exclusive, marker_of
 
 
 @pytest.fixture(params=["locks", "no locks"], autouse=True)
@@ -80,11 +80,11 @@ def test_what_the_file_holds_stays(tmp_path):
 
 def test_whoever_waits_is_next(tmp_path, monkeypatch, capsys):
     path = tmp_path / "x.lock"
-    monkeypatch.setattr(locks, "LONG", 0)
+    monkeypatch.setattr(locks, "NOTE_AFTER", 0)
     lock = Lock(path)
     threading.Timer(0.8, lock.close).start()
     began = time.monotonic()
-    with only_one(path):
+    with exclusive(path):
         assert time.monotonic() - began > 0.2
     assert capsys.readouterr().err.startswith(f"note: {path}: waiting for another process")
 

@@ -16,9 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.files.squad import WINDOWS
-from datamodules.files.text_files import is_large
+from datamodules.files.squad import MEMORY_FACTOR
 from datamodules.storage import token_cache
+from datamodules.storage.streaming import is_large
 from datamodules.text import TextClassification
 from datamodules.translation import Translation
 
@@ -27,12 +27,12 @@ MEASURE = """
 import sys
 from pathlib import Path
 from datamodules import images, reading, tagging, text, translation
-from datamodules.files import text_files
+from datamodules.storage import streaming
 from datamodules.storage import token_cache
 kind, path, in_memory, cache = sys.argv[1:]
-images.IN_MEMORY = text_files.IN_MEMORY = int(in_memory)
+images.IN_MEMORY = streaming.IN_MEMORY = int(in_memory)
 token_cache.DATA_FOLDER = Path(cache)
-text.MOST_FOR_TF_IDF = 1000  # it never learns from more than a number of texts; here the small file has as many
+text.MAX_TF_IDF_TEXTS = 1000  # it never learns from more than a number of texts; here the small file has as many
 kinds = {
     "images": images.Images,
     "text": text.TextClassification,
@@ -308,18 +308,18 @@ def test_what_the_tokens_depend_on_has_a_file_of_its_own(place: Path, streamed: 
 STORE = """
 import sys
 from pathlib import Path
-from datamodules.files import text_files
+from datamodules.storage import streaming
 from datamodules.storage import token_cache
 from datamodules.text import TextClassification
 path, cache, times = sys.argv[1:]
-text_files.IN_MEMORY = 0
+streaming.IN_MEMORY = 0
 token_cache.DATA_FOLDER = Path(cache)
-original = TextClassification._sequences
+original = TextClassification._token_ids
 def counted(self, texts):
     with open(times, "a") as file:
         file.write("once\\n")
     yield from original(self, texts)
-TextClassification._sequences = counted
+TextClassification._token_ids = counted
 TextClassification(path, batch_size=4).setup()
 """
 
@@ -366,7 +366,7 @@ def test_the_tokens_may_be_deleted_under_a_run_and_are_written_anew_by_the_next(
         torch.testing.assert_close(epochs(delete=True), held, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("times", "limit"), [(1, 256 * 2**20), (WINDOWS, 64 * 2**20)])
+@pytest.mark.parametrize(("times", "limit"), [(1, 256 * 2**20), (MEMORY_FACTOR, 64 * 2**20)])
 def test_files_are_held_up_to_the_size_that_the_readme_states(times: int, limit: int, tmp_path: Path) -> None:
     files = [tmp_path / "train.csv", tmp_path / "test.csv"]
     for file, size in zip(files, (limit // 2, limit - limit // 2), strict=True):

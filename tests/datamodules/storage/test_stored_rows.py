@@ -12,7 +12,7 @@ import torch
 from datamodules.base import DataModule
 from datamodules.reading import Reading
 from datamodules.storage import token_cache
-from datamodules.storage.stored_rows import StoredRows, joined, stored_rows
+from datamodules.storage.stored_rows import StoredRows, concatenated, stored_rows
 from datamodules.tagging import Tagging
 from datamodules.translation import Translation
 
@@ -248,8 +248,8 @@ def test_changed_files_and_options_are_read_anew(place: Path, streamed: Any) -> 
 
 def test_rows_come_back_as_they_were(tmp_path: Path, streamed: Any) -> None:
     rows = ["", "a\nb", "中文 \u2028 😀", "\ud800 half a letter"]
-    parts = [stored_rows(part, [str(number)], made=str) for number, part in enumerate([rows, [], rows[1:]])]
-    everything = joined(parts)
+    parts = [stored_rows(part, [str(number)], from_json=str) for number, part in enumerate([rows, [], rows[1:]])]
+    everything = concatenated(parts)
     assert isinstance(everything, StoredRows)
     assert [*everything] == [everything[number] for number in range(len(everything))] == rows + rows[1:]
     assert everything[-1] == rows[-1]

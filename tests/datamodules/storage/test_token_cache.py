@@ -26,7 +26,7 @@ sys.stdin.read()
 def folder(tmp_path, monkeypatch):
     """An empty place for the files, with room for 4,000 bytes; a file of 250 tokens has 1,008."""
     monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path)
-    monkeypatch.setattr(token_cache, "MOST_BYTES", 4000)
+    monkeypatch.setattr(token_cache, "MAX_BYTES", 4000)
     monkeypatch.setattr(token_cache, "_IN_USE", {})
     yield tmp_path / "tokens"
     token_cache.release()
@@ -80,7 +80,7 @@ def test_what_another_process_uses_stays(folder, tmp_path):
 @pytest.fixture
 def learnings(monkeypatch):
     """How often a vocabulary was learned; from 100 letters on, once is enough."""
-    monkeypatch.setattr(token_cache, "MANY_BYTES", 100)
+    monkeypatch.setattr(token_cache, "MIN_CACHED_BYTES", 100)
     found = []
 
     def learn(texts):
@@ -129,12 +129,12 @@ def test_a_folder_for_temporary_files_that_somebody_else_has_made_is_refused(tmp
     assert token_cache.cache_folder() == folder
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match="belongs to somebody else"):
+    with pytest.raises(DataError, match="belongs to another user"):
         token_cache.cache_folder()
     owner = os.getuid()
     monkeypatch.setattr(token_cache.os, "getuid", lambda: owner + 1)
     (tmp_path / f"tokens-{owner + 1}").mkdir()
-    with pytest.raises(DataError, match="belongs to somebody else"):
+    with pytest.raises(DataError, match="belongs to another user"):
         token_cache.cache_folder()
 
 

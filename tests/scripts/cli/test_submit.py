@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from scripts.cli.run.training import dump
 
 from scripts import submit
 from scripts.cli import slurm
 from scripts.cli.command_line.options import parse, resolved
 from scripts.cli.command_line.recipes import ROOT, Config, resolve
 from scripts.cli.errors import UsageError
-from scripts.cli.run.training import dump
 from scripts.cli.shell import HIDDEN, quoted
 
 NEITHER = ["--model", "mlp"]

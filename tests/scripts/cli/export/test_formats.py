@@ -11,6 +11,8 @@ import safetensors
 import safetensors.torch
 import torch
 from PIL import Image
+from scripts.cli.export.graph_inputs import Portable
+from scripts.cli.run.training import fit
 from torch import Tensor
 
 from datamodules.images import Images
@@ -19,8 +21,6 @@ from scripts.cli.command_line.recipes import recipe_names, resolve
 from scripts.cli.evaluate.load import load
 from scripts.cli.evaluate.prediction import predict
 from scripts.cli.export.formats import FORMATS, Function, Metadata, write_weights
-from scripts.cli.export.graph_inputs import Portable
-from scripts.cli.run.training import fit
 from scripts.export import main as export
 from tests.helpers.stopping import FURTHER, SHORT
 

@@ -1,0 +1,240 @@
+"""Tables of texts: CSV, TSV, JSON lines, or plain text with an example on each line."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from datamodules.errors import DataError
+from datamodules.files.text_files import json_lines, lines_of, stripped_lines
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
+TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
+LABEL_COLUMNS = ("label", "target", "class", "category", "sentiment", "标签", "类别", "情感")
+MAX_FIELD_SIZE = 1 << 24  # characters: a quote that is never closed consumes no more; Python's default is 131,072
+SAMPLE = 1000  # rows of a large file from which its columns are inferred
+
+Row = tuple[int, list[str]]  # the line, from 1, in which it begins, and a cell for each column
+
+
+@dataclass
+class Table:
+    """The content of a file, all of it as text.
+
+    Args:
+        path: the file.
+        names: column names; the column indices, "0", "1", …, where the file has no header.
+        rows: all rows; the first ones of a large file.
+        reread: reads all rows of a large file from its beginning.
+    """
+
+    path: Path
+    names: list[str]
+    rows: list[Row]
+    reread: Callable[[], Iterator[Row]] | None = None
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.reread() if self.reread else iter(self.rows)
+
+    def column(self, name: str) -> list[str]:
+        """All cells of a column."""
+        index = self.names.index(name)
+        return [row[index] for _, row in self]
+
+    def num_distinct(self, name: str) -> int:
+        """Number of distinct cells in a column, among the rows in memory."""
+        index = self.names.index(name)
+        return len({row[index] for _, row in self.rows})
+
+    def column_name(self, column: str | int, option: str) -> str:
+        """The name of a column.
+
+        Args:
+            column: its name or index.
+            option: the option that it was given by, for the message.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        if str(column) in self.names:
+            return str(column)
+        try:
+            return self.names[int(column)]
+        except (ValueError, IndexError):
+            known = ", ".join(self.names)
+            raise DataError(f"{option} {column}: {self.path} has no such column; it has {known}") from None
+
+
+def read_table(path: Path, encoding: str, header: bool | None = None, large: bool = False) -> Table:
+    """Read a table of texts; the format follows from the suffix: JSON lines, CSV, or else tab-separated columns.
+
+    Args:
+        path: the file.
+        encoding: encoding of the file.
+        header: whether the first row contains the column names; inferred by default. JSON lines have names anyway.
+        large: keep only the first rows in memory, and read the others as they are needed.
+
+    Raises:
+        DataError: the file is empty, not text in that encoding, ragged, or not JSON (with the line).
+    """
+    name = path.name.removesuffix(".gz")
+    if name.endswith((".jsonl", ".json")):
+        header = True
+        read = _json_rows
+    elif name.endswith(".csv"):
+        read = _csv_rows
+    else:
+        read = _quoted_rows if _is_quoted(path, encoding) else _tab_rows
+    rows = list(islice(read(path, encoding), SAMPLE if large else None))
+    if header is None:
+        header = has_header([row for _, row in rows])
+    first = rows[0][1]
+    names = [cell.strip() for cell in first] if header else [str(index) for index in range(len(first))]
+    if len(set(names)) < len(names):
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}:1: two columns are called {duplicate}")
+    skipped = int(header)
+    if len(rows) == skipped:
+        raise DataError(f"{path}: a header and no rows")
+    reread = (lambda: islice(read(path, encoding), skipped, None)) if large else None
+    return Table(path, names, rows[skipped:], reread)
+
+
+def read_lines(path: Path, encoding: str, large: bool = False) -> Table:
+    """The lines of a file that are not blank, as a table of one column; otherwise as `read_table`."""
+
+    def read() -> Iterator[Row]:
+        return ((line_number, [line]) for line_number, line in stripped_lines(path, encoding))
+
+    return Table(path, ["0"], list(islice(read(), SAMPLE if large else None)), read if large else None)
+
+
+def has_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row contains column names: usual names, or short words that occur in no row below.
+
+    The label of a first example is a number, or occurs again among the other examples.
+    """
+    first = [cell.strip() for cell in rows[0]]
+    if any(cell.lower() in TEXT_COLUMNS + LABEL_COLUMNS for cell in first):
+        return True
+    if any(not cell or len(cell) > 40 or _is_number(cell) for cell in first):
+        return False
+    below = [{row[index].strip() for row in rows[1:]} for index in range(len(first))]
+    return len(first) > 1 and not any(cell in cells for cell, cells in zip(first, below, strict=True))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _csv_rows(path: Path, encoding: str, delimiter: str = "") -> Iterator[Row]:
+    if not delimiter:
+        first = next((line for line in lines_of(path, encoding) if line.strip()), "")
+        delimiter = ";" if first.count(";") > 0 == first.count(",") else ","
+    csv.field_size_limit(MAX_FIELD_SIZE)
+    reader = csv.reader(lines_of(path, encoding, newline=""), delimiter=delimiter, strict=True)
+    return _same_width(_with_line_numbers(reader, path), path)
+
+
+def _with_line_numbers(reader: Any, path: Path) -> Iterator[Row]:
+    line_number = 1
+    try:
+        for row in reader:
+            if row:
+                yield line_number, row
+            line_number = reader.line_num + 1
+    except csv.Error as error:
+        message = f"{path}:{line_number}: not CSV ({error}); a quote within a quoted field is doubled"
+        raise DataError(message) from None
+
+
+def _quoted_rows(path: Path, encoding: str) -> Iterator[Row]:
+    return _csv_rows(path, encoding, "\t")
+
+
+def _tab_rows(path: Path, encoding: str) -> Iterator[Row]:
+    lines = (line.replace("\r\n", "\n").removesuffix("\n") for line in lines_of(path, encoding))
+    rows = ((line_number, line.split("\t")) for line_number, line in enumerate(lines, start=1) if line.strip())
+    return _same_width(rows, path)
+
+
+def _is_quoted(path: Path, encoding: str) -> bool:
+    """Whether a tab-separated file has a spreadsheet's quoted fields; elsewhere a quote is mostly a quote."""
+    if not any('"' in line for line in lines_of(path, encoding)):
+        return False
+    try:  # a lone quote would consume several rows
+        return not any("\t" in cell for _, row in _quoted_rows(path, encoding) for cell in row)
+    except DataError:
+        return False
+
+
+def _same_width(rows: Iterator[Row], path: Path) -> Iterator[Row]:
+    width = 0
+    for line_number, row in rows:
+        width = width or len(row)
+        if len(row) != width:
+            raise DataError(f"{path}:{line_number}: expected {width} fields as in the first line, found {len(row)}")
+        yield line_number, row
+
+
+def _json_rows(path: Path, encoding: str) -> Iterator[Row]:
+    """A row of names, and one for each object."""
+    names: list[str] = []
+    for line_number, line, row in json_lines(lines_of(path, encoding), path):
+        where = f"{path}:{line_number}"
+        if not isinstance(row, dict):
+            raise DataError(f'{where}: expected an object such as {{"text": …, "label": …}}, found {line.strip()[:40]}')
+        if not names:
+            names = list(row)
+            yield line_number, names
+        missing = [name for name in names if name not in row]
+        if missing:
+            raise DataError(f"{where}: has no {missing[0]}, as the first line has; it has {', '.join(row)}")
+        yield line_number, [_cell(row[name]) for name in names]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def text_and_label_columns(table: Table, text: str | int | None, target: str | int | None) -> tuple[str, str]:
+    """The names of the columns of texts and of labels.
+
+    Args:
+        table: the table.
+        text: name or index; inferred by default.
+        target: the same.
+
+    Raises:
+        DataError: there is no such column, or it cannot be inferred.
+    """
+    text_name = None if text is None else table.column_name(text, "--data.text")
+    target_name = None if target is None else table.column_name(target, "--data.target")
+    if text_name is not None and text_name == target_name:
+        raise DataError(f"--data.text {text} and --data.target {target} are the same column of {table.path}")
+    if len(table.names) < 2:
+        raise DataError(f"{table.path}: expected a column of texts and one of labels, found only {table.names[0]}")
+    text_name = text_name or _usual(table, TEXT_COLUMNS, other=target_name)
+    target_name = target_name or _usual(table, LABEL_COLUMNS, other=text_name)
+    if len(table.names) == 2:
+        _, texts = sorted(table.names, key=table.num_distinct)  # labels recur, texts rarely
+        text_name = text_name or next((name for name in table.names if target_name not in (None, name)), texts)
+        target_name = target_name or next(name for name in table.names if name != text_name)
+    if text_name is None or target_name is None:
+        option = "--data.text" if text_name is None else "--data.target"
+        raise DataError(f"{table.path}: which column? Give {option}; there are {', '.join(table.names)}")
+    return text_name, target_name
+
+
+def _usual(table: Table, usual: Sequence[str], other: str | None) -> str | None:
+    found = [name for name in table.names if name.lower() in usual and name != other]
+    return found[0] if len(found) == 1 else None
