@@ -1,4 +1,4 @@
-"""Texts about made-up people and animals, with questions whose answers stand in them."""
+"""Generated texts about people and animals, with questions that they answer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,9 @@ import torch
 
 from datamodules.files.squad import Book, Question
 from datamodules.loading.sampling import generator
-from datamodules.synthetic.names import SHARES, SURNAMES, pools_of_words
+from datamodules.synthetic.names import SPLIT_FRACTIONS, SURNAMES, generated_words
 
-# What is said of a person, what is asked for, and which kind of thing the answer is.
+# Statements about a person, questions, and the type of the answer.
 EN_FACTS: dict[str, tuple[list[str], list[str], str]] = {
     "birthplace": (
         ["{s} was born in {v}.", "The town of {v} is where {s} was born."],
@@ -66,59 +66,59 @@ ANIMALS = {"en": ["cat", "dog", "horse", "parrot", "rabbit", "goat"], "zh": ["çŒ
 
 
 def generated_facts(num_contexts: int, seed: int) -> tuple[Book, dict[str, list[int]]]:
-    """Made-up passages, half English and half Chinese, of six facts about a person, with four questions each.
+    """Generated passages, half English and half Chinese, of six facts about a person, with four questions each.
 
-    One question in four asks for a fact that the passage lacks. Names of persons, places and banks in the test split
-    were never seen in training, and most facts have a rival of the same kind (two places, two years, two persons).
+    One question in four is about a fact that the passage lacks. Names of persons, places and banks in the test split
+    do not occur in training, and most facts have a distractor of the same type (two places, two years, two persons).
 
     Args:
-        num_contexts: of all splits; 70 % are for training, 10 % for validation.
-        seed: of the passages.
+        num_contexts: number of passages in all splits; 70 % are for training, 10 % for validation.
+        seed: seed of the generator.
 
     Returns:
-        The passages with their questions, and the positions of each split's contexts.
+        The passages with their questions, and the indices of each split's contexts.
     """
     random = generator(seed)
-    pools = pools_of_words(3 * num_contexts, random)
+    words = generated_words(3 * num_contexts, random)
 
     def pick(options: Sequence[Any]) -> Any:
         return options[int(torch.randint(len(options), (), generator=random))]
 
-    def value(kind: str, split: str, language: str) -> str:
-        if kind == "year":
+    def value(answer_type: str, split: str, language: str) -> str:
+        if answer_type == "year":
             return str(pick(range(1900, 2030)))
-        if kind in ("job", "animal"):
-            return str(pick((JOBS if kind == "job" else ANIMALS)[language]))
-        word = str(pick(pools[split, language]))
+        if answer_type in ("job", "animal"):
+            return str(pick((JOBS if answer_type == "job" else ANIMALS)[language]))
+        word = str(pick(words[split, language]))
         if language == "en":
             return word.capitalize()
-        return pick(SURNAMES) + word if kind == "person" else word
+        return pick(SURNAMES) + word if answer_type == "person" else word
 
     contexts: list[str] = []
     questions: list[Question] = []
-    places: dict[str, list[int]] = {}
-    for split, share in SHARES.items():
-        size = round(share * num_contexts)
-        places[split] = list(range(len(contexts), len(contexts) + size))
-        for number in range(size):
-            language = ("en", "zh")[number % 2]
+    splits: dict[str, list[int]] = {}
+    for split, fraction in SPLIT_FRACTIONS.items():
+        size = round(fraction * num_contexts)
+        splits[split] = list(range(len(contexts), len(contexts) + size))
+        for index in range(size):
+            language = ("en", "zh")[index % 2]
             facts = EN_FACTS if language == "en" else ZH_FACTS
-            order = [list(facts)[place] for place in torch.randperm(len(facts), generator=random).tolist()]
+            order = [list(facts)[index] for index in torch.randperm(len(facts), generator=random).tolist()]
             subject = value("person", split, language)
-            context, stands = "", {}
+            context, answers = "", {}
             for fact in order[:6]:
-                statements, _, kind = facts[fact]
-                answer = value(kind, split, language)
+                statements, _, answer_type = facts[fact]
+                answer = value(answer_type, split, language)
                 before, after = pick(statements).replace("{s}", subject).split("{v}")
                 context += " " if context and language == "en" else ""
-                stands[fact] = (len(context) + len(before), answer)
+                answers[fact] = (len(context) + len(before), answer)
                 context += before + answer + after
             for fact in [order[0], order[2], order[4], order[7]]:
                 name = f"{split} {len(contexts)} {fact}"
                 question = Question(pick(facts[fact][1]).replace("{s}", subject), len(contexts), name)
-                if fact in stands:
-                    question.start, answer = stands[fact]
+                if fact in answers:
+                    question.start, answer = answers[fact]
                     question.end, question.answers = question.start + len(answer), [answer]
                 questions.append(question)
             contexts.append(context)
-    return Book(contexts, questions), places
+    return Book(contexts, questions), splits

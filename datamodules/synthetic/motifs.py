@@ -1,4 +1,4 @@
-"""Graphs that are made up: trees with a ring whose colours tell the class."""
+"""Generated graphs: trees with a ring whose colours determine the class."""
 
 import torch
 from torch.nn import functional as F
@@ -8,24 +8,24 @@ from datamodules.loading.sampling import generator
 
 
 def generated_motifs(num_graphs: int, seed: int) -> tuple[Store, list[str]]:
-    """Random trees with a ring of six coloured nodes on each; the class is how the colours follow each other.
+    """Random trees with a ring of six coloured nodes on each; the class is the order of the colours.
 
-    In a `blocks` ring they go red red red blue blue blue, in a `stripes` ring red blue red blue red blue. The same
-    number of red and blue nodes hang on the tree as a distraction, so colours alone say nothing: a node has to weigh
-    its neighbours. Features are the colour (grey, red, blue), each with noise.
+    A `blocks` ring is red red red blue blue blue, a `stripes` ring red blue red blue red blue. As many red as blue
+    nodes are attached to the tree as distractors, so that the counts of colours are uninformative: a model has to use
+    the neighbours. Features are the colour (grey, red, blue), one-hot, with noise.
     """
     random = generator(seed)
     node_counts, edge_counts, pairs, colours, labels = [], [], [], [], []
     patterns = {"blocks": [1, 1, 1, 2, 2, 2], "stripes": [1, 2, 1, 2, 1, 2]}
-    for number in range(num_graphs):
-        label = ("blocks", "stripes")[number % 2]
+    for graph in range(num_graphs):
+        label = ("blocks", "stripes")[graph % 2]
         size = int(torch.randint(8, 17, (), generator=random))
         colour = [0] * size
         edges = [(node, int(torch.randint(0, node, (), generator=random))) for node in range(1, size)]
         ring = list(range(size, size + 6))
-        edges += [(ring[place], ring[(place + 1) % 6]) for place in range(6)]
-        turn = int(torch.randint(0, 6, (), generator=random))
-        colour += patterns[label][turn:] + patterns[label][:turn]
+        edges += [(ring[position], ring[(position + 1) % 6]) for position in range(6)]
+        rotation = int(torch.randint(0, 6, (), generator=random))
+        colour += patterns[label][rotation:] + patterns[label][:rotation]
         edges.append((ring[0], int(torch.randint(0, size, (), generator=random))))
         for shade in (1, 1, 2, 2):
             edges.append((len(colour), int(torch.randint(0, size, (), generator=random))))

@@ -1,4 +1,4 @@
-"""Sentences with names that are made up: none of those in testing stands in training."""
+"""Generated sentences with named entities: no name of the test split occurs in training."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import torch
 from datamodules.files.entities import Entity, Sentence
 from datamodules.loading.sampling import generator
 
-SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of what is made up
+SPLIT_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 ONSETS = "b br d dr f g gr h k kl l m n p pl r s st t tr v w z".split()  # noqa: SIM905 (reads better)
 VOWELS = ["a", "e", "i", "o", "u", "ai", "ou"]
 CODAS = ["", "l", "n", "r", "s", "nd", "rt", "x"]
@@ -60,12 +60,12 @@ DAYS = {
 }
 
 
-def pools_of_words(size: int, random: torch.Generator) -> dict[tuple[str, str], list[str]]:
-    """Made-up words, no word in two splits.
+def generated_words(size: int, random: torch.Generator) -> dict[tuple[str, str], list[str]]:
+    """Generated words, no word in two splits.
 
     Args:
-        size: how many are drawn of each language; those drawn before are left out.
-        random: that draws them.
+        size: number of words that are sampled in each language, including duplicates, which are left out.
+        random: generator to sample from.
 
     Returns:
         The words by split and language, `en` and `zh`.
@@ -77,74 +77,74 @@ def pools_of_words(size: int, random: torch.Generator) -> dict[tuple[str, str], 
     pools: dict[tuple[str, str], list[str]] = {}
     for language in ("en", "zh"):
         parts = (CHARACTERS, CHARACTERS) if language == "zh" else (ONSETS, VOWELS, CODAS) * 2
-        words = list(dict.fromkeys("".join(pick(part) for part in parts) for _ in range(size)))  # in drawing order
+        words = list(dict.fromkeys("".join(pick(part) for part in parts) for _ in range(size)))  # in sampling order
         start = 0
-        for split, share in SHARES.items():
-            end = start + max(int(share * len(words)), 1)
+        for split, fraction in SPLIT_FRACTIONS.items():
+            end = start + max(int(fraction * len(words)), 1)
             pools[split, language] = words[start:end]
             start = end
     return pools
 
 
 def generated_names(num_sentences: int, seed: int) -> tuple[list[Sentence], dict[str, list[int]]]:
-    """Made-up sentences, half English and half Chinese, about persons, places and organisations.
+    """Generated sentences, half English and half Chinese, about persons, places and organisations.
 
-    Each split has made-up words of its own, so that no name of the test split was ever seen in training. The same
-    words are names of persons, of places, of organisations, and of mere things that are no names at all: what a word
-    is shows in the words around it alone.
+    Each split has words of its own, so that no name of the test split occurs in training. The same words are names of
+    persons, places and organisations, and common nouns, which are no entities: only the context of a word determines
+    its type.
 
     Args:
-        num_sentences: of all splits; 70 % are for training, 10 % for validation.
-        seed: of the sentences.
+        num_sentences: number of sentences in all splits; 70 % are for training, 10 % for validation.
+        seed: seed of the generator.
 
     Returns:
-        The sentences, and the positions of each split's.
+        The sentences, and the indices of each split's.
     """
     random = generator(seed)
 
     def pick(options: Sequence[Any]) -> Any:
         return options[int(torch.randint(len(options), (), generator=random))]
 
-    pools = pools_of_words(2 * num_sentences, random)
+    words = generated_words(2 * num_sentences, random)
 
-    def name(kind: str, split: str, language: str) -> str:
-        word = pick(pools[split, language])
+    def name(entity_type: str, split: str, language: str) -> str:
+        word = pick(words[split, language])
         if language == "zh":
-            further = {
+            forms = {
                 "person": [pick(SURNAMES) + word],
                 "place": [word, word + "市", word + "县", word + "镇"],
                 "organisation": [word, word + "公司", word + "大学", word + "银行"],
                 "thing": [word],
             }
-            return str(pick(further[kind]))
-        second = pick(pools[split, language]).capitalize()
-        further = {
+            return str(pick(forms[entity_type]))
+        second = pick(words[split, language]).capitalize()
+        forms = {
             "person": [word.capitalize(), f"{word.capitalize()} {second}"],
             "place": [word.capitalize(), f"Port {word.capitalize()}"],
             "organisation": [word.capitalize(), f"{word.capitalize()} Bank", f"{word.capitalize()} and {second}"],
             "thing": [word],
         }
-        return str(pick(further[kind]))
+        return str(pick(forms[entity_type]))
 
     def sentence(split: str, language: str) -> Sentence:
         text, entities = "", []
         for part in re.split(r"(\{\w+\})", pick(EN_TEMPLATES if language == "en" else ZH_TEMPLATES)):
-            kind = part[1:-1] if part.startswith("{") else ""
-            if kind == "day":
+            field = part[1:-1] if part.startswith("{") else ""
+            if field == "day":
                 part = pick(DAYS[language])
-            elif kind == "number":
+            elif field == "number":
                 part = str(pick(range(2, 60)))
-            elif kind:
-                part = name(kind, split, language)
-                if kind != "thing":
-                    entities.append(Entity(len(text), len(text) + len(part), kind))
+            elif field:
+                part = name(field, split, language)
+                if field != "thing":
+                    entities.append(Entity(len(text), len(text) + len(part), field))
             text += part
         return Sentence(text, [], entities)
 
     sentences: list[Sentence] = []
-    places: dict[str, list[int]] = {}
-    for split, share in SHARES.items():
-        size = round(share * num_sentences)
-        places[split] = list(range(len(sentences), len(sentences) + size))
-        sentences += [sentence(split, ("en", "zh")[number % 2]) for number in range(size)]
-    return sentences, places
+    splits: dict[str, list[int]] = {}
+    for split, fraction in SPLIT_FRACTIONS.items():
+        size = round(fraction * num_sentences)
+        splits[split] = list(range(len(sentences), len(sentences) + size))
+        sentences += [sentence(split, ("en", "zh")[index % 2]) for index in range(size)]
+    return sentences, splits

@@ -1,4 +1,4 @@
-"""Made-up sentences for translation: English numbers, quantities, dates and times of day, and the same in Chinese."""
+"""Generated sentences for translation: numbers, quantities, dates and times of day, in English and Chinese."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -25,7 +25,7 @@ DAYS = {
     "Saturday": "星期六", "Sunday": "星期日",
 }  # fmt: skip
 CHINESE_DIGITS = "零一二三四五六七八九"
-NOUNS = {  # one, several: the Chinese measure word and noun
+NOUNS = {  # singular and plural: the Chinese measure word and noun
     ("book", "books"): "本书", ("magazine", "magazines"): "本杂志", ("cat", "cats"): "只猫", ("bird", "birds"): "只鸟",
     ("sheep", "sheep"): "只羊", ("table", "tables"): "张桌子", ("ticket", "tickets"): "张票", ("bed", "beds"): "张床",
     ("car", "cars"): "辆车", ("bicycle", "bicycles"): "辆自行车", ("tree", "trees"): "棵树", ("fish", "fish"): "条鱼",
@@ -35,11 +35,11 @@ NOUNS = {  # one, several: the Chinese measure word and noun
 }  # fmt: skip
 COLOURS = {"red": "红色的", "white": "白色的", "black": "黑色的", "old": "旧的", "big": "大的", "small": "小的"}
 
-Draw = Callable[[int], int]  # a number from 0 to below
+Sampler = Callable[[int], int]  # samples from 0 to below its argument
 
 
 class Phrase(NamedTuple):
-    """The same in two languages."""
+    """A phrase in both languages."""
 
     source: str
     target: str
@@ -101,72 +101,72 @@ def chinese_digits(number: int) -> str:
     return "".join("〇" if digit == "0" else CHINESE_DIGITS[int(digit)] for digit in str(number))
 
 
-def _pick(items: Sequence[str], draw: Draw) -> str:
-    return items[draw(len(items))]
+def _pick(items: Sequence[str], sample: Sampler) -> str:
+    return items[sample(len(items))]
 
 
-def _number(draw: Draw) -> Phrase:
-    number = draw(10 ** (3 + draw(4)))  # of up to three, four, five or six digits
+def _number(sample: Sampler) -> Phrase:
+    number = sample(10 ** (3 + sample(4)))  # of up to three, four, five or six digits
     return Phrase(english(number), chinese(number))
 
 
-def _quantity(draw: Draw) -> Phrase:
-    number = 1 + draw((20, 100, 1000)[draw(3)])
-    one, several = list(NOUNS)[draw(len(NOUNS))]
-    measured = NOUNS[one, several]
-    colour = _pick(["", *COLOURS], draw)
+def _quantity(sample: Sampler) -> Phrase:
+    number = 1 + sample((20, 100, 1000)[sample(3)])
+    singular, plural = list(NOUNS)[sample(len(NOUNS))]
+    chinese_noun = NOUNS[singular, plural]
+    colour = _pick(["", *COLOURS], sample)
     count = "两" if number == 2 else chinese(number)
-    source = f"{english(number)} {colour} {one if number == 1 else several}".replace("  ", " ")
-    return Phrase(source, count + measured[0] + COLOURS.get(colour, "") + measured[1:])
+    source = f"{english(number)} {colour} {singular if number == 1 else plural}".replace("  ", " ")
+    return Phrase(source, count + chinese_noun[0] + COLOURS.get(colour, "") + chinese_noun[1:])
 
 
-def _date(draw: Draw) -> Phrase:
-    year, month, day = 1100 + draw(900), draw(12), 1 + draw(28)
+def _date(sample: Sampler) -> Phrase:
+    year, month, day = 1100 + sample(900), sample(12), 1 + sample(28)
     ordinal, name = english_ordinal(day), MONTHS[month]
-    source = (f"the {ordinal} of {name} {english_year(year)}", f"{name} the {ordinal}, {english_year(year)}")[draw(2)]
+    source = (f"the {ordinal} of {name} {english_year(year)}", f"{name} the {ordinal}, {english_year(year)}")[sample(2)]
     target = f"{chinese_digits(year)}年{chinese(month + 1)}月{chinese(day)}日"
-    if draw(2):
-        weekday = _pick(list(DAYS), draw)
+    if sample(2):
+        weekday = _pick(list(DAYS), sample)
         return Phrase(f"{weekday}, {source}", target + DAYS[weekday])
     return Phrase(source, target)
 
 
-def _time(draw: Draw) -> Phrase:
-    hour, minute = draw(24), draw(60)
+def _time(sample: Sampler) -> Phrase:
+    hour, minute = sample(24), sample(60)
     part = ("凌晨", "上午", "下午", "晚上")[hour // 6]
     english_part = ("at night", "in the morning", "in the afternoon", "in the evening")[hour // 6]
-    told = hour % 12 or 12
-    target = ("两" if told == 2 else chinese(told)) + "点"
+    spoken = hour % 12 or 12
+    target = ("两" if spoken == 2 else chinese(spoken)) + "点"
     if minute == 0:
-        source = f"{english(told)} o'clock"
+        source = f"{english(spoken)} o'clock"
     elif minute == 30:
-        source, target = f"half past {english(told)}", f"{target}半"
+        source, target = f"half past {english(spoken)}", f"{target}半"
     else:
         target += f"{chinese(minute)}分"
-        past, to = (english(minute), english(told)), (english(60 - minute), english(told % 12 + 1))
+        past, to = (english(minute), english(spoken)), (english(60 - minute), english(spoken % 12 + 1))
         source = " past ".join(past) if minute < 30 else " to ".join(to)
-    weekday = _pick(list(DAYS), draw)
+    weekday = _pick(list(DAYS), sample)
     return Phrase(f"{weekday} at {source} {english_part}", DAYS[weekday] + part + target)
 
 
 def phrases(size: int, seed: int) -> list[Phrase]:
-    """Different phrases, drawn from the grammar: no two share their English or their Chinese side.
+    """Distinct phrases sampled from the grammar: no two share their English or their Chinese side.
 
     Args:
-        size: how many.
-        seed: of the draw.
+        size: number of phrases.
+        seed: seed of the generator.
     """
     random = generator(seed)
-    numbers = iter(torch.randint(2**31, (64 * size,), generator=random).tolist())  # one by one they take a second
+    numbers = iter(torch.randint(2**31, (64 * size,), generator=random).tolist())  # one call each would take a second
 
-    def draw(below: int) -> int:
+    def sample(below: int) -> int:
         return next(numbers) % below
 
-    kinds = (_number, _quantity, _date, _time)
+    grammar = (_number, _quantity, _date, _time)
     found: list[Phrase] = []
     seen: set[str] = set()
     while len(found) < size:
-        phrase = kinds[len(found) % len(kinds)](draw)
+        phrase = grammar[len(found) % len(grammar)](sample)
         if seen.isdisjoint(phrase):
             seen.update(phrase)
             found.append(phrase)

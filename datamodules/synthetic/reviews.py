@@ -1,4 +1,4 @@
-"""Made-up hotel reviews in Chinese and English, whose verdict lies in the order of their words."""
+"""Generated hotel reviews in Chinese and English, whose sentiment depends on the order of their words."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
@@ -14,18 +14,18 @@ class Language(NamedTuple):
     """The words of one language.
 
     Args:
-        aspects: what is judged.
-        good: adjectives of praise.
-        bad: adjectives of blame.
-        plain: how a thing is said to be so, with {aspect} and {adjective}.
-        denied: how a thing is said not to be so.
-        both: two clauses of like weight, {first} and {second}.
-        second_counts: the second clause is the verdict.
-        first_counts: the first clause is the verdict.
-        before: sentences of no weight that may come first.
-        after: sentences of no weight that may come last.
-        stop: ends a sentence.
-        space: between two sentences.
+        aspects: what is reviewed.
+        good: positive adjectives.
+        bad: negative adjectives.
+        plain: affirmative clauses, with {aspect} and {adjective}.
+        denied: negated clauses.
+        both: two clauses of equal weight, {first} and {second}.
+        second_counts: two clauses, of which the second decides.
+        first_counts: two clauses, of which the first decides.
+        before: neutral sentences that may come first.
+        after: neutral sentences that may come last.
+        stop: end of a sentence.
+        space: separator of two sentences.
     """
 
     aspects: Sequence[str]
@@ -111,14 +111,14 @@ LABELS = ("negative", "positive")
 
 
 def generated_reviews(num_reviews: int, seed: int) -> tuple[list[str], list[str]]:
-    """Made-up reviews, half Chinese and half English, no two alike, and whether each is negative or positive.
+    """Distinct reviews, half Chinese and half English, half negative and half positive.
 
-    A quarter of the clauses deny their adjective, and where two clauses contradict each other a `but` or an `although`
-    says which one is the verdict. So which words stand in a review says little; their order says all.
+    A quarter of the clauses negate their adjective, and if two clauses contradict each other, a `but` or an `although`
+    determines which one decides. So a review's words are hardly informative without their order.
 
     Args:
-        num_reviews: how many.
-        seed: of the reviews.
+        num_reviews: number of reviews.
+        seed: seed of the generator.
 
     Returns:
         Texts and labels.
@@ -136,13 +136,13 @@ def generated_reviews(num_reviews: int, seed: int) -> tuple[list[str], list[str]
     def review(words: Language, is_good: bool) -> str:
         first = pick(words.aspects)
         second = pick([aspect for aspect in words.aspects if aspect != first])
-        kind = pick(("single", "single", "both", "second_counts", "first_counts"))
-        if kind == "single":
+        structure = pick(("single", "single", "both", "second_counts", "first_counts"))
+        if structure == "single":
             text = clause(words, first, is_good) + words.stop
         else:
-            text = pick(getattr(words, kind)).format(
-                first=clause(words, first, is_good != (kind == "second_counts")),
-                second=clause(words, second, is_good != (kind == "first_counts")),
+            text = pick(getattr(words, structure)).format(
+                first=clause(words, first, is_good != (structure == "second_counts")),
+                second=clause(words, second, is_good != (structure == "first_counts")),
             )
         text = text[0].upper() + text[1:]
         parts = [pick(words.before)] * pick((0, 1)) + [text] + [pick(words.after)] * pick((0, 1))
@@ -150,8 +150,8 @@ def generated_reviews(num_reviews: int, seed: int) -> tuple[list[str], list[str]
 
     labels: dict[str, str] = {}
     while len(labels) < num_reviews:
-        number = len(labels)
-        label = LABELS[number // 2 % 2]
-        text = review((ENGLISH, CHINESE)[number % 2], label == "positive")
+        index = len(labels)
+        label = LABELS[index // 2 % 2]
+        text = review((ENGLISH, CHINESE)[index % 2], label == "positive")
         labels.setdefault(text, label)
     return list(labels), list(labels.values())
