@@ -15,7 +15,7 @@ Refused = Callable[..., AbstractContextManager[None]]
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """The tensors are tiny: threads would only wait for each other where several processes share the cores."""
+    """One thread: tensors are tiny, and several processes share the cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder whose path has spaces and letters beyond ASCII."""
+    """A folder whose path contains spaces and non-ASCII letters."""
     folder = tmp_path / "my data 数据"
     folder.mkdir()
     return folder
@@ -32,7 +32,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def refused() -> Refused:
-    """`with refused(*parts):` passes if a ValueError is raised whose message has all the parts."""
+    """`with refused(*parts):` passes if a ValueError is raised whose message contains all the parts."""
 
     @contextmanager
     def check(*parts: object) -> Iterator[None]:

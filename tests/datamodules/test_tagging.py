@@ -249,7 +249,7 @@ def test_entities_within_a_word_or_over_others_are_counted_and_said(place: Path,
     odd = {"text": "Anna lives in Ulmburg", "entities": [[14, 17, "place"], [14, 21, "place"], [0, 3, "person"]]}
     content = json_lines(SENTENCES * 5) + json.dumps(odd) + "\n"
     data = ready(write(place / "all.jsonl", content))
-    assert [sentence.entities for sentence in data.sentences[-1:]] == [[(0, 3, "person"), (14, 21, "place")]]
+    assert data.sentences[-1].entities == [(0, 3, "person"), (14, 21, "place")]
     said = capsys.readouterr().err
     assert "1 entities overlap a longer one" in said
     assert "1 entities begin or end within a word" in said

@@ -179,7 +179,7 @@ def test_input_keeps_its_order_and_may_lack_labels(name: str, content: str, plac
     assert other.predicted_names == [text for text, _ in examples()]
     ids = [row[:length].tolist() for text in other.predict_dataloader() for row, length in zip(*text, strict=True)]
     expected = data.encoded([text for text, _ in examples()])
-    assert ids == [part.tolist() for part in expected.values.split(expected.lengths.tolist())]
+    assert ids == [expected.joined(torch.tensor([row])).tolist() for row in range(len(expected))]
 
 
 def test_a_checkpoint_keeps_the_tokenizer() -> None:

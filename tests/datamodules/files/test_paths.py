@@ -1,8 +1,11 @@
+import gzip
 import json
 import os
 import socket
 import time
 import unicodedata
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +17,12 @@ from datamodules.files.images import found_in, listed_in
 from datamodules.files.paths import as_on_disk, file_or_folder, printable, printable_path, regular, user_path
 
 
-def gbk(name):
-    """A name as Python has it that a Chinese archive left in GBK."""
+def gbk(name: str) -> str:
+    """Python's form of a name that a Chinese archive kept in GBK."""
     return os.fsdecode(name.encode("gbk"))
 
 
-def touched(path):
+def touched(path: Path) -> Path:
     """An empty file of that name, on a file system that admits it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,12 +44,12 @@ def touched(path):
         ("two\nlines\x1b[31m", "two\\x0alines\\x1b[31m"),
     ],
 )
-def test_a_name_is_shown_as_it_was_meant(name, shown):
+def test_a_name_is_shown_as_it_was_meant(name: str, shown: str) -> None:
     assert printable(name) == shown
     printable(name).encode()
 
 
-def test_two_files_are_not_shown_under_one_name(tmp_path):
+def test_two_files_are_not_shown_under_one_name(tmp_path: Path) -> None:
     meant, left = touched(tmp_path / "狗"), touched(tmp_path / gbk("狗"))
     assert printable_path(meant) == str(meant)
     assert printable_path(left) == f"{tmp_path}/\\xb9\\xb7"
@@ -57,7 +60,7 @@ def test_two_files_are_not_shown_under_one_name(tmp_path):
     [
         (os.mkfifo, "a named pipe"),
         (os.mkdir, "a folder"),
-        (lambda path: socket.socket(socket.AF_UNIX).bind(path), "a socket"),
+        (lambda path: socket.socket(socket.AF_UNIX).bind(str(path)), "a socket"),
         (lambda path: os.symlink("nowhere", path), "a link that leads nowhere"),
         (lambda path: os.symlink("x.csv", path), "a link that leads nowhere"),
         (lambda path: os.symlink("/dev/zero", path), "a device"),
@@ -65,15 +68,19 @@ def test_two_files_are_not_shown_under_one_name(tmp_path):
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed <socket")
-def test_what_is_no_file_is_not_opened(tmp_path, monkeypatch, make, found):
+def test_what_is_not_a_file_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object], found: str
+) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path has few characters
-    make("x.csv")
+    make(Path("x.csv"))
     for read in (regular, lambda path: read_table(path, "utf-8")):
         with pytest.raises(DataError, match=f"x.csv: expected a file, found {found}$"):
             read(tmp_path / "x.csv")
 
 
-def test_a_folder_of_images_with_a_named_pipe_is_refused_and_one_named_like_an_image_is_gone_through(tmp_path):
+def test_a_folder_of_images_with_a_named_pipe_is_refused_and_one_named_like_an_image_is_searched(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "a" / "b.png").mkdir(parents=True)
     (tmp_path / "a" / "b.png" / "c.png").touch()
     assert [path.name for path in files_in(tmp_path, (".png",))] == ["c.png"]
@@ -82,7 +89,7 @@ def test_a_folder_of_images_with_a_named_pipe_is_refused_and_one_named_like_an_i
         list(found_in(tmp_path))
 
 
-def test_a_path_that_is_neither_file_nor_folder(tmp_path):
+def test_a_path_that_is_neither_file_nor_folder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x")
     with pytest.raises(DataError, match=r"--data \S+/x: expected a file or folder, found a named pipe"):
         file_or_folder(tmp_path / "x", "--data")
@@ -98,20 +105,20 @@ def test_a_path_that_is_neither_file_nor_folder(tmp_path):
         ("x" * 300, f"--data {'x' * 80}…: File name too long"),
     ],
 )
-def test_what_can_be_no_path(path, expected):
+def test_what_can_be_no_path(path: str, expected: str) -> None:
     with pytest.raises(DataError) as error:
         user_path(path, "--data")
     assert str(error.value) == expected
 
 
-def test_a_long_text_is_shown_at_once():
+def test_a_long_text_is_shown_at_once() -> None:
     began = time.monotonic()
     for text in ("[" * 500_000, "狗" * 500_000 + "\udcd6"):
         assert len(printable(text)) >= 500_000
     assert time.monotonic() - began < 5  # the square of it would take minutes
 
 
-def test_home_is_the_users(tmp_path, monkeypatch):
+def test_home_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert user_path("~/x.csv", "--output") == tmp_path / "x.csv"
 
@@ -126,7 +133,7 @@ def test_home_is_the_users(tmp_path, monkeypatch):
         ("a\\b.png", "a\\b.png"),
     ],
 )
-def test_a_list_finds_a_file_whose_name_is_spelt_otherwise(tmp_path, on_disk, listed):
+def test_a_list_finds_a_file_whose_name_is_spelt_otherwise(tmp_path: Path, on_disk: str, listed: str) -> None:
     file = touched(tmp_path / on_disk)
     assert as_on_disk(tmp_path, listed).samefile(file)
     (tmp_path / "list.csv").write_text(f"{listed},x\n", encoding="utf-8")
@@ -134,7 +141,7 @@ def test_a_list_finds_a_file_whose_name_is_spelt_otherwise(tmp_path, on_disk, li
     assert found.samefile(file)
 
 
-def test_class_folders_that_are_shown_alike_are_refused(tmp_path):
+def test_class_folders_that_are_shown_alike_are_refused(tmp_path: Path) -> None:
     for name in ("狗", gbk("狗")):
         touched(tmp_path / name / "1.png")
     with pytest.raises(DataError, match="two folders in it are called 狗"):
@@ -142,9 +149,7 @@ def test_class_folders_that_are_shown_alike_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("packed", ["", ".gz"])
-def test_a_table_whose_name_is_not_utf_8(tmp_path, packed):
-    import gzip
-
+def test_a_table_whose_name_is_not_utf_8(tmp_path: Path, packed: str) -> None:
     path = touched(tmp_path / (gbk("狗") + ".csv" + packed))
     content = b"text,label\ngood,1\nbad,0\n"
     path.write_bytes(gzip.compress(content) if packed else content)
@@ -161,7 +166,7 @@ def test_a_table_whose_name_is_not_utf_8(tmp_path, packed):
         ("9" * 5000, "4300 digits"),
     ],
 )
-def test_json_that_python_cannot_hold_is_not_json(tmp_path, text, message):
+def test_json_that_python_cannot_hold_is_not_json(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(json.JSONDecodeError, match=message):
         json_value(text)
     (tmp_path / "x.jsonl").write_text(f'{{"text": "good", "label": 1}}\n{text}\n')
@@ -169,5 +174,5 @@ def test_json_that_python_cannot_hold_is_not_json(tmp_path, text, message):
         read_table(tmp_path / "x.jsonl", "utf-8")
 
 
-def test_json_with_both_halves_of_a_character():
+def test_json_with_both_halves_of_a_character() -> None:
     assert json_value('"\\ud83d\\ude00"') == "😀"

@@ -1,6 +1,7 @@
 import errno
 import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,24 +11,32 @@ from datamodules.storage.atomic_file import atomic_write, write_file
 
 
 @pytest.fixture(autouse=True)
-def waits(monkeypatch):
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time between two attempts."""
     monkeypatch.setattr(files, "WAITS", (0.0, 0.0))
 
 
 @pytest.fixture
-def umask():
+def umask() -> Iterator[Callable[[int], int]]:
     """Sets the umask; it is what it was after the test."""
     before = os.umask(0o022)
     yield os.umask
     os.umask(before)
 
 
-def failing(monkeypatch, owner, name, number, times, only=lambda *_: True, done=False):
-    """Have a function fail with this error so many times, having done its work before if `done`."""
+def failing(
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    name: str,
+    number: int,
+    times: int,
+    only: Callable[..., bool] = lambda *_: True,
+    done: bool = False,
+) -> None:
+    """Make a function fail with this error a number of times, after its work if `done`."""
     original, left = getattr(owner, name), [times]
 
-    def fails(*args, **kwargs):
+    def fails(*args: object, **kwargs: object) -> object:
         if left[0] and only(*args):
             left[0] -= 1
             if done:
@@ -38,22 +47,24 @@ def failing(monkeypatch, owner, name, number, times, only=lambda *_: True, done=
     monkeypatch.setattr(owner, name, fails)
 
 
-def is_folder(descriptor, *_):
+def is_folder(descriptor: int, *_: object) -> bool:
     return stat.S_ISDIR(os.fstat(descriptor).st_mode)
 
 
-def is_file(descriptor, *_):
+def is_file(descriptor: int, *_: object) -> bool:
     return not is_folder(descriptor)
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_a_new_file_gets_what_the_umask_leaves(tmp_path, umask, mask, mode):
+def test_a_new_file_has_permissions_by_the_umask(
+    tmp_path: Path, umask: Callable[[int], int], mask: int, mode: int
+) -> None:
     umask(mask)
     write_file(tmp_path / "x", lambda file: file.write(b"new"))
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == mode
 
 
-def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, umask):
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, umask: Callable[[int], int]) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old")
     path.chmod(0o640)
@@ -62,7 +73,9 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, umask):
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES])
-def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch, number):
+def test_a_folder_that_cannot_be_synced_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     failing(monkeypatch, os, "fsync", number, 99, is_folder)
     write_file(tmp_path / "x", lambda file: file.write(b"new"))
     assert (tmp_path / "x").read_bytes() == b"new"
@@ -70,7 +83,9 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch, num
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
 @pytest.mark.parametrize(("name", "only"), [("fsync", is_file), ("fsync", is_folder), ("replace", lambda *_: True)])
-def test_what_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch, number, name, only):
+def test_a_transient_failure_is_retried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str, only: Callable[..., bool]
+) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old")
     failing(monkeypatch, Path if name == "replace" else os, name, number, 2, only)
@@ -80,7 +95,9 @@ def test_what_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch, number, n
 
 
 @pytest.mark.parametrize("name", ["fsync", "replace"])
-def test_what_goes_on_failing_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch, name):
+def test_a_lasting_failure_keeps_the_old_file_and_leaves_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"old")
     failing(monkeypatch, Path if name == "replace" else os, name, errno.ESTALE, 99)
@@ -90,14 +107,14 @@ def test_what_goes_on_failing_keeps_the_old_file_and_leaves_nothing_else(tmp_pat
     assert os.listdir(tmp_path) == ["x"]
 
 
-def test_a_rename_that_was_done_before_it_failed_is_done(tmp_path, monkeypatch):
+def test_a_rename_that_was_done_before_it_failed_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, Path, "replace", errno.ESTALE, 1, done=True)
     with atomic_write(tmp_path / "x") as file:
         file.write(b"new")
     assert (tmp_path / "x").read_bytes() == b"new"
 
 
-def test_a_name_as_long_as_a_file_system_takes(tmp_path):
+def test_a_name_as_long_as_a_file_system_takes(tmp_path: Path) -> None:
     path = tmp_path / ("长" * 85)  # 255 bytes
     write_file(path, lambda file: file.write(b"new"))
     assert path.read_bytes() == b"new"

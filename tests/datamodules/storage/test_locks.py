@@ -1,9 +1,12 @@
 import errno
 import os
 import signal
-import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from filelock import Timeout
@@ -12,20 +15,26 @@ from datamodules.storage import locks
 from datamodules.storage.locks import Lock, exclusive, marker_of
 
 
+def raises(code: int) -> Callable[..., NoReturn]:
+    """A function that fails with this error."""
+
+    def fails(*_: object, **__: object) -> NoReturn:
+        raise OSError(code, os.strerror(code))
+
+    return fails
+
+
 @pytest.fixture(params=["locks", "no locks"], autouse=True)
-def file_system(request, monkeypatch):
-    """One with locks, and one without, such as Lustre mounted without flock."""
+def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system with locks, and one without, such as Lustre mounted without flock."""
     if request.param == "no locks":
-
-        def refused(*_, **__):
-            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-
-        monkeypatch.setattr(locks, "lock_descriptor", refused)
+        monkeypatch.setattr(locks, "lock_descriptor", raises(errno.ENOSYS))
+        monkeypatch.setattr(locks, "MARKER_TIMEOUT", 0.06)  # one second attempt
 
 
 @contextmanager
-def held(path):
-    """Within this, another process holds the lock; its number, by which it may be killed."""
+def held(path: Path) -> Iterator[None]:
+    """Within this, another process holds the lock, which is killed at the end."""
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
@@ -37,7 +46,7 @@ def held(path):
             os._exit(0)
     assert os.read(reading, 1) == b"1"
     try:
-        yield process
+        yield
     finally:
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
@@ -45,20 +54,20 @@ def held(path):
         os.close(writing)
 
 
-def test_one_process_at_a_time_and_kill_9_gives_it_back(tmp_path):
+def test_one_process_at_a_time_and_kill_9_releases_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     with held(path), pytest.raises(Timeout):
         Lock(path)
     Lock(path).close()
 
 
-def test_twice_in_one_process_is_one_too_many(tmp_path):
+def test_a_process_cannot_lock_twice(tmp_path: Path) -> None:
     with closing(Lock(tmp_path / "x.lock")), pytest.raises(Timeout):
         Lock(tmp_path / "x.lock")
     Lock(tmp_path / "x.lock").close()
 
 
-def test_a_forked_process_closes_its_copy_and_the_lock_is_still_held(tmp_path):
+def test_a_forked_process_closes_its_copy_and_the_lock_is_still_held(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     with closing(Lock(path)) as lock:
         process = os.fork()
@@ -70,7 +79,7 @@ def test_a_forked_process_closes_its_copy_and_the_lock_is_still_held(tmp_path):
             Lock(path)
 
 
-def test_what_the_file_holds_stays(tmp_path):
+def test_the_content_of_the_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     path.write_text("12\njob\n")
     with closing(Lock(path)), pytest.raises(Timeout):
@@ -78,41 +87,44 @@ def test_what_the_file_holds_stays(tmp_path):
     assert path.read_text() == "12\njob\n"
 
 
-def test_whoever_waits_is_next(tmp_path, monkeypatch, capsys):
+def test_a_waiting_process_gets_the_lock_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "x.lock"
-    monkeypatch.setattr(locks, "NOTE_AFTER", 0)
     lock = Lock(path)
-    threading.Timer(0.8, lock.close).start()
-    began = time.monotonic()
+    attempts: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        attempts.append(seconds)
+        if len(attempts) == 3:
+            lock.close()
+
+    monkeypatch.setattr(locks, "NOTE_AFTER", -1)
+    monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     with exclusive(path):
-        assert time.monotonic() - began > 0.2
-    assert capsys.readouterr().err.startswith(f"note: {path}: waiting for another process")
+        assert attempts == [locks.POLL_INTERVAL] * 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"note: {path}: waiting for another process")
 
 
 @pytest.mark.parametrize("file_system", ["no locks"], indirect=True)
-@pytest.mark.parametrize("number", sorted({*locks.NO_LOCKS}))
-def test_each_way_to_say_that_there_are_no_locks(tmp_path, monkeypatch, number):
-    def refused(*_, **__):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(locks, "lock_descriptor", refused)
+@pytest.mark.parametrize("code", sorted({*locks.NO_LOCKS}))
+def test_every_error_of_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(locks, "lock_descriptor", raises(code))
     with closing(Lock(tmp_path / "x.lock")), pytest.raises(Timeout):
         Lock(tmp_path / "x.lock")
     assert os.listdir(tmp_path) == ["x.lock"]
 
 
 @pytest.mark.parametrize("file_system", ["no locks"], indirect=True)
-def test_another_failure_is_no_lock_of_another(tmp_path, monkeypatch):
-    def broken(*_, **__):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(locks, "lock_descriptor", broken)
+def test_another_error_is_not_taken_for_a_held_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "lock_descriptor", raises(errno.EIO))
     with pytest.raises(OSError, match="Input/output"):
         Lock(tmp_path / "x.lock")
 
 
 @pytest.mark.parametrize("file_system", ["no locks"], indirect=True)
-def test_a_marker_of_another_host_is_left_and_told(tmp_path):
+def test_a_marker_of_another_host_is_kept_and_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     with closing(Lock(path)):
         marker = marker_of(path).read_bytes()

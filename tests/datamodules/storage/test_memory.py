@@ -1,4 +1,4 @@
-"""Data beyond memory: what is held does not grow with it, and all else is as if it were in memory."""
+"""Data beyond memory: memory does not grow with it, and everything else is as if it were in memory."""
 
 import gzip
 import json
@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules.base import DataModule
 from datamodules.files.squad import MEMORY_FACTOR
 from datamodules.storage import token_cache
 from datamodules.storage.streaming import is_large
@@ -27,20 +28,19 @@ MEASURE = """
 import sys
 from pathlib import Path
 from datamodules import images, reading, tagging, text, translation
-from datamodules.storage import streaming
-from datamodules.storage import token_cache
-kind, path, in_memory, cache = sys.argv[1:]
+from datamodules.storage import streaming, token_cache
+type_, path, in_memory, cache = sys.argv[1:]
 images.IN_MEMORY = streaming.IN_MEMORY = int(in_memory)
 token_cache.DATA_FOLDER = Path(cache)
-text.MAX_TF_IDF_TEXTS = 1000  # it never learns from more than a number of texts; here the small file has as many
-kinds = {
+text.MAX_TF_IDF_TEXTS = 1000  # the baseline is fitted to a limited number of texts; here the small file has as many
+types = {
     "images": images.Images,
     "text": text.TextClassification,
     "pairs": translation.Translation,
     "tagged": tagging.Tagging,
     "squad": reading.Reading,
 }
-data = kinds[kind](path, batch_size=32)
+data = types[type_](path, batch_size=32)
 data.setup()
 for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
     for _ in loader:
@@ -49,50 +49,50 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """
 
 
-def peak(kind: str, path: Path, in_memory: int) -> float:
-    """The most memory, in MB, that a process held that read the data and went through it once."""
-    command = [sys.executable, "-c", MEASURE, kind, str(path), str(in_memory), str(path.parent / "cache")]
+def peak(type_: str, path: Path, in_memory: int) -> float:
+    """The maximum memory, in MB, of a process that read the data and iterated it once."""
+    command = [sys.executable, "-c", MEASURE, type_, str(path), str(in_memory), str(path.parent / "cache")]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return int(done.stdout.split()[-1]) / 1024
 
 
-def some_texts(path: Path, number: int) -> Path:
+def write_texts(path: Path, size: int) -> Path:
     """A table of texts of 2 kB each."""
     path = path.with_suffix(".csv")
     draw = random.Random(0)
-    words = [f"word{place}" * 10 for place in range(300)]
-    rows = (f'"{row} {" ".join(draw.choices(words, k=30))}",{"abc"[row % 3]}\n' for row in range(number))
+    words = [f"word{index}" * 10 for index in range(300)]
+    rows = (f'"{row} {" ".join(draw.choices(words, k=30))}",{"abc"[row % 3]}\n' for row in range(size))
     with path.open("w", encoding="utf-8") as file:
         file.writelines(["text,label\n", *rows])
     return path
 
 
-def words(draw: random.Random, number: int) -> str:
-    return " ".join(f"word{draw.randrange(300)}" for _ in range(number))
+def words(draw: random.Random, size: int) -> str:
+    return " ".join(f"word{draw.randrange(300)}" for _ in range(size))
 
 
-def some_pairs(path: Path, number: int) -> Path:
+def write_pairs(path: Path, size: int) -> Path:
     """A table of pairs of sentences of 700 letters each."""
     path = path.with_suffix(".tsv")
     draw = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(f"{row} {words(draw, 100)}\t{words(draw, 100)} {row}\n" for row in range(number))
+        file.writelines(f"{row} {words(draw, 100)}\t{words(draw, 100)} {row}\n" for row in range(size))
     return path
 
 
-def some_tagged(path: Path, number: int) -> Path:
+def write_tagged(path: Path, size: int) -> Path:
     """JSON lines with a sentence of 40 words and an entity each."""
     path = path.with_suffix(".jsonl")
     draw = random.Random(0)
     entity = {"start": 0, "end": 4, "type": "name"}
     with path.open("w", encoding="utf-8") as file:
         file.writelines(
-            json.dumps({"text": f"Anna {words(draw, 40)}", "entities": [entity]}) + "\n" for _ in range(number)
+            json.dumps({"text": f"Anna {words(draw, 40)}", "entities": [entity]}) + "\n" for _ in range(size)
         )
     return path
 
 
-def some_squad(path: Path, number: int) -> Path:
+def write_squad(path: Path, size: int) -> Path:
     """SQuAD's JSON with contexts of 200 words and ten questions about each."""
     path = path.with_suffix(".json")
     draw = random.Random(0)
@@ -100,18 +100,18 @@ def some_squad(path: Path, number: int) -> Path:
     paragraphs = [
         {
             "context": f"Anna {row} {words(draw, 200)}",
-            "qas": [{"question": f"{asked} {words(draw, 5)}?", "answers": [answer]} for asked in range(10)],
+            "qas": [{"question": f"{number} {words(draw, 5)}?", "answers": [answer]} for number in range(10)],
         }
-        for row in range(number)
+        for row in range(size)
     ]
     path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
     return path
 
 
-def some_images(path: Path, number: int) -> Path:
+def write_images(path: Path, size: int) -> Path:
     """Photographs of 96 x 96 pixels, 27 kB each in memory; files of one size."""
     path.mkdir()
-    for row in range(number):
+    for row in range(size):
         folder = path / "abc"[row % 3]
         folder.mkdir(exist_ok=True)
         pixels = np.full((96, 96, 3), row % 256, np.uint8)
@@ -121,36 +121,36 @@ def some_images(path: Path, number: int) -> Path:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak of a process in Linux alone")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to measure the peak of a process")
 @pytest.mark.parametrize(
-    ("kind", "make", "number", "megabytes"),
+    ("type_", "make", "size", "megabytes"),
     [
-        ("text", some_texts, 2000, 30),
-        ("images", some_images, 600, 110),
-        ("pairs", some_pairs, 2400, 60),
-        ("tagged", some_tagged, 1000, 60),
-        ("squad", some_squad, 100, 30),
+        ("text", write_texts, 2000, 30),
+        ("images", write_images, 600, 110),
+        ("pairs", write_pairs, 2400, 60),
+        ("tagged", write_tagged, 1000, 60),
+        ("squad", write_squad, 100, 30),
     ],
 )
 def test_memory_stays_flat_as_the_data_grows_tenfold(
-    kind: str, make: Callable[[Path, int], Path], number: int, megabytes: int, place: Path
+    type_: str, make: Callable[[Path, int], Path], size: int, megabytes: int, place: Path
 ) -> None:
-    small, large = make(place / "small", number), make(place / "large", 10 * number)
-    read = peak(kind, large, in_memory=1000) - peak(kind, small, in_memory=1000)
-    held = peak(kind, large, in_memory=2**40) - peak(kind, small, in_memory=2**40)
-    print(f"{kind}: {read:.0f} MB more where read as needed, {held:.0f} MB more where held")
-    assert held > megabytes, "so little would not be noticed"
+    small, large = make(place / "small", size), make(place / "large", 10 * size)
+    read = peak(type_, large, in_memory=1000) - peak(type_, small, in_memory=1000)
+    held = peak(type_, large, in_memory=2**40) - peak(type_, small, in_memory=2**40)
+    print(f"{type_}: {read:.0f} MB more if read as needed, {held:.0f} MB more if kept in memory")
+    assert held > megabytes, "the difference would not be noticed"
     assert read < megabytes / 3
 
 
-def rows(number: int = 60) -> list[tuple[str, str]]:
+def rows(size: int = 60) -> list[tuple[str, str]]:
     draw = random.Random(0)
     return [
         (
             f'No. {row}: "{draw.choice(["fine", "很好"])}", {" ".join(draw.choices("abcdef", k=row % 9))}.',
             "好坏"[row % 2],
         )
-        for row in range(number)
+        for row in range(size)
     ]
 
 
@@ -168,7 +168,7 @@ def jsonl_text(examples: list[tuple[str, str]]) -> str:
 
 
 def named(value: Any) -> str:
-    """A parameter's name in a test's, which would be as long as the file's content."""
+    """A short test id: by default it would contain the file's content."""
     return value if isinstance(value, str) else ""
 
 
@@ -218,7 +218,7 @@ def test_texts_beyond_memory_give_the_same_batches(
     assert_alike(data, held)
 
 
-def test_folders_beyond_memory_are_the_same_with_their_twins_and_empty_texts(
+def test_folders_beyond_memory_are_the_same_with_their_duplicates_and_empty_texts(
     place: Path, streamed: Callable[[], None]
 ) -> None:
     parts = {"train": rows()[:40], "dev": [*rows()[40:50], rows()[3]], "test": [*rows()[50:], ("", "好"), rows()[0]]}
@@ -285,7 +285,7 @@ def test_a_file_beyond_memory_that_cannot_be_used_is_refused(
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "ascii"])
 @pytest.mark.parametrize("more", [0, 8193, 1_048_575])
-def test_a_byte_that_is_not_text_is_named_wherever_it_is(
+def test_a_byte_that_is_not_text_is_reported_wherever_it_is(
     encoding: str, more: int, place: Path, streamed: Callable[[], None], refused: Any
 ) -> None:
     filler = "a" if encoding == "ascii" else "很"
@@ -298,34 +298,33 @@ def test_a_byte_that_is_not_text_is_named_wherever_it_is(
 
 def test_what_the_tokens_depend_on_has_a_file_of_its_own(place: Path, streamed: Callable[[], None]) -> None:
     streamed()
-    for number, (examples, options) in enumerate([(rows(), {}), (rows(50), {}), (rows(50), {"max_length": 9})]):
+    for count, (examples, options) in enumerate([(rows(), {}), (rows(50), {}), (rows(50), {"max_length": 9})], 1):
         (place / "table.csv").write_text(csv_text(examples), encoding="utf-8")
         for _ in range(2):
             ready(place / "table.csv", **options)
-        assert len([*token_cache.cache_folder().glob("*.int32")]) == number + 1
+        assert len([*token_cache.cache_folder().glob("*.int32")]) == count
 
 
 STORE = """
 import sys
 from pathlib import Path
-from datamodules.storage import streaming
-from datamodules.storage import token_cache
-from datamodules.text import TextClassification
+from datamodules import text
+from datamodules.storage import streaming, token_cache
 path, cache, times = sys.argv[1:]
 streaming.IN_MEMORY = 0
 token_cache.DATA_FOLDER = Path(cache)
-original = TextClassification._token_ids
-def counted(self, texts):
+original = text.encodings
+def counted(*args):
     with open(times, "a") as file:
         file.write("once\\n")
-    yield from original(self, texts)
-TextClassification._token_ids = counted
-TextClassification(path, batch_size=4).setup()
+    yield from original(*args)
+text.encodings = counted
+text.TextClassification(path, batch_size=4).setup()
 """
 
 
 @pytest.mark.long
-def test_two_processes_at_once_cut_texts_into_tokens_once(place: Path) -> None:
+def test_two_processes_at_once_tokenize_texts_once(place: Path) -> None:
     (place / "table.csv").write_text(csv_text(rows(3000)), encoding="utf-8")
     command = [sys.executable, "-c", STORE, *(str(place / name) for name in ("table.csv", "cache", "times"))]
     processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
@@ -342,17 +341,17 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("kind", ["text", "translation"])
+@pytest.mark.parametrize("type_", ["text", "translation"])
 def test_the_tokens_may_be_deleted_under_a_run_and_are_written_anew_by_the_next(
-    kind: str, workers: int, place: Path, streamed: Callable[[], None]
+    type_: str, workers: int, place: Path, streamed: Callable[[], None]
 ) -> None:
-    make = {"text": TextClassification, "translation": Translation}[kind]
-    content = csv_text(rows()) if kind == "text" else tsv_text(rows())
-    path = place / ("table.csv" if kind == "text" else "pairs.tsv")
+    content = csv_text(rows()) if type_ == "text" else tsv_text(rows())
+    path = place / ("table.csv" if type_ == "text" else "pairs.tsv")
     path.write_text(content, encoding="utf-8")
 
     def epochs(delete: bool) -> list[torch.Tensor]:
-        data = make(str(path), batch_size=4, num_workers=workers)
+        make = TextClassification if type_ == "text" else Translation
+        data: DataModule = make(str(path), batch_size=4, num_workers=workers)
         data.setup()
         batches = iter(data.train_dataloader())
         found = [next(batches)]
@@ -367,11 +366,11 @@ def test_the_tokens_may_be_deleted_under_a_run_and_are_written_anew_by_the_next(
 
 
 @pytest.mark.parametrize(("times", "limit"), [(1, 256 * 2**20), (MEMORY_FACTOR, 64 * 2**20)])
-def test_files_are_held_up_to_the_size_that_the_readme_states(times: int, limit: int, tmp_path: Path) -> None:
+def test_files_are_kept_in_memory_up_to_the_size_that_the_readme_states(times: int, limit: int, tmp_path: Path) -> None:
     files = [tmp_path / "train.csv", tmp_path / "test.csv"]
     for file, size in zip(files, (limit // 2, limit - limit // 2), strict=True):
         file.touch()
-        os.truncate(file, size)  # which takes no room on the disk
+        os.truncate(file, size)  # sparse: takes no space on the disk
     assert not is_large(files, times)
     os.truncate(files[1], limit - limit // 2 + 1)
     assert is_large(files, times)

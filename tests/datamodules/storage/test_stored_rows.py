@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,15 @@ from datamodules.storage.stored_rows import StoredRows, concatenated, stored_row
 from datamodules.tagging import Tagging
 from datamodules.translation import Translation
 
-KINDS = {"translation": Translation, "tagging": Tagging, "reading": Reading}
+TYPES: dict[str, Callable[..., DataModule]] = {"translation": Translation, "tagging": Tagging, "reading": Reading}
 
 
-def pairs(number: int = 60) -> list[tuple[str, str]]:
-    """Sentences of unlike lengths; every tenth source has a second translation."""
+def pairs(size: int = 60) -> list[tuple[str, str]]:
+    """Sentences of different lengths; every tenth source has a second translation."""
     draw = random.Random(0)
     rows = [
         (f'No. {row}: "{" ".join(draw.choices("abcdef", k=row % 9))}"', f"第{row}号：{'好' * (row % 7)}。")
-        for row in range(number)
+        for row in range(size)
     ]
     return [*rows, *((source, f"又{target}") for source, target in rows[::10])]
 
@@ -36,7 +37,7 @@ def table(rows: list[tuple[str, str]], separator: str = "\t") -> str:
     return "".join(f"{cell(source)}{separator}{cell(target)}\n" for source, target in rows)
 
 
-def columns(number: int = 40, chinese: bool = False) -> str:
+def columns(size: int = 40, chinese: bool = False) -> str:
     """A word and its tag on each line; some sentences are too long for a piece."""
     name, other = (["王", "芳"], [*"住在上海"]) if chinese else (["Anna", "Blum"], ["lives", "in", "Ulm"])
     sentences = [
@@ -46,29 +47,29 @@ def columns(number: int = 40, chinese: bool = False) -> str:
             *((word, "O") for word in other * (1 + row % 5)),
             (str(row), "O"),
         ]
-        for row in range(number)
+        for row in range(size)
     ]
     return "\n".join("".join(f"{word}\t{tag}\n" for word, tag in sentence) for sentence in sentences)
 
 
-def sentences(number: int = 40, chinese: bool = False) -> str:
+def sentences(size: int = 40, chinese: bool = False) -> str:
     """JSON lines; every fifth has an entity over a longer one, every seventh one that ends within a word."""
     text = "王芳住在上海" if chinese else "Anna Blum lives in Ulm"
     first, last = (2, text.index("上")) if chinese else (9, text.index("Ulm"))
     rows = []
-    for row in range(number):
+    for row in range(size):
         entities = [(0, first, "person"), (last, len(text), "place")]
         entities += [(0, 1, "person")] if row % 5 == 0 else []
         entities = [(0, first - 1, "person")] if row % 7 == 0 else entities
-        spans = [{"start": start, "end": end, "type": kind} for start, end, kind in entities]
+        spans = [{"start": start, "end": end, "type": type_} for start, end, type_ in entities]
         rows.append({"text": f"{text} {' '.join(map(str, range(row)))}", "entities": spans})
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def squad(number: int = 20, chinese: bool = False) -> str:
-    """Contexts of one window and of several; some answers stand elsewhere than said, some nowhere, some not at all."""
+def squad(size: int = 20, chinese: bool = False) -> str:
+    """Contexts of one window and of several; some answers are not at their start, some nowhere; some are missing."""
     paragraphs = []
-    for row in range(number):
+    for row in range(size):
         context = (
             f"{row} 王芳住在上海。" + "她喜欢这里。" * (row % 30)
             if chinese
@@ -91,7 +92,7 @@ def squad(number: int = 20, chinese: bool = False) -> str:
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
-    """The files of a folder; its path, or that of the first file if that alone says which data it is."""
+    """Write files; the path of their folder if they are splits, and otherwise of the first file."""
     for name, text in files.items():
         content = text.encode()
         (folder / name).write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
@@ -99,11 +100,15 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder if is_folder else folder / next(iter(files))
 
 
-SMALLER = {"translation": {}, "tagging": {"max_length": 12}, "reading": {"max_length": 24, "stride": 4}}
+SMALLER: dict[str, dict[str, Any]] = {
+    "translation": {},
+    "tagging": {"max_length": 12},
+    "reading": {"max_length": 24, "stride": 4},
+}
 
 
-def ready(kind: str, path: Path, **options: Any) -> DataModule:
-    data = KINDS[kind](str(path), **{"batch_size": 4, **SMALLER[kind], **options})
+def ready(type_: str, path: Path, **options: Any) -> DataModule:
+    data = TYPES[type_](str(path), **{"batch_size": 4, **SMALLER[type_], **options})
     data.setup()
     return data
 
@@ -125,12 +130,14 @@ def assert_alike(one: DataModule, other: DataModule) -> None:
                 assert torch.equal(a, b) and a.dtype == b.dtype if isinstance(a, torch.Tensor) else a == b
     assert one.state_dict() == other.state_dict()
     assert one.notes == other.notes
-    for name in one.fingerprint.keys() & other.fingerprint.keys():  # not what is in memory, or in files
+    for name in (
+        one.fingerprint.keys() & other.fingerprint.keys()
+    ):  # what is hashed in memory differs from what is hashed as files
         assert one.fingerprint[name] == other.fingerprint[name]
 
 
 SIDES = [["".join(f"{pair[side]}\n" for pair in part) for side in (0, 1)] for part in (pairs(), pairs(9), pairs(7))]
-CASES = {
+CASES: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "table": ("translation", {"pairs.tsv": table(pairs())}, {}),
     "table with names": (
         "translation",
@@ -172,15 +179,15 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_beyond_memory_gives_the_same_batches(case: str, place: Path, streamed: Any) -> None:
-    kind, files, options = CASES[case]
+    type_, files, options = CASES[case]
     path = write(place, files)
-    held = ready(kind, path, **options)
+    held = ready(type_, path, **options)
     assert not token_cache.cache_folder().exists(), "small data needs no files"
     streamed()
-    data = ready(kind, path, **options)
+    data = ready(type_, path, **options)
     assert [*token_cache.cache_folder().glob("*.jsonl")]
     assert_alike(data, held)
-    assert_alike(ready(kind, path, **options), held)  # of the files that are there now
+    assert_alike(ready(type_, path, **options), held)  # of the files that are there now
 
 
 INPUTS = {
@@ -192,14 +199,14 @@ INPUTS = {
 
 @pytest.mark.parametrize("case", ["table", "chinese columns", "folder of squad"])
 def test_a_restored_state_tests_and_predicts_from_files_beyond_memory(case: str, place: Path, streamed: Any) -> None:
-    kind, files, _ = CASES[case]
+    type_, files, _ = CASES[case]
     path = write(place, files)
-    name, text = INPUTS[kind]
-    state = ready(kind, path).state_dict()
-    results = []
+    name, text = INPUTS[type_]
+    state = ready(type_, path).state_dict()
+    results: list[list[Any]] = []
     for _ in range(2):
         (place / "input").mkdir(exist_ok=True)
-        data = KINDS[kind](str(path), batch_size=4)
+        data = TYPES[type_](str(path), batch_size=4)
         data.load_state_dict(state)
         data.setup_test()
         data.set_input(write(place / "input", {name: text}))
@@ -207,13 +214,13 @@ def test_a_restored_state_tests_and_predicts_from_files_beyond_memory(case: str,
         results.append([list(data.predicted_names), *([flat(batch) for batch in loader] for loader in loaders)])
         streamed()
     assert results[0][0] == results[1][0]
-    assert len(results[0][0]) == (20 if kind == "reading" else 3)
+    assert len(results[0][0]) == (20 if type_ == "reading" else 3)
     for ours, theirs in zip(flat(results[0][1:]), flat(results[1][1:]), strict=True):
         assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs
 
 
 @pytest.mark.parametrize(
-    ("kind", "files", "message"),
+    ("type_", "files", "message"),
     [
         ("translation", {"t.tsv": table(pairs(2000)) + "a\n"}, "t.tsv:2201: expected 2 fields"),
         ("translation", {"t.tsv": table(pairs(2000)) + "a\t\n"}, "t.tsv:2201: one side of the pair is blank"),
@@ -229,29 +236,33 @@ def test_a_restored_state_tests_and_predicts_from_files_beyond_memory(case: str,
     ids=["ragged", "blank", "not parallel", "no tag", "not json lines", "not json"],
 )
 def test_a_file_beyond_memory_that_cannot_be_used_is_refused(
-    kind: str, files: dict[str, str], message: str, place: Path, streamed: Any, refused: Any
+    type_: str, files: dict[str, str], message: str, place: Path, streamed: Any, refused: Any
 ) -> None:
     path = write(place, files)
     streamed()
-    for _ in range(2):  # what was read before the fault is not taken for the whole
+    for _ in range(2):  # what was read before the fault is not taken for all of it
         with refused(message):
-            ready(kind, path, **({"target": "zh"} if len(files) > 1 else {}))
+            ready(type_, path, **({"target": "zh"} if len(files) > 1 else {}))
 
 
-def test_changed_files_and_options_are_read_anew(place: Path, streamed: Any) -> None:
+def test_changed_files_and_options_are_read_again(place: Path, streamed: Any) -> None:
     streamed()
     path = write(place, {"pairs.tsv": table(pairs())})
-    first, other_way = ready("translation", path), ready("translation", path, source="1", target="0")
-    assert [*other_way.pairs] == [(target, source) for source, target in first.pairs]
-    assert len(ready("translation", write(place, {"pairs.tsv": table(pairs(30))})).pairs) == 33
+    first, reverse = ready("translation", path), ready("translation", path, source="1", target="0")
+    assert isinstance(first, Translation)
+    assert isinstance(reverse, Translation)
+    assert [*reverse.pairs] == [(target, source) for source, target in first.pairs]
+    changed = ready("translation", write(place, {"pairs.tsv": table(pairs(30))}))
+    assert isinstance(changed, Translation)
+    assert len(changed.pairs) == 33
 
 
-def test_rows_come_back_as_they_were(tmp_path: Path, streamed: Any) -> None:
+def test_rows_are_read_as_they_were_written(tmp_path: Path, streamed: Any) -> None:
     rows = ["", "a\nb", "中文 \u2028 😀", "\ud800 half a letter"]
-    parts = [stored_rows(part, [str(number)], from_json=str) for number, part in enumerate([rows, [], rows[1:]])]
+    parts = [stored_rows(part, [str(index)], from_json=str) for index, part in enumerate([rows, [], rows[1:]])]
     everything = concatenated(parts)
     assert isinstance(everything, StoredRows)
-    assert [*everything] == [everything[number] for number in range(len(everything))] == rows + rows[1:]
+    assert [*everything] == [everything[index] for index in range(len(everything))] == rows + rows[1:]
     assert everything[-1] == rows[-1]
     with pytest.raises(IndexError):
         everything[len(everything)]

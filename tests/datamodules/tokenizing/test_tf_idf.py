@@ -9,7 +9,7 @@ from datamodules.tokenizing.tokens import Ragged
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_equals_scikit_learns_pipeline(classes):
+def test_equals_scikit_learns_pipeline(classes: int) -> None:
     random = np.random.default_rng(0)
     labels = torch.from_numpy(random.integers(0, classes, 120))
     texts = [(random.poisson(3 + 2 * label, 4 + label) % 20).tolist() for label in labels.tolist()]
@@ -27,7 +27,7 @@ def test_equals_scikit_learns_pipeline(classes):
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_the_order_of_words_and_the_padding_do_not_matter():
+def test_the_order_of_words_and_the_padding_do_not_matter() -> None:
     labels = torch.tensor([0, 1] * 10)
     tokens = Ragged([[1 + label, 3, 4 + number % 3] for number, label in enumerate(labels.tolist())])
     learned = fit_tf_idf(tokens, labels, torch.arange(20), num_tokens=8, num_classes=2)
@@ -36,7 +36,7 @@ def test_the_order_of_words_and_the_padding_do_not_matter():
     torch.testing.assert_close(one[0], two[0])
 
 
-def test_a_class_that_training_lacks_is_never_said():
+def test_a_class_that_training_lacks_is_never_said() -> None:
     tokens = Ragged([[1, 2], [2, 3]] * 5)
     learned = fit_tf_idf(tokens, torch.tensor([0, 2] * 5), torch.arange(10), num_tokens=4, num_classes=3)
     assert tf_idf_logits(tokens.padded(torch.arange(2), 0), learned).argmax(-1).tolist() == [0, 2]
