@@ -12,21 +12,21 @@ from datamodules.synthetic.facts import generated_facts
 
 ENGLISH = "Zoë Berg, a pilot, lives in Ulm (Germany). She was born in 1987; her cat is called Tom-Tom."
 CHINESE = "王小明1987年出生在北京市，现在住在上海。他养了一只叫Tom的猫，ＡＢＣ银行是他的雇主。"
-Asked = list[tuple[str, list[tuple[str, list[str]]]]]
-CONTEXTS: Asked = [
+Contexts = list[tuple[str, list[tuple[str, list[str]]]]]
+CONTEXTS: Contexts = [
     (ENGLISH, [("Where does Zoë live?", ["Ulm", "Ulm (Germany)"]), ("When was she born?", ["1987"]), ("Who won?", [])]),
     (CHINESE, [("王小明住在哪里？", ["上海"]), ("雇主是谁？", ["ＡＢＣ银行"]), ("谁赢了？", [])]),
 ]
 
 
-def squad(contexts: Asked, shift: int = 0) -> str:
+def squad(contexts: Contexts, shift: int = 0) -> str:
     paragraphs = []
-    for number, (context, asked) in enumerate(contexts):
+    for index, (context, questions) in enumerate(contexts):
         qas = []
-        for place, (question, answers) in enumerate(asked):
+        for position, (question, answers) in enumerate(questions):
             found = [{"text": text, "answer_start": context.find(text) + shift} for text in answers]
             qas.append(
-                {"id": f"{number}-{place}", "question": question, "answers": found, "is_impossible": not answers}
+                {"id": f"{index}-{position}", "question": question, "answers": found, "is_impossible": not answers}
             )
         paragraphs.append({"context": context, "qas": qas})
     return json.dumps({"version": "1", "data": [{"title": "x", "paragraphs": paragraphs}]}, ensure_ascii=False)
@@ -37,8 +37,8 @@ def write(file: Path, text: str) -> Path:
     return file
 
 
-def varied(times: int) -> Asked:
-    """The contexts several times, each time a little different."""
+def varied(times: int) -> Contexts:
+    """The contexts several times, each with another number at its end."""
     return [(f"{context} {n}", asked) for n in range(times) for context, asked in CONTEXTS]
 
 
@@ -50,9 +50,7 @@ def ready(path: Path, **options: Any) -> Reading:
 
 @pytest.mark.parametrize("size", [1, 9, 10, 11, 25, 100])
 @pytest.mark.parametrize(("room", "stride"), [(10, 4), (10, 10), (10, 30), (3, 1)])
-def test_windows_cover_everything_and_each_token_has_the_one_that_shows_most_around_it(
-    size: int, room: int, stride: int
-) -> None:
+def test_windows_cover_all_tokens_and_the_best_one_has_the_farthest_edges(size: int, room: int, stride: int) -> None:
     cut = windows(size, room, stride)
     assert cut[0][0] == 0
     assert cut[-1][1] == size
@@ -89,7 +87,7 @@ def test_the_tokens_of_an_answer_are_its_characters_in_every_window(max_length: 
             assert (first, last) == (-1, -1)
 
 
-def test_every_window_holds_its_question_and_a_part_of_its_own_context(place: Path) -> None:
+def test_every_window_contains_its_question_and_a_part_of_its_own_context(place: Path) -> None:
     data = ready(write(place / "all.json", squad(varied(5))), max_length=32, stride=6)
     index = torch.tensor([4, 0, 2])
     passages, _ = data.examples(torch.arange(len(data.book.questions)))[index]
@@ -115,13 +113,13 @@ def test_characters_are_mapped_to_tokens() -> None:
     assert token_span(offsets, 5, 6) is None
 
 
-def test_a_wrong_place_is_put_right_where_the_answer_is_found() -> None:
+def test_a_wrong_position_is_corrected_if_the_answer_is_found() -> None:
     context = "ab cd ab"
-    assert [find_answer("ab", context, said) for said in (0, 1, 5, 6, -1, 99)] == [0, 0, 6, 6, 0, 6]
+    assert [find_answer("ab", context, expected) for expected in (0, 1, 5, 6, -1, 99)] == [0, 0, 6, 6, 0, 6]
     assert find_answer("xy", context, 0) is None
 
 
-def test_wrong_places_are_repaired_and_lost_answers_left_out_of_training_alone(place: Path, capsys: Any) -> None:
+def test_wrong_positions_are_corrected_and_lost_answers_left_out_of_training_only(place: Path, capsys: Any) -> None:
     file = write(place / "all.json", squad(varied(5), shift=2))
     data = ready(file)
     assert data.book.corrected == 5 * 5
@@ -137,14 +135,14 @@ def test_wrong_places_are_repaired_and_lost_answers_left_out_of_training_alone(p
     train, val, test = ([data.book.questions[n].answers for n in split.tolist()] for split in data.splits)
     assert ["Nowhere"] not in train
     assert (val.count(["Nowhere"]), test.count(["Nowhere"])) == (2, 2)
-    said = capsys.readouterr().err
-    assert "25 answers are not at their answer_start" in said
-    assert "6 training questions are left out" in said
+    notes = capsys.readouterr().err
+    assert "25 answers are not at their answer_start" in notes
+    assert "6 training questions are left out" in notes
     _, answers = data.examples(data.splits.test)[torch.arange(len(test))]
     assert (answers.spans == -100).any()
 
 
-def test_questions_about_one_context_stand_in_one_split(place: Path) -> None:
+def test_questions_about_one_context_are_in_one_split(place: Path) -> None:
     data = ready(write(place / "all.json", squad(varied(10))))
     assert data.splits is not None
     contexts = [{data.book.questions[n].context for n in split.tolist()} for split in data.splits]
@@ -161,18 +159,18 @@ def test_a_folder_with_a_file_a_split_keeps_them(place: Path) -> None:
     assert any("examples of the test split are in the training split" in note for note in data.notes)
 
 
-def test_generated_facts_stand_where_they_are_said_to() -> None:
-    book, places = generated_facts(100, seed=0)
-    assert [len(numbers) for numbers in places.values()] == [70, 10, 20]
+def test_generated_facts_are_at_their_positions() -> None:
+    book, splits = generated_facts(100, seed=0)
+    assert [len(index) for index in splits.values()] == [70, 10, 20]
     for question in book.questions:
         if question.start is not None:
             assert book.contexts[question.context][question.start : question.end] == question.answers[0]
-    share = sum(not question.answers for question in book.questions) / len(book.questions)
-    assert share == pytest.approx(0.25)
-    of = {split: set(numbers) for split, numbers in places.items()}
+    fraction = sum(not question.answers for question in book.questions) / len(book.questions)
+    assert fraction == pytest.approx(0.25)
+    contexts = {split: set(index) for split, index in splits.items()}
     towns = {
-        split: {a for q in book.questions if q.context in of[split] and "home" in q.name for a in q.answers}
-        for split in of
+        split: {a for q in book.questions if q.context in contexts[split] and "home" in q.name for a in q.answers}
+        for split in contexts
     }
     assert towns["test"]
     assert not towns["test"] & towns["train"]
@@ -219,14 +217,14 @@ def test_what_was_learned_is_restored_and_questions_without_answers_are_read(pla
         (b'{"data": [{"paragraphs": [{"context": "a", "qas": []}]}]}', "no examples in it"),
     ],
 )
-def test_faults_are_said_with_their_place(content: bytes, message: str, place: Path, refused: Any) -> None:
+def test_faults_are_reported_with_their_position(content: bytes, message: str, place: Path, refused: Any) -> None:
     (place / "a.json").write_bytes(content)
     with refused(message):
         ready(place / "a.json")
 
 
 def test_a_training_split_without_answers_and_an_empty_split_are_refused(place: Path, refused: Any) -> None:
-    none: Asked = [(f"{n} {ENGLISH}", [("Who won?", [])]) for n in range(10)]
+    none: Contexts = [(f"{n} {ENGLISH}", [("Who won?", [])]) for n in range(10)]
     with refused("no question of the training split has an answer"):
         ready(write(place / "a.json", squad(none)))
     with refused("split is empty"):

@@ -24,7 +24,7 @@ Named = list[tuple[str, list[tuple[str, str]]]]
 
 
 def spans(text: str, names: list[tuple[str, str]]) -> list[Entity]:
-    return [Entity(text.index(name), text.index(name) + len(name), kind) for name, kind in names]
+    return [Entity(text.index(name), text.index(name) + len(name), type_) for name, type_ in names]
 
 
 def columns(sentences: Named, scheme: str) -> str:
@@ -33,16 +33,16 @@ def columns(sentences: Named, scheme: str) -> str:
     for text, names in sentences:
         words = cut_words(text, "word" if " " in text else "character")
         tags = ["O"] * len(words)
-        for start, end, kind in spans(text, names):
-            inside = [n for n, (first, last) in enumerate(words) if first >= start and last <= end]
+        for start, end, type_ in spans(text, names):
+            inside = [index for index, (first, last) in enumerate(words) if first >= start and last <= end]
             letters = {
                 "BIO": "B" + "I" * len(inside[1:]),
                 "BIOES": "S" if len(inside) == 1 else "B" + "I" * len(inside[1:-1]) + "E",
                 "BMES": "S" if len(inside) == 1 else "B" + "M" * len(inside[1:-1]) + "E",
                 "BILOU": "U" if len(inside) == 1 else "B" + "I" * len(inside[1:-1]) + "L",
             }[scheme]
-            for number, letter in zip(inside, letters, strict=True):
-                tags[number] = f"{letter}-{kind}"
+            for index, letter in zip(inside, letters, strict=True):
+                tags[index] = f"{letter}-{type_}"
         lines += [f"{text[start:end]} {tag}" for (start, end), tag in zip(words, tags, strict=True)] + [""]
     return "\n".join(lines) + "\n"
 
@@ -51,18 +51,18 @@ def json_lines(sentences: Named, form: str = "dictionaries") -> str:
     lines = []
     for text, names in sentences:
         found = spans(text, names)
-        entities: Any = [{"start": start, "end": end, "type": kind} for start, end, kind in found]
+        entities: Any = [{"start": start, "end": end, "type": type_} for start, end, type_ in found]
         if form == "lists":
             entities = [list(entity) for entity in found]
         if form == "inclusive":
             entities = [
-                {"start": start, "end": end - 1, "label": kind, "text": text[start:end]} for start, end, kind in found
+                {"start": start, "end": end - 1, "label": type_, "text": text[start:end]} for start, end, type_ in found
             ]
         row: dict[str, Any] = {"text": text, "entities": entities}
         if form == "cluener":
             label: dict[str, dict[str, list[list[int]]]] = {}
-            for start, end, kind in found:
-                label.setdefault(kind, {}).setdefault(text[start:end], []).append([start, end - 1])
+            for start, end, type_ in found:
+                label.setdefault(type_, {}).setdefault(text[start:end], []).append([start, end - 1])
             row = {"text": text, "label": label}
         lines.append(json.dumps(row, ensure_ascii=False))
     return "\n".join(lines) + "\n"
@@ -80,7 +80,7 @@ def write(file: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def read(data: Tagging) -> Named:
-    return [(s.text, [(s.text[start:end], kind) for start, end, kind in s.entities]) for s in data.sentences]
+    return [(s.text, [(s.text[start:end], type_) for start, end, type_ in s.entities]) for s in data.sentences]
 
 
 @pytest.mark.parametrize("sentences", [SENTENCES, CHINESE], ids=["English", "Chinese"])
@@ -139,19 +139,19 @@ def test_words_are_cut_by_letters_digits_signs_and_chinese_characters() -> None:
 
 @pytest.mark.parametrize("tokenizer", ["wordpiece", "words"])
 @pytest.mark.parametrize("sentences", [SENTENCES, CHINESE], ids=["English", "Chinese"])
-def test_the_first_token_of_each_word_is_where_the_label_stands(sentences: Named, tokenizer: str, place: Path) -> None:
+def test_each_word_is_labelled_at_its_first_token(sentences: Named, tokenizer: str, place: Path) -> None:
     data = ready(write(place / "all.jsonl", json_lines(sentences * 5)), tokenizer=tokenizer, batch_size=3)
     examples = data.examples(torch.arange(len(data.sentences)))
     batch, target = examples[torch.tensor([2, 0, 1])]
-    tokenizer_ = data.built_tokenizer
+    built = data.built_tokenizer
     flat = batch.ids.flatten()
-    for row, number in enumerate([2, 0, 1]):
-        sentence = data.sentences[number]
+    for row, index in enumerate([2, 0, 1]):
+        sentence = data.sentences[index]
         words = [sentence.text[start:end] for start, end in sentence.words]
         assert int(batch.num_words[row]) == len(words)
         assert batch.offsets[row, : len(words)].tolist() == [list(word) for word in sentence.words]
-        for place_, word in zip(batch.first[row].tolist(), words, strict=False):
-            assert int(flat[place_]) == tokenizer_.encode(word, add_special_tokens=False).ids[0]
+        for position, word in zip(batch.first[row].tolist(), words, strict=False):
+            assert int(flat[position]) == built.encode(word, add_special_tokens=False).ids[0]
         tags = [data.tag_names[tag] for tag in target[row, : len(words)].tolist()]
         assert tags == tags_of(sentence)[0]
         assert (target[row, len(words) :] == IGNORED).all()
@@ -167,12 +167,12 @@ def test_a_long_sentence_becomes_pieces_and_loses_no_word(place: Path) -> None:
     assert batch.ids.shape[1] <= 32
     words = [long[start:end] for start, end in batch.offsets[0].tolist()]
     assert "".join(words) == long
-    whole = data.built_tokenizer
-    first = [whole.encode(word, add_special_tokens=False).ids[0] for word in words]
+    tokenizer = data.built_tokenizer
+    first = [tokenizer.encode(word, add_special_tokens=False).ids[0] for word in words]
     assert batch.ids.flatten()[batch.first[0]].tolist() == first
     assert target.shape == (2, len(long))
     ends = [int(batch.ids[piece, length - 2]) for piece, length in enumerate(batch.lengths.tolist()[:-2])]
-    assert set(ends) == {whole.token_to_id("。")}, "a piece ends where a sentence ends"
+    assert set(ends) == {tokenizer.token_to_id("。")}, "a piece ends where a sentence ends"
 
 
 def test_a_word_of_more_tokens_than_a_piece_is_kept(place: Path) -> None:
@@ -183,24 +183,25 @@ def test_a_word_of_more_tokens_than_a_piece_is_kept(place: Path) -> None:
     assert batch.ids.shape[1] <= 12
 
 
-def test_generated_names_of_the_test_split_are_never_seen_in_training() -> None:
-    sentences, places = generated_names(600, seed=0)
+def test_generated_names_of_the_test_split_do_not_occur_in_training() -> None:
+    sentences, splits = generated_names(600, seed=0)
     names = {
-        split: {sentences[n].text[start:end].lower() for n in numbers for start, end, _ in sentences[n].entities}
-        for split, numbers in places.items()
+        split: {sentences[row].text[start:end].lower() for row in rows for start, end, _ in sentences[row].entities}
+        for split, rows in splits.items()
     }
     assert len(names["test"]) > 100
     assert not names["test"] & names["train"]
     assert not names["test"] & names["val"]
-    assert {kind for sentence in sentences for _, _, kind in sentence.entities} == {"person", "place", "organisation"}
+    assert {type_ for sentence in sentences for _, _, type_ in sentence.entities} == {"person", "place", "organisation"}
     assert sentences == generated_names(600, seed=0)[0]
 
 
 def test_nothing_is_learned_outside_the_training_split(place: Path) -> None:
     rows = SENTENCES * 5
     before = ready(write(place / "a.jsonl", json_lines(rows)))
-    for number in torch.cat([before.splits.val, before.splits.test]).tolist():  # type: ignore[union-attr]
-        rows[number] = ("Qwxyz saw Anna Berg", [("Anna Berg", "place")])
+    assert before.splits is not None
+    for row in torch.cat([before.splits.val, before.splits.test]).tolist():
+        rows[row] = ("Qwxyz saw Anna Berg", [("Anna Berg", "place")])
     after = ready(write(place / "b.jsonl", json_lines(rows)))
     assert after.state_dict() == before.state_dict()
     assert before.known_entities["Ulm"] == "place"
@@ -224,7 +225,8 @@ def test_what_was_learned_is_restored(place: Path) -> None:
     assert again.unit == "character"
     write(place / "input.txt", "李雷在Ulm\n\n下雨\n")
     again.set_input(place / "input.txt")
-    (batch,) = [again.predicted[torch.arange(2)]]  # type: ignore[index]
+    assert again.predicted is not None
+    batch = again.predicted[torch.arange(2)]
     assert batch.texts == ["李雷在Ulm", "下雨"]
     assert batch.num_words.tolist() == [6, 2]
 
@@ -245,14 +247,14 @@ def test_input_is_read_from_any_format(name: str, content: str, place: Path) -> 
     assert data.predicted_names == ["1", "2", "3", "4"]
 
 
-def test_entities_within_a_word_or_over_others_are_counted_and_said(place: Path, capsys: Any) -> None:
-    odd = {"text": "Anna lives in Ulmburg", "entities": [[14, 17, "place"], [14, 21, "place"], [0, 3, "person"]]}
-    content = json_lines(SENTENCES * 5) + json.dumps(odd) + "\n"
+def test_entities_within_a_word_or_over_others_are_counted_and_reported(place: Path, capsys: Any) -> None:
+    unusual = {"text": "Anna lives in Ulmburg", "entities": [[14, 17, "place"], [14, 21, "place"], [0, 3, "person"]]}
+    content = json_lines(SENTENCES * 5) + json.dumps(unusual) + "\n"
     data = ready(write(place / "all.jsonl", content))
     assert data.sentences[-1].entities == [(0, 3, "person"), (14, 21, "place")]
-    said = capsys.readouterr().err
-    assert "1 entities overlap a longer one" in said
-    assert "1 entities begin or end within a word" in said
+    notes = capsys.readouterr().err
+    assert "1 entities overlap a longer one" in notes
+    assert "1 entities begin or end within a word" in notes
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,9 @@ def test_entities_within_a_word_or_over_others_are_counted_and_said(place: Path,
         ),
     ],
 )
-def test_faults_are_said_with_their_line(name: str, content: bytes, message: str, place: Path, refused: Any) -> None:
+def test_faults_are_reported_with_their_line(
+    name: str, content: bytes, message: str, place: Path, refused: Any
+) -> None:
     (place / name).write_bytes(content)
     with refused(message):
         ready(place / name)

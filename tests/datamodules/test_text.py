@@ -13,12 +13,12 @@ from datamodules.text import TextClassification
 Example = tuple[str, str]
 
 
-def examples(number: int = 40) -> list[Example]:
-    """Texts with commas, quotes, tabs' neighbours and two languages, and one of two labels."""
+def examples(size: int = 40) -> list[Example]:
+    """Texts with commas and quotes in two languages, and one of two labels."""
     draw = random.Random(0)
     texts = [
         f'He said "fine", number {row}; {draw.choice("abc")}' if row % 2 else f"房间很好，第{row}次，“不错”"
-        for row in range(number)
+        for row in range(size)
     ]
     return [(text, "好" if row % 3 else "bad") for row, text in enumerate(texts)]
 
@@ -133,7 +133,7 @@ def test_a_batch_is_padded_and_nothing_else() -> None:
     assert (text.ids[text.mask] != data.padding).all()
 
 
-def test_texts_of_like_length_share_a_batch() -> None:
+def test_batches_have_texts_of_similar_length() -> None:
     data = ready("reviews", num_reviews=1000, batch_size=16)
     cells = [(text.ids.numel(), int(text.lengths.sum())) for text, _ in data.train_dataloader()]
     assert sum(size for size, _ in cells) < 1.15 * sum(tokens for _, tokens in cells)
@@ -151,7 +151,7 @@ def test_long_texts_are_cut_and_empty_ones_are_unknown(place: Path, capsys: pyte
     assert written(framed, framed.encoded(["很" * 50]).values.tolist()) == ["[CLS]", *"很" * 8, "[SEP]"]
 
 
-def test_texts_that_stand_in_two_splits_are_counted(place: Path) -> None:
+def test_texts_in_two_splits_are_counted(place: Path) -> None:
     rows = examples()
     (place / "train.csv").write_text(csv_text(rows), encoding="utf-8")
     (place / "test.csv").write_text(csv_text([*rows[:7], ("new", "bad")]), encoding="utf-8")
@@ -199,7 +199,7 @@ def test_the_same_reviews_every_time_balanced_and_none_twice() -> None:
     assert sum("\u4e00" <= text[0] <= "\u9fff" for text in texts) == 200
 
 
-def test_the_words_of_a_review_say_little_of_its_verdict() -> None:
+def test_the_words_of_a_review_are_hardly_informative() -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_used_is_refused(
         ready(place / name)
 
 
-def test_a_byte_that_is_not_text_is_named_with_the_option_that_helps(place: Path, refused: Any) -> None:
+def test_a_byte_that_is_not_text_is_reported_with_the_option_that_helps(place: Path, refused: Any) -> None:
     content = csv_text(examples()).encode("gb18030")
     with pytest.raises(UnicodeDecodeError) as error:
         content.decode()

@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from datamodules import base
 from datamodules.graphs import GraphClasses
+from datamodules.storage import catalogue, locks
 from datamodules.storage.catalogue import Remote
 from datamodules.storage.download import DataError, download, find_folder, unpack
 from tests.helpers.archives import zipped
-from tests.helpers.datamodules import DATAMODULES
 
 CONTENT = b"0123456789" * 5000
 
@@ -34,8 +35,8 @@ class Site:
 
     Args:
         address: `http://127.0.0.1:PORT/`
-        answers: what is done at each path.
-        requests: the paths that were asked for.
+        answers: the handler of each path.
+        requests: the requested paths.
     """
 
     address: str
@@ -43,9 +44,11 @@ class Site:
     requests: list[str] = field(default_factory=list)
 
 
-def sends(content: bytes, announced: int | None = None, seconds: float = 0) -> Callable[[BaseHTTPRequestHandler], None]:
+def sends(
+    content: bytes, announced: int | None = None, after: threading.Event | None = None
+) -> Callable[[BaseHTTPRequestHandler], None]:
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        time.sleep(seconds)
+        assert after is None or after.wait(30)
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(content) if announced is None else announced))
         handler.end_headers()
@@ -105,7 +108,7 @@ def left_in(folder: Path) -> list[str]:
     "checksum",
     [None, f"sha256:{hashlib.sha256(CONTENT).hexdigest()}", f"md5:{hashlib.md5(CONTENT).hexdigest()}"],
 )
-def test_a_file_arrives_whole_under_its_name(site: Site, place: Path, checksum: str | None) -> None:
+def test_a_complete_file_arrives_under_its_name(site: Site, place: Path, checksum: str | None) -> None:
     site.answers["/a/file.bin"] = sends(CONTENT)
     file = download(Remote(site.address + "a/file.bin", checksum), place / "new")
     assert file == place / "new" / "file.bin"
@@ -113,7 +116,7 @@ def test_a_file_arrives_whole_under_its_name(site: Site, place: Path, checksum: 
     assert left_in(place / "new") == ["file.bin"]
 
 
-def test_a_file_that_is_there_is_not_asked_for_again(site: Site, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_requested_again(site: Site, tmp_path: Path) -> None:
     site.answers["/file.bin"] = sends(CONTENT)
     remote = Remote(site.address + "file.bin")
     download(remote, tmp_path)
@@ -176,16 +179,23 @@ def test_a_redirection_is_followed_but_not_to_an_unencrypted_address(
     assert left_in(tmp_path) == ["old"]
 
 
-def test_two_that_download_at_once_make_one_request(site: Site, tmp_path: Path) -> None:
-    site.answers["/file.bin"] = sends(CONTENT, seconds=0.2)
-    start = threading.Barrier(2)
+def test_two_that_download_at_once_make_one_request(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = threading.Event()  # one of the two for the other
+
+    def sleep(seconds: float) -> None:
+        waits.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    site.answers["/file.bin"] = sends(CONTENT, after=waits)
     found: list[bytes] = []
 
-    def bring() -> None:
-        start.wait()
+    def fetch() -> None:
         found.append(download(Remote(site.address + "file.bin"), tmp_path).read_bytes())
 
-    threads = [threading.Thread(target=bring) for _ in range(2)]
+    threads = [threading.Thread(target=fetch) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -194,7 +204,7 @@ def test_two_that_download_at_once_make_one_request(site: Site, tmp_path: Path) 
     assert site.requests == ["/file.bin"]
 
 
-def tarred(names: dict[str, bytes], link: str | None = None, kind: bytes = tarfile.SYMTYPE) -> bytes:
+def tarred(names: dict[str, bytes], link: str | None = None, type_: bytes = tarfile.SYMTYPE) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name, content in names.items():
@@ -203,7 +213,7 @@ def tarred(names: dict[str, bytes], link: str | None = None, kind: bytes = tarfi
             archive.addfile(member, io.BytesIO(content))
         if link:
             member = tarfile.TarInfo("link")
-            member.type, member.linkname = kind, link
+            member.type, member.linkname = type_, link
             archive.addfile(member)
     return packed.getvalue()
 
@@ -230,7 +240,7 @@ def test_an_archive_is_unpacked_once(packed: Callable[..., bytes], place: Path) 
         (tarred({"fine.txt": b"1", "../out.txt": b"2"}), "../out.txt"),
         (tarred({"/tmp/out.txt": b"2"}), "/tmp/out.txt"),
         (tarred({"fine.txt": b"1"}, link="../secret"), "link"),
-        (tarred({"fine.txt": b"1"}, link="fine.txt", kind=tarfile.LNKTYPE), "link"),
+        (tarred({"fine.txt": b"1"}, link="fine.txt", type_=tarfile.LNKTYPE), "link"),
     ],
 )
 def test_an_archive_that_reaches_outside_is_refused_and_nothing_unpacked(
@@ -244,19 +254,19 @@ def test_an_archive_that_reaches_outside_is_refused_and_nothing_unpacked(
     assert left_in(tmp_path) == ["archive", "in"]
 
 
-NOISE = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(200)).encode()
+NOISE = "".join(hashlib.sha256(bytes([value])).hexdigest() for value in range(200)).encode()
 
 
-@pytest.mark.parametrize("whole", [zipped({"a.txt": NOISE}), tarred({"a.txt": NOISE})])
+@pytest.mark.parametrize("complete", [zipped({"a.txt": NOISE}), tarred({"a.txt": NOISE})])
 @pytest.mark.parametrize("damage", ["cut", "changed early", "changed late", "empty", "not an archive"])
 def test_a_damaged_archive_is_named_and_nothing_unpacked(
-    whole: bytes, damage: str, tmp_path: Path, refused: Any
+    complete: bytes, damage: str, tmp_path: Path, refused: Any
 ) -> None:
-    middle = len(whole) // 2
+    middle = len(complete) // 2
     content = {
-        "cut": whole[:middle],
-        "changed early": whole[:36] + b"\xff" * 40 + whole[76:],
-        "changed late": whole[:middle] + b"\xff" * 40 + whole[middle + 40 :],
+        "cut": complete[:middle],
+        "changed early": complete[:36] + b"\xff" * 40 + complete[76:],
+        "changed late": complete[:middle] + b"\xff" * 40 + complete[middle + 40 :],
         "empty": b"",
         "not an archive": b"<html>not found</html>",
     }[damage]
@@ -269,7 +279,7 @@ def test_a_damaged_archive_is_named_and_nothing_unpacked(
 
 @pytest.mark.parametrize("where", ["", "Cora", "cora/raw", "planetoid/CORA", "graph/planetoid/cora/raw"])
 @pytest.mark.parametrize("written", ["a.gz", "a"])
-def test_a_data_set_is_found_whatever_collection_it_stands_in(where: str, written: str, tmp_path: Path) -> None:
+def test_a_data_set_is_found_whatever_collection_it_is_in(where: str, written: str, tmp_path: Path) -> None:
     (tmp_path / where).mkdir(parents=True, exist_ok=True)
     (tmp_path / where / written).touch()
     (tmp_path / where / "b").touch()
@@ -288,7 +298,8 @@ RINGS = {
 def publisher(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A site from which MUTAG comes."""
     site.answers["/MUTAG.zip"] = sends(zipped(RINGS))
-    monkeypatch.setattr(GraphClasses, "published", {"MUTAG": (Remote(site.address + "MUTAG.zip"),)})
+    published = {"datamodules.graphs.GraphClasses": {"MUTAG": (Remote(site.address + "MUTAG.zip"),)}}
+    monkeypatch.setattr(base, "PUBLISHED", published)
     return site
 
 
@@ -336,7 +347,7 @@ def test_a_download_of_something_else_is_refused(publisher: Site, place: Path, r
 
 
 def test_every_published_file_comes_over_an_encrypted_connection() -> None:
-    remotes = [remote for cls in DATAMODULES for files in cls.published.values() for remote in files]
+    remotes = [remote for sets in catalogue.PUBLISHED.values() for files in sets.values() for remote in files]
     assert len(remotes) > 80
     assert all(remote.url.startswith("https://") and remote.name for remote in remotes)
 
@@ -473,8 +484,8 @@ def test_nothing_is_written_where_a_data_set_is_found(publisher: Site, place: Pa
 def test_what_cannot_be_checked_is_what_the_readme_says() -> None:
     unchecked = {
         (name, remote.name)
-        for cls in DATAMODULES
-        for name, remotes in cls.published.items()
+        for known in catalogue.PUBLISHED.values()
+        for name, remotes in known.items()
         for remote in remotes
         if remote.checksum is None and "graphkerneldatasets" not in remote.url
     }
