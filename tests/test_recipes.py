@@ -11,16 +11,15 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
-from scripts.cli.run.training import fit
 from torch.utils.data import DataLoader
 
 from callbacks.run.checkpoint_file import write_checkpoint
 from scripts.cli.command_line.options import class_at, constructor_arguments, parse
 from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
 from scripts.cli.command_line.techniques import TECHNIQUES
-from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction, testing
-from scripts.cli.run.build import Built, build, quiet
+from scripts.cli.run.build import Built, quiet
+from scripts.cli.run.experiment import Experiment
 from tests.helpers.example_inputs import example_input
 from tests.helpers.offline import without_a_network
 from tests.helpers.stopping import shortened
@@ -32,7 +31,7 @@ def built(name: str) -> Built:
     """Little data and the recipe's network."""
     quiet()
     request = resolve(["--model", name, *shortened(name)])
-    return build(request, *parse(request))
+    return Experiment(request).build()
 
 
 def lower_is_better(name: str, metric: str) -> bool:
@@ -57,8 +56,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     words = [word for key, value in BRIEFLY.items() for word in (f"--trainer.{key}", str(value))]
     words += ["--model", request.param, "--logs", str(logs), *shortened(request.param)]
     with without_a_network():
-        results = fit(resolve(words), debug=True)
-    assert results is not None
+        results = Experiment(resolve(words)).fit().results
     return request.param, results, logs / request.param / "version_0"
 
 
@@ -66,8 +64,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("name", recipe_names())
 def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name: str, tmp_path: Path) -> None:
     began = time.perf_counter()
-    results = fit(resolve(["--model", name, "--logs", str(tmp_path)]), debug=True)
-    assert results is not None
+    results = Experiment(resolve(["--model", name, "--logs", str(tmp_path)])).fit().results
     assert name != "gat" or time.perf_counter() - began < 45, "a minute, less what it takes to start"
     expected = dict(read_recipe(name)["about"]["data"][results["data"]])
     del expected["seconds"]
@@ -123,7 +120,7 @@ def test_tensorboard_has_the_settings_and_the_best_metric(trained: Trained) -> N
 
 def test_the_checkpoint_alone_tests_and_repeats_the_score(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     _, results, folder = trained
-    assert testing.test([str(folder)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
+    assert testing.test([], [str(folder)], None, None) == pytest.approx(results["test"], rel=1e-5)
     assert "baseline" in capsys.readouterr().out
 
 
@@ -135,12 +132,12 @@ def test_a_checkpoint_holds_plain_types_and_describes_itself(trained: Trained) -
 
 def test_predicts_the_same_before_and_after_it_is_saved(trained: Trained) -> None:
     name, _, folder = trained
-    first = cli.load(str(folder), None, [])
+    first = Experiment.load(str(folder))
     path = folder / "checkpoints" / "again.ckpt"
     checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["state_dict"] = first.model.state_dict()
     write_checkpoint(checkpoint, path)
-    second = cli.load(str(path), None, [])
+    second = Experiment.load(str(path))
     path.unlink()
     data = first.data
     data.set_input(example_input(name))
@@ -154,7 +151,7 @@ def test_predicts_for_files_in_their_order(trained: Trained, tmp_path: Path) -> 
     source = example_input(name)
     outputs = [tmp_path / "rows.csv", tmp_path / "rows.jsonl"]
     for output in outputs:
-        prediction.predict([str(folder)], None, str(source), str(output), [], debug=True)
+        prediction.predict([], [str(folder)], str(source), None, str(output))
     with outputs[0].open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     rows = [json.loads(line) for line in outputs[1].read_text(encoding="utf-8").splitlines()]
@@ -169,7 +166,7 @@ def test_predicts_for_files_in_their_order(trained: Trained, tmp_path: Path) -> 
 
 def test_repeated_from_its_configuration_a_run_gives_the_same_result(trained: Trained, tmp_path: Path) -> None:
     _, results, folder = trained
-    again = fit(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)]), debug=True)
+    again = Experiment(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)])).fit().results
     assert again is not None
     for key in ("model", "data", "seed", "test", "baseline", "monitor", "best"):
         assert again[key] == results[key]

@@ -9,7 +9,6 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from scripts.cli.run.training import fit
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.event_pb2 import SessionLog
 from tensorboard.util.tensor_util import make_ndarray
@@ -17,7 +16,8 @@ from torch import Tensor
 
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
-from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
+from scripts.cli.command_line.recipes import read_recipe, recipe_names
+from scripts.fit import main as fit
 
 SHORT = [
     *("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "4", "--trainer.limit_val_batches", "2"),
@@ -100,7 +100,7 @@ def train(words: list[str], stop: int | None = None, **options: Any) -> int:
     """Run a command line in this process, stopped after so many steps; its exit status."""
     try:
         with signalled(stop, **options):
-            fit(resolve(words))
+            fit(words)
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0

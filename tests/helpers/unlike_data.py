@@ -8,11 +8,10 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 
-from scripts.cli.run.training import fit
 from torch import distributed
 
-from scripts.cli.command_line.recipes import resolve
-from scripts.cli.evaluate.testing import test
+from scripts.fit import main as fit
+from scripts.test import main as test
 from tests.helpers.small_data import written
 from tests.helpers.stopping import SHORT
 
@@ -48,9 +47,9 @@ def main(folder: Path) -> None:
         written(here / "table.csv", text.replace(before, now) if rank else text)
         os.chdir(here)
         words = ["--data", "table.csv", "--logs", str(folder / "logs" / str(index))]
-        found[name] = ended(partial(fit, resolve(["--model", "mlp", *SHORT, "--data.batch_size", "8", *words])))
+        found[name] = ended(partial(fit, ["--model", "mlp", *SHORT, "--data.batch_size", "8", *words]))
     checkpoint = str(folder / "logs" / "0" / "mlp" / "version_0")
     # In the folder where one process has a row less.
-    found["a row, in testing"] = ended(partial(test, [checkpoint], None, "table.csv", [], debug=False))
+    found["a row, in testing"] = ended(partial(test, ["--checkpoint", checkpoint, "--data", "table.csv"]))
     (folder / f"found {rank}.json").write_text(json.dumps(found))
     distributed.barrier()

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripts.cli.run.training import dump
 
 from scripts import submit
 from scripts.cli import slurm
 from scripts.cli.command_line.options import parse, resolved
-from scripts.cli.command_line.recipes import ROOT, Config, resolve
+from scripts.cli.command_line.recipes import ROOT, Config, dump, resolve
 from scripts.cli.errors import UsageError
 from scripts.cli.shell import HIDDEN, quoted
 
@@ -215,7 +214,8 @@ def test_what_would_not_resume_exactly_is_refused_before_it_waits_in_the_queue(
 ) -> None:
     line = refused(capsys, "--resume", run, *words)
     assert line == (
-        f"error: the run would not go on exactly: {changes}; give what it was, or --inexact to go on all the same"
+        f"error: the run would not be resumed exactly: {changes}; "
+        f"give what it was, or --inexact to resume it all the same"
     )
     assert not (sbatch / "script").exists()
     assert "--inexact" in command(script_of(capsys, "--resume", run, *words, "--inexact"))

@@ -12,15 +12,14 @@ import safetensors.torch
 import torch
 from PIL import Image
 from scripts.cli.export.graph_inputs import Portable
-from scripts.cli.run.training import fit
 from torch import Tensor
 
 from datamodules.images import Images
 from lightning_modules.cnn import CNN
 from scripts.cli.command_line.recipes import recipe_names, resolve
-from scripts.cli.evaluate.load import load
 from scripts.cli.evaluate.prediction import predict
 from scripts.cli.export.formats import FORMATS, Function, Metadata, write_weights
+from scripts.cli.run.experiment import Experiment
 from scripts.export import main as export
 from tests.helpers.stopping import FURTHER, SHORT
 
@@ -29,7 +28,7 @@ NO_GRAPH = {"seq2seq": "packs each sentence by its own length"}  # recipes whose
 
 def run_of(name: str, folder: Path, *words: str) -> Path:
     """The folder of a run over a few batches."""
-    fit(resolve(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)]), debug=True)
+    Experiment(resolve(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)])).fit()
     return folder / name / "version_0"
 
 
@@ -106,7 +105,7 @@ def test_weights_and_metadata_are_enough_to_build_the_model_again(cnn: Path, tmp
     learned = json.loads(metadata["learned"])
     images = torch.arange(3 * 64).view(3, 1, 8, 8)
     mean, std = (torch.tensor(learned[name]).view(-1, 1, 1) for name in ("mean", "std"))
-    trained = load(str(cnn), None, [])
+    trained = Experiment.load(str(cnn))
     assert isinstance(trained.data, Images)
     with torch.no_grad():
         expected = trained.model.eval()(trained.data.normalise(images.to(torch.uint8)))
@@ -118,9 +117,9 @@ def test_adapters_are_merged_into_the_exported_weights(tmp_path: Path) -> None:
     run = run_of("bert_classifier", tmp_path, "--lora.rank", "2", "--model.optimizer.lr", "0.1")
     weights = safetensors.torch.load_file(exported(run, "safetensors", tmp_path / "bert.safetensors"))
     assert not [name for name in weights if "lora" in name or "base_layer" in name]
-    adapted = load(str(run), None, [])
+    adapted = Experiment.load(str(run))
     adapted.data.setup("test")
-    plain = load(str(run_of("bert_classifier", tmp_path / "plain")), None, []).model
+    plain = Experiment.load(str(run_of("bert_classifier", tmp_path / "plain"))).model
     plain.load_state_dict(weights)
     text, _ = next(iter(adapted.data.test_dataloader()))
     with torch.no_grad():
