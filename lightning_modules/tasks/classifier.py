@@ -21,7 +21,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.losses import class_losses
-from lightning_modules.tasks.scores import Scores, log_mean_probabilities, precision_recall_f1
+from lightning_modules.tasks.scores import Scores, class_rows, log_mean_probabilities, precision_recall_f1
 from lightning_modules.tasks.task import Board, Step, Task
 
 Loss = Literal["cross_entropy", "focal"]
@@ -243,14 +243,7 @@ class Classifier(Task):
 
     def rows(self, logits: Tensor) -> list[dict[str, Any]]:
         """Each example's class and the probability of every class, from (B, C) logits."""
-        probabilities = logits.float().softmax(dim=-1).cpu()
-        return [
-            {
-                "prediction": self.class_names[int(row.argmax())],
-                "probabilities": dict(zip(self.class_names, row.tolist(), strict=True)),
-            }
-            for row in probabilities
-        ]
+        return class_rows(logits.float().softmax(dim=-1), self.class_names)
 
 
 def class_scores(confusion: Tensor) -> Scores:

@@ -14,6 +14,7 @@ from datamodules.errors import DataError
 from datamodules.loading.sampling import generator
 from lightning_modules.layers.judge import NUM_FEATURES, Judge
 from lightning_modules.tasks import boards
+from lightning_modules.tasks.scores import class_rows
 from lightning_modules.tasks.task import Board, Step, Task
 
 GENERATOR_NOISE, BASELINE_NOISE = 0, 1  # streams of random numbers
@@ -249,12 +250,6 @@ class ImageGenerator(Task):
         generators = [torch.Generator().manual_seed(seed) for seed in batch.tolist()]
         noise = torch.stack([torch.randn(self.latent_size, generator=each) for each in generators])
         generated = self(noise.to(self.device))
-        probabilities = self.judge(generated)[:, -self.num_classes :].exp().cpu()
-        return [
-            {
-                "prediction": self.class_names[int(row.argmax())],
-                "probabilities": dict(zip(self.class_names, row.tolist(), strict=True)),
-                "image": boards.png(image),
-            }
-            for row, image in zip(probabilities, self.pixels(generated).cpu(), strict=True)
-        ]
+        rows = class_rows(self.judge(generated)[:, -self.num_classes :].exp(), self.class_names)
+        images = self.pixels(generated).cpu()
+        return [row | {"image": boards.png(image)} for row, image in zip(rows, images, strict=True)]

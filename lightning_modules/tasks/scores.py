@@ -1,7 +1,8 @@
 """What the scores of several types of problem have in common."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -24,3 +25,14 @@ def precision_recall_f1(correct: Tensor, predicted: Tensor, true: Tensor) -> Sco
 def log_mean_probabilities(logits: Tensor) -> Tensor:
     """The logarithms of the mean probabilities, from the logits of several models, (M, …, C)."""
     return logits.log_softmax(-1).logsumexp(0) - math.log(len(logits))
+
+
+def class_rows(probabilities: Tensor, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Each example's most probable class and the probability of every class, from (B, C)."""
+    return [
+        {
+            "prediction": class_names[int(row.argmax())],
+            "probabilities": dict(zip(class_names, row.tolist(), strict=True)),
+        }
+        for row in probabilities.cpu()
+    ]

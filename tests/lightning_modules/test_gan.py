@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from datamodules.errors import DataError
-from lightning_modules.gan import GAN, Discriminator, Generator
+from lightning_modules.gan import GAN
+from lightning_modules.layers.dcgan import Discriminator, Generator
 from lightning_modules.layers.judge import Judge
 from lightning_modules.tasks.generator import ClassFractions, Confidence, FrechetDistance, RarestClass
 from tests.helpers.recorded_board import RecordedBoard
