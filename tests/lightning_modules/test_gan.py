@@ -13,14 +13,11 @@ from lightning.pytorch import Callback, Trainer
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.linalg import sqrtm
-from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from datamodules.errors import DataError
 from lightning_modules.gan import GAN
-from lightning_modules.layers.dcgan import Discriminator, Generator
-from lightning_modules.layers.judge import Judge
 from lightning_modules.tasks.generator import ClassFractions, Confidence, FrechetDistance, RarestClass
 from tests.helpers.recorded_board import RecordedBoard
 
@@ -55,23 +52,6 @@ def fitted(model: GAN, count: int = 4, **options: Any) -> Trainer:
     trainer = Trainer(**QUIET | {"max_epochs": 2, **options})
     trainer.fit(model, batches(count), batches(1))
     return trainer
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [4, 7, 8, 28, 30, 32, 64, 100])
-def test_both_networks_fit_the_size_of_the_image(channels: int, size: int) -> None:
-    images = Generator(5, channels, size, 4)(torch.randn(2, 5))
-    assert images.shape == (2, channels, size, size)
-    assert images.min() > 0
-    assert images.max() < 1
-    assert Discriminator(channels, size, 4)(images).shape == (2,)
-
-
-def test_for_64_pixels_it_has_the_papers_layers() -> None:
-    maps = [layer.in_channels for layer in Generator(100, 3, 64, 64).layers if isinstance(layer, nn.ConvTranspose2d)]
-    assert maps == [100, 512, 256, 128, 64]
-    maps = [layer.out_channels for layer in Discriminator(3, 64, 64).layers if isinstance(layer, nn.Conv2d)]
-    assert maps == [64, 128, 256, 512]
 
 
 def test_two_optimizers_make_one_step_a_batch() -> None:
@@ -156,14 +136,6 @@ def test_the_judge_is_trained_first_and_once() -> None:
     fitted(model.train(), max_epochs=1)
     assert all(map(torch.equal, learned, model.judge.state_dict().values()))
     assert not any(parameter.requires_grad for parameter in model.judge.parameters())
-
-
-def test_the_judges_output_is_features_and_log_probabilities() -> None:
-    judge = Judge(1, 3).eval()
-    output = judge(torch.randn(4, 1, 8, 8))
-    assert output.shape == (4, 64 + 3)
-    torch.testing.assert_close(output[:, -3:].exp().sum(1), torch.ones(4))
-    torch.testing.assert_close(output[:, -3:], judge.classes(output[:, :-3]).log_softmax(-1))
 
 
 def frechet(generated: NDArray[np.float64], real: NDArray[np.float64]) -> float:
