@@ -3,7 +3,8 @@ import torch
 
 from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.attention_rnn import AttentionPooling, AttentionRNN, BidirectionalLSTM
-from lightning_modules.tasks.boards import heaviest, joined, tokens_of, weights_table
+from lightning_modules.tasks.texts import heaviest, joined, tokens_of, weights_table
+from tests.helpers.recorded_board import RecordedBoard
 
 LENGTHS = [5, 1, 9, 3]
 
@@ -20,26 +21,26 @@ def model() -> AttentionRNN:
     return AttentionRNN(30, 3, embedding_size=8, hidden_size=6, num_layers=2, dropout=0.5, token_dropout=0.5).eval()
 
 
-def test_padded_and_turned_round_equals_packed():
+def test_padded_and_packed_sequences_give_the_same_states_and_gradients() -> None:
     torch.manual_seed(0)
     lstm = BidirectionalLSTM(4, 3, num_layers=2)
     x, lengths = torch.randn(5, 7, 4), torch.tensor([7, 1, 3, 6, 2])
     mask = (torch.arange(7) < lengths[:, None]).unsqueeze(-1)
     x = x.masked_fill(~mask, 100.0)  # what is in the padding must not matter
-    turned, packed = lstm.padded(x, lengths) * mask, lstm.packed(x, lengths) * mask
-    torch.testing.assert_close(turned, packed)
-    gradients = [torch.autograd.grad(states.square().sum(), list(lstm.parameters())) for states in (turned, packed)]
+    padded, packed = lstm.padded(x, lengths) * mask, lstm.packed(x, lengths) * mask
+    torch.testing.assert_close(padded, packed)
+    gradients = [torch.autograd.grad(states.square().sum(), list(lstm.parameters())) for states in (padded, packed)]
     torch.testing.assert_close(*gradients)
 
 
-def test_attention_weights_sum_to_one_and_are_zero_on_padding(text, model):
+def test_attention_weights_sum_to_one_and_are_zero_on_padding(text: Text, model: AttentionRNN) -> None:
     _, weights = model.attend(text)
     torch.testing.assert_close(weights.sum(1), torch.ones(4))
     assert (weights[~text.mask] == 0).all()
     assert (weights[text.mask] > 0).all()
 
 
-def test_the_pooled_state_is_the_mean_with_these_weights():
+def test_the_pooled_state_is_the_mean_with_these_weights() -> None:
     torch.manual_seed(0)
     pooling = AttentionPooling(4)
     states, mask = torch.randn(2, 3, 4), torch.tensor([[True, True, False], [True, True, True]])
@@ -51,22 +52,22 @@ def test_the_pooled_state_is_the_mean_with_these_weights():
         torch.testing.assert_close(pooled[row], expected @ states[row][mask[row]])
 
 
-def test_padding_changes_nothing(text, model):
+def test_padding_changes_nothing(text: Text, model: AttentionRNN) -> None:
     together = model(text)
     for row, length in enumerate(LENGTHS):
         alone = Text(text.ids[row : row + 1, :length], text.lengths[row : row + 1])
         torch.testing.assert_close(model(alone)[0], together[row])
 
 
-def test_the_order_of_words_matters(text, model):
-    turned = text._replace(ids=torch.where(text.mask, text.ids.roll(1, dims=1), 0))
-    turned.ids[:, 0] = text.ids[torch.arange(4), text.lengths - 1]
-    logits, of_turned = model(text), model(turned)
-    torch.testing.assert_close(logits[1], of_turned[1])  # a single word
-    assert not torch.allclose(logits[2], of_turned[2])
+def test_the_order_of_words_matters(text: Text, model: AttentionRNN) -> None:
+    rotated = text._replace(ids=torch.where(text.mask, text.ids.roll(1, dims=1), 0))
+    rotated.ids[:, 0] = text.ids[torch.arange(4), text.lengths - 1]
+    logits, rotated_logits = model(text), model(rotated)
+    torch.testing.assert_close(logits[1], rotated_logits[1])  # a single word
+    assert not torch.allclose(logits[2], rotated_logits[2])
 
 
-def test_dropping_tokens_happens_in_training_alone(text, model):
+def test_dropping_tokens_happens_in_training_alone(text: Text, model: AttentionRNN) -> None:
     torch.testing.assert_close(model(text), model(text))
     model.dropout.p = 0.0
     model.lstm.lstm.dropout = 0.0
@@ -74,8 +75,8 @@ def test_dropping_tokens_happens_in_training_alone(text, model):
     assert not torch.allclose(model(text), model(text))
 
 
-def test_predictions_name_the_tokens_that_weigh_most(text, model):
-    model.token_names = [f"字{number}" for number in range(30)]
+def test_predictions_name_the_tokens_with_the_highest_weights(text: Text, model: AttentionRNN) -> None:
+    model.token_names = [f"字{index}" for index in range(30)]
     with torch.no_grad():
         rows = model.predict_step(text)
         _, weights = model.attend(text)
@@ -87,33 +88,28 @@ def test_predictions_name_the_tokens_that_weigh_most(text, model):
         assert heavy[0]["token"] == f"字{int(text.ids[row, heavy[0]['place']])}"
 
 
-class Recorded(dict[str, str]):
-    def text(self, name: str, markdown: str) -> None:
-        self[name] = markdown
-
-
-def test_the_dashboard_shows_every_token_with_its_weight(text, model):
-    model.token_names = [f"字{number}" for number in range(30)]
-    board = Recorded()
+def test_the_dashboard_shows_every_token_with_its_weight(text: Text, model: AttentionRNN) -> None:
+    model.token_names = [f"字{index}" for index in range(30)]
+    board = RecordedBoard()
     model.show((text, torch.tensor([0, 1, 2, 0])), board)
-    assert len(board["texts"].splitlines()) == 2 + 4
-    lines = board["attention/0"].splitlines()[2:]
+    assert len(board.texts["texts"].splitlines()) == 2 + 4
+    lines = board.texts["attention/0"].splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lines] == tokens_of(text, model.token_names)[0]
     assert sum(float(line.split("|")[2]) for line in lines) == pytest.approx(1, abs=0.01)
 
 
-def test_markup_in_a_token_stays_plain():
+def test_markup_in_a_token_stays_plain() -> None:
     table = weights_table(["a|b", "*", "好"], [0.5, 0.25, 0.25, 0.0])
     assert "| a\\|b | 0.500 | ████████████████████ |" in table
     assert "| \\* |" in table
     assert "| 好 | 0.250 |" in table
 
 
-def test_tokens_are_joined_as_each_language_is_written():
+def test_tokens_are_joined_as_each_language_is_written() -> None:
     assert joined(["un", "##believ", "##able", "food"]) == "unbelievable food"
     assert joined(["房", "间", "很", "好", "，", "ok", "fine"]) == "房间很好，ok fine"
 
 
-def test_the_heaviest_tokens_come_first():
-    found = heaviest(["a", "b", "c"], [0.2, 0.5, 0.3, 0.0], count=2)
+def test_the_heaviest_tokens_come_first() -> None:
+    found = heaviest(["a", "b", "c"], [0.2, 0.5, 0.3, 0.0], most=2)
     assert [(row["token"], row["place"]) for row in found] == [("b", 1), ("c", 2)]

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,11 +24,12 @@ def graph() -> Graph:
 
 
 @pytest.mark.parametrize("num_output_heads", [1, 8])
-def test_equals_torch_geometric_after_copying_the_weights(graph, num_output_heads):
+def test_equals_torch_geometric_after_copying_the_weights(graph: Graph, num_output_heads: int) -> None:
     model = NodeGAT(num_features=5, num_classes=3, num_output_heads=num_output_heads).eval()
     first, second = GATConv(5, 8, heads=8), GATConv(64, 3, heads=num_output_heads, concat=False)
+    layers: Any = model.layers
     with torch.no_grad():
-        for ours, theirs in zip(model.layers, (first, second), strict=True):
+        for ours, theirs in zip(layers, (first, second), strict=True):
             torch.nn.init.normal_(ours.bias)
             theirs.lin.weight.copy_(ours.project.weight)
             theirs.att_src.copy_(ours.of_source[None])
@@ -37,24 +39,24 @@ def test_equals_torch_geometric_after_copying_the_weights(graph, num_output_head
     torch.testing.assert_close(model(graph), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_dense_and_sparse_features_give_the_same_gradients(graph):
+def test_dense_and_sparse_features_give_the_same_gradients(graph: Graph) -> None:
     torch.manual_seed(0)
     model = NodeGAT(num_features=5, num_classes=3, dropout=0.0)
     gradients = []
     for x in (graph.x, graph.x.to_dense()):
         model.zero_grad()
         model(graph._replace(x=x)).square().sum().backward()
-        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+        gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-5)
 
 
-def test_answers_for_the_nodes_asked_for(graph):
+def test_logits_are_those_of_the_requested_nodes(graph: Graph) -> None:
     model = NodeGAT(num_features=5, num_classes=3).eval()
     nodes = torch.tensor([7, 2, 2])
     torch.testing.assert_close(model(graph._replace(nodes=nodes)), model(graph)[nodes])
 
 
-def test_a_node_hears_of_those_as_many_edges_away_as_there_are_layers(graph):
+def test_the_receptive_field_is_as_many_edges_as_there_are_layers(graph: Graph) -> None:
     model = NodeGAT(num_features=5, num_classes=3).eval()
     near = torch.eye(12, dtype=torch.bool)
     near[graph.edge_index[0], graph.edge_index[1]] = True
@@ -66,7 +68,7 @@ def test_a_node_hears_of_those_as_many_edges_away_as_there_are_layers(graph):
         assert torch.equal(gradient.abs().sum(1) > 0, reached[node])
 
 
-def test_attention_itself_is_dropped_out(graph):
+def test_attention_weights_are_dropped_in_training(graph: Graph) -> None:
     torch.manual_seed(0)
     layer = NodeGAT(num_features=5, num_classes=3, dropout=0.6).layers[0].train()
     assert not torch.equal(layer(graph.x, graph.edge_index), layer(graph.x, graph.edge_index))

@@ -8,7 +8,7 @@ from datamodules.tabular import TabularRegression
 from lightning_modules.linear_regression import LinearRegression
 
 
-def test_reaches_the_closed_form_solution():
+def test_reaches_the_closed_form_solution() -> None:
     data = TabularRegression(batch_size=None)
     data.setup("fit")
     model = LinearRegression(
@@ -25,6 +25,7 @@ def test_reaches_the_closed_form_solution():
         enable_progress_bar=False,
         enable_model_summary=False,
     ).fit(model, data)
+    assert data.splits is not None
     train = data.examples(data.splits.train)
     x, y = train[torch.arange(len(train))]
     closed = Closed().fit(x.double(), (y.double() - data.target_mean) / data.target_std)

@@ -1,13 +1,15 @@
+from typing import Any
+
 import torch
 
 from lightning_modules.lstm import LSTM
 
 
-def test_equals_the_recurrence_written_out():
+def test_equals_the_recurrence_written_out() -> None:
     torch.manual_seed(0)
     model = LSTM(num_features=2, horizon=3, hidden_size=5, relative=False).eval()
     x = torch.randn(4, 7, 2)
-    cell = model.lstm
+    cell: Any = model.lstm
     h, c = torch.zeros(4, 5), torch.zeros(4, 5)
     for step in range(7):
         gates = x[:, step] @ cell.weight_ih_l0.T + cell.bias_ih_l0 + h @ cell.weight_hh_l0.T + cell.bias_hh_l0

@@ -34,7 +34,7 @@ def test_biases_and_norms_do_not_decay() -> None:
     decay = by_name(model, optimizer_of(model), "weight_decay")
     assert decay.keys() == dict(model.named_parameters()).keys()
     assert decay["blocks.0.0.weight"] == decay["head.3.weight"] == 0.1
-    norms = {f"blocks.{block}.1.{kind}" for block in range(3) for kind in ("weight", "bias")}
+    norms = {f"blocks.{block}.1.{name}" for block in range(3) for name in ("weight", "bias")}
     assert {name for name, value in decay.items() if value == 0} == {*norms, "head.3.bias"}
 
 
@@ -55,12 +55,12 @@ def test_without_decay_there_is_one_group_which_l_bfgs_needs() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_the_backbone_has_a_share_of_the_rate_whatever_the_schedule_makes_of_it(schedule: Any) -> None:
+def test_the_backbone_has_a_fraction_of_the_rate_with_any_schedule(schedule: Any) -> None:
     model = CNN(1, 8, 3, optimizer=lambda weights: torch.optim.AdamW(weights, lr=0.2), schedule=schedule, warmup=0.5)
     model.backbone_rate = 0.1
-    model.trainer = type("Ten", (), {"estimated_stepping_batches": 10})()  # type: ignore[assignment]
-    made = optimizer_of(model)
-    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]  # type: ignore[index]
+    model.trainer = type("Ten", (), {"estimated_stepping_batches": 10})()
+    made = model.optimizer_of(model)
+    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
     for step in range(9):
         rates = by_name(model, optimizer, "lr")
         head = rates["head.3.weight"]
