@@ -81,11 +81,11 @@ def test_the_future_is_hidden(data: Translation, pair: Pair) -> None:
 
 def test_decoding_one_token_at_a_time_gives_the_same_logits(data: Translation, pair: Pair) -> None:
     network = model(data).eval()
-    whole = network(pair)
+    expected = network(pair)
     state = network.start(pair.source)
-    for place in range(whole.shape[1]):
-        logits, state = network.advance(pair.target.ids[:, place], state)
-        torch.testing.assert_close(logits, whole[:, place], atol=1e-5, rtol=1e-4)
+    for step in range(expected.shape[1]):
+        logits, state = network.advance(pair.target.ids[:, step], state)
+        torch.testing.assert_close(logits, expected[:, step], atol=1e-5, rtol=1e-4)
 
 
 def test_without_teacher_forcing_only_its_own_tokens_count(data: Translation, pair: Pair) -> None:
