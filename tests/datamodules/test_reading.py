@@ -264,3 +264,12 @@ def test_squad_is_tested_on_its_development_split(name: str, version: str, place
     assert len(tested) == sum(len(questions) for _, questions in asked[:4])
     assert data.splits is not None
     assert len(data.splits.train) + len(data.splits.val) == sum(len(questions) for _, questions in asked[4:])
+
+
+def test_a_context_without_tokens_can_be_predicted(place: Path) -> None:
+    data = ready(write(place / "all.json", squad(varied(5))))
+    data.set_input(write(place / "input.json", squad([(" ", [("Where?", [])])])))
+    (passages,) = data.predict_dataloader()
+    assert passages.num_tokens.tolist() == [0]
+    assert passages.first.tolist() == [[0]]
+    assert not passages.token_mask.any()
