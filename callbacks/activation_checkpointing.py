@@ -1,4 +1,4 @@
-"""Computes parts of a large model twice, so that less of it has to be remembered."""
+"""Recomputes activations in the backward pass, so that less memory is needed."""
 
 from functools import partial
 from typing import Any
@@ -13,17 +13,17 @@ from lightning_modules.layers.sequence import blocks
 
 
 class ActivationCheckpointing(Technique):
-    """Remembers of a Transformer's blocks what goes in, and computes the rest again when gradients need it.
+    """Stores the inputs of a Transformer's blocks only, and recomputes their activations in the backward pass.
 
-    Chen et al. 2016, https://arxiv.org/abs/1604.06174. The gradients are the same, to the bit: dropout is drawn again
-    from the same state. A step takes about a third longer. Convolutional networks are left alone: their batch norms
+    Chen et al. 2016, https://arxiv.org/abs/1604.06174. The gradients are the same, to the bit: dropout is sampled again
+    from the same state. A step takes about a third longer. Convolutional networks are excluded: their batch norms
     would count every batch twice.
 
     Args:
         every: 1 for all blocks, 2 for every second one, and so on, from the first; by default none.
 
     Raises:
-        ValueError: the number is out of its range.
+        ValueError: the value is out of its range.
     """
 
     def __init__(self, every: int | None = None) -> None:
@@ -33,11 +33,11 @@ class ActivationCheckpointing(Technique):
 
     @property
     def enabled(self) -> bool:
-        """With a number."""
+        """If `every` is set."""
         return self.every is not None
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:
-        """Refuse a model without blocks.
+        """Reject a model without blocks.
 
         Raises:
             ValueError: it has none.
@@ -49,19 +49,19 @@ class ActivationCheckpointing(Technique):
             )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let blocks forget, for as long as the model is trained."""
+        """Checkpoint the blocks, for as long as the model is trained."""
         if stage == "fit":
             for block in list(blocks(pl_module))[:: self.every]:
-                block.forward = partial(_forgetting, block, block.forward)
+                block.forward = partial(_checkpointed, block, block.forward)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the blocks as they were."""
+        """Restore the blocks."""
         if stage == "fit":
             for block in blocks(pl_module):
                 vars(block).pop("forward", None)
 
 
-def _forgetting(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
+def _checkpointed(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
     if not block.training:
         return forward(*args, **kwargs)
     return checkpoint(forward, *args, use_reentrant=False, **kwargs)

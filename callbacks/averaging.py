@@ -1,4 +1,4 @@
-"""Averages the weights of many steps, and judges the run by the average."""
+"""Averages the weights over training steps, and evaluates the average."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -10,57 +10,57 @@ from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from callbacks.private.torch import BatchNorm
-from callbacks.run.processes import part, whole
+from callbacks.run.processes import gather_full, shard_like
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 
 
 class Averaging(Technique):
-    """Averages the weights over steps; from then on the average is what is validated, tested and kept as the model.
+    """Averages the weights over steps; from then on the average is validated, tested and saved as the model.
 
     - ema: the exponential moving average, `mean ← decay · mean + (1 - decay) · weights` (Polyak & Juditsky 1992,
       https://doi.org/10.1137/0330046), with a smaller decay at first, `(1 + n) / (10 + n)` after n steps.
     - swa: the plain mean (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407), of the weights after each step
       rather than each epoch, and under the run's own schedule. Before a validation, the statistics of batch norms
-      are taken anew, from one pass over the training split.
+      are recomputed in one pass over the training split.
 
-    Lightning's own would save the newest weights as the average's where a validation is stopped, and takes no
-    statistics anew. A checkpoint holds the average as its weights, and the newest ones to go on from.
+    Lightning's own would save the newest weights as the average's where a validation is interrupted, and recomputes no
+    statistics. A checkpoint contains the average as its weights, and the newest ones to resume from.
 
     Args:
-        kind: of average; by default the newest weights are the model.
+        kind: type of the average; by default the newest weights are the model.
         decay: of ema in a step.
-        start: share of the run after which the average begins; by default 0.75 for swa and 0 for ema. Until then the
+        start: fraction of the run after which averaging begins; by default 0.75 for swa and 0 for ema. Until then the
             newest weights are validated, and tested if they stay the best.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a value is out of its range.
     """
 
     def __init__(
         self, kind: Literal["ema", "swa"] | None = None, decay: float = 0.999, start: float | None = None
     ) -> None:
         if not 0 <= decay < 1:
-            raise ValueError(f"--averaging.decay: expected a share from 0 to below 1, got {decay}")
+            raise ValueError(f"--averaging.decay: expected a fraction from 0 to below 1, got {decay}")
         if start is not None and not 0 <= start < 1:
-            raise ValueError(f"--averaging.start: expected a share of the run, from 0 to below 1, got {start}")
+            raise ValueError(f"--averaging.start: expected a fraction of the run, from 0 to below 1, got {start}")
         self.kind = kind
         self.decay = decay
         self.start = start if start is not None else 0.75 if kind == "swa" else 0.0
-        self.count = 0  # steps averaged
+        self.count = 0  # of averaged steps
         self.mean: dict[str, Tensor] = {}
-        self.newest: dict[str, Tensor] = {}  # while the model has the average's weights instead
-        self._begin = 0.0  # the step after which the first is averaged
-        self._step = 0  # the newest that has been averaged or left out
-        self._statistics_of = 0  # steps averaged when the batch norms' statistics were taken
+        self.newest: dict[str, Tensor] = {}  # while the average is in the model
+        self._begin = 0.0  # the last step that is not averaged
+        self._step = 0  # the newest that was averaged or skipped
+        self._statistics_of = 0  # averaged steps when the batch norms' statistics were recomputed
 
     @property
     def enabled(self) -> bool:
-        """With a kind."""
+        """If a type is set."""
         return self.kind is not None
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:
-        """Refuse a model that averages its own weights."""
+        """Reject a model that averages its own weights."""
         if model.averages_own_weights:
             raise ValueError(
                 f"--averaging.kind {self.kind}: {type(model).__name__} averages its own weights, see --model.decay; "
@@ -68,23 +68,23 @@ class Averaging(Technique):
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find out when to begin; have a loaded average where the model is."""
+        """Compute when to begin; move a loaded average to the model's device."""
         total = trainer.estimated_stepping_batches if self.start else 0
         if total == float("inf"):
             raise ValueError("--averaging.start has to know the run's length; give --trainer.max_epochs")
         self._begin = self.start * total
         self._step = trainer.global_step
         state = pl_module.state_dict() if self.mean else {}
-        self.mean = {name: part(value, state[name]) for name, value in self.mean.items()}
+        self.mean = {name: shard_like(value, state[name]) for name, value in self.mean.items()}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Train on with the newest weights."""
-        self._give_newest(pl_module)
+        """Continue training with the newest weights."""
+        self._use_newest(pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Average what an optimizer step has changed."""
+        """Update the average after an optimizer step."""
         if trainer.global_step == self._step:  # gradients are being accumulated
             return
         self._step = trainer.global_step
@@ -94,11 +94,11 @@ class Averaging(Technique):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate the average."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._give_mean(trainer, pl_module)
+            self._use_mean(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Test the average, if no checkpoint is better."""
-        self._give_mean(trainer, pl_module)
+        """Leave the average in the model, for a test without a better checkpoint."""
+        self._use_mean(trainer, pl_module)
 
     @torch.no_grad()
     def _average(self, model: LightningModule) -> None:
@@ -108,75 +108,75 @@ class Averaging(Technique):
         else:
             decay = min(self.decay, (1 + self.count) / (10 + self.count))
             average = get_swa_multi_avg_fn() if self.kind == "swa" else get_ema_multi_avg_fn(decay)
-            newest = [_here(values[name]).to(mean.dtype) for name, mean in self.mean.items()]
-            average([*map(_here, self.mean.values())], newest, self.count)
+            newest = [_local(values[name]).to(mean.dtype) for name, mean in self.mean.items()]
+            average([*map(_local, self.mean.values())], newest, self.count)
         self.count += 1
 
-    def _give_mean(self, trainer: Trainer, model: LightningModule) -> None:
+    def _use_mean(self, trainer: Trainer, model: LightningModule) -> None:
         if not self.count or self.newest:
             return
         state = model.state_dict()
         self.newest = {name: state[name].clone() for name in self.mean}
         model.load_state_dict(self.mean, strict=False)
-        norms = [module for module in model.modules() if isinstance(module, BatchNorm) and _learns(module)]
+        norms = [module for module in model.modules() if isinstance(module, BatchNorm) and _is_trained(module)]
         if self.kind == "swa" and norms and self._statistics_of < self.count:
-            take_statistics(norms, model, trainer)
+            update_statistics(norms, model, trainer)
             self._statistics_of = self.count
             self.mean |= {name: buffer.clone() for name, buffer in model.named_buffers() if name in self.mean}
 
-    def _give_newest(self, model: LightningModule) -> None:
+    def _use_newest(self, model: LightningModule) -> None:
         if self.newest:
             model.load_state_dict(self.newest, strict=False)
             self.newest = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Save both, whichever the model has."""
+        """Save both, whichever is in the model."""
         if self.count:
             state = checkpoint["state_dict"]
-            newest = whole(self.newest, trainer.global_rank)
+            newest = gather_full(self.newest, trainer.global_rank)
             checkpoint["newest_weights"] = newest or {name: state[name] for name in self.mean}
-            checkpoint["state_dict"] = state | whole(self.mean, trainer.global_rank)
+            checkpoint["state_dict"] = state | gather_full(self.mean, trainer.global_rank)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Go on from both."""
+        """Resume from both."""
         if trainer.state.fn == "fit" and "newest_weights" in checkpoint:
             newest = checkpoint["newest_weights"]
             self.mean = {name: checkpoint["state_dict"][name].clone() for name in newest}
             pl_module.load_state_dict(newest, strict=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """How many steps the average is of, and the batch norms' statistics."""
+        """The number of averaged steps, now and when the batch norms' statistics were recomputed."""
         return {"count": self.count, "statistics_of": self._statistics_of}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue counting."""
         self.count, self._statistics_of = state_dict["count"], state_dict["statistics_of"]
 
 
 def _precise(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)  # in 16 bits, an average would soon stand still
+    return torch.promote_types(dtype, torch.float32)  # in 16 bits, an average would soon stop changing
 
 
-def _here(value: Tensor) -> Tensor:
-    """What this process keeps of a tensor."""
+def _local(value: Tensor) -> Tensor:
+    """This process's shard of a tensor."""
     return value.to_local() if isinstance(value, DTensor) else value
 
 
-def _learns(norm: BatchNorm) -> bool:
-    """Whether a batch norm has statistics that training changes: those of a frozen one are to stay."""
+def _is_trained(norm: BatchNorm) -> bool:
+    """Whether a batch norm has statistics that training changes, unlike a frozen one."""
     return norm.track_running_stats and (norm.weight is None or norm.weight.requires_grad)
 
 
 @torch.no_grad()
-def take_statistics(norms: Iterable[BatchNorm], model: Any, trainer: Trainer) -> None:
-    """Give batch norms the statistics of one pass over the training split, with no augmentation and no dropout.
+def update_statistics(norms: Iterable[BatchNorm], model: Any, trainer: Trainer) -> None:
+    """Compute batch norms' statistics in one pass over the training split, with no augmentation and no dropout.
 
-    As torch's update_bn, which takes models of one argument only, does. All processes call this together.
+    As torch's update_bn, which takes models of one argument only. A collective operation.
 
     Args:
-        norms: of the model.
-        model: in whichever mode; it stays in that.
-        trainer: of the run.
+        norms: the batch norms.
+        model: that they are part of; its mode is restored.
+        trainer: the run's trainer.
     """
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     modes = {module: module.training for module in model.modules()}
@@ -187,7 +187,7 @@ def take_statistics(norms: Iterable[BatchNorm], model: Any, trainer: Trainer) ->
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean of all batches
         norm.train()
-    trainer.validating = True  # the data is not to be augmented
+    trainer.validating = True  # without augmentation
     for batch in data.whole_training_split(int(trainer.num_training_batches)):
         with trainer.precision_plugin.forward_context():
             model.step(trainer.strategy.batch_to_device(batch))

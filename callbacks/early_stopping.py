@@ -32,7 +32,7 @@ class EarlyStopping(Technique, lightning.pytorch.callbacks.EarlyStopping):
 
     @property
     def enabled(self) -> bool:
-        """With a patience."""
+        """If a patience is set."""
         return self.options[0] is not None
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:

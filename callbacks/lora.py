@@ -1,4 +1,4 @@
-"""Adapts a pretrained encoder by small matrices beside its own, which stay as they are."""
+"""Adapts a pretrained encoder by low-rank matrices beside its own, which are frozen."""
 
 import copy
 from pathlib import Path
@@ -7,29 +7,30 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from callbacks.run.processes import whole
+from callbacks.run.processes import gather_full
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 from datamodules.storage.atomic_file import atomic_write
 
-ENCODER = "encoder"  # where the BERT models have theirs
-Config = Any  # LoraConfig: peft takes a second to import, and only a run that adapts needs it
+ENCODER = "encoder"  # attribute of the BERT models
+Config = Any  # LoraConfig; peft takes a second to import, and is imported only where it is used
 
 
 class LoRA(Technique):
-    """Low-rank adaptation of the BERT models: `W x + (alpha / rank) B A x`; of the encoder, only A and B are trained.
+    """Low-rank adaptation of the BERT models: `W x + (alpha / rank) B A x`, in which only A and B are trained.
 
-    Hu et al. 2022, https://arxiv.org/abs/2106.09685, through peft. Checkpoints are whole; when the run ends, the best
-    weights' adapter lies in `adapter/` beside them, in peft's format, with what else was trained in `head.safetensors`.
+    Hu et al. 2022, https://arxiv.org/abs/2106.09685, through peft. Checkpoints contain all weights; when
+    the run ends, the best weights' adapter is saved in `adapter/`, in peft's format, and all weights outside the
+    encoder in `head.safetensors` there.
 
     Args:
         rank: of A and B; by default nothing is adapted.
-        alpha: how much the adapters count; by default twice the rank.
-        dropout: share of the adapters' inputs silenced in training.
-        targets: ends of the names of the layers to adapt, such as `[query, value]`; by default all linear ones.
+        alpha: scale of the adapters; by default twice the rank.
+        dropout: dropout probability of the adapters' inputs.
+        targets: suffixes of the names of the layers to adapt, such as `[query, value]`; by default all linear ones.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a value is out of its range.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class LoRA(Technique):
         if alpha is not None and alpha < 1:
             raise ValueError(f"--lora.alpha: expected at least 1, got {alpha}")
         if not 0 <= dropout < 1:
-            raise ValueError(f"--lora.dropout: expected a share from 0 to below 1, got {dropout}")
+            raise ValueError(f"--lora.dropout: expected a probability from 0 to below 1, got {dropout}")
         self.rank = rank
         self.alpha = alpha
         self.dropout = dropout
@@ -48,11 +49,11 @@ class LoRA(Technique):
 
     @property
     def enabled(self) -> bool:
-        """With a rank."""
+        """If a rank is set."""
         return self.rank is not None
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:
-        """Freeze the encoder and put the adapters into it.
+        """Freeze the encoder and insert the adapters.
 
         Raises:
             ValueError: there is no such encoder, or no such layers in it.
@@ -65,7 +66,7 @@ class LoRA(Technique):
         self.adapt(encoder)
 
     def adapt(self, encoder: nn.Module) -> None:
-        """Freeze an encoder of transformers and put the adapters into it, which at first change nothing.
+        """Freeze an encoder of transformers and insert the adapters, which are initialised to change nothing.
 
         Raises:
             ValueError: it has no such layers.
@@ -81,13 +82,13 @@ class LoRA(Technique):
     def _config(self, **further: Any) -> Config:
         from peft import LoraConfig
 
-        assert self.rank is not None, "it is not wanted"
+        assert self.rank is not None, "not enabled"
         kept = {"target_modules": self.targets or "all-linear"} | further
         return LoraConfig(r=self.rank, lora_alpha=self.alpha or 2 * self.rank, lora_dropout=self.dropout, **kept)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the adapter of the weights that are tested: the best ones."""
-        weights = whole(pl_module.state_dict(), trainer.global_rank)
+        """Save the adapter of the best weights, which are those tested."""
+        weights = gather_full(pl_module.state_dict(), trainer.global_rank)
         if trainer.is_global_zero:
             self.save(pl_module, weights, Path(trainer.default_root_dir) / "adapter")
 
@@ -95,15 +96,15 @@ class LoRA(Technique):
         """Write the adapter as peft does, and all weights outside the encoder.
 
         Args:
-            model: adapted.
-            weights: all of the model's.
-            folder: made if it is not there.
+            model: with adapters.
+            weights: the model's full state.
+            folder: created if it does not exist.
         """
         from peft import get_peft_model_state_dict
         from safetensors.torch import save
 
         encoder = model.get_submodule(ENCODER)
-        # In full: a part of a name may mean one more layer in the model that the adapter is laid upon.
+        # In full: a suffix may match one more layer in the model that the adapter is applied to.
         names = [name.removesuffix(".lora_A") for name, _ in encoder.named_modules() if name.endswith(".lora_A")]
         source = model.hparams.get("pretrained")
         folder.mkdir(exist_ok=True)
@@ -120,9 +121,9 @@ class LoRA(Technique):
 
 
 def merged(model: LightningModule) -> LightningModule:
-    """A copy of a model whose adapters have become part of the weights that they adapted; as it is, if it has none.
+    """A copy of a model with its adapters, if any, merged into the weights.
 
-    It computes the same, has no trace of peft, and its weights have the names that they have without adapters.
+    Its outputs are the same, it does not depend on peft, and its weights have their names without adapters.
     """
     plain = copy.deepcopy(model)
     if isinstance(getattr(plain, ENCODER, None), nn.Module):
@@ -131,7 +132,7 @@ def merged(model: LightningModule) -> LightningModule:
 
 
 def merge(encoder: nn.Module) -> None:
-    """Make the adapters of an encoder part of its weights."""
+    """Merge the adapters of an encoder into its weights."""
     adapted = [name.removesuffix(".lora_A") for name, _ in encoder.named_modules() if name.endswith(".lora_A")]
     for name in adapted:
         layer: Any = encoder.get_submodule(name)

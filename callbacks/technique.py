@@ -1,4 +1,4 @@
-"""What a technique of training is here: a callback that a run has if its settings ask for it."""
+"""The base class of training techniques: callbacks that are enabled by options."""
 
 from abc import abstractmethod
 
@@ -8,16 +8,16 @@ from datamodules.base import DataModule
 
 
 class Technique(Callback):
-    """An option of training for every model; what its constructor takes are the options of its section."""
+    """A training technique for any model; its constructor's arguments are the options of its section."""
 
     @property
     @abstractmethod
     def enabled(self) -> bool:
-        """Whether the settings ask for it."""
+        """Whether the options enable it."""
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:
-        """Change a model that was just built, in training as in testing, before any weights are loaded.
+        """Modify a newly built model, in training as in testing, before weights are loaded.
 
         Raises:
-            ValueError: it makes no sense for this model or this data.
+            ValueError: it does not apply to this model or this data.
         """

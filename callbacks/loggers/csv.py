@@ -103,7 +103,7 @@ class CSVLogger(Logger):
             writer = csv.DictWriter(text, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows([*old, *rows])
-            write_file(self.path, lambda whole: whole.write(text.getvalue().encode()))
+            write_file(self.path, lambda file: file.write(text.getvalue().encode()))
         else:
             self.rewrite = True  # unless all of these rows arrive
             with self.path.open("a", newline="", encoding="utf-8") as file:

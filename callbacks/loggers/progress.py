@@ -1,4 +1,4 @@
-"""One line on the screen that says how far a run is."""
+"""A progress bar with the newest metrics."""
 
 import time
 from typing import Any
@@ -10,10 +10,10 @@ from rich.progress import Progress as Bar
 
 
 class Progress(Callback):
-    """A bar over the run's training steps, with the newest epoch's metrics beside it; and over test batches and others.
+    """A bar over the run's training steps, with the newest epoch's metrics, and over test and prediction batches.
 
-    Redrawn a few times a second at the most, whatever a step takes; on a screen that is none (a file, a cluster's
-    log) it writes a plain line every half minute.
+    It is redrawn at most four times a second; where the output is no terminal (a file, a cluster's log), a plain line
+    is written every half minute.
     """
 
     EVERY = 0.25  # seconds
@@ -23,11 +23,11 @@ class Progress(Callback):
         self.console = Console(stderr=True)
         self.bar: Bar | None = None
         self.task = TaskID(0)
-        self.drawn = 0.0
+        self.drawn_at = 0.0
 
     def start(self, trainer: Trainer, total: float, stage: str) -> None:
-        """Draw an empty bar; none where there is no screen."""
-        self.drawn = time.monotonic()
+        """Draw an empty bar, on a terminal."""
+        self.drawn_at = time.monotonic()
         if not (trainer.is_global_zero and self.console.is_terminal):
             return
         self.bar = Bar(
@@ -44,14 +44,14 @@ class Progress(Callback):
         self.bar.start()
 
     def is_time(self, trainer: Trainer) -> bool:
-        """Whether to draw anew."""
-        return trainer.is_global_zero and time.monotonic() - self.drawn >= (
+        """Whether to redraw."""
+        return trainer.is_global_zero and time.monotonic() - self.drawn_at >= (
             self.EVERY if self.bar else self.EVERY_PLAIN
         )
 
     def draw(self, stage: str, done: int, metrics: str = "") -> None:
-        """Show the stage, how much of it is done, and metrics."""
-        self.drawn = time.monotonic()
+        """Show the stage, its completed steps, and metrics."""
+        self.drawn_at = time.monotonic()
         if self.bar:
             self.bar.update(self.task, completed=done, description=stage, metrics=metrics)
             self.bar.refresh()
@@ -59,13 +59,13 @@ class Progress(Callback):
             self.console.print(f"{stage}  step {done}  {metrics}".rstrip(), highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
-        """Take the bar off the screen."""
+        """Remove the bar."""
         if self.bar:
             self.bar.stop()
             self.bar = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the training steps."""
+        """Start with the training steps."""
         self.start(trainer, trainer.estimated_stepping_batches, "epoch 1")
 
     def on_train_batch_end(
@@ -88,11 +88,11 @@ class Progress(Callback):
             self.draw(f"epoch {epochs}{stage}", trainer.global_step, metrics)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the bar off the screen: the test follows."""
+        """Remove the bar: the test follows."""
         self.stop()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the test batches."""
+        """Start with the test batches."""
         self.start(trainer, float(sum(trainer.num_test_batches)), "testing")
 
     def on_test_batch_end(
@@ -103,7 +103,7 @@ class Progress(Callback):
             self.draw("testing", batch_idx + 1)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the batches to predict for."""
+        """Start with the batches to predict."""
         self.start(trainer, float(sum(trainer.num_predict_batches)), "predicting")
 
     def on_predict_batch_end(
@@ -114,13 +114,13 @@ class Progress(Callback):
             self.draw("predicting", batch_idx + 1)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the bar off the screen: the predictions follow."""
+        """Remove the bar: the predictions follow."""
         self.stop()
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the bar off the screen: the results follow."""
+        """Remove the bar: the results follow."""
         self.stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take the bar off the screen: the error follows."""
+        """Remove the bar: the error follows."""
         self.stop()

@@ -1,4 +1,4 @@
-"""A checkpoint as a file: written whole or not at all, with a checksum of itself, and read as data alone."""
+"""Checkpoint files: written atomically, with a checksum, and read without executing anything in them."""
 
 import errno
 import hashlib
@@ -19,7 +19,7 @@ from datamodules.errors import UserError
 from datamodules.files.paths import found_instead
 from datamodules.storage.atomic_file import TRANSIENT_ERRORS, write_file
 
-FORMAT = 1  # of what a checkpoint holds; raised when older versions of this project could no longer read it
+FORMAT = 1  # of a checkpoint's content; incremented when older versions of this project can no longer read it
 RENAMED = {"Patience": "EarlyStopping", "Description": "RunMetadata"}  # callbacks, by their names in earlier runs
 SEAL = b"sha256:"
 SEAL_SIZE = len(SEAL) + 64
@@ -27,14 +27,14 @@ CHUNK = 2**20
 
 
 class CheckpointError(ValueError):
-    """A file is not the checkpoint that it should be; the message says why, without its name."""
+    """A file is not a valid checkpoint; the message says why, without the file's name."""
 
 
-class Hashed:
+class HashingFile:
     """A file that is hashed as it is written.
 
     Args:
-        file: where it goes.
+        file: the destination.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -47,7 +47,7 @@ class Hashed:
         return self.file.write(content)
 
     def flush(self) -> None:
-        """Nothing: the file is synced when it is whole."""
+        """Nothing: the file is synced when it is complete."""
 
 
 class UnsavedError(UserError, OSError):
@@ -55,27 +55,27 @@ class UnsavedError(UserError, OSError):
 
 
 class RefusedError(UnsavedError):
-    """The file system would refuse it again: it may not be written, or is read-only by now."""
+    """A retry would fail, too: the file system denies writing, or is read-only by now."""
 
 
 class DiskFullError(RefusedError):
-    """The disk, or the user's share of it, has no room for it."""
+    """The disk is full, or the user's quota is exceeded."""
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint with its checksum, which stands where a ZIP archive has its comment.
+    """Write a checkpoint with its checksum, which is the comment of the ZIP archive.
 
     Raises:
-        DiskFullError: the message says what was needed.
-        RefusedError: the file system does not take it.
+        DiskFullError: the message says how much space is needed.
+        RefusedError: the file system denies it.
         UnsavedError: a network file system failed, in three attempts.
     """
 
     def write(file: IO[bytes]) -> None:
-        hashed = Hashed(file)
+        hashed = HashingFile(file)
         try:
             torch.save(checkpoint | {"format": FORMAT}, hashed)  # type: ignore[arg-type]
-        except RuntimeError as error:  # torch makes an error of its own of what the file raised
+        except RuntimeError as error:  # torch wraps what the file raised
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
@@ -94,13 +94,13 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
                 f"{path}: the disk is full: a checkpoint needs {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free; "
                 f"the older checkpoints are kept"
             ) from None
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):  # as where the folder is gone
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):  # of a deleted folder
             raise RefusedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
         raise
 
 
 def size_of(value: Any) -> int:
-    """Bytes of the tensors in a checkpoint, about what its file takes."""
+    """Bytes of the tensors in a checkpoint, approximately the size of its file."""
     if isinstance(value, Tensor):
         return value.nbytes
     if isinstance(value, dict):
@@ -116,7 +116,7 @@ def verify(path: Path) -> None:
     Raises:
         CheckpointError: the file is no checkpoint of this project, or has changed since it was written.
     """
-    found = found_instead(path) if path.exists() else None  # opening what is gone says so
+    found = found_instead(path) if path.exists() else None  # opening a missing file says so
     if found is not None:
         raise CheckpointError(f"not a checkpoint: expected a file, found {found}")
     with path.open("rb") as file:
@@ -143,7 +143,7 @@ def verify(path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, checksum first; only plain types and tensors are let in, and nothing in it is executed.
+    """Read a checkpoint, checksum first; only plain types and tensors are accepted, and nothing in it is executed.
 
     Raises:
         CheckpointError: it is not one, it is damaged, or a newer version of this project wrote it.
@@ -153,7 +153,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except CheckpointError as error:
         if "checksum, is missing" not in str(error):
             raise
-        with suppress(CheckpointError):  # whole, though without our seal: what is it?
+        with suppress(CheckpointError):  # complete, but not written by this project
             content = _loaded(path)
             if isinstance(content, dict) and "state_dict" not in content:
                 error = CheckpointError("holds bare weights, not a checkpoint that scripts/fit.py saved")
@@ -173,7 +173,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def _loaded(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the bytes lead it into
+    except Exception as error:  # torch may raise anything on invalid bytes
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "weights_only" in first.lower() or "Weights only" in first:
             first = "it holds objects that would have to be executed, which is refused"
@@ -181,35 +181,35 @@ def _loaded(path: Path) -> Any:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, syncs it, and then gives it its name.
+    """Writes a checkpoint to a temporary file in the same folder, syncs it, and then renames it.
 
-    Lightning stages it in $TMPDIR and moves it, which on another file system is a copy that can be cut short.
+    Lightning stages it in $TMPDIR and moves it, which on another file system is a copy that can be interrupted.
     A file is not written again within `seconds`: an epoch may take milliseconds. Until then the newest content
-    waits in memory; `flush` writes it. So does what a network file system did not take: the run goes on without it,
-    and has its older file until the next save.
+    is kept in memory; `flush` writes it. So is what a network file system failed to write: the run continues, and
+    has its older file until the next save.
 
     Args:
-        seconds: least time between two writes of one file.
+        seconds: minimum time between two writes of one file.
     """
 
     def __init__(self, seconds: float = 5.0) -> None:
         super().__init__()
         self.seconds = seconds
         self.written_at: dict[str, float] = {}
-        self.waiting: dict[str, dict[str, Any]] = {}
-        self.failed: dict[str, UnsavedError] = {}  # why a file is not the newest
+        self.pending: dict[str, dict[str, Any]] = {}
+        self.failed: dict[str, UnsavedError] = {}  # why a file is outdated
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write the checkpoint, or keep a copy of it if the file was written a moment ago."""
+        """Write the checkpoint, or keep a copy of it if the file was written less than `seconds` ago."""
         name = os.fspath(path)
         if time.monotonic() - self.written_at.get(name, float("-inf")) < self.seconds:
-            self.waiting[name] = _copied(checkpoint)
+            self.pending[name] = _copied(checkpoint)
         else:
             self.write(checkpoint, name)
 
     def write(self, checkpoint: dict[str, Any], name: str) -> None:
         """Write the file now, or keep its content for later where a network file system fails."""
-        waited = self.waiting.pop(name, None)
+        pending = self.pending.pop(name, None)
         try:
             write_checkpoint(checkpoint, Path(name))
             self.failed.pop(name, None)
@@ -219,31 +219,31 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             if name not in self.failed:
                 print(f"warning: {error}; the next save tries again", file=sys.stderr, flush=True)
             self.failed[name] = error
-            self.waiting[name] = checkpoint if waited is checkpoint else _copied(checkpoint)
+            self.pending[name] = checkpoint if pending is checkpoint else _copied(checkpoint)
         self.written_at[name] = time.monotonic()
 
     def flush(self, final: bool = False) -> None:
-        """Write what waits.
+        """Write what is pending.
 
         Args:
-            final: there is no later save that could try again.
+            final: there is no later save that could retry.
 
         Raises:
             UnsavedError: the final attempt failed, too.
         """
-        for name, checkpoint in list(self.waiting.items()):
+        for name, checkpoint in list(self.pending.items()):
             if final or name not in self.failed:
                 self.write(checkpoint, name)
         if final and self.failed:
             raise next(iter(self.failed.values()))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read a checkpoint; only plain types and tensors are let in."""
+        """Read a checkpoint; only plain types and tensors are accepted."""
         return read_checkpoint(Path(path))
 
 
 def _copied(value: Any) -> Any:
-    """The checkpoint with tensors of its own, which training no longer changes."""
+    """The checkpoint with copies of its tensors, which training no longer changes."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The best and the last checkpoint of a run, each taken where a run can go on exactly."""
+"""The best and the last checkpoint of a run, each saved where a run can be resumed exactly."""
 
 import math
 import os
@@ -24,16 +24,16 @@ from datamodules.storage.atomic_file import with_retries
 
 
 class NonFiniteError(UserError, ValueError):
-    """The loss was no longer a number."""
+    """The loss was not finite."""
 
 
 class SaveEvery(NamedTuple):
     """When the last checkpoint is saved, besides the end of the run.
 
     Args:
-        steps: as many training steps after the last save.
-        seconds: as long after the last save.
-        epoch_seconds: as long after the last save, at an epoch's end.
+        steps: training steps after the last save.
+        seconds: time after the last save.
+        epoch_seconds: time after the last save, at the end of an epoch.
     """
 
     steps: int | None = None
@@ -43,12 +43,12 @@ class SaveEvery(NamedTuple):
 
 @contextmanager
 def before_validation(trainer: Trainer) -> Iterator[None]:
-    """What the loops would say if a validation that has begun were yet to begin."""
+    """Set the loops' state to that before a validation that has begun."""
     progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
     counts = [vars(count) for count in (progress.total, progress.current)]
     before = [dict(count) for count in counts]
     for count in counts:
-        count.update(ready=1, started=1, processed=0, completed=0)  # which is how Lightning knows it
+        count.update(ready=1, started=1, processed=0, completed=0)  # by which Lightning recognises it
     try:
         yield
     finally:
@@ -59,8 +59,8 @@ def before_validation(trainer: Trainer) -> Iterator[None]:
 class Checkpoints(Checkpoint):
     """Keeps `best.ckpt`, of the best value of the monitored metric so far, `last.ckpt`, and the one before the last.
 
-    Both are written between two steps, when all that belongs to the first has been done and logged; so is a signal
-    obeyed. Of equally good values the first is kept. Weights are never saved after a loss that is no number.
+    Both are written between two steps, when the first has been completed and logged; so are signals handled. Of equal
+    values the first is kept. Weights are never saved after a loss that is not finite.
 
     Args:
         run: the run's folder, which is looked at before each save, and else once a second.
@@ -85,14 +85,14 @@ class Checkpoints(Checkpoint):
         self.signals = signals or Signals()
         self.best_score: float | None = None
         self.best_step: int | None = None
-        self._best_waits = False  # to be saved between two steps
+        self._best_is_pending = False  # to be saved between two steps
         self._epoch_ended = False
-        self._gradients_wait = False  # are being accumulated, and no checkpoint would hold them
+        self._accumulates = False  # are being accumulated, and no checkpoint would contain them
         self._loss: Tensor | None = None  # of the newest step
-        self._batches_of_all = 0  # of the validation or test, that every process has
+        self._common_batches = 0  # of the validation or test, that every process has
         self._saved_at = time.monotonic()
         self._saved_step = 0
-        self._looked_at = 0.0  # at the folder
+        self._checked_at = 0.0  # the folder
 
     @property
     def best_path(self) -> Path:
@@ -114,18 +114,18 @@ class Checkpoints(Checkpoint):
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Between two steps: stop at a loss that is no number, save what has to be saved, obey a signal."""
-        if time.monotonic() - self._looked_at >= 1:
+        """Between two steps: stop at a loss that is not finite, save what is due, handle a signal."""
+        if time.monotonic() - self._checked_at >= 1:
             self._check_folder(trainer)
-        if self._gradients_wait:
+        if self._accumulates:
             return
         due = trainer.is_global_zero and self._is_due(trainer)
         signal, save, bad = all_reduce_max(
-            trainer, self.signals.received, int(due), self._bad_step(trainer, look=False)
+            trainer, self.signals.received, int(due), self._non_finite_step(trainer, check=False)
         )
-        saves = signal or save or self._best_waits
-        if saves:  # by whichever process: all have to look, since the loss of one alone may be no number
-            (bad,) = all_reduce_max(trainer, self._bad_step(trainer, look=True))
+        saves = signal or save or self._best_is_pending
+        if saves:  # by any process: all have to check, since the loss of one alone may not be finite
+            (bad,) = all_reduce_max(trainer, self._non_finite_step(trainer, check=True))
         self._refuse(trainer, bad)
         if not saves:
             return
@@ -139,70 +139,70 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take note of the loss."""
+        """Keep the loss."""
         self._loss = outputs["loss"]
-        self._gradients_wait = accumulates(trainer)
+        self._accumulates = accumulates(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find out how many batches all processes have."""
+        """Compute how many batches all processes have."""
         self._count_batches(trainer, trainer.num_val_batches)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
     ) -> None:
-        """Obey a signal in a long validation; it begins anew when the run goes on."""
+        """Handle a signal in a long validation, which starts over when the run is resumed."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         signal = self._signal(trainer, batch_idx)
         if signal:
-            (bad,) = all_reduce_max(trainer, self._bad_step(trainer, look=True))
+            (bad,) = all_reduce_max(trainer, self._non_finite_step(trainer, check=True))
             self._refuse(trainer, bad)
             with before_validation(trainer):
                 self._save_last(trainer, final=True)
             raise Stopped(signal, trainer.global_step)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge a validation metric."""
+        """Compare a validation metric with the best."""
         if self.monitor.startswith("val/") and not trainer.sanity_checking:
-            self._judge(trainer)
+            self._compare(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge a training metric."""
+        """Compare a training metric with the best."""
         self._epoch_ended = True
         if self.monitor.startswith("train/"):
-            self._judge(trainer)
+            self._compare(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the final state, and what waits to be written."""
-        (bad,) = all_reduce_max(trainer, self._bad_step(trainer, look=True))
+        """Save the final state, and what is pending."""
+        (bad,) = all_reduce_max(trainer, self._non_finite_step(trainer, check=True))
         self._refuse(trainer, bad)
         self._save_best(trainer)
         self._save_last(trainer, final=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find out how many batches all processes have."""
+        """Compute how many batches all processes have."""
         self._count_batches(trainer, trainer.num_test_batches)
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, *args: Any
     ) -> None:
-        """Obey a signal: all has been saved."""
+        """Handle a signal: everything has been saved."""
         signal = self._signal(trainer, batch_idx)
         if signal:
             raise Stopped(signal, trainer.global_step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write what waits: the best checkpoint is not lost with the run."""
+        """Write what is pending: the best checkpoint is not lost with the run."""
         if not isinstance(exception, FolderGoneError):
             self._flush(trainer)
 
-    def _count_batches(self, trainer: Trainer, numbers: Sequence[float]) -> None:
-        (most,) = all_reduce_max(trainer, -int(sum(numbers)))
-        self._batches_of_all = -most
+    def _count_batches(self, trainer: Trainer, counts: Sequence[float]) -> None:
+        (negative,) = all_reduce_max(trainer, -int(sum(counts)))  # the minimum
+        self._common_batches = -negative
 
     def _signal(self, trainer: Trainer, batch_idx: int) -> int:
-        """The signal that any process was sent; 0 in a batch that not all processes have, and could not agree in."""
-        return all_reduce_max(trainer, self.signals.received)[0] if batch_idx < self._batches_of_all else 0
+        """The signal that any process received; 0 in a batch that not all processes have."""
+        return all_reduce_max(trainer, self.signals.received)[0] if batch_idx < self._common_batches else 0
 
     def _is_due(self, trainer: Trainer) -> bool:
         if self.every.steps is not None and trainer.global_step - self._saved_step >= self.every.steps:
@@ -211,15 +211,15 @@ class Checkpoints(Checkpoint):
         ended, self._epoch_ended = self._epoch_ended, False
         return passed >= self.every.seconds or (ended and passed >= self.every.epoch_seconds)
 
-    def _bad_step(self, trainer: Trainer, look: bool) -> int:
-        """The number of the newest step, from 1, if its loss was no number; else 0.
+    def _non_finite_step(self, trainer: Trainer, check: bool) -> int:
+        """The index of the newest step, from 1, if its loss was not finite; else 0.
 
-        A GPU would have to be waited for, so there only some are looked at, and each before a save.
+        Reading it synchronises with a GPU, so there it is checked at intervals, and before each save.
         """
         if self._loss is None:
             return 0
         often = self._loss.device.type == "cpu" or trainer.global_step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
-        if not (often or look) or math.isfinite(float(self._loss)):
+        if not (often or check) or math.isfinite(float(self._loss)):
             return 0
         return trainer.global_step
 
@@ -232,20 +232,20 @@ class Checkpoints(Checkpoint):
                 f"try a lower --model.optimizer.lr or --trainer.gradient_clip_val 1"
             )
 
-    def _judge(self, trainer: Trainer) -> None:
+    def _compare(self, trainer: Trainer) -> None:
         value = trainer.callback_metrics.get(self.monitor)
         if value is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         score = float(value)
-        if score != score:  # not a number: nothing to keep
+        if math.isnan(score):
             return
         if self.best_score is None or (score < self.best_score if self.mode == "min" else score > self.best_score):
             self.best_score, self.best_step = score, trainer.global_step
-            self._best_waits = True
+            self._best_is_pending = True
 
     def _save_best(self, trainer: Trainer) -> None:
-        if self._best_waits:
-            self._best_waits = False
+        if self._best_is_pending:
+            self._best_is_pending = False
             self._check_folder(trainer)
             trainer.save_checkpoint(self.best_path)
 
@@ -253,16 +253,16 @@ class Checkpoints(Checkpoint):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._check_folder(trainer)
-        self._flush(trainer)  # the best, which the last says there is
+        self._flush(trainer)  # the best, which the last refers to
         if trainer.is_global_zero and self.last_path.exists():
-            with suppress(OSError):  # where the disk fails, the save says so
+            with suppress(OSError):  # if the disk fails, the save says so
                 with_retries(lambda: keep(self.last_path, self.previous_path))
         trainer.save_checkpoint(self.last_path)
         self._flush(trainer, final)
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def _check_folder(self, trainer: Trainer) -> None:
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
         if trainer.is_global_zero:
             self.run.check()
 
@@ -272,7 +272,7 @@ class Checkpoints(Checkpoint):
             io.flush(final)
 
     def problem(self, path: Path) -> str | None:
-        """What is wrong with a checkpoint that this run has saved; None if it can be tested."""
+        """What is wrong with a checkpoint of this run; None if it can be tested."""
         try:
             checkpoint = read_checkpoint(path)
         except FileNotFoundError:
@@ -302,16 +302,16 @@ class Checkpoints(Checkpoint):
         return last
 
     def state_dict(self) -> dict[str, Any]:
-        """What is best so far."""
+        """The best value so far, and its step."""
         return {"best_score": self.best_score, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what was best."""
+        """Continue from the best value."""
         self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
 
 
 def keep(path: Path, name: Path) -> None:
-    """Give a file a second name, which replaces an older file of that name; at no moment is either missing."""
+    """Give a file a second name, which replaces an older file of that name; neither is ever missing."""
     if name.exists() and name.samefile(path):  # the run was killed before it wrote a newer one
         return
     temporary = name.with_name(f".{name.name}")

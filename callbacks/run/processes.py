@@ -1,4 +1,4 @@
-"""What several processes that train together agree on, and share out."""
+"""Collective operations of several processes that train together."""
 
 import time
 from datetime import timedelta
@@ -20,16 +20,13 @@ _CPU_GROUP: list[Any] = []
 UNLIMITED = timedelta(days=365)
 
 
-def all_reduce_max(trainer: Trainer, *numbers: int) -> tuple[int, ...]:
-    """The greatest of each number over all processes, which all call this.
-
-    It goes over the network as it is: a GPU need not be waited for.
-    """
+def all_reduce_max(trainer: Trainer, *values: int) -> tuple[int, ...]:
+    """The maximum of each value over all processes; a collective operation, on the CPU: no GPU is synchronised."""
     if trainer.world_size == 1:
-        return numbers
-    together = torch.tensor(numbers)
-    distributed.all_reduce(together, distributed.ReduceOp.MAX, group=_cpu_group())
-    return tuple(together.tolist())
+        return values
+    reduced = torch.tensor(values)
+    distributed.all_reduce(reduced, distributed.ReduceOp.MAX, group=_cpu_group())
+    return tuple(reduced.tolist())
 
 
 def _cpu_group() -> Any:
@@ -38,81 +35,81 @@ def _cpu_group() -> Any:
     return _CPU_GROUP[0]
 
 
-def same_data(trainer: Trainer, data: DataModule) -> None:
-    """Compare what all processes have read, how it is split and what was learned from it; they all call this.
+def check_same_data(trainer: Trainer, data: DataModule) -> None:
+    """Compare the data of all processes: its examples, its splits and what was fitted to it; a collective operation.
 
-    When files were modified is not compared: every machine may have a copy of its own.
+    Modification times are not compared: every machine may have a copy of its own.
 
     Raises:
-        UnlikeDataError: it is not the same, in every process; the message says what differs in which.
+        UnlikeDataError: in every process, if they differ; the message says what differs in which.
     """
     if trainer.world_size == 1:
         return
     mine = {name: digest for name, digest in data.fingerprint.items() if name != TIMES}
-    together: list[Any] = [None] * trainer.world_size
-    distributed.all_gather_object(together, hash_state(mine), _cpu_group())
-    if len(set(together)) == 1:
+    gathered: list[Any] = [None] * trainer.world_size
+    distributed.all_gather_object(gathered, hash_state(mine), _cpu_group())
+    if len(set(gathered)) == 1:
         return
-    distributed.all_gather_object(together, mine, _cpu_group())
+    distributed.all_gather_object(gathered, mine, _cpu_group())
     unlike = [
         f"process {rank} has other data than process 0: {found}"
-        for rank, theirs in enumerate(together)
-        if (found := described(together[0], theirs, "process 0 has"))
+        for rank, theirs in enumerate(gathered)
+        if (found := described(gathered[0], theirs, "process 0 has"))
     ]
     more = f"; and so have {len(unlike) - 3} more" if len(unlike) > 3 else ""
     raise UnlikeDataError(f"{data.dataset}: {'; '.join(unlike[:3])}{more}; expected the same files on every machine")
 
 
-class SameData(Callback):
-    """Takes the fingerprint of the data before anything is trained, and has several processes compare theirs."""
+class DataConsistencyCheck(Callback):
+    """Computes the fingerprint of the data before training, and compares it between processes."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stop a run whose processes disagree; later saves find the fingerprint made."""
+        """Stop a run whose processes differ; later saves find the fingerprint computed."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, DataModule) and (stage == "fit" or trainer.world_size > 1):
-            assert data.fingerprint, "nothing is known of the data"
-            same_data(trainer, data)
+            assert data.fingerprint, "the data has no fingerprint"
+            check_same_data(trainer, data)
 
 
-def outlast_pauses() -> None:
-    """Let no exchange between processes time out: those are of clocks that go on while a job is suspended."""
+def disable_timeouts() -> None:
+    """Disable the timeouts of collective operations: their clocks continue while a job is suspended."""
     if distributed.is_available() and distributed.is_initialized():
         set_timeout(UNLIMITED)
 
 
-def wait_for_started(trainer: Trainer, seconds: int) -> None:
+def wait_for_children(trainer: Trainer, seconds: int) -> None:
     """Wait for the end of the processes that this one has started, and kill those that do not end.
 
     Time in which this process could not run does not count.
     """
-    started = getattr(trainer.strategy.launcher, "procs", [])
+    children = getattr(trainer.strategy.launcher, "procs", [])
     for _ in range(10 * seconds):
-        if all(process.poll() is not None for process in started):
+        if all(process.poll() is not None for process in children):
             return
         time.sleep(0.1)
-    for process in started:
+    for process in children:
         process.kill()
         process.wait()
 
 
-class SameBuffers(Callback):
-    """Gives every process the first one's buffers before a validation: each would judge by its own batch statistics.
+class BroadcastBuffers(Callback):
+    """Broadcasts the first process's buffers before a validation: each has batch statistics of its own.
 
-    That is once a validation; in training no result depends on them.
+    DDP would do so at every step, though no result of training depends on them.
     """
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hand them out."""
+        """Broadcast the buffers."""
         if trainer.world_size > 1:
             for buffer in pl_module.buffers():
                 if buffer.is_floating_point():  # others count or are constant
                     distributed.broadcast(buffer, src=0)
 
 
-def wrap_anew(trainer: Trainer) -> None:
-    """Let DDP know that other weights are trained from now on: it waits for the gradients of those it has seen.
+def rewrap_ddp(trainer: Trainer) -> None:
+    """Wrap the model again when other weights are trained: DDP waits for the gradients of those that it knows.
 
-    All processes call this, between two steps.
+    A collective operation, between two steps.
     """
     strategy = trainer.strategy
     if isinstance(strategy, DDPStrategy):
@@ -120,21 +117,21 @@ def wrap_anew(trainer: Trainer) -> None:
         strategy.configure_ddp()
 
 
-def whole(state: Any, rank: int) -> Any:
-    """A state with all of each tensor of which every process keeps a part; every process has to ask.
+def gather_full(state: Any, rank: int) -> Any:
+    """A state with all shards of each sharded tensor gathered, in the first process; in others, None in its place.
 
-    In the first process, that is: the others' memory is not for it, and they get None.
+    A collective operation.
     """
 
-    def gathered(part: DTensor) -> Tensor | None:
-        tensor = part.full_tensor()
+    def gathered(shard: DTensor) -> Tensor | None:
+        tensor = shard.full_tensor()
         return tensor.cpu() if rank == 0 else None
 
     return apply_to_collection(state, DTensor, gathered)
 
 
-def part(value: Tensor, weight: Tensor) -> Tensor:
-    """This process's part of a tensor that is kept for each number of a weight; all of it, if the weight is whole."""
+def shard_like(value: Tensor, weight: Tensor) -> Tensor:
+    """A tensor of a weight's shape, sharded as the weight is."""
     value = value.to(weight.device)
     if isinstance(value, DTensor) or not isinstance(weight, DTensor):
         return value

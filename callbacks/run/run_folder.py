@@ -1,4 +1,4 @@
-"""The folder of a run, which somebody may delete while the run writes into it."""
+"""The folder of a run, which may be deleted while the run writes into it."""
 
 import os
 import weakref
@@ -9,11 +9,11 @@ from datamodules.errors import UserError
 
 
 class FolderGoneError(UserError, OSError):
-    """A run's folder was deleted, moved or replaced while the run was at work."""
+    """A run's folder was deleted, moved or replaced during the run."""
 
 
 class RunFolder:
-    """A run's folder and that of its checkpoints: from when they are first seen, they have to stay what they are.
+    """A run's folder and that of its checkpoints, which must stay the same from when they first exist.
 
     The processes of a run agree on its path only when its loggers and callbacks are there already: `settle` gives it.
 
@@ -44,10 +44,10 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def check(self) -> None:
-        """Compare the folders with what they were.
+        """Compare the folders with those found first.
 
         Raises:
-            FolderGoneError: one is gone, or another one is in its place.
+            FolderGoneError: one was deleted, moved or replaced.
         """
         for folder in (self.path, self.checkpoints):
             known, found = self._known.get(folder), _stat(folder)
@@ -67,6 +67,6 @@ def _stat(folder: Path) -> os.stat_result | None:
 
 
 def gone(folder: Path, replaced: bool = False) -> str:
-    """What to say of a folder that is not there any more."""
+    """The message about a folder that was deleted, moved or replaced."""
     what = "replaced by another of this name" if replaced else "deleted or moved"
     return f"{folder}: this folder was {what} while the run was writing into it, so the run has ended"

@@ -1,4 +1,4 @@
-"""Signals that ask a run to end: noted when they come, obeyed when a step is over."""
+"""Signals that request a run to end: recorded when they arrive, handled between two steps."""
 
 import os
 import signal
@@ -11,29 +11,29 @@ HANGUP = getattr(signal, "SIGHUP", None)  # the terminal is gone; unknown to Win
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP") if hasattr(signal, name)
 )
-GRACE = 60  # seconds that a process which loads data outlives a SIGTERM, so that the training process can save
+GRACE = 60  # seconds that a data loading worker outlives a SIGTERM, so that the training process can save
 
 
 class Stopped(BaseException):
-    """A run was asked to end, has saved what it has to save, and ends.
+    """A run was requested to end, has saved its state, and ends.
 
     Args:
-        number: of the signal.
-        step: training steps done.
+        received: the signal.
+        step: completed training steps.
     """
 
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}")
-        self.received = number
+    def __init__(self, received: int, step: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(received).name} after step {step}")
+        self.received = received
 
     @property
     def status(self) -> int:
-        """The exit status that a shell gives to what this signal ended."""
+        """The exit status by which shells report the signal."""
         return 128 + self.received
 
 
 class Signals:
-    """Takes note of the first signal; the second ends the process at once, as if none were handled.
+    """Records the first signal; the second ends the process at once, as if it were not handled.
 
     Nothing is saved inside a handler: it may have interrupted a save.
     """
@@ -42,40 +42,38 @@ class Signals:
         self.received = 0
         self.process = os.getpid()
         self.before: dict[int, Any] = {}
-        self.terminals: list[int] = []  # of stdout and stderr, those that go to one
+        self.terminals: list[int] = []  # stdout and stderr, if they are terminals
 
     def install(self) -> None:
-        """Handle the signals in place of earlier handlers; a lost terminal that nohup has ignored stays ignored."""
+        """Install the handlers; a SIGHUP that nohup ignores stays ignored."""
         self.terminals = self.terminals or [output for output in (1, 2) if _is_terminal(output)]
-        for number in STOPPING:
-            if number == HANGUP and signal.getsignal(number) == signal.SIG_IGN:
+        for signum in STOPPING:
+            if signum == HANGUP and signal.getsignal(signum) == signal.SIG_IGN:
                 continue
-            before = signal.signal(number, self._note)
-            self.before.setdefault(number, before)
+            before = signal.signal(signum, self._record)
+            self.before.setdefault(signum, before)
 
     def uninstall(self) -> None:
         """Restore the earlier handlers."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+        for signum, handler in self.before.items():
+            signal.signal(signum, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if (
-            os.getpid() != self.process
-        ):  # one that loads data, and was forked with this handler: it ends with its parent
-            if number == signal.SIGTERM:
+    def _record(self, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != self.process:  # a data loading worker, forked with this handler, which ends with its parent
+            if signum == signal.SIGTERM:
                 signal.alarm(GRACE)
             return
-        if number == HANGUP:
+        if signum == HANGUP:
             self._forget_terminals()
-            if self.received:  # the system and the shell may both say that a terminal is gone
+            if self.received:  # the system and the shell may both send it
                 return
         if self.received:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        self.received = number
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        self.received = signum
 
     def _forget_terminals(self) -> None:
-        """Write to nowhere what would go to a terminal that is gone: the next line would be an error."""
+        """Redirect output to a closed terminal to the null device: writing it would be an error."""
         for output in self.terminals:
             if not _is_terminal(output):
                 nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""How long training took and how many examples it saw a second."""
+"""The duration of training and its throughput."""
 
 import time
 from typing import Any
@@ -7,15 +7,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 def batch_size_of(batch: Any) -> int:
-    """Examples in a batch: the length of its targets, the last part, or of the first of several targets."""
+    """Examples in a batch: the length of its last element, the targets, or of the first of several targets."""
     target = batch[-1] if isinstance(batch, tuple | list) else batch
     return len(target[0] if isinstance(target, tuple) else target)
 
 
 class Throughput(Callback):
-    """Counts examples and the seconds spent on training batches, validation and saving left out.
+    """Counts examples and the seconds spent on training batches, without validation and saving.
 
-    `train_seconds` is the whole time from the first step to the last, everything included.
+    `train_seconds` is the total time from the first step to the last, everything included.
     """
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class Throughput(Callback):
 
     @property
     def examples_per_second(self) -> float:
-        """Training examples in a second."""
+        """Training examples per second."""
         return self.examples / self.batch_seconds if self.batch_seconds else 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clocks; a run that goes on in an epoch's middle does not begin that epoch again."""
+        """Start the clocks; a run that is resumed in the middle of an epoch does not start that epoch again."""
         self._began = self._resumed = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -49,7 +49,7 @@ class Throughput(Callback):
         self._resumed = now
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave validation out of the batches' time."""
+        """Exclude validation from the batches' time."""
         self._resumed = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -60,11 +60,11 @@ class Throughput(Callback):
         return self._before + (time.perf_counter() - self._began if self._began else 0.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been counted."""
+        """The counts so far."""
         return {"examples": self.examples, "batch_seconds": self.batch_seconds, "train_seconds": self._so_far()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting; the best checkpoint, loaded to be tested after training, is not where this run ended."""
+        """Continue counting; not from the best checkpoint, which is loaded after training to be tested."""
         if self._began:
             return
         self.examples, self.batch_seconds = state_dict["examples"], state_dict["batch_seconds"]

@@ -1,4 +1,4 @@
-"""What a block computes is forgotten and computed again: the same gradients, from less that is remembered."""
+"""Activations of blocks are recomputed: the same gradients, from less memory."""
 
 import copy
 from pathlib import Path
@@ -19,18 +19,18 @@ NAMES = ["transformer", "torch_transformer", "bert_classifier", "bert_ner", "ber
 
 
 def gradients(model: Any, batch: Any) -> tuple[dict[str, Tensor], int]:
-    """Those of one training step with dropout, and the bytes that were remembered for them."""
-    remembered: dict[int, int] = {}
+    """The gradients of one training step with dropout, and the bytes that were saved for them."""
+    saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        remembered[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
     torch.manual_seed(0)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = model.step(batch).loss
     loss.backward()
-    return {name: weight.grad for name, weight in model.named_parameters()}, sum(remembered.values())
+    return {name: weight.grad for name, weight in model.named_parameters()}, sum(saved.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""A compiled model learns the same, and its checkpoints know nothing of it."""
+"""A compiled model is trained to the same weights, and its checkpoints do not depend on it."""
 
 import json
 from pathlib import Path
@@ -35,9 +35,9 @@ def run(folder: Path, name: str, *words: str) -> Path:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["mlp", "cnn", "gan", "gat", "attention_rnn"])
-def test_a_compiled_model_learns_the_same(name: str, fresh: None, tmp_path: Path) -> None:
+def test_a_compiled_model_is_trained_to_the_same_weights(name: str, fresh: None, tmp_path: Path) -> None:
     words = ["--model.optimizer.class_path", "torch.optim.SGD", "--model.optimizer.init_args.lr", "0.01"]
-    words += [] if name == "gan" else ["--model.dropout", "0"]  # which is drawn otherwise
+    words += [] if name == "gan" else ["--model.dropout", "0"]  # which is sampled differently
     plain, compiled = run(tmp_path / "plain", name, *words), run(tmp_path / "compiled", name, *words, *COMPILED)
     assert counters["stats"]["calls_captured"] > 0
     expected, found = (read_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"] for path in (plain, compiled))

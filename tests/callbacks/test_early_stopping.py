@@ -1,4 +1,4 @@
-"""A run ends when it no longer gets better, and goes on waiting where it was stopped."""
+"""A run ends when it no longer improves, and continues counting when it is resumed."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,12 @@ from callbacks.early_stopping import EarlyStopping
 from callbacks.run.checkpoint_file import read_checkpoint, write_checkpoint
 from tests.helpers.stopping import SHORT, compare, in_pieces, train
 
-# What is first reached stands: no later value is better by so much.
+# The first value stays the best: no later one is better by so much.
 NEVER_BETTER = ["--early_stopping.patience", "3", "--early_stopping.min_delta", "1000"]
 EPOCHS = ["--trainer.max_epochs", "9", "--trainer.limit_train_batches", "1"]
 
 
-def test_training_ends_when_patience_is_out_and_is_over_when_resumed(tmp_path: Path) -> None:
+def test_training_ends_without_improvement_and_stays_ended_when_resumed(tmp_path: Path) -> None:
     assert train(["--model", "mlp", *SHORT, *EPOCHS, *NEVER_BETTER, "--logs", str(tmp_path)]) == 0
     run = tmp_path / "mlp" / "version_0"
     last = run / "checkpoints" / "last.ckpt"
@@ -30,19 +30,19 @@ def test_training_ends_when_patience_is_out_and_is_over_when_resumed(tmp_path: P
     assert json.loads((run / "results.json").read_text())["test"] == results["test"]
 
 
-def test_a_training_metric_is_waited_for_too(tmp_path: Path) -> None:
+def test_a_training_metric_is_monitored_too(tmp_path: Path) -> None:
     words = ["--model.monitor", "train/loss", "--logs", str(tmp_path)]
     assert train(["--model", "mlp", *SHORT, *EPOCHS, *NEVER_BETTER, *words]) == 0
     assert read_checkpoint(tmp_path / "mlp" / "version_0" / "checkpoints" / "last.ckpt")["global_step"] == 4
 
 
-def test_what_gets_better_goes_on(tmp_path: Path) -> None:
+def test_what_improves_continues(tmp_path: Path) -> None:
     words = ["--early_stopping.patience", "9", "--logs", str(tmp_path)]
     assert train(["--model", "mlp", *SHORT, *EPOCHS, *words]) == 0
     assert read_checkpoint(tmp_path / "mlp" / "version_0" / "checkpoints" / "last.ckpt")["global_step"] == 9
 
 
-def test_a_stopped_run_goes_on_waiting(tmp_path: Path) -> None:
+def test_a_stopped_run_continues_counting(tmp_path: Path) -> None:
     whole, pieces = in_pieces("mlp", tmp_path, [2, 3], [*EPOCHS, *NEVER_BETTER])
     assert compare(whole, pieces) == []
 
@@ -108,7 +108,7 @@ def test_the_state_of_an_earlier_run_is_continued(mode: str, best: float, value:
     assert validations(first, *[value] * 5) == 3
 
 
-def test_a_checkpoint_of_an_earlier_run_goes_on_counting(tmp_path: Path) -> None:
+def test_a_checkpoint_of_an_earlier_run_continues_counting(tmp_path: Path) -> None:
     words = ["--model", "mlp", *SHORT, *EPOCHS, *NEVER_BETTER, "--logs", str(tmp_path)]
     assert train(words, stop=2) == 143
     run = tmp_path / "mlp" / "version_0"
@@ -124,6 +124,6 @@ def test_a_checkpoint_of_an_earlier_run_goes_on_counting(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("option", "value"), [("patience", 0), ("min_delta", -0.1)])
-def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
+def test_values_out_of_range_are_refused(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"--early_stopping.{option}: expected at least"):
         EarlyStopping(**{option: value})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The head is trained first, then the backbone with smaller steps; stopped at any time, on one process as on two."""
+"""The head is trained first, then the backbone with a lower rate; resumable at any time, on one process or two."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from callbacks.finetuning import Finetuning
+from callbacks.private.torch import BatchNorm
 from lightning_modules.attention_rnn import AttentionRNN
 from lightning_modules.bert_classifier import BertClassifier
 from lightning_modules.cnn import CNN
@@ -34,7 +34,7 @@ FREEZERS: dict[str, Any] = {
 
 
 class Watch(Callback):
-    """Notes, after each step, which weights it has changed, and after each backward pass which had a gradient."""
+    """Records which weights each step has changed, and which had a gradient after each backward pass."""
 
     def __init__(self) -> None:
         self.changed: list[set[str]] = []
@@ -67,18 +67,18 @@ def watched(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> Watch:
     return watch
 
 
-def test_the_backbone_stands_still_until_its_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backbone_is_frozen_until_its_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch = watched(monkeypatch, [*FREEZE, "--logs", str(tmp_path)])
     head = {"head.3.weight", "head.3.bias"}
     assert watch.changed[:AT] == watch.graded[:AT] == [head] * AT
-    assert watch.statistics[:AT] == [set()] * AT  # frozen batch norms go by those they have
+    assert watch.statistics[:AT] == [set()] * AT  # frozen batch norms normalise by their running statistics
     for changed, graded in zip(watch.changed[AT:], watch.graded[AT:], strict=True):
         assert changed == graded == head | {name for name in changed if name.startswith("blocks.")}
         assert len(changed) == 11
     assert all(len(statistics) == 9 for statistics in watch.statistics[AT:])
 
 
-def test_it_thaws_from_its_last_layers_to_its_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_unfrozen_from_its_last_layers_to_its_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch = watched(monkeypatch, [*GRADUALLY, "--logs", str(tmp_path)])
     layers = [{name.rpartition(".")[0] for name in step if name.startswith("blocks.")} for step in watch.graded]
     assert layers[::4] == [
@@ -96,7 +96,7 @@ def test_every_model_has_a_head_and_a_backbone(name: str) -> None:
     trained = {key for key, weight in model.named_parameters() if weight.requires_grad}
     assert trained
     assert all(key.startswith(("head.", "network.fc", "network.classifier", "network.aux")) for key in trained)
-    norms = {key for key, layer in model.named_modules() if isinstance(layer, _BatchNorm) and "aux" not in key}
+    norms = {key for key, layer in model.named_modules() if isinstance(layer, BatchNorm) and "aux" not in key}
     assert norms <= {*technique.layers}
 
 
@@ -108,17 +108,17 @@ def test_a_model_without_a_head_is_refused() -> None:
 @pytest.mark.parametrize(
     ("option", "value"), [("freeze_epochs", -1), ("unfreeze_epochs", 0), ("backbone_rate", 0.0), ("backbone_rate", -1)]
 )
-def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
+def test_values_out_of_range_are_refused(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"--finetuning.{option}: expected"):
         Finetuning(**{option: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("words", [FREEZE, GRADUALLY])
-def test_goes_on_exactly_from_before_at_and_after_the_unfreezing(words: list[str], tmp_path: Path) -> None:
+def test_resumes_exactly_from_before_at_and_after_the_unfreezing(words: list[str], tmp_path: Path) -> None:
     whole, pieces = in_pieces("cnn", tmp_path, [BEFORE, AT, AFTER], words)
     assert compare(whole, pieces) == []
 
 
 @pytest.mark.long
-def test_two_processes_go_on_exactly(tmp_path: Path) -> None:
+def test_two_processes_resume_exactly(tmp_path: Path) -> None:
     assert on_two_processes(tmp_path, "cnn", "resnet", *FREEZE) == {"cnn": [], "resnet": []}

@@ -1,4 +1,4 @@
-"""Adapters learn in the place of an encoder, go on exactly, and can be taken out or merged."""
+"""Adapters are trained in place of an encoder, resumed exactly, and can be exported or merged."""
 
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,8 @@ def adapted(**options: Any) -> BertClassifier:
     return model.eval()
 
 
-def shake(model: nn.Module) -> None:
-    """Let the adapters count: fresh ones change nothing."""
+def randomize(model: nn.Module) -> None:
+    """Give the adapters an effect: they are initialised to change nothing."""
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(weight.data)
@@ -54,7 +54,7 @@ def test_only_adapters_and_the_head_are_trained_and_at_first_they_change_nothing
 
 def test_adds_the_product_of_its_matrices_scaled() -> None:
     model = adapted(alpha=6, targets=["Wqkv"])
-    shake(model)
+    randomize(model)
     layer: Any = model.get_submodule("encoder.layers.0.attn.Wqkv")
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     x = torch.randn(5, 8)
@@ -63,7 +63,7 @@ def test_adds_the_product_of_its_matrices_scaled() -> None:
 
 def test_merged_it_computes_the_same_under_the_names_it_had_before() -> None:
     model = adapted()
-    shake(model)
+    randomize(model)
     plain = merged(model)
     assert "lora" not in str(plain)
     assert plain.state_dict().keys() == BertClassifier(30, 3, hidden_size=8, num_heads=2).state_dict().keys()
@@ -77,12 +77,12 @@ def test_the_adapter_loads_with_peft_and_the_head_beside_it(tmp_path: Path) -> N
     model = adapted()
     torch.manual_seed(1)
     base = BertClassifier(30, 3, hidden_size=8, num_heads=2, max_length=16).eval()
-    shake(model)
+    randomize(model)
     LoRA(rank=2).save(model, model.state_dict(), tmp_path / "adapter")
     assert {file.name for file in (tmp_path / "adapter").iterdir()} == {
         "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
     }  # fmt: skip
-    nn.init.zeros_(base.head[3].weight)
+    nn.init.zeros_(base.get_parameter("head.3.weight"))
     encoder = inject(base.encoder, tmp_path / "adapter", PeftModel)
     head = load_file(tmp_path / "adapter" / "head.safetensors")
     base.encoder = encoder
@@ -90,13 +90,13 @@ def test_the_adapter_loads_with_peft_and_the_head_beside_it(tmp_path: Path) -> N
     torch.testing.assert_close(base(text()), model(text()))
 
 
-def inject(encoder: Any, folder: Path, kind: Any) -> nn.Module:
-    """peft's own way to lay an adapter upon a model."""
+def inject(encoder: Any, folder: Path, cls: Any) -> nn.Module:
+    """Apply an adapter to a model with peft alone."""
     import warnings
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")  # transformers says it to peft
-        return kind.from_pretrained(encoder, folder).eval().get_base_model()
+        return cls.from_pretrained(encoder, folder).eval().get_base_model()
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def inject(encoder: Any, folder: Path, kind: Any) -> nn.Module:
     [
         ({"rank": 0}, "--lora.rank: expected at least 1"),
         ({"alpha": 0}, "--lora.alpha: expected at least 1"),
-        ({"dropout": 1.0}, "--lora.dropout: expected a share"),
+        ({"dropout": 1.0}, "--lora.dropout: expected a probability"),
     ],
 )
-def test_numbers_out_of_range_are_refused(options: dict[str, Any], says: str) -> None:
+def test_values_out_of_range_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         LoRA(**options)
 
@@ -122,7 +122,7 @@ def test_layers_that_are_not_there_are_refused() -> None:
         adapted(targets=["nothing"])
 
 
-def test_goes_on_exactly_and_leaves_an_adapter_of_the_best_weights(tmp_path: Path) -> None:
+def test_resumes_exactly_and_saves_an_adapter_of_the_best_weights(tmp_path: Path) -> None:
     whole, pieces = in_pieces("bert_classifier", tmp_path, [2, 4, 6], [*ADAPTED, "--finetuning.freeze_epochs", "1"])
     assert compare(whole, pieces) == []
     best = read_checkpoint(whole / "checkpoints" / "best.ckpt")

@@ -1,4 +1,4 @@
-"""One process of two, that keeps half of every weight; test_processes.py starts it."""
+"""One process of two, that keeps half of every weight; test_processes.py starts it with torchrun."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 
-from lightning_modules.layers.transformer import EncoderLayer
 from lightning_modules.optim.parameter_groups import parameter_groups
-from scripts.cli.distributed.fsdp import shared_out
+from lightning_modules.transformer import EncoderLayer
+from scripts.cli.distributed.fsdp import shard_model
 
 
 class Encoder(nn.Module):
@@ -36,7 +36,7 @@ def main() -> None:
 
     for layer in layers:
         layer.feedforward.register_forward_pre_hook(look)
-    shared_out(model, torch.device("cpu"))
+    shard_model(model, torch.device("cpu"))
     for name, weight in model.named_parameters():
         assert isinstance(weight, DTensor), name
         assert weight.to_local().numel() * 2 == weight.numel(), name
@@ -55,3 +55,7 @@ def main() -> None:
     first: Any = Encoder().layers[0]
     assert torch.equal(whole, first.attention.query.weight)  # the first process's
     distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""What a run may ask for of the machine's devices."""
+"""The machine's devices, and which of them a run may request."""
 
 import os
 from typing import Any
@@ -8,55 +8,55 @@ import torch
 from scripts.cli.errors import UsageError
 
 
-def there() -> str:
-    """What this machine has, in words."""
+def available_devices() -> str:
+    """The machine's devices, in words."""
     cores = f"{os.cpu_count()} CPU cores"
     if torch.cuda.is_available():
-        names = {torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())}
+        names = {torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())}
         return f"{torch.cuda.device_count()} GPU ({', '.join(sorted(names))}) and {cores}"
     return f"an Apple GPU and {cores}" if torch.backends.mps.is_available() else f"no GPU and {cores}"
 
 
 def check_devices(accelerator: Any, devices: Any) -> None:
-    """Refuse devices that are not there, before anything is read or made.
+    """Reject devices that are not available, before anything is read or written.
 
     Args:
-        accelerator: as given to the trainer; one that is an object is left to Lightning.
-        devices: how many, or which by number.
+        accelerator: of the trainer; an object is left to Lightning.
+        devices: how many, or their indices.
 
     Raises:
-        UsageError: there are none of the kind, or fewer.
+        UsageError: there are none of this type, or fewer.
     """
-    kind = str(accelerator).lower()
+    device_type = str(accelerator).lower()
     gpus = torch.cuda.device_count()
-    if kind == "cuda" and not gpus:
-        raise UsageError(f"--trainer.accelerator {accelerator}: expected a device that is here: {there()}")
-    if kind == "gpu" and not gpus and not torch.backends.mps.is_available():
-        raise UsageError(f"--trainer.accelerator {accelerator}: expected a device that is here: {there()}")
-    if kind not in ("auto", "cpu", "gpu", "cuda"):
+    if device_type == "cuda" and not gpus:
+        raise UsageError(f"--trainer.accelerator {accelerator}: expected a device that is here: {available_devices()}")
+    if device_type == "gpu" and not gpus and not torch.backends.mps.is_available():
+        raise UsageError(f"--trainer.accelerator {accelerator}: expected a device that is here: {available_devices()}")
+    if device_type not in ("auto", "cpu", "gpu", "cuda"):
         return
-    numbers = _numbers(devices)
-    on_gpu = kind != "cpu" and gpus > 0
-    if isinstance(numbers, list):
-        if kind == "cpu" or not (gpus or torch.backends.mps.is_available()):
+    requested = _requested(devices)
+    on_gpu = device_type != "cpu" and gpus > 0
+    if isinstance(requested, list):
+        if device_type == "cpu" or not (gpus or torch.backends.mps.is_available()):
             raise UsageError(f"--trainer.devices {devices}: expected how many processes on a CPU, such as 1")
-        missing = [number for number in numbers if on_gpu and number >= gpus]
+        missing = [index for index in requested if on_gpu and index >= gpus]
         if missing:
-            raise UsageError(f"--trainer.devices {devices}: there is no device {missing[0]}; here: {there()}")
-    elif numbers is not None:
-        if numbers == 0 or numbers < -1:
+            raise UsageError(f"--trainer.devices {devices}: no device {missing[0]}; here: {available_devices()}")
+    elif requested is not None:
+        if requested == 0 or requested < -1:
             raise UsageError(f"--trainer.devices: expected at least 1, got {devices}")
         # Processes on a CPU may be a few more than its cores: enough to try out on a laptop what is meant for a node.
-        most = gpus if on_gpu else max(8, os.cpu_count() or 1)
-        if numbers > most:
-            raise UsageError(f"--trainer.devices {devices}: expected at most {most}; here: {there()}")
+        maximum = gpus if on_gpu else max(8, os.cpu_count() or 1)
+        if requested > maximum:
+            raise UsageError(f"--trainer.devices {devices}: expected at most {maximum}; here: {available_devices()}")
 
 
-def _numbers(devices: Any) -> int | list[int] | None:
-    """How many devices, or the numbers of which; None where Lightning chooses or has to say what is wrong."""
+def _requested(devices: Any) -> int | list[int] | None:
+    """The number of devices, or their indices; None where Lightning chooses or reports what is wrong."""
     try:
         if isinstance(devices, str) and "," in devices:
-            return [int(number) for number in devices.split(",") if number.strip()]
-        return [int(number) for number in devices] if isinstance(devices, list | tuple) else int(devices)
+            return [int(index) for index in devices.split(",") if index.strip()]
+        return [int(index) for index in devices] if isinstance(devices, list | tuple) else int(devices)
     except (TypeError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""From one process to many: which strategy joins them, and which folder they share."""
+"""From one process to several: their strategy, and what the first one decides for all."""
 
 import inspect
 import os
@@ -18,15 +18,15 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from callbacks.private.lightning import timeout_of
-from callbacks.run.processes import wait_for_started
+from callbacks.run.processes import wait_for_children
 from lightning_modules.layers.sequence import blocks
 from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.errors import UsageError
 
 T = TypeVar("T")
-PATIENCE = 20  # seconds for processes that have done their part to end: one that is stopped never would
+WAIT_SECONDS = 20  # for processes to end after a run: one that is stopped never would
 
-_SYNC_BUFFERS: Any = (  # at every step; called differently since torch 2.14
+_SYNC_BUFFERS: Any = (  # at every step; renamed in torch 2.14
     "forward_sync_buffers"
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     else "broadcast_buffers"
@@ -34,14 +34,14 @@ _SYNC_BUFFERS: Any = (  # at every step; called differently since torch 2.14
 
 
 def settle_devices(config: Namespace, given: Callable[[str], bool]) -> None:
-    """Take the number of devices and nodes from torchrun, where it has started this process.
+    """Set the numbers of devices and nodes to torchrun's, if it has started this process.
 
     Args:
-        config: the parsed options; changed.
+        config: the parsed options; modified.
         given: whether an option was given by the user.
 
     Raises:
-        UsageError: the options say otherwise.
+        UsageError: the options contradict torchrun.
     """
     if not TorchElasticEnvironment.detect():
         return
@@ -55,25 +55,25 @@ def settle_devices(config: Namespace, given: Callable[[str], bool]) -> None:
 
 
 def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: float) -> Strategy | str:
-    """What joins the processes, where there are several: DDP, unless the user names another.
+    """The strategy of several processes: DDP, unless the user names another.
 
     Args:
         options: of the trainer.
-        model: one that has several optimizers steps them in turn, and each leaves out some of the weights.
+        model: whose several optimizers, if any, step in turn, each without some of the weights.
         timeout: seconds without progress after which the watchdog ends a process; the network waits longer.
 
     Raises:
-        UsageError: the model cannot be shared out, or there is nobody to share it with.
+        UsageError: the model cannot be sharded, or there is only one process.
     """
     devices, cpu = options["devices"], str(options["accelerator"]) == "cpu"
-    if devices in ("auto", "-1", -1):  # all that there are, which on a CPU is one
+    if devices in ("auto", "-1", -1):  # all available, which on a CPU is one
         devices = 1 if cpu else max(1, torch.cuda.device_count())
     several = devices not in (1, "1", [0]) or options["num_nodes"] > 1
-    patience = timedelta(seconds=timeout + 60)
+    limit = timedelta(seconds=timeout + 60)
     if options["strategy"] == "fsdp":
         if not any(blocks(model)):
             raise UsageError(
-                f"--trainer.strategy fsdp: shares out the blocks of Transformers and BERTs, "
+                f"--trainer.strategy fsdp: shards the blocks of Transformers and BERTs, "
                 f"of which {type(model).__name__} has none; use ddp"
             )
         if not several:
@@ -83,19 +83,19 @@ def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: floa
                 f"--trainer.strategy fsdp and --trainer.precision {options['precision']} contradict each other: "
                 f"expected 32 or bf16-mixed"
             )
-        return FSDPStrategy(timeout=patience)
+        return FSDPStrategy(timeout=limit)
     if options["strategy"] == "ddp" or (options["strategy"] == "auto" and several):
         ddp: dict[str, Any] = {
             "find_unused_parameters": not model.automatic_optimization,
             "gradient_as_bucket_view": True,
             _SYNC_BUFFERS: False,  # see callbacks/run/processes.py
         }
-        return DDPStrategy(timeout=patience, **ddp)
+        return DDPStrategy(timeout=limit, **ddp)
     return options["strategy"]
 
 
 def environment_plugins() -> list[ClusterEnvironment]:
-    """SLURM's environment, where it has started this process, without a requeueing of Lightning's own.
+    """SLURM's environment, if it has started this process, without Lightning's own requeueing.
 
     The batch script requeues, see scripts/submit.py.
     """
@@ -103,7 +103,7 @@ def environment_plugins() -> list[ClusterEnvironment]:
 
 
 def broadcast_from_rank_zero(trainer: Trainer, decide: Callable[[], T]) -> T:
-    """What the first process decides; starts the others, if nobody has, and tells them.
+    """The first process's decision, in every process; starts the others, if they are not running.
 
     Raises:
         Exception: what `decide` raised, in every process.
@@ -116,7 +116,7 @@ def broadcast_from_rank_zero(trainer: Trainer, decide: Callable[[], T]) -> T:
         if strategy.is_global_zero:
             try:
                 answer = decide(), None
-            except Exception as error:  # the others wait for an answer
+            except Exception as error:  # the others wait for the broadcast
                 answer = None, error
         return strategy.broadcast(answer)
 
@@ -129,9 +129,9 @@ def broadcast_from_rank_zero(trainer: Trainer, decide: Callable[[], T]) -> T:
 
 
 def join_again(strategy: Strategy) -> None:
-    """Join the processes that torchrun has started a second time, under names of their own.
+    """Join the processes that torchrun has restarted, under a prefix of their own.
 
-    Its store outlives them, and would hand out the addresses of those that are gone (torch 2.14).
+    Its store outlives them, and would return the addresses of those that have ended (torch 2.14).
     """
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if not isinstance(strategy, DDPStrategy) or restarts == "0" or distributed.is_initialized():
@@ -151,7 +151,7 @@ def join_again(strategy: Strategy) -> None:
 
 
 def job() -> str | None:
-    """What tells this job from others, and stays the same when SLURM or torchrun starts it again; None outside one."""
+    """The identifier of this job, which stays the same when SLURM or torchrun restarts it; None outside one."""
     if TorchElasticEnvironment.detect():
         return f"torchrun {socket.gethostname()} {os.getppid()} {os.environ['TORCHELASTIC_RUN_ID']}"  # its agent stays
     if SLURMEnvironment.detect():
@@ -161,11 +161,11 @@ def job() -> str | None:
 
 
 def started_again() -> bool:
-    """Whether SLURM or torchrun has started this job before."""
+    """Whether SLURM or torchrun has restarted this job."""
     restarts = "TORCHELASTIC_RESTART_COUNT" if TorchElasticEnvironment.detect() else "SLURM_RESTART_COUNT"
     return job() is not None and int(os.environ.get(restarts, 0)) > 0
 
 
 def wait_for_others(trainer: Trainer) -> None:
-    """Outlive the processes that this one has started."""
-    wait_for_started(trainer, PATIENCE)
+    """Wait for the end of the processes that this one has started."""
+    wait_for_children(trainer, WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""Batch norms that share their statistics among processes, where torch's cannot."""
+"""Synchronised batch norms for the CPU, where torch's are not available."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from torch.nn import functional as F
 from callbacks.private.torch import BatchNorm
 
 
-class SharedSum(torch.autograd.Function):
+class AllReduceSum(torch.autograd.Function):
     """The sum over all processes; so is its gradient."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
-        """Add up."""
+        """All-reduce the value."""
         value = value.clone()
         distributed.all_reduce(value)
         return value
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Add up what every process makes of the sum."""
-        return SharedSum.forward(ctx, gradient)
+        """All-reduce the gradient."""
+        return AllReduceSum.forward(ctx, gradient)
 
 
 class SyncBatchNorm(BatchNorm):
-    """Normalises by the mean and variance of the whole batch, which several processes share.
+    """Normalises by the mean and variance of the batches of all processes.
 
-    torch's own works on GPUs alone, and DDP refuses it elsewhere.
+    torch's own works on GPUs only, and DDP refuses it elsewhere.
 
     Shapes:
         input and output (B, C, …); B may differ from process to process.
@@ -44,42 +44,42 @@ class SyncBatchNorm(BatchNorm):
         dims = [0, *range(2, x.dim())]
         shape = (1, -1, *[1] * (x.dim() - 2))
         count = precise.new_tensor([x.numel() / x.shape[1]])
-        total, number = SharedSum.apply(torch.cat([precise.sum(dims), count])).split([x.shape[1], 1])
-        mean = total / number
+        total, size = AllReduceSum.apply(torch.cat([precise.sum(dims), count])).split([x.shape[1], 1])
+        mean = total / size
         centred = precise - mean.view(shape)
-        variance = SharedSum.apply(centred.square().sum(dims)) / number
-        self.track(mean.detach(), variance.detach() * number / (number - 1))
+        variance = AllReduceSum.apply(centred.square().sum(dims)) / size
+        self.track(mean.detach(), variance.detach() * size / (size - 1))
         normal = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             normal = normal * self.weight.view(shape) + self.bias.view(shape)
         return normal.to(x.dtype)
 
     def track(self, mean: Tensor, variance: Tensor) -> None:
-        """Bring the running statistics up to date with those of a batch, (C,) each."""
+        """Update the running statistics with those of a batch, (C,) each."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
-        share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
+        weight = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), weight)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), weight)
 
 
 class SyncBatchNorms(LayerSync):
-    """Has a model's batch norms share their statistics, for as long as it is trained."""
+    """Synchronises a model's batch norms, for as long as it is trained."""
 
     def __init__(self) -> None:
-        self.kinds: dict[nn.Module, type[nn.Module]] = {}
+        self.classes: dict[nn.Module, type[nn.Module]] = {}
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """Have them share."""
+        """Synchronise the batch norms."""
         for module in model.modules():
             if isinstance(module, BatchNorm):
-                self.kinds[module] = type(module)
-                module.__class__ = SyncBatchNorm  # the layer stays: others may hold on to it
+                self.classes[module] = type(module)
+                module.__class__ = SyncBatchNorm  # in place: others may refer to the layer
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Make them what they were."""
-        for module, kind in self.kinds.items():
-            module.__class__ = kind
+        """Restore the batch norms."""
+        for module, cls in self.classes.items():
+            module.__class__ = cls
         return model

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.loggers.progress import Progress
 from callbacks.run.checkpoint_file import CheckpointError, read_checkpoint
-from callbacks.run.processes import SameData
+from callbacks.run.processes import DataConsistencyCheck
 from datamodules.base import DataModule
 from datamodules.files.paths import user_path
 from datamodules.storage.known_datasets import known_datasets
@@ -91,7 +91,7 @@ def evaluation_trainer(options: Namespace, model: LightningModule) -> Trainer:
     return Trainer(
         **given,
         plugins=[*environment_plugins()],
-        callbacks=[Progress(), SameData()],
+        callbacks=[Progress(), DataConsistencyCheck()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -5,7 +5,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from callbacks.run.checkpoint_file import read_checkpoint
-from callbacks.run.processes import same_data
+from callbacks.run.processes import check_same_data
 from datamodules.base import DataModule
 from scripts.cli.command_line.recipes import Config, read_yaml
 from scripts.cli.command_line.resume_changes import differences, refuse_changes
@@ -40,7 +40,7 @@ def check_state(path: Path, trainer: Trainer, data: DataModule, inexact: bool) -
     changes = []
     if checkpoint["world_size"] != trainer.world_size:
         changes.append(f"{trainer.world_size} processes (was {checkpoint['world_size']})")
-    same_data(trainer, data)
+    check_same_data(trainer, data)
     fitted = checkpoint.get(type(data).__qualname__, {})
     if found := data.changed_since(checkpoint["fingerprint"], fitted):
         changes.append(f"other data in {data.dataset}: {found}")

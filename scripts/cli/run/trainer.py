@@ -18,7 +18,7 @@ from callbacks.loggers.metadata import RunMetadata
 from callbacks.loggers.progress import Progress
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
-from callbacks.run.processes import SameBuffers, SameData
+from callbacks.run.processes import BroadcastBuffers, DataConsistencyCheck
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import HandleSignals, Signals
 from callbacks.run.throughput import Throughput
@@ -75,8 +75,8 @@ def build_trainer(
         *_listed(options.pop("callbacks")),
         LogExamples(),
         Throughput(),
-        SameBuffers(),
-        SameData(),
+        BroadcastBuffers(),
+        DataConsistencyCheck(),
     ]
     if options.pop("enable_progress_bar") is not False:
         callbacks.append(Progress())

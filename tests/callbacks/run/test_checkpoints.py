@@ -21,13 +21,18 @@ from lightning_modules.mlp import MLP
 from scripts.cli.command_line.options import save_every
 
 
-def run(folder: Path, scores: list[float], mode: str = "max", **options) -> tuple[Trainer, Checkpoints]:
-    """Train an epoch a score; the score is what validation comes to."""
+def run(folder: Path, scores: list[float], mode: str = "max", **options: Any) -> tuple[Trainer, Checkpoints]:
+    """Train an epoch for each score, which is that of its validation."""
     torch.manual_seed(0)
-    model = MLP(4, 2, optimizer=partial(torch.optim.SGD, lr=0.1))
-    model.on_validation_epoch_end = lambda: model.log("val/score", scores[model.current_epoch])
+
+    class Scored(MLP):
+        def on_validation_epoch_end(self) -> None:
+            self.log("val/score", scores[self.current_epoch])
+
+    model = Scored(4, 2, optimizer=partial(torch.optim.SGD, lr=0.1))
     keeper = Checkpoints(folder, "val/score", mode, SaveEvery(epoch_seconds=0))
-    batches = DataLoader([(torch.randn(8, 4), torch.randint(0, 2, (8,)))], batch_size=None)
+    batch: Any = (torch.randn(8, 4), torch.randint(0, 2, (8,)))
+    batches: DataLoader[Any] = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]
     trainer = Trainer(
         max_epochs=len(scores),
         accelerator="cpu",
@@ -52,7 +57,9 @@ def epoch_of(path: Path) -> int:
     ("mode", "scores", "best"),
     [("max", [1, 3, 2, 3], 1), ("min", [3, 1, 2, 1], 1), ("max", [float("nan"), 2, 1], 1), ("max", [1, 2, 3], 2)],
 )
-def test_best_is_the_first_best_and_last_is_the_last(tmp_path, mode, scores, best, seconds):
+def test_best_is_the_first_best_and_last_is_the_last(
+    tmp_path: Path, mode: str, scores: list[float], best: int, seconds: float
+) -> None:
     _, keeper = run(tmp_path, scores, mode, seconds=seconds)
     assert epoch_of(tmp_path / "best.ckpt") == best + 1  # so many are done
     assert epoch_of(tmp_path / "last.ckpt") == len(scores)  # all of them done
@@ -61,16 +68,16 @@ def test_best_is_the_first_best_and_last_is_the_last(tmp_path, mode, scores, bes
     assert epoch_of(tmp_path / "previous.ckpt") == len(scores) - 1
 
 
-def test_a_checkpoint_that_waited_has_the_weights_of_its_own_moment(tmp_path):
+def test_a_pending_checkpoint_has_the_weights_of_its_own_moment(tmp_path: Path) -> None:
     run(tmp_path / "now", [1, 3, 2, 1], seconds=0.0)
     run(tmp_path / "later", [1, 3, 2, 1], seconds=3600.0)
-    now, later = (torch.load(tmp_path / kind / "best.ckpt", weights_only=True) for kind in ("now", "later"))
+    now, later = (torch.load(tmp_path / name / "best.ckpt", weights_only=True) for name in ("now", "later"))
     for name, weight in now["state_dict"].items():
         torch.testing.assert_close(later["state_dict"][name], weight, rtol=0, atol=0)
 
 
-def test_what_waits_is_written_when_the_run_breaks(tmp_path):
-    class BreaksOff(list):
+def test_what_is_pending_is_written_when_the_run_fails(tmp_path: Path) -> None:
+    class BreaksOff(list[float]):
         """Two scores for five epochs."""
 
         def __len__(self) -> int:
@@ -81,12 +88,14 @@ def test_what_waits_is_written_when_the_run_breaks(tmp_path):
     assert epoch_of(tmp_path / "best.ckpt") == 2
 
 
-def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch):
+def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "best.ckpt"
     io = AtomicCheckpointIO(seconds=0)
     io.save_checkpoint({"value": 1}, path)
 
-    def broken(content, file):
+    def broken(content: Any, file: Any) -> None:
         file.write(b"half of i")
         raise OSError(28, "No space left on device")
 
@@ -98,16 +107,18 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("number", "expected"),
+    ("code", "expected"),
     [(errno.EDQUOT, "the disk is full"), (errno.EROFS, "Read-only file system"), (errno.EPERM, "not permitted")],
 )
-def test_a_file_system_that_refuses_a_checkpoint_is_told(tmp_path, monkeypatch, number, expected):
+def test_a_file_system_that_refuses_a_checkpoint_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, expected: str
+) -> None:
     path = tmp_path / "best.ckpt"
     io = AtomicCheckpointIO(seconds=0)
     io.save_checkpoint({"value": 1}, path)
 
-    def refused(*_):
-        raise OSError(number, os.strerror(number))
+    def refused(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "replace", refused)
     with pytest.raises(RefusedError, match=rf"best\.ckpt: .*{expected}.*; the older checkpoints are kept$"):
@@ -116,18 +127,18 @@ def test_a_file_system_that_refuses_a_checkpoint_is_told(tmp_path, monkeypatch, 
     assert os.listdir(tmp_path) == ["best.ckpt"]
 
 
-def test_a_checkpoint_may_be_read_by_others(tmp_path):
+def test_a_checkpoint_may_be_read_by_others(tmp_path: Path) -> None:
     AtomicCheckpointIO().save_checkpoint({}, tmp_path / "x.ckpt")
     assert stat.S_IMODE((tmp_path / "x.ckpt").stat().st_mode) == 0o644
 
 
 @pytest.fixture
-def unsteady(monkeypatch):
-    """Sets how many writes a network file system fails from now on."""
+def unsteady(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of writes that a network file system fails from now on."""
     monkeypatch.setattr(atomic_file, "WAITS", (0.0, 0.0))
     left, sync = [0], os.fsync
 
-    def fsync(descriptor):
+    def fsync(descriptor: int) -> None:
         if left[0]:
             left[0] -= 1
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -137,7 +148,9 @@ def unsteady(monkeypatch):
     return left
 
 
-def test_a_save_that_a_network_file_system_fails_is_made_up_for_by_the_next(tmp_path, unsteady, capsys):
+def test_a_save_that_a_network_file_system_fails_is_retried_by_the_next(
+    tmp_path: Path, unsteady: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
     io, path = AtomicCheckpointIO(seconds=0), tmp_path / "last.ckpt"
     io.save_checkpoint({"value": 1}, path)
     unsteady[0] = 6  # three attempts each
@@ -153,7 +166,7 @@ def test_a_save_that_a_network_file_system_fails_is_made_up_for_by_the_next(tmp_
     assert os.listdir(tmp_path) == ["last.ckpt"]
 
 
-def test_the_last_save_of_all_is_tried_again_and_must_succeed(tmp_path, unsteady):
+def test_the_last_save_of_all_is_tried_again_and_must_succeed(tmp_path: Path, unsteady: list[int]) -> None:
     io, path = AtomicCheckpointIO(seconds=0), tmp_path / "last.ckpt"
     unsteady[0] = 3
     io.save_checkpoint({"value": 1}, path)
@@ -166,7 +179,9 @@ def test_the_last_save_of_all_is_tried_again_and_must_succeed(tmp_path, unsteady
     assert io.load_checkpoint(path)["value"] == 1
 
 
-def test_a_run_goes_on_while_its_disk_fails_and_ends_whole_when_it_is_back(tmp_path, unsteady, capsys):
+def test_a_run_continues_while_its_disk_fails_and_is_complete_when_it_is_back(
+    tmp_path: Path, unsteady: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
     unsteady[0] = 6
     run(tmp_path, [1, 3, 2], seconds=0.0)
     assert capsys.readouterr().err.count("warning: ") == 2  # the best and the last
@@ -174,7 +189,7 @@ def test_a_run_goes_on_while_its_disk_fails_and_ends_whole_when_it_is_back(tmp_p
     assert epoch_of(tmp_path / "last.ckpt") == 3
 
 
-def test_a_run_whose_last_checkpoint_cannot_be_saved_says_so(tmp_path, unsteady):
+def test_a_run_whose_last_checkpoint_cannot_be_saved_says_so(tmp_path: Path, unsteady: list[int]) -> None:
     unsteady[0] = 999
     with pytest.raises(UnsavedError, match="cannot be saved"):
         run(tmp_path, [1, 3], seconds=0.0)
@@ -198,7 +213,7 @@ def test_the_last_is_saved_by_the_clock_by_steps_and_at_the_ends_of_epochs(
 ) -> None:
     """A step takes four seconds, of a clock that nothing else moves."""
     keeper = Checkpoints(tmp_path, "val/score", "max", save_every(every))
-    batch = (torch.randn(2, 4), torch.tensor([0, 1]))
+    batch: Any = (torch.randn(2, 4), torch.tensor([0, 1]))
     trainer = Trainer(
         max_steps=steps,
         limit_val_batches=0,
@@ -212,7 +227,7 @@ def test_the_last_is_saved_by_the_clock_by_steps_and_at_the_ends_of_epochs(
     monkeypatch.setattr(trainer, "save_checkpoint", lambda path: saved.append(trainer.global_step))
     monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: 4.0 * trainer.global_step))
     model = MLP(4, 2, hidden_size=2, optimizer=partial(torch.optim.SGD, lr=0.1))
-    batches = DataLoader([batch] * epoch, batch_size=None)
+    batches: DataLoader[Any] = DataLoader([batch] * epoch, batch_size=None)  # type: ignore[arg-type]
     trainer.fit(model, batches, batches)
     assert list(dict.fromkeys(saved)) == expected
 
@@ -226,30 +241,30 @@ def test_the_last_is_saved_by_the_clock_by_steps_and_at_the_ends_of_epochs(
         ("600 steps", 5, 5, []),  # a signal saves, too
     ],
 )
-def test_a_loss_on_a_gpu_is_looked_at_now_and_then_and_before_each_save(
-    every: str, signal_at: int | None, named: int, saved: list[int], monkeypatch: pytest.MonkeyPatch
+def test_a_loss_on_a_gpu_is_checked_at_intervals_and_before_each_save(
+    every: str, signal_at: int | None, named: int, saved: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each look waits for the GPU. The loss is no number from the third step on; every tenth is looked at."""
+    """Each check waits for the GPU. The loss is not finite from the third step on; every tenth is checked."""
 
     class Loss(float):
         """Of a step on a GPU."""
 
         device = torch.device("cuda")
 
-    done: list[int] = []
     signals = Signals()
-    keeper = Checkpoints(Path("nowhere"), "val/score", "max", save_every(every), signals)
-    monkeypatch.setattr(keeper, "_save_last", lambda trainer, final=False: done.append(trainer.global_step))
+    keeper = Checkpoints(tmp_path / "checkpoints", "val/score", "max", save_every(every), signals)
     monkeypatch.setattr(checkpoints, "between_steps", lambda trainer: nullcontext())
-    loop = SimpleNamespace(_should_accumulate=lambda: False)
+    monkeypatch.setattr(checkpoints, "accumulates", lambda trainer: False)
+    done: list[int] = []
     trainer: Any = SimpleNamespace(
-        global_step=0, log_every_n_steps=10, is_global_zero=True, world_size=1, fit_loop=loop, callback_metrics={}
-    )
+        global_step=0, log_every_n_steps=10, is_global_zero=True, world_size=1, callback_metrics={},
+        fast_dev_run=False, strategy=SimpleNamespace(checkpoint_io=None),
+        save_checkpoint=lambda path: done.append(trainer.global_step),
+    )  # fmt: skip
     model = MLP(4, 2)
 
     def train() -> None:
         for step in range(1, 30):
-            keeper._saved_step = max(done, default=0)
             keeper.on_train_batch_start(trainer, model, None, 0)
             trainer.global_step = step
             keeper.on_train_batch_end(trainer, model, {"loss": Loss("nan" if step >= 3 else 1)}, None, 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch import distributed
 
 from callbacks.run.processes import UNLIMITED
@@ -15,11 +16,11 @@ ALONE = SimpleNamespace(global_rank=0, local_rank=0, strategy=SimpleNamespace(la
 
 
 def work(batches: int, said: int) -> None:
-    """Be watched, do a batch every 50 ms, and hang after the last.
+    """Complete a batch every 50 ms under a watchdog, and hang after the last.
 
     Args:
-        batches: how many.
-        said: where a dot goes for each batch, and what the watchdog says.
+        batches: number of batches.
+        said: descriptor to which a dot is written for each batch, and the watchdog's message.
     """
     os.dup2(said, STDERR)
     watchdog = Watchdog(seconds=1)
@@ -41,19 +42,19 @@ def test_a_process_that_was_stopped_for_longer_than_the_time_out_has_not_hung() 
             os._exit(3)
     os.close(writing)
     with os.fdopen(reading) as said:
-        assert said.read(1) == "."
+        output = said.read(1)
         for _ in range(2):
             os.kill(process, signal.SIGSTOP)
-            time.sleep(1.3)
+            time.sleep(1.3)  # longer than the timeout
             os.kill(process, signal.SIGCONT)
-            time.sleep(0.2)
-        # It went through all of them, and was ended by the hang that followed.
-        assert said.read().startswith("." * 19 + "process 0 has done nothing for 1 s; it is here:\n")
+            output += said.read(4)
+        # It completed all batches, and was ended by the hang that followed.
+        assert (output + said.read()).startswith("." * 20 + "process 0 has done nothing for 1 s; it is here:\n")
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 1
 
 
 def test_a_hang_counts_from_the_last_batch_whatever_the_clocks_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a machine sleeps, and where its clock is set, each look may seem to come hours after the one before."""
+    """On a machine that sleeps, or whose clock is set, intervals may seem to take hours."""
     looks: list[float] = []
     watchdog = Watchdog(10)
 
@@ -63,26 +64,27 @@ def test_a_hang_counts_from_the_last_batch_whatever_the_clocks_say(monkeypatch: 
         if len(looks) in (5, 13):
             watchdog.on_train_batch_end()
 
-    now, ended = [0.0], []
+    now: list[float] = [0.0]
+    ended: list[int] = []
     monkeypatch.setattr(time, "sleep", look)
     for clock in ("time", "monotonic", "perf_counter"):
         monkeypatch.setattr(time, clock, lambda: now[0])
     monkeypatch.setattr(os, "_exit", ended.append)
     monkeypatch.setattr(os, "write", lambda *args: None)
     watchdog.watching = True
-    watchdog._watch(ALONE)  # type: ignore[arg-type]
+    watchdog.watch(ALONE)  # type: ignore[arg-type]
     assert ended == [1]
     assert sum(looks[13:]) == 10
 
 
 def test_exchanges_between_processes_do_not_time_out_while_they_are_watched(tmp_path: Path) -> None:
-    store = distributed.FileStore(str(tmp_path / "store"), 1)
+    store = distributed.FileStore(str(tmp_path / "store"), 1)  # type: ignore[attr-defined]
     distributed.init_process_group("gloo", store=store, rank=0, world_size=1, timeout=timedelta(seconds=3))
     try:
         watchdog = Watchdog(1000)
         watchdog.setup(ALONE)  # type: ignore[arg-type]
         watchdog.teardown()
         group = distributed.distributed_c10d._get_default_group()
-        assert group._get_backend(distributed.distributed_c10d.torch.device("cpu")).options._timeout == UNLIMITED
+        assert group._get_backend(torch.device("cpu")).options._timeout == UNLIMITED
     finally:
         distributed.destroy_process_group()

@@ -565,7 +565,7 @@ def test_a_checkpoint_has_nothing_built_that_is_not_for_testing(
         if "trainer" in placed(name)[how]:
             trainer = Experiment.load(str(planted / "x.ckpt")).trainer
             built = [type(each).__name__ for each in trainer.callbacks]  # type: ignore[attr-defined]
-            assert built == ["Progress", "SameData"]
+            assert built == ["Progress", "DataConsistencyCheck"]
             assert type(trainer.strategy).__name__ == "SingleDeviceStrategy"
         else:
             with pytest.raises(UsageError):

@@ -1,4 +1,4 @@
-"""Weights that are shared out among processes; tests/test_processes.py has the processes."""
+"""Weights that are sharded over processes; tests/test_processes.py starts them."""
 
 from pathlib import Path
 
@@ -6,19 +6,19 @@ import pytest
 from lightning.pytorch import LightningModule
 
 from lightning_modules.layers.sequence import blocks
+from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.distributed.launch import pick_strategy
-from scripts.cli.run.experiment import Experiment
+from scripts.cli.run.build import build
 from scripts.fit import main as fit
-from tests.helpers.stopping import shortened
 
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu"]
 
 
 def model_of(name: str, *words: str) -> LightningModule:
-    request = resolve(["--model", name, *shortened(name), *words])
-    return Experiment(request).build().model
+    request = resolve(["--model", name, *words])
+    return build(request, *parse(request)).model
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_strategy_waits_as_long_as_that_of_ddp() -> None:
     [
         (
             ["--model", "mlp", "--trainer.devices", "2"],
-            "--trainer.strategy fsdp: shares out the blocks of Transformers and BERTs, of which MLP has none; use ddp",
+            "--trainer.strategy fsdp: shards the blocks of Transformers and BERTs, of which MLP has none; use ddp",
         ),
         (
             ["--model", "transformer"],
@@ -69,7 +69,7 @@ def test_the_strategy_waits_as_long_as_that_of_ddp() -> None:
         ),
     ],
 )
-def test_what_cannot_be_shared_out_is_refused_in_one_line(
+def test_what_cannot_be_sharded_is_refused_in_one_line(
     words: list[str], expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(SystemExit) as stop:
