@@ -212,6 +212,61 @@ def test_a_resumed_run_continues_the_one_on_weights_and_biases(wandb: list[Remot
     assert not hasattr(wandb[1], "exit_code")
 
 
+@pytest.fixture
+def mlflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """The calls of a client of a stub of MLflow's package, by the names of the methods."""
+    calls: dict[str, list[Any]] = {}
+
+    class Client:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            def record(*args: Any, **kwargs: Any) -> Any:
+                calls.setdefault(name, []).append((*args, *kwargs.values()))
+                return SimpleNamespace(info=SimpleNamespace(run_id=f"run {len(calls[name])}"))
+
+            return record
+
+    stub: Any = ModuleType("mlflow")
+    stub.entities = ModuleType("mlflow.entities")
+    stub.__spec__, stub.MlflowClient = ModuleSpec("mlflow", None), Client
+    stub.set_experiment = lambda name: SimpleNamespace(experiment_id=f"experiment {name}")
+    stub.entities.Metric = lambda *values: values
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    monkeypatch.setitem(sys.modules, "mlflow", stub)
+    monkeypatch.setitem(sys.modules, "mlflow.entities", stub.entities)
+    return calls
+
+
+def test_mlflow_gets_everything(mlflow: dict[str, list[Any]], folder: Path) -> None:
+    train("mlflow", folder)
+    assert mlflow["create_run"] == [("experiment lightning", "mlp/version_0")]
+    assert mlflow["set_tag"] == [("run 1", "model.dropout", 0.5), ("run 1", "seed_everything", 1)]
+    logged = {(name, step) for _, metrics in mlflow["log_batch"] for name, _, _, step in metrics}
+    assert {("train/loss", 0), ("val/loss", 1), ("best/val/loss", 1), ("val/loss", 3), ("test/loss", 4)} <= logged
+    images = {name: image.size for _, image, name in mlflow["log_image"]}
+    assert images["val/image/1.png"] == images["test/image/3.png"] == (5, 4)
+    assert {name for _, _, name in mlflow["log_figure"]} >= {"val/figure/1.png", "test/figure/3.png"}
+    texts = {name: text for _, text, name in mlflow["log_text"]}
+    assert texts["test/text/3.md"] == "a *text*"
+    assert texts["test/table/3.md"].startswith("| a | b |")
+    assert mlflow["set_terminated"] == [("run 1", "FINISHED")] * 2
+
+
+def test_a_resumed_run_continues_the_one_on_mlflow(mlflow: dict[str, list[Any]], folder: Path) -> None:
+    (first,), (second,), (other,) = (loggers("mlflow", RunFolder(folder)) for _ in range(3))
+    assert isinstance(first, Logger)
+    assert isinstance(second, Logger)
+    checkpoint: dict[str, Any] = {"global_step": 1}
+    first.log_metrics({"loss": 1.0}, 0)
+    first.on_save_checkpoint(checkpoint)
+    first.finalize("failed")
+    second.on_load_checkpoint(checkpoint)
+    second.log_metrics({"loss": 1.0}, 1)
+    other.log_metrics({"loss": 1.0}, 1)
+    assert [run for run, _ in mlflow["log_batch"]] == ["run 1", "run 1", "run 2"]
+    assert mlflow["update_run"] == [("run 1", "RUNNING")]
+    assert mlflow["set_terminated"] == [("run 1", "FAILED")]
+
+
 def test_no_logger_is_one_that_discards_everything(folder: Path) -> None:
     (logger,) = train("none", folder)
     assert type(logger) is Logger
@@ -227,9 +282,9 @@ def test_the_first_process_alone_logs(folder: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        ("tensorbord", "--logger tensorbord: expected none, or some of csv,tensorboard,wandb, got tensorbord"),
-        ("csv,", "--logger csv,: expected none, or some of csv,tensorboard,wandb, got no name"),
-        ("none,csv", "--logger none,csv: expected none, or some of csv,tensorboard,wandb, got none"),
+        ("tensorbord", "--logger tensorbord: expected none, or some of csv,mlflow,tensorboard,wandb, got tensorbord"),
+        ("csv,", "--logger csv,: expected none, or some of csv,mlflow,tensorboard,wandb, got no name"),
+        ("none,csv", "--logger none,csv: expected none, or some of csv,mlflow,tensorboard,wandb, got none"),
         ("csv,wandb", "--logger csv,wandb: needs the package wandb, which is not installed"),
     ],
 )
