@@ -136,18 +136,20 @@ def written(root: Path, files: dict[str, str], names: dict[str, str], following:
     """Write files in which names are replaced, and say what was written and which command comes next.
 
     Raises:
-        UsageError: a file or a package of that name is there already.
+        UsageError: a file or a package of that name is there already, or the template uses a class of that name.
     """
-    for path in files:
+    classes = "|".join(new for old, new in names.items() if old.startswith("New"))
+    for path, content in files.items():
         for taken in (root / path, (root / path).with_suffix("")):
             if taken.exists():
                 raise UsageError(f"{taken.relative_to(root)} is there already; choose another name")
+        if found := re.search(rf"\b(?:{classes})\b", content):
+            raise UsageError(f"{path} needs another class {found[0]}; choose another name")
+    old_names = re.compile("|".join(map(re.escape, names)))
     for path, content in files.items():
-        for old, new in names.items():
-            content = content.replace(old, new)
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         with (root / path).open("x", encoding="utf-8", newline="\n") as file:
-            file.write(content)
+            file.write(old_names.sub(lambda found: names[found[0]], content))
     return "\n".join([*(f"wrote {path}" for path in files), f"next: python scripts/{following}"])
 
 

@@ -74,6 +74,13 @@ def test_a_new_datamodule_trains_a_new_model(project: Path, tmp_path: Path) -> N
     works("spectral", tmp_path)
 
 
+def test_a_name_that_is_like_the_templates_is_taken_as_it_is(project: Path) -> None:
+    new_data("new_data_2", project)
+    written = (project / "datamodules" / "new_data_2.py").read_text(encoding="utf-8")
+    assert 'embedded: ClassVar[tuple[str, ...]] = ("new_data_2",)' in written
+    assert "class NewData2(LabelledData):" in written
+
+
 def test_nothing_is_overwritten(project: Path) -> None:
     recipe = project / "scripts" / "recipes" / "mlp.yaml"
     before = recipe.read_bytes()
@@ -97,6 +104,7 @@ def test_nothing_is_overwritten(project: Path) -> None:
         (["data", "x", "--task", "regression"], "--task and --data belong to a new model, not to a new data"),
         (["model", "x", "--task", "regression", "--data", "tabular"], "expected one of tabular.Tabular, "),
         (["model", "x", "--task", "regression", "--data", "tabula"], "--data tabula: cannot be imported"),
+        (["model", "tensor", "--task", "regression"], "lightning_modules/tensor.py needs another class Tensor; choose"),
         (["models", "x"], "expected model, data or task and a name, got models x"),
     ],
 )
