@@ -187,8 +187,8 @@ def update_statistics(norms: Iterable[BatchNorm], model: Any, trainer: Trainer) 
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean of all batches
         norm.train()
-    trainer.validating = True  # without augmentation
-    for batch in data.whole_training_split(int(trainer.num_training_batches)):
+    trainer.validating = True  # the data is not to be augmented
+    for batch in data.training_batches(int(trainer.num_training_batches)):
         with trainer.precision_plugin.forward_context():
             model.step(trainer.strategy.batch_to_device(batch))
     trainer.state.stage = stage

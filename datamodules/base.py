@@ -1,37 +1,23 @@
-"""What every kind of data has in common: three sources, three splits, loaders, and a state that a checkpoint keeps."""
+"""The base class of all datamodules: three sources, three splits, and a state that checkpoints keep."""
 
 import hashlib
-import os
 import sys
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableFeatures, ExportableModule
 from datamodules.files.paths import file_or_folder, printable, user_path
-from datamodules.loading.examples import Examples, Loader, Names, Source
-from datamodules.loading.sampling import (
-    Batches,
-    ClassBalancedSampler,
-    OrderedBatches,
-    Position,
-    Splits,
-    check_shard_sizes,
-    cut,
-    fold_of,
-    seed_globally,
-)
-from datamodules.loading.workers import workers
+from datamodules.loading.batched import BatchedData
+from datamodules.loading.examples import Examples, Names, Source
+from datamodules.loading.sampling import Splits, cut, fold_of
 from datamodules.storage.catalogue import Remotes
 from datamodules.storage.download import DATA_FOLDER
 from datamodules.storage.fingerprint import (
@@ -61,10 +47,10 @@ class Preview(NamedTuple):
     class_names: list[str]
 
 
-class DataModule(LightningDataModule):
+class DataModule(BatchedData):
     """Data with three disjoint, repeatable splits.
 
-    A subclass reads (`read`), learns from the training split (`fit`) and hands out a split's examples (`examples`).
+    A subclass reads (`read`), fits to the training split (`fit`) and returns a split's examples (`examples`).
     `embedded` and `published` are the data sets that it knows by name: literals, or a table of
     `datamodules.storage.catalogue`, for they are read without importing the class. `provides` are the attributes that
     are passed to the model, `learned` those that are fitted to the training split and kept in a checkpoint.
@@ -73,13 +59,13 @@ class DataModule(LightningDataModule):
         dataset: name of a known data set, or the path of your own files.
         root: folder where published data sets are kept; searched, and only written into to download.
             By default `data/` beside the project.
-        batch_size: examples in a training step, of all processes together; None for the whole training split.
+        batch_size: examples in a training step, of all processes together; None for the complete training split.
         num_workers: processes that load batches; 0 where the data is in memory.
-        val_fraction: share of the examples cut off for validation where the data set defines none.
-        test_fraction: share of the examples cut off for testing where the data set defines none.
-        num_folds: cut the examples into this many folds instead, one of which is tested.
-        fold: which fold is tested, from 0.
-        split_seed: of the cut; the same for every run, whatever --seed_everything is.
+        val_fraction: fraction of the examples that is split off for validation where the data set defines none.
+        test_fraction: fraction of the examples that is split off for testing where the data set defines none.
+        num_folds: split the examples into this many folds instead, one of which is tested.
+        fold: index of the tested fold, from 0.
+        split_seed: of the random split; the same for every run, whatever --seed_everything is.
 
     Raises:
         ValueError: a number is out of its range, or two options contradict each other.
@@ -89,9 +75,9 @@ class DataModule(LightningDataModule):
     published: ClassVar[Remotes] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     learned: ClassVar[tuple[str, ...]] = ()
-    shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their number of examples
+    shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their batch size
     full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
-    shapes_return: ClassVar[bool] = True  # whether a shape that has been comes again soon
+    shapes_return: ClassVar[bool] = True  # whether shapes recur within a few batches
 
     def __init__(
         self,
@@ -112,7 +98,7 @@ class DataModule(LightningDataModule):
             raise ValueError(f"--data.num_workers: expected at least 0, got {num_workers}")
         for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
             if not 0 < fraction < 1:
-                raise ValueError(f"--data.{name}: expected a share between 0 and 1, got {fraction}")
+                raise ValueError(f"--data.{name}: expected a fraction between 0 and 1, got {fraction}")
         if val_fraction + test_fraction >= 1:
             raise ValueError(
                 f"--data.val_fraction {val_fraction} and --data.test_fraction {test_fraction} leave nothing to train on"
@@ -142,12 +128,13 @@ class DataModule(LightningDataModule):
         self.fold = fold
         self.split_seed = split_seed
         self.splits: Splits | None = None
-        self.even: ClassBalancedSampler | None = None  # which training examples an epoch has, where it is not each once
+        self.balanced = None
         self.restored = False
         self.predicted: Examples | None = None
         self.predicted_names: Names = []
         self.notes: list[str] = []
         self._fingerprint: dict[str, str] | None = None
+        self.compared: dict[str, str] | None = None  # the fingerprint, once it is known to be that of all processes
         self._folders: dict[tuple[Path | str, ...], Path] = {}  # of the data set, found for its files
 
     @abstractmethod
@@ -156,15 +143,11 @@ class DataModule(LightningDataModule):
 
     @abstractmethod
     def fit(self, train: Tensor) -> None:
-        """Learn what has to be learned (scaling, codes, class names) from the training examples alone."""
-
-    @abstractmethod
-    def examples(self, index: Tensor) -> Examples:
-        """The examples at these indices, ready for the model."""
+        """Fit what is fitted (scaling, codes, class names) to the training examples alone."""
 
     @abstractmethod
     def read_input(self, path: Path) -> tuple[Examples, Names]:
-        """Inputs without targets from the user's files, and a name for each, in the order of the input."""
+        """Inputs without targets from the user's files, and a name for each, in the order of the files."""
 
     @property
     def is_embedded(self) -> bool:
@@ -207,7 +190,7 @@ class DataModule(LightningDataModule):
         """Download what is missing, so that later calls only read."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Read, split, and learn from the training split; once, whatever the stage."""
+        """Read, split, and fit to the training split; once, whatever the stage."""
         if self.splits is not None or (stage == "predict" and self.predicted is not None):
             return
         source = self.read()
@@ -225,29 +208,10 @@ class DataModule(LightningDataModule):
             )
         self.splits = splits
 
-    def size_of(self, split: str) -> int:
-        """Examples in one pass over a split."""
-        assert self.splits is not None, "setup() comes first"
-        return len(self.even if split == "train" and self.even is not None else getattr(self.splits, split))
-
-    def check_processes(self, number: int) -> None:
-        """Refuse more processes than a batch has examples, in any split, before a run begins.
-
-        Raises:
-            DataError: some would have nothing to do.
-        """
-        for name in Splits._fields:
-            size = self.size_of(name)
-            try:
-                check_shard_sizes(size, self.batch_size or size, number)
-            except ValueError as error:
-                where = f"{self.dataset}, --data.batch_size {self.batch_size}, the {name} split of {size}"
-                raise DataError(f"{where}: {error}") from None
-
     def setup_test(self) -> None:
         """Read data that a trained model is to be tested on: its own test split, or else all of it.
 
-        What was learned from the training data has to be restored before.
+        The state that was fitted to the training data has to be restored before.
         """
         assert self.restored, "load_state_dict() comes first"
         source = self.read()
@@ -259,7 +223,7 @@ class DataModule(LightningDataModule):
         self._fingerprint = None
 
     def split(self, source: Source) -> Splits:
-        """The official splits, and what they lack cut off the training examples."""
+        """The official splits, and those that are missing, split off the training examples."""
         official = source.official
         if official and "train" not in official:
             raise DataError(f"{self.dataset}: has a split for {' and '.join(official)}, but none for train")
@@ -270,14 +234,14 @@ class DataModule(LightningDataModule):
             if test is not None:
                 raise DataError(
                     f"--data.num_folds {self.num_folds}: {self.dataset} has a test split of its own, "
-                    f"which is never cut anew; leave out --data.num_folds and --data.fold"
+                    f"which is never split again; leave out --data.num_folds and --data.fold"
                 )
             rest, test = fold_of(rest, self.num_folds, self.fold, source.labels, self.split_seed)
         elif test is None:
             rest, test = cut(rest, self.test_fraction, source.labels, self.split_seed)
         if val is None:
-            share = self.val_fraction * (source.size - len(official.get("test", ()))) / max(len(rest), 1)
-            rest, val = cut(rest, min(share, 0.999), source.labels, self.split_seed + 1)
+            fraction = self.val_fraction * (source.size - len(official.get("test", ()))) / max(len(rest), 1)
+            rest, val = cut(rest, min(fraction, 0.999), source.labels, self.split_seed + 1)
         return Splits(rest, val, test)
 
     def check(self, source: Source, splits: Splits) -> None:
@@ -287,22 +251,19 @@ class DataModule(LightningDataModule):
                 raise DataError(f"{self.dataset}: the {name} split is empty ({source.size} examples in all)")
 
     def example_hashes(self) -> Iterable[Hashable] | None:
-        """What each example is known by: those that are alike here are the same; None where that is not looked for."""
+        """A hash of each example, equal for duplicates; None where duplicates are not detected."""
         return None
 
     def contents(self) -> dict[str, str]:
-        """A digest of each part of what training, validation and testing read, by the part's name.
+        """A digest of each part of the data that training, validation and testing read, by the part's name.
 
-        A subclass says which parts there are, of the data as its files have it; what is made of it is not compared.
+        A subclass lists the parts of the data as its files contain it; what is computed from it is not compared.
         """
-        return {f"{name} examples": hash_object(self._split(name)) for name in Splits._fields}
+        return {f"{name} examples": hash_object(self.split_examples(name)) for name in Splits._fields}
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """Tells this data, as it is split, from other data: a short text for each of its parts.
-
-        It is made once, before training begins.
-        """
+        """Digests that distinguish this data, as it is split, from other data; computed once, before training."""
         if self._fingerprint is None:
             if self.splits is None:
                 return {"inputs": hash_texts(map(str, self.predicted_names))} | self._learned_digests(self.state_dict())
@@ -319,17 +280,17 @@ class DataModule(LightningDataModule):
 
         Args:
             saved: its fingerprint then; one text in the checkpoints of earlier versions.
-            state: what was learned from it then.
+            state: the fitted state then.
         """
         if isinstance(saved, dict):
             return described(saved, self.fingerprint) or None
-        if saved != self._earlier_fingerprint():
+        if saved != self.earlier_fingerprint():
             return "its examples, or which split they are in"
         learned = self._learned_digests(state)
         return described(learned, {name: self.fingerprint[name] for name in learned}) or None
 
-    def _earlier_fingerprint(self) -> str:
-        """The fingerprint as checkpoints hold it that earlier versions saved: they resume as long as it is the same."""
+    def earlier_fingerprint(self) -> str:
+        """The fingerprint as earlier versions saved it in checkpoints: these resume as long as it is the same."""
         digest = hashlib.sha256()
         for index in self.splits or ():
             digest.update(index.numpy().tobytes())
@@ -339,15 +300,15 @@ class DataModule(LightningDataModule):
         return digest.hexdigest()
 
     def earlier_identities(self) -> Iterable[Hashable] | None:
-        """What each example was known by in the fingerprints of earlier versions."""
+        """The hash of each example in the fingerprints of earlier versions."""
         return self.example_hashes()
 
     def warn_about_duplicates(self, splits: Splits) -> None:
-        """Tell the user of examples of the validation and test splits that are in the training split, too."""
+        """Report examples of the validation and test splits that are also in the training split."""
         known = self.example_hashes()
         if known is None:
             return
-        hashes = torch.from_numpy(np.fromiter(map(hash, known), np.int64))  # no set of what may be large
+        hashes = torch.from_numpy(np.fromiter(map(hash, known), np.int64))  # smaller than a set
         seen = hashes[splits.train]
         for split in ("val", "test"):
             rows = getattr(splits, split)
@@ -359,23 +320,23 @@ class DataModule(LightningDataModule):
                 )
 
     def note(self, text: str) -> None:
-        """Tell the user of something odd in the data that is no reason to stop."""
+        """Report something unexpected in the data that is no reason to stop."""
         self.notes.append(text)
         if getattr(rank_zero_only, "rank", 0) == 0:
             print(f"note: {printable(text)}", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
-        """What was learned from the training split, as plain types and tensors."""
+        """The state that was fitted to the training split, as plain types and tensors."""
         return {name: getattr(self, name) for name in self.learned}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what an earlier run learned, instead of learning it anew."""
+        """Take over the state of an earlier run, instead of fitting it again."""
         for name in self.learned:
             setattr(self, name, state_dict[name])
         self.restored = True
 
     def take_tokenizers(self, learned: dict[str, Any]) -> None:
-        """Take over the tokenizers that an earlier run learned on other data, if texts are what this data is."""
+        """Take over the tokenizers that an earlier run trained on other data, if this data consists of texts."""
 
     def set_input(self, path: Path) -> None:
         """Make the user's files what `predict` runs over.
@@ -388,76 +349,6 @@ class DataModule(LightningDataModule):
         self.predicted, self.predicted_names = self.read_input(file_or_folder(path, "--input"))
         if len(self.predicted) == 0:
             raise DataError(f"--input {path}: holds no examples")
-
-    def _loader(self, examples: Examples, training: bool = False) -> DataLoader[Any]:
-        return Loader(
-            examples,  # type: ignore[arg-type]
-            batch_size=None,
-            sampler=self._batches(examples, training, self.rank),
-            num_workers=self.num_workers,
-            multiprocessing_context=workers(self.num_workers),
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-    def _batches(self, examples: Examples, training: bool, rank: int) -> Batches:
-        even = self.even if training else None
-        size = len(examples if even is None else even)
-        shuffle = training and not getattr(self.trainer, "overfit_batches", 0)
-        try:
-            return (Batches if shuffle else OrderedBatches)(
-                len(examples),
-                batch_size=min(self.batch_size or size, size),
-                shuffle=shuffle,
-                seed=self.seed,
-                drop_last=training,
-                position=self._position if training and self.trainer is not None else None,
-                lengths=None if examples is self.predicted else getattr(examples, "lengths", None),
-                even=even,
-                rank=rank,
-                world_size=self.world_size,
-            )
-        except ValueError as error:
-            raise DataError(f"{self.dataset}, --data.batch_size {self.batch_size}: {error}") from None
-
-    @property
-    def seed(self) -> int:
-        """The run's."""
-        return int(os.environ.get("PL_GLOBAL_SEED", 0))
-
-    @property
-    def rank(self) -> int:
-        """This process's number among those that train together."""
-        return self.trainer.global_rank if self.trainer is not None else 0
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes that train together."""
-        return self.trainer.world_size if self.trainer is not None else 1
-
-    @property
-    def num_predicted_batches(self) -> int:
-        """Batches of the user's input, of all processes together."""
-        assert self.predicted is not None, "set_input() comes first"
-        return len(self._batches(self.predicted, False, rank=0))
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Seed what is drawn at random in a training step by nothing but its number.
-
-        So a resumed run draws what the stopped one would have drawn. Augmentation comes right after this.
-        """
-        if self.trainer is not None and self.trainer.training:
-            seed_globally(self.seed, self._position().begun, self.rank)
-        return batch
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Change a training batch by chance, on its device."""
-        training = self.trainer is not None and self.trainer.training
-        return self.augmented(batch) if training else batch
-
-    def augmented(self, batch: Any) -> Any:
-        """A training batch, changed by chance where options ask for it."""
-        return batch
 
     def preview(self, batch: Any, max_images: int) -> Preview | None:
         """The first images of a training batch with their classes, for the loggers; None where there are no images."""
@@ -477,41 +368,3 @@ class DataModule(LightningDataModule):
                 f"or an export_inputs() of its own that takes them apart"
             )
         return ExportableFeatures(model, self)
-
-    def _position(self) -> Position:
-        """How far training is, which stands in every checkpoint."""
-        assert self.trainer is not None
-        loop = self.trainer.fit_loop
-        return Position(loop.epoch_loop.batch_progress.total.ready, loop.max_batches)
-
-    def _split(self, name: str) -> Examples:
-        assert self.splits is not None, "setup() comes first"
-        return self.examples(getattr(self.splits, name))
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of the training split, in another order each epoch."""
-        return self._loader(self._split("train"), training=True)
-
-    def whole_training_split(self, most: int) -> Iterator[Any]:
-        """Training batches, as many as there are or as are wanted, always the same and no part of training's progress.
-
-        Args:
-            most: batches.
-        """
-        loader = self.train_dataloader()
-        assert isinstance(loader.sampler, Batches)
-        loader.sampler.position = None
-        return islice(loader, most)
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of the validation split."""
-        return self._loader(self._split("val"))
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        """Batches of the test split."""
-        return self._loader(self._split("test"))
-
-    def predict_dataloader(self) -> DataLoader[Any]:
-        """Batches of the user's input, in its order."""
-        assert self.predicted is not None, "set_input() comes first"
-        return self._loader(self.predicted)

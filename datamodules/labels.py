@@ -84,11 +84,11 @@ class LabelledData(DataModule):
             self.class_counts = counts["train"]
         if self.balance in ("over", "under"):
             quota = (max if self.balance == "over" else min)(counts["train"])
-            self.even = ClassBalancedSampler(source.labels[splits.train], quota, self.seed)
-            if self.batch_size is not None and self.batch_size > len(self.even):
+            self.balanced = ClassBalancedSampler(source.labels[splits.train], quota, self.seed)
+            if self.batch_size is not None and self.batch_size > len(self.balanced):
                 raise DataError(
                     f"--data.batch_size {self.batch_size}: an epoch of --data.balance {self.balance} has only "
-                    f"{len(self.even)} examples, {quota} of each class"
+                    f"{len(self.balanced)} examples, {quota} of each class"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Processes that end with the one which started them, however that one ends."""
+"""Processes that end with their parent, however that one ends."""
 
 import ctypes
 import os
@@ -8,16 +8,16 @@ import threading
 import time
 
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
-LAUNCHER = "PROCESS_LAUNCHER"  # the variable that tells the processes of a run the id of the one that started them
+LAUNCHER = "PROCESS_LAUNCHER"  # the variable with the process id of the launcher, for the processes of a run
 LINUX = sys.platform.startswith("linux")
-EVERY = 1.0  # seconds between two looks, where the system does not tell
+EVERY = 1.0  # seconds between two polls, where the system does not notify
 
 
 def end_with(parent: int) -> None:
-    """Have this process killed when its parent is gone, be it killed; at once, if it is gone already.
+    """Have this process killed when its parent ends, even if that is killed; at once, if it has ended already.
 
-    Linux does so whatever this process is at, even where it is stopped: as soon as the thread that started it ends,
-    which has to be one that lives as long as the parent. Elsewhere a thread looks; on Windows nothing is done.
+    Linux does so whatever the state of this process, even if it is stopped: as soon as the thread that started it ends,
+    which has to live as long as the parent. Elsewhere a thread polls; on Windows nothing is done.
 
     Args:
         parent: process id.
@@ -33,9 +33,9 @@ def end_with(parent: int) -> None:
 
 
 def end_with_launcher() -> None:
-    """Have this process, if it is one of several of a run, end with the one that started it, from its first moment.
+    """Have this process, if it is one of several of a run, end with its launcher, from the start.
 
-    Lightning starts all but the first, as children of that one; torchrun starts all of them.
+    Lightning starts all but the first, as children of the first; torchrun starts all of them.
     """
     if "LOCAL_RANK" not in os.environ:
         os.environ[LAUNCHER] = str(os.getpid())
@@ -54,7 +54,7 @@ def _watch(parent: int) -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process with this id runs or may run again; one that has ended and is yet to be waited for does not."""
+    """Whether a process with this id is running or stopped; a zombie is not."""
     state = _state(process)
     if state is not None:
         return state not in ("Z", "X")
@@ -68,12 +68,12 @@ def is_alive(process: int) -> bool:
 
 
 def is_stopped(process: int) -> bool:
-    """Whether a process is stopped, as by SIGSTOP; known on Linux alone."""
+    """Whether a process is stopped, as by SIGSTOP; known on Linux only."""
     return _state(process) in ("T", "t")
 
 
 def _state(process: int) -> str | None:
-    """The letter that Linux has for it; None elsewhere, and where there is no such process."""
+    """The letter of its state on Linux; None elsewhere, and where there is no such process."""
     try:
         with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[0]

@@ -1,4 +1,4 @@
-"""Examples of a split, a batch at a time."""
+"""The examples of a split, and the loader of their batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Examples(Protocol):
-    """A split: indexed by a tensor of positions, it answers with a whole batch."""
+    """A split: indexed by a tensor of positions, it returns a batch."""
 
     def __len__(self) -> int: ...
 
@@ -19,7 +19,7 @@ class Examples(Protocol):
 
 
 class Names(Protocol):
-    """Of examples: texts or paths, which need not be in memory."""
+    """Names of examples: texts or paths, which need not be in memory."""
 
     def __len__(self) -> int: ...
 
@@ -27,12 +27,12 @@ class Names(Protocol):
 
 
 class Rows(Dataset[Any]):
-    """Examples held as tensors: a batch is one indexing operation.
+    """Examples as tensors in memory: a batch is one indexing operation.
 
     Args:
         inputs: (N, …)
-        targets: (N, …), or None where only predictions are wanted; then a batch is the inputs alone.
-        index: the rows that make this split; all of them by default.
+        targets: (N, …), or None for predictions; then a batch is the inputs alone.
+        index: the rows of this split; all of them by default.
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor | None = None, index: Tensor | None = None) -> None:
@@ -50,13 +50,12 @@ class Rows(Dataset[Any]):
 
 @dataclass
 class Source:
-    """What a data set turned out to be when it was read.
+    """A data set as it was read.
 
     Args:
         size: number of examples.
-        labels: class index of each, where there are classes; splits are stratified by it.
+        labels: class index of each example, where there are classes; splits are stratified by it.
         official: the splits that the data set itself defines, any of train, val and test.
-        names: of the examples, for messages; their numbers by default.
     """
 
     size: int
@@ -65,18 +64,18 @@ class Source:
 
 
 class Loader(DataLoader[Any]):
-    """A loader that goes on where a run was stopped: its sampler asks the trainer how far it is.
+    """A loader that resumes where a run was stopped: its sampler reads the position from the trainer's progress.
 
-    It asks when the first batch is wanted, and not when Lightning makes the iterator: then a resumed run does not know
-    yet how far it is, and processes that load ahead would begin with the wrong batch.
+    It does so when the first batch is requested, not when Lightning creates the iterator: a resumed run has not yet
+    restored its progress then, and processes that prefetch would begin with the wrong batch.
     """
 
     def __iter__(self) -> Any:
         yield from super().__iter__()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the trainer's progress says it all."""
+        """Nothing: the trainer's progress is all that is needed."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to take over."""
+        """Nothing to restore."""

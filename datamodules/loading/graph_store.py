@@ -1,4 +1,4 @@
-"""Many graphs end to end in a few tensors, from which a batch is cut in one indexing operation."""
+"""Many graphs concatenated in a few tensors: a batch is one indexing operation."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 @dataclass
 class Store:
-    """G graphs end to end.
+    """G concatenated graphs.
 
     Args:
-        node_start: (G + 1,) where each graph's nodes begin.
-        edge_start: (G + 1,) where each graph's edges begin.
-        edge_index: (2, E), numbered within each graph.
+        node_start: (G + 1,) index of each graph's first node.
+        edge_start: (G + 1,) index of each graph's first edge.
+        edge_index: (2, E) node indices within each graph.
         node_attributes: (N, A) float
         edge_attributes: (E, B) float
         node_labels: (N,) int64, or None

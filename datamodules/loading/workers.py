@@ -1,8 +1,11 @@
-"""Processes that load batches, each begun anew if it hangs before it has begun, and none left when a run is killed.
+"""Processes that load batches: each is restarted if it hangs at its start, and none outlives a run that is killed.
 
-A forked process inherits every lock as it stands, and one that another thread holds at that moment is never released.
-Python before 3.11.10 takes such a lock at once (CPython's issue 112275); gloo's threads hold it now and then when
-several processes train. One in some thousand forked processes hung, and the run with it.
+A forked process inherits every lock in its current state, and one that another thread holds at that moment is never
+released. Python before 3.11.10 acquires such a lock at once (CPython's issue 112275); gloo's threads sometimes hold it
+when several processes train. One in some thousand forked processes hung, and the run with it.
+
+This is the only file that uses private parts of multiprocessing, `Popen._launch` and `Process._Popen`: a start can be
+repeated nowhere else. Its tests fail if they change.
 """
 
 import os
@@ -18,12 +21,12 @@ try:
 except ImportError:  # Windows, where nothing is forked: see `workers`
     ForkContext = ForkProcess = object  # type: ignore[misc,assignment]
 
-PATIENCE = 20.0  # seconds; a process begins in milliseconds, and one that is taken for hung is merely begun again
+PATIENCE = 20.0  # seconds; a process starts in milliseconds, and one wrongly taken for hung is merely restarted
 ATTEMPTS = 3
 
 
 class Fork(popen_fork.Popen):
-    """A fork that is known to have begun, or else is made again."""
+    """A fork that is restarted unless it reports its start."""
 
     def _launch(self, process_obj: Any) -> None:
         process_obj.parent = os.getpid()
@@ -32,7 +35,7 @@ class Fork(popen_fork.Popen):
             reading, writing = os.pipe()
             process_obj.begun = writing
             super()._launch(process_obj)  # type: ignore[misc]
-            os.close(writing)  # so that a process which dies is no longer waited for
+            os.close(writing)  # so that a process which dies is not waited for
             begun = connection.wait([reading], PATIENCE)
             os.close(reading)
             if begun:
@@ -44,18 +47,18 @@ class Fork(popen_fork.Popen):
 
 
 class Worker(ForkProcess):
-    """A process that says when it has begun."""
+    """A process that reports its start."""
 
-    begun: int  # end of a pipe
+    begun: int  # file descriptor of a pipe
     parent: int
-    of_main_thread: bool  # another one may end long before its process
+    of_main_thread: bool  # another thread may end long before its process
 
     @staticmethod
     def _Popen(process_obj: Any) -> Fork:  # noqa: N802 (multiprocessing's name)
         return Fork(process_obj)
 
     def run(self) -> None:
-        """Say it, and do what a process does."""
+        """Report the start, then run."""
         if self.of_main_thread:
             end_with(self.parent)
         os.write(self.begun, b"1")
@@ -64,11 +67,11 @@ class Worker(ForkProcess):
 
 
 class Workers(ForkContext):
-    """What a `DataLoader` takes as its `multiprocessing_context`."""
+    """The `multiprocessing_context` of a `DataLoader`."""
 
     Process = Worker
 
 
-def workers(number: int) -> Workers | None:
-    """The context for so many processes that load batches; None where there are none, or they are not forked."""
-    return Workers() if number and get_start_method() == "fork" else None
+def workers(num_workers: int) -> Workers | None:
+    """The context of the processes that load batches; None without any, or where they are not forked."""
+    return Workers() if num_workers and get_start_method() == "fork" else None

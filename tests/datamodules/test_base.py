@@ -141,7 +141,7 @@ def test_training_batches_are_full_and_of_an_order_that_the_seed_decides(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_size_of_none_is_the_whole_training_split(kind: str) -> None:
+def test_a_batch_size_of_none_is_the_training_batches(kind: str) -> None:
     data = ready(KINDS[kind](batch_size=None))
     (batch,) = data.train_dataloader()
     assert len(batch[1]) == len(data.splits.train)

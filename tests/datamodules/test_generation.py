@@ -18,9 +18,9 @@ def data() -> ImagesToDraw:
 def test_has_the_images_that_images_has_and_their_mean_and_spread(data: ImagesToDraw) -> None:
     other = Images("digits")
     other.setup()
-    ours, theirs = (each._split("test")[torch.arange(9)][0] for each in (data, other))
+    ours, theirs = (each.split_examples("test")[torch.arange(9)][0] for each in (data, other))
     assert torch.equal(data.on_after_batch_transfer(ours, 0), other.on_after_batch_transfer(theirs, 0))
-    pixels = data._split("train")[torch.arange(len(data.splits.train))][0]
+    pixels = data.split_examples("train")[torch.arange(len(data.splits.train))][0]
     assert data.mean == pytest.approx([float(pixels.double().mean()) / 255])
     assert {"mean", "std"} <= set(data.provides)
 

@@ -33,7 +33,7 @@ def ready(path: Path, **options: Any) -> Series:
 
 
 def whole(data: Series, split: str) -> tuple[Tensor, Tensor]:
-    examples = data._split(split)
+    examples = data.split_examples(split)
     batch: tuple[Tensor, Tensor] = examples[torch.arange(len(examples))]
     return batch
 
@@ -83,7 +83,7 @@ def test_scaling_is_learned_from_the_training_part_alone(place: Path) -> None:
 
 
 def test_windows_are_views(place: Path) -> None:
-    examples = ready(write(place / "load.csv", values()))._split("train")
+    examples = ready(write(place / "load.csv", values())).split_examples("train")
     assert examples.stretches.untyped_storage().nbytes() == 60 * 2 * 4
 
 

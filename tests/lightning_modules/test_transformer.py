@@ -1,5 +1,4 @@
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -8,13 +7,10 @@ from torch import nn
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
 from lightning_modules.layers.sequence import PositionalEmbedding
-from lightning_modules.layers.transformer import DecoderLayer, EncoderLayer, KeysValues, MultiHeadAttention, causal_mask
 from lightning_modules.torch_transformer import TorchTransformer
-from lightning_modules.transformer import Transformer
-from tests.helpers.splits import take
+from lightning_modules.transformer import DecoderLayer, EncoderLayer, MultiHeadAttention, Transformer, causal_mask
 
 D, H = 16, 4
-Network = type[Transformer] | type[TorchTransformer]
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +21,17 @@ def data() -> Translation:
 
 
 @pytest.fixture(scope="module")
-def pair(data: Translation) -> Pair:
-    pair, _ = take(data, "test", torch.arange(7))
+def pair(data) -> Pair:
+    pair, _ = data.split_examples("test")[torch.arange(7)]
     assert len(pair.source.lengths.unique()) > 1
     return pair
 
 
-def model(data: Translation, cls: Network = Transformer, **options: Any) -> Any:
+def model(data, kind=Transformer, **options):
     torch.manual_seed(0)
     sizes = {name: getattr(data, name) for name in data.provides}
     options = {"hidden_size": D, "num_heads": H, "num_layers": 2, "feedforward_size": 24, **options}
-    return cls(**sizes, **options).eval()
+    return kind(**sizes, **options).eval()
 
 
 def copy_attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> None:
@@ -45,32 +41,30 @@ def copy_attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> N
     theirs.out_proj.load_state_dict(ours.output.state_dict())
 
 
-def copy_layer(ours: EncoderLayer | DecoderLayer, theirs: Any) -> None:
+def copy_layer(ours: EncoderLayer | DecoderLayer, theirs: nn.Module) -> None:
     copy_attention(ours.attention, theirs.self_attn)
     if isinstance(ours, DecoderLayer):
         copy_attention(ours.attention_to_source, theirs.multihead_attn)
-    layers: Any = ours.feedforward
-    theirs.linear1.load_state_dict(layers[0].state_dict())
-    theirs.linear2.load_state_dict(layers[3].state_dict())
-    residuals: Any = ours.residuals
-    for index, residual in enumerate(residuals, 1):
-        getattr(theirs, f"norm{index}").load_state_dict(residual.norm.state_dict())
+    theirs.linear1.load_state_dict(ours.feedforward[0].state_dict())
+    theirs.linear2.load_state_dict(ours.feedforward[3].state_dict())
+    for number, residual in enumerate(ours.residuals, 1):
+        getattr(theirs, f"norm{number}").load_state_dict(residual.norm.state_dict())
 
 
-def test_attention_equals_the_formula_written_out() -> None:
+def test_attention_equals_the_formula_written_out():
     layer = MultiHeadAttention(D, H).eval()
     x, memory = torch.randn(3, 5, D), torch.randn(3, 7, D)
     mask = torch.rand(3, 1, 5, 7) < 0.7
     mask[..., 0] = True
-    q, (k, v) = layer.split_heads(layer.query(x)), layer.keys_values(memory)
+    q, (k, v) = layer.split(layer.query(x)), layer.keys_values(memory)
     scores = q @ k.transpose(-2, -1) / math.sqrt(D / H)  # (B, H, T, S)
     weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, H, 5))
     expected = layer.output((weights @ v).transpose(1, 2).flatten(2))
-    torch.testing.assert_close(layer(x, KeysValues(k, v), mask), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(layer(x, (k, v), mask), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_attention_equals_torchs_after_copying_the_weights() -> None:
+def test_attention_equals_torchs_after_copying_the_weights():
     ours, theirs = MultiHeadAttention(D, H).eval(), nn.MultiheadAttention(D, H, batch_first=True).eval()
     x, memory = torch.randn(3, 5, D), torch.randn(3, 7, D)
     padding = torch.arange(7) >= torch.tensor([7, 4, 1])[:, None]
@@ -83,12 +77,12 @@ def test_attention_equals_torchs_after_copying_the_weights() -> None:
 
 
 @pytest.mark.parametrize("norm_first", [True, False])
-def test_equals_torchs_transformer_after_copying_the_weights(data: Translation, pair: Pair, norm_first: bool) -> None:
-    ours, theirs = (model(data, cls, norm_first=norm_first) for cls in (Transformer, TorchTransformer))
+def test_equals_torchs_transformer_after_copying_the_weights(data, pair, norm_first):
+    ours, theirs = (model(data, kind, norm_first=norm_first) for kind in (Transformer, TorchTransformer))
     with torch.no_grad():
         for stack, other in ((ours.encoder, theirs.network.encoder), (ours.decoder, theirs.network.decoder)):
-            for layer, reference in zip(stack, other.layers, strict=True):
-                copy_layer(layer, reference)
+            for layer, twin in zip(stack, other.layers, strict=True):
+                copy_layer(layer, twin)
         if norm_first:
             theirs.network.encoder.norm.load_state_dict(ours.encoder_norm.state_dict())
             theirs.network.decoder.norm.load_state_dict(ours.decoder_norm.state_dict())
@@ -102,9 +96,9 @@ def test_equals_torchs_transformer_after_copying_the_weights(data: Translation, 
         assert ours.translate(pair.source) == theirs.translate(pair.source)
 
 
-@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
-def test_the_future_is_hidden_and_the_past_is_not(data: Translation, pair: Pair, cls: Network) -> None:
-    network = model(data, cls)
+@pytest.mark.parametrize("kind", [Transformer, TorchTransformer])
+def test_the_future_is_hidden_and_the_past_is_not(data, pair, kind):
+    network = model(data, kind)
     before = network(pair)
     ids = pair.target.ids.clone()
     ids[:, 4] = (ids[:, 4] + 1) % 20
@@ -113,13 +107,13 @@ def test_the_future_is_hidden_and_the_past_is_not(data: Translation, pair: Pair,
     assert not torch.isclose(after[:, 4:6], before[:, 4:6]).all()
 
 
-def test_the_causal_mask_is_a_triangle() -> None:
+def test_the_causal_mask_is_a_triangle():
     assert causal_mask(3, torch.device("cpu")).tolist() == [[True, False, False], [True, True, False], [True] * 3]
 
 
-@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
-def test_padding_changes_nothing(data: Translation, pair: Pair, cls: Network) -> None:
-    network = model(data, cls)
+@pytest.mark.parametrize("kind", [Transformer, TorchTransformer])
+def test_padding_changes_nothing(data, pair, kind):
+    network = model(data, kind)
     together = network(pair)
     for row in range(len(pair.source.ids)):
         source, target = pair.source.lengths[row], pair.target.lengths[row]
@@ -130,16 +124,16 @@ def test_padding_changes_nothing(data: Translation, pair: Pair, cls: Network) ->
         torch.testing.assert_close(network(alone)[0], together[row, : target - 1], atol=1e-5, rtol=1e-4)
 
 
-def test_decoding_one_token_at_a_time_gives_the_same_logits(data: Translation, pair: Pair) -> None:
+def test_decoding_one_token_at_a_time_gives_the_same_logits(data, pair):
     network = model(data)
-    expected = network(pair)
+    whole = network(pair)
     state = network.start(pair.source)
-    for step in range(expected.shape[1]):
-        logits, state = network.advance(pair.target.ids[:, step], state)
-        torch.testing.assert_close(logits, expected[:, step], atol=1e-5, rtol=1e-4)
+    for place in range(whole.shape[1]):
+        logits, state = network.advance(pair.target.ids[:, place], state)
+        torch.testing.assert_close(logits, whole[:, place], atol=1e-5, rtol=1e-4)
 
 
-def test_positions_are_the_papers() -> None:
+def test_positions_are_the_papers():
     embedding = PositionalEmbedding(5, 8, padding=0)
     positions = embedding.positions(3, 2)
     for row, t in enumerate((3, 4)):
@@ -151,11 +145,11 @@ def test_positions_are_the_papers() -> None:
     torch.testing.assert_close(embedding(ids)[:, 2:], embedding(ids[:, 2:], first=2))
 
 
-@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
-def test_tied_embeddings_are_one_matrix(cls: Network) -> None:
+@pytest.mark.parametrize("kind", [Transformer, TorchTransformer])
+def test_tied_embeddings_are_one_matrix(kind):
     data = Translation(num_phrases=100, shared_vocabulary=True)
     data.setup()
-    tied, loose = model(data, cls), model(data, cls, tie_embeddings=False)
+    tied, loose = model(data, kind), model(data, kind, tie_embeddings=False)
     assert tied.output.weight is tied.embed_target.tokens.weight is tied.embed_source.tokens.weight
     assert loose.output.weight is not loose.embed_target.tokens.weight
     assert sum(p.numel() for p in loose.parameters()) - sum(p.numel() for p in tied.parameters()) == (
@@ -163,7 +157,7 @@ def test_tied_embeddings_are_one_matrix(cls: Network) -> None:
     )
 
 
-@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
-def test_refuses_heads_that_do_not_fit(data: Translation, cls: Network) -> None:
+@pytest.mark.parametrize("kind", [Transformer, TorchTransformer])
+def test_refuses_heads_that_do_not_fit(data, kind):
     with pytest.raises(ValueError, match=r"--model.hidden_size 18 and --model.num_heads 4"):
-        model(data, cls, hidden_size=18)
+        model(data, kind, hidden_size=18)

@@ -1,21 +1,17 @@
 """Scores on published tables, beside scikit-learn's on the same split."""
 
 import statistics
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from datamodules.tabular import Tabular, TabularClassification, TabularRegression
+from datamodules.tabular import TabularClassification, TabularRegression
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-def arrays(data: Tabular, split: str) -> tuple[Any, Any]:
-    """The features and the target of a split, as scikit-learn takes them."""
-    examples = data.examples(getattr(data.splits, split))
+def arrays(data, split):
+    examples = data.split_examples(split)
     x, y = examples[torch.arange(len(examples))]
     return x.numpy(), y.numpy()
 
@@ -25,9 +21,7 @@ def arrays(data: Tabular, split: str) -> tuple[Any, Any]:
     ("file", "target", "metric"),
     [("mammography/mammography.csv", "-1", "average_precision"), ("titanic/titanic.csv", "Survived", "accuracy")],
 )
-def test_mlp_is_no_worse_than_scikit_learns(
-    score: Callable[..., Any], shared_data: Path, file: str, target: str, metric: str
-) -> None:
+def test_mlp_is_no_worse_than_scikit_learns(score, shared_data, file, target, metric):
     from sklearn.metrics import accuracy_score, average_precision_score
     from sklearn.neural_network import MLPClassifier
 
@@ -46,7 +40,7 @@ def test_mlp_is_no_worse_than_scikit_learns(
     assert ours >= statistics.mean(theirs)
 
 
-def test_linear_regression_equals_scikit_learns(score: Callable[..., Any], shared_data: Path) -> None:
+def test_linear_regression_equals_scikit_learns(score, shared_data):
     from sklearn.linear_model import LinearRegression
 
     path = shared_data / "tabular" / "california_housing" / "housing.csv"

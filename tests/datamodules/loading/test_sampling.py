@@ -104,15 +104,15 @@ def test_without_shuffling_the_order_is_kept() -> None:
 
 
 @pytest.mark.parametrize("quota", [1, 2, 7, 31, 50, 75])
-def test_an_even_epoch_has_its_quota_of_each_class_repeated_as_little_as_can_be(quota: int) -> None:
-    even = ClassBalancedSampler(LABELS, quota)
+def test_a_balanced_epoch_has_its_quota_of_each_class_with_minimal_repetition(quota: int) -> None:
+    sampler = ClassBalancedSampler(LABELS, quota)
     for epoch in range(3):
-        chosen = even(epoch)
-        assert len(chosen) == len(even) == 4 * quota
+        chosen = sampler(epoch)
+        assert len(chosen) == len(sampler) == 4 * quota
         assert torch.bincount(LABELS[chosen]).tolist() == [quota] * 4
         times = torch.bincount(chosen, minlength=len(LABELS))
-        for number, size in enumerate(torch.bincount(LABELS).tolist()):
-            of_class = times[number == LABELS]
+        for label, size in enumerate(torch.bincount(LABELS).tolist()):
+            of_class = times[label == LABELS]
             assert of_class.min() == quota // size
             assert of_class.max() == -(-quota // size)
 
@@ -128,11 +128,11 @@ def test_each_epoch_and_each_seed_leaves_out_other_examples() -> None:
 
 
 @pytest.mark.parametrize("quota", [5, 60])
-def test_even_batches_go_on_where_the_position_says_and_are_dealt_out_whole(quota: int) -> None:
+def test_balanced_batches_resume_at_the_position_and_are_sharded_completely(quota: int) -> None:
     lengths = torch.arange(len(LABELS)) % 11
     options = {
         "size": len(LABELS), "batch_size": 6, "shuffle": True, "seed": 1, "drop_last": True, "lengths": lengths,
-        "even": ClassBalancedSampler(LABELS, quota, seed=1),
+        "balanced": ClassBalancedSampler(LABELS, quota, seed=1),
     }  # fmt: skip
     whole = Batches(**options)
     per_epoch = len(whole)
@@ -162,5 +162,5 @@ def test_a_limited_epoch_has_the_first_batches_of_its_own_order(limit: int, worl
                 for rank in range(world_size)
             ]
             assert [len(part) for part in parts] == [len(expected) - done] * world_size
-            for batch, shares in zip(expected[done:], zip(*parts, strict=True), strict=True):
-                assert sorted(torch.cat(shares).tolist()) == sorted(batch)
+            for batch, shards in zip(expected[done:], zip(*parts, strict=True), strict=True):
+                assert sorted(torch.cat(shards).tolist()) == sorted(batch)

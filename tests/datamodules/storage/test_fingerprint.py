@@ -102,7 +102,7 @@ def test_data_is_known_again_in_another_place_at_another_time(name: str, tmp_pat
     after = case.ready(moved / path.name)
     assert after.fingerprint == before.fingerprint
     assert after.changed_since(before.fingerprint, before.state_dict()) is None
-    earlier = before._earlier_fingerprint()
+    earlier = before.earlier_fingerprint()
     assert after.changed_since(earlier, before.state_dict()) is None
     if name != "series":  # of which earlier versions knew the length alone
         assert "which split" in str(after.changed_since("0" + earlier[1:], before.state_dict()))

@@ -104,7 +104,7 @@ def test_says_once_why_it_cannot_be_measured(capfd: pytest.CaptureFixture[str]) 
         main(["--model", "mlp", "--devices", "2", "--trainer.accelerator", "cpu", "--data.batch_size", "1"])
     assert stop.value.code == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert "cannot be shared by 2 processes" in line
+    assert "cannot be sharded to 2 processes" in line
 
 
 def test_the_plain_loop_learns_what_the_trainer_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
