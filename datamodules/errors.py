@@ -1,12 +1,12 @@
-"""Errors that the user can mend: told in one line, without a traceback."""
+"""Errors that the user can correct: reported in one line, without a traceback."""
 
 
 class UserError(Exception):
-    """Something that the user typed, supplied or can put right; the message says what was found and what is right."""
+    """Something that the user typed or supplied is wrong; the message says what was found and what is expected."""
 
 
 class DataError(UserError, ValueError):
-    """A file or folder of data is not what it has to be; the message says which, what was found and what is right."""
+    """A file or folder of data is invalid; the message says which, what was found and what is expected."""
 
 
 class UnlikeDataError(DataError):
@@ -14,10 +14,10 @@ class UnlikeDataError(DataError):
 
 
 def check_probability(option: str, value: float) -> None:
-    """Refuse a number of the data's options that is no chance below 1.
+    """Refuse an option of the data that is not a probability below 1.
 
     Raises:
         ValueError: it is not.
     """
     if not 0 <= value < 1:
-        raise ValueError(f"--data.{option}: expected a chance from 0 to below 1, got {value}")
+        raise ValueError(f"--data.{option}: expected a probability from 0 to below 1, got {value}")

@@ -1,4 +1,4 @@
-"""Many graphs, each of a class: kept end to end in a few tensors, from which a batch is cut in one go."""
+"""Many graphs, each of a class: concatenated in a few tensors, so that a batch is one indexing operation."""
 
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -23,13 +23,13 @@ from datamodules.synthetic.motifs import generated_motifs
 
 
 class Graphs(NamedTuple):
-    """B graphs side by side, as one graph without edges between them.
+    """B graphs as one graph of disjoint parts.
 
     Args:
         x: (N, F) features of all nodes.
         edge_index: (2, E), from the first row's nodes to the second's.
         edge_attr: (E, D) features of the edges; D may be 0.
-        graph: (N,) the graph of each node, ascending.
+        graph: (N,) index of each node's graph, ascending.
         num_graphs: B
     """
 
@@ -47,8 +47,8 @@ class GraphExamples(Dataset[Any]):
         store: all graphs.
         x: (N, F) features of the store's nodes.
         edge_attr: (E, D) features of its edges.
-        index: the graphs that make this split.
-        labels: (G,) of all graphs; None where only predictions are wanted.
+        index: the graphs of this split.
+        labels: (G,) of all graphs; None for predictions.
     """
 
     def __init__(self, store: Store, x: Tensor, edge_attr: Tensor, index: Tensor, labels: Tensor | None = None) -> None:
@@ -68,7 +68,7 @@ class GraphExamples(Dataset[Any]):
         num_edges = edges[chosen + 1] - edges[chosen]
         node_rows = ranges(nodes[chosen], num_nodes)
         edge_rows = ranges(edges[chosen], num_edges)
-        first = num_nodes.cumsum(0) - num_nodes  # where each graph's nodes begin in the batch
+        first = num_nodes.cumsum(0) - num_nodes  # index of each graph's first node in the batch
         batch = Graphs(
             x=self.x[node_rows],
             edge_index=self.store.edge_index[:, edge_rows] + torch.repeat_interleave(first, num_edges),
@@ -80,7 +80,7 @@ class GraphExamples(Dataset[Any]):
 
 
 class ExportableGraphs(ExportableModule):
-    """Reads several graphs end to end."""
+    """Reads several concatenated graphs."""
 
     def __init__(self, model: nn.Module, data: "GraphClasses") -> None:
         super().__init__(model, data)
@@ -107,8 +107,8 @@ class ExportableGraphs(ExportableModule):
 class GraphClasses(LabelledData):
     """Graphs that each belong to a class.
 
-    A batch is `(Graphs, target)`; see Graphs. A node's features are its label (one of several), its attributes
-    (scaled), and its degree (one of several, the last for all larger); an edge's its label and its attributes.
+    A batch is `(Graphs, target)`; see Graphs. A node's features are its label (one-hot), its attributes
+    (standardised), and its degree (one-hot, the last for all larger); an edge's are its label and its attributes.
     Provides num_features, num_edge_features, num_classes, class_names and class_counts.
 
     Your own files are a folder in TUDataset's text layout: NAME_A.txt, NAME_graph_indicator.txt,
@@ -117,10 +117,10 @@ class GraphClasses(LabelledData):
 
     Args:
         dataset: a known data set, or the path of a folder.
-        num_graphs: how many graphs `motifs` has.
+        num_graphs: number of graphs of `motifs`.
         max_degree: node degrees from this on count as the same; 0 leaves degrees out of the features.
-        edge_dropout: chance of each edge to be left out of a training step, both its directions together.
-        feature_masking: chance of each feature to be zero, for all nodes, in a training step.
+        edge_dropout: probability of each edge to be dropped in a training step, in both directions together.
+        feature_masking: probability of each feature to be zero, for all nodes, in a training step.
         kwargs: as for LabelledData and DataModule.
     """
 
@@ -154,7 +154,7 @@ class GraphClasses(LabelledData):
         self.max_degree = max_degree
         self.node_labels: list[int] = []
         self.edge_labels: list[int] = []
-        self.node_scale: list[list[float]] = [[], []]  # mean and spread of each attribute
+        self.node_scale: list[list[float]] = [[], []]  # mean and standard deviation of each attribute
         self.edge_scale: list[list[float]] = [[], []]
         self.store: Store
         self.encoded: tuple[Tensor, Tensor] | None = None
@@ -185,7 +185,7 @@ class GraphClasses(LabelledData):
         return Source(len(self.store), self.labels)
 
     def example_hashes(self) -> list[Any]:
-        """Each graph's nodes and edges as they are written; graphs alike but for their nodes' order are not found."""
+        """The nodes and edges of each graph in the order of the file; graphs in another order count as different."""
         store = self.store
         nodes, edges = store.node_start.tolist(), store.edge_start.tolist()
         of_nodes = [part for part in (store.node_labels, store.node_attributes) if part is not None]
@@ -197,7 +197,7 @@ class GraphClasses(LabelledData):
         ]
 
     def contents(self) -> dict[str, str]:
-        """Of edges, of the labels and attributes of nodes and edges, and of the classes."""
+        """Digests of edges, of the labels and attributes of nodes and edges, and of the classes."""
         store = self.store
         attributes = {} if self.is_embedded else {"node attributes": store.node_attributes}  # else normal noise, which
         parts = {  # differs in its last bits from one processor to another
@@ -211,7 +211,7 @@ class GraphClasses(LabelledData):
         return digests | {"edges": hash_numbers(store.edge_start, store.edge_index), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
-        """Learn which labels there are, and the attributes' scales."""
+        """Fit the vocabularies of labels, and the attributes' scales."""
         store = self.store
         nodes = ranges(store.node_start[train], store.node_start[train + 1] - store.node_start[train])
         edges = ranges(store.edge_start[train], store.edge_start[train + 1] - store.edge_start[train])
@@ -221,7 +221,7 @@ class GraphClasses(LabelledData):
         self.edge_scale = _scale(store.edge_attributes[edges])
 
     def encode(self, store: Store, where: str) -> tuple[Tensor, Tensor]:
-        """Features of all nodes, (N, F), and of all edges, (E, D); a label never seen in training is all zeros."""
+        """Features of all nodes, (N, F), and of all edges, (E, D); a label unknown from training is all zeros."""
         nodes = [_one_hot(store.node_labels, self.node_labels, len(store.node_attributes), f"{where}: node labels")]
         nodes.append(_scaled(store.node_attributes, self.node_scale, f"{where}: node attributes"))
         if self.max_degree:
@@ -240,7 +240,7 @@ class GraphClasses(LabelledData):
         return GraphExamples(self.store, *self.encoded, index, self.labels)
 
     def augmented(self, batch: Any) -> Any:
-        """A training batch without some edges and features; degrees among the features stay what they were."""
+        """A training batch with edges and features dropped; degrees among the features do not change."""
         graphs, target = batch
         if self.edge_dropout:
             kept = kept_edges(graphs.edge_index, len(graphs.x), self.edge_dropout)
@@ -257,7 +257,7 @@ class GraphClasses(LabelledData):
         """All graphs of a folder, which needs no classes."""
         store, _ = read_tu(path, tu_name(path))
         encoded = self.encode(store, str(path))
-        return GraphExamples(store, *encoded, torch.arange(len(store))), [str(n + 1) for n in range(len(store))]
+        return GraphExamples(store, *encoded, torch.arange(len(store))), [str(index + 1) for index in range(len(store))]
 
 
 def _one_hot(labels: Tensor | None, known: list[int], rows: int, where: str) -> Tensor:
@@ -271,12 +271,12 @@ def _one_hot(labels: Tensor | None, known: list[int], rows: int, where: str) -> 
 def _scale(values: Tensor) -> list[list[float]]:
     if not values.shape[1]:
         return [[], []]
-    spread = values.double().std(0, correction=0)
-    return [values.double().mean(0).tolist(), torch.where(spread > 0, spread, 1.0).tolist()]
+    std = values.double().std(0, correction=0)
+    return [values.double().mean(0).tolist(), torch.where(std > 0, std, 1.0).tolist()]
 
 
 def _scaled(values: Tensor, scale: list[list[float]], where: str) -> Tensor:
-    mean, spread = scale
+    mean, std = scale
     if values.shape[1] != len(mean):
         raise DataError(f"{where}: {values.shape[1]} columns, expected {len(mean)}")
-    return (values - torch.tensor(mean)) / torch.tensor(spread) if mean else values
+    return (values - torch.tensor(mean)) / torch.tensor(std) if mean else values

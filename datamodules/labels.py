@@ -19,14 +19,14 @@ Balance = Literal["none", "weights", "over", "under"]
 class LabelledData(DataModule):
     """Data whose examples each belong to one of several classes.
 
-    Provides the number of classes, their names, how often each stands in the training split, and what each weighs in
-    the loss, where they do not weigh the same. Only training is balanced: validation and test are left as they are.
+    Provides the number of classes, their names, their frequency in the training split, and their weights in the loss,
+    where these are not equal. Only training is balanced: validation and test are not changed.
 
     Args:
         dataset: a known data set, or the path of your own files.
-        balance: how classes of unlike size are made to count the same in training: `weights` lets each example weigh
-            by its class in the loss; `over` repeats the smaller classes' examples in each epoch until there are as
-            many as of the largest; `under` takes of each class as many as the smallest has, others in each epoch.
+        balance: how imbalanced classes are balanced in training: `weights` weights each example in the loss by its
+            class; `over` oversamples the smaller classes in each epoch to the size of the largest; `under`
+            undersamples the larger ones to the size of the smallest, with other examples in each epoch.
         kwargs: as for DataModule.
     """
 
@@ -44,7 +44,7 @@ class LabelledData(DataModule):
 
     @property
     def known_classes(self) -> list[str] | None:
-        """The class names of the run that this datamodule was restored from."""
+        """The class names of the run from which this datamodule was restored."""
         return self.class_names if self.restored else None
 
     @property
@@ -54,19 +54,19 @@ class LabelledData(DataModule):
 
     @property
     def label_digest(self) -> str:
-        """A digest of the name of the class of each example of a split."""
+        """A digest of the class name of each example in a split."""
         assert self.splits is not None, "setup() comes first"
         return hash_labels(self.class_names, self.labels[torch.cat(self.splits).sort().values])
 
     @property
     def class_weights(self) -> list[float] | None:
-        """What an example of each class weighs, so that all classes weigh the same; None where each weighs the same."""
+        """The weight of each class in the loss, such that all classes weigh the same in total; None without weights."""
         if self.balance != "weights":
             return None
         return [sum(self.class_counts) / (self.num_classes * count) for count in self.class_counts]
 
     def check(self, source: Source, splits: Splits) -> None:
-        """Refuse, besides, a single class and a class that the training split lacks."""
+        """Refuse, in addition, a single class, and a class that the training split lacks."""
         super().check(source, splits)
         if source.labels is None:
             raise DataError(f"{self.dataset}: has no labels")
@@ -76,9 +76,9 @@ class LabelledData(DataModule):
             name: torch.bincount(source.labels[index], minlength=self.num_classes).tolist()
             for name, index in splits._asdict().items()
         }
-        for number, name in enumerate(self.class_names):
-            if counts["train"][number] == 0:
-                elsewhere = ", ".join(f"{counts[split][number]} in {split}" for split in ("val", "test"))
+        for index, name in enumerate(self.class_names):
+            if counts["train"][index] == 0:
+                elsewhere = ", ".join(f"{counts[split][index]} in {split}" for split in ("val", "test"))
                 raise DataError(f"{self.dataset}: the training split lacks class {name} ({elsewhere})")
         if not self.restored:
             self.class_counts = counts["train"]
@@ -93,22 +93,22 @@ class LabelledData(DataModule):
 
 
 def class_codes(values: Sequence[str], known: Sequence[str] | None, where: str) -> tuple[list[str], Tensor]:
-    """The class names, numbers in numerical order and before all others, and each example's index among them.
+    """The class names, numbers first and in numerical order, and each example's class index.
 
     Args:
         values: the label of each example.
-        known: the class names of an earlier run, to keep to.
-        where: what the labels were read from, for the message.
+        known: the class names of an earlier run, which are kept.
+        where: the source of the labels, for the message.
 
     Raises:
         DataError: a label is none of the known class names.
     """
     names = list(known) if known is not None else sorted(set(values), key=_numerical_order)
-    code = {name: number for number, name in enumerate(names)}
-    for number, value in enumerate(values):
+    code = {name: index for index, name in enumerate(names)}
+    for row, value in enumerate(values):
         if value not in code:
             raise DataError(
-                f"{where}: example {number + 1} has label {value}, which is none of the model's classes: "
+                f"{where}: example {row + 1} has label {value}, which is none of the model's classes: "
                 + ", ".join(names[:20])
             )
     return names, torch.tensor([code[value] for value in values], dtype=torch.long)

@@ -1,4 +1,4 @@
-"""One graph whose nodes are to be classified."""
+"""One graph whose nodes are classified."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ from datamodules.storage.fingerprint import hash_numbers
 
 
 class Graph(NamedTuple):
-    """A whole graph, and the nodes of it that are asked for.
+    """A complete graph, and the nodes to classify.
 
     Args:
         x: (N, F) features, dense or sparse CSR.
@@ -52,12 +52,12 @@ def csr(matrix: Any) -> Tensor:
         torch.from_numpy(matrix.indices.astype(np.int64)),
         torch.from_numpy(matrix.data),
         size=matrix.shape,
-        check_invariants=False,  # scipy has seen to them
+        check_invariants=False,  # scipy guarantees them
     )
 
 
 def _matrix_digest(matrix: Any) -> str:
-    """A digest of a scipy matrix, whatever the order in which its values are kept."""
+    """A digest of a scipy matrix, whatever the order in which its values are stored."""
     matrix = sp.csr_matrix(matrix, copy=True)
     matrix.sum_duplicates()
     indices = (part.astype(np.int64) for part in (np.array(matrix.shape), matrix.indptr, matrix.indices))
@@ -78,7 +78,7 @@ def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
     """D^-1/2 (A + I) D^-1/2 as a sparse CSR tensor (N, N), where D are the row sums of A + I.
 
     Args:
-        edge_index: (2, E) both directions of each edge, once, and no loops.
+        edge_index: (2, E) both directions of each edge, without duplicates and loops.
         num_nodes: N
     """
     loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
@@ -96,8 +96,8 @@ class Network(NamedTuple):
 
     Args:
         adjacency: scipy (N, N), symmetric, of ones and zeros.
-        words: scipy (N, F), features as they are; None where there are none, or a table holds them.
-        table: a row a node; None where there is none.
+        words: scipy (N, F), features; None where there are none, or a table has them.
+        table: a row for each node; None where there is none.
     """
 
     adjacency: Any
@@ -106,12 +106,12 @@ class Network(NamedTuple):
 
 
 class NodeExamples(Dataset[Any]):
-    """Some nodes of a graph; a batch is the whole graph, the nodes asked for, and their labels.
+    """Some nodes of a graph; a batch is the complete graph, the nodes to classify, and their labels.
 
     Args:
         graph: the graph.
-        index: (M,) the nodes that make this split.
-        labels: (N,) of all nodes; None where only predictions are wanted.
+        index: (M,) the nodes of this split.
+        labels: (N,) of all nodes; None for predictions.
     """
 
     def __init__(self, graph: Graph, index: Tensor, labels: Tensor | None = None) -> None:
@@ -182,7 +182,7 @@ class ExportableGraph(ExportableModule):
 
 
 class Nodes(LabelledData):
-    """The nodes of one graph, each of a class; few are labelled, all are seen.
+    """The nodes of one graph, each of a class; few are labelled, all are read (transductive).
 
     A batch is `(Graph, target)`; see Graph. Provides num_features, num_classes, class_names and class_counts.
 
@@ -191,11 +191,11 @@ class Nodes(LabelledData):
 
     Args:
         dataset: a known data set, or the path of a folder.
-        target: name of the column of nodes.csv that holds the class.
+        target: name of the column of nodes.csv with the class.
         encoding: of the CSV files.
-        batch_size: labelled nodes in a step; None for all of them. Every step sees the whole graph.
-        edge_dropout: chance of each edge to be left out of a training step, both its directions together.
-        feature_masking: chance of each feature to be zero, for all nodes, in a training step.
+        batch_size: labelled nodes in a step; None for all of them. Every step reads the complete graph.
+        edge_dropout: probability of each edge to be dropped in a training step, in both directions together.
+        feature_masking: probability of each feature to be zero, for all nodes, in a training step.
         kwargs: as for LabelledData and DataModule.
     """
 
@@ -225,7 +225,7 @@ class Nodes(LabelledData):
         self.encoding = known_encoding(encoding)
         self.columns: list[dict[str, Any]] = []
         self.num_nodes = 0
-        self.num_words = 0  # features that are read as they are, not from a table
+        self.num_words = 0  # features that are not columns of a table
         self.network: Network
         self.graph: Graph | None = None
 
@@ -250,7 +250,7 @@ class Nodes(LabelledData):
         return source
 
     def _read_karate(self) -> Source:
-        from torch_geometric.datasets import KarateClub  # seconds to import, and needed by nobody who brings files
+        from torch_geometric.datasets import KarateClub  # seconds to import, and unused for own files
 
         data = KarateClub()[0]
         size = int(data.num_nodes)
@@ -277,7 +277,7 @@ class Nodes(LabelledData):
         onehot[tested] = part["ty"]
         sums = np.asarray(features.sum(1)).ravel()
         scale = np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
-        words = (sp.diags(scale) @ features.tocsr()).tocsr()  # those of each node sum to one
+        words = (sp.diags(scale) @ features.tocsr()).tocsr()  # each row sums to one
         pairs = np.array([(node, other) for node, others in part["graph"].items() for other in others], np.int64)
         self._check_edges(pairs, size, str(folder / f"{prefix}graph"))
         self.network = Network(undirected(pairs, size), words)
@@ -294,9 +294,9 @@ class Nodes(LabelledData):
     def _check_edges(self, pairs: np.ndarray[Any, Any], size: int, where: str) -> None:
         wrong = ((pairs < 0) | (pairs >= size)).any(1)
         if wrong.any():
-            number = int(wrong.argmax())
-            first, second = pairs[number]
-            raise DataError(f"{where}: edge {number + 1} joins {first} and {second}, but nodes go from 0 to {size - 1}")
+            row = int(wrong.argmax())
+            first, second = pairs[row]
+            raise DataError(f"{where}: edge {row + 1} joins {first} and {second}, but nodes go from 0 to {size - 1}")
 
     def _read_files(self) -> Source:
         folder = self.path
@@ -307,24 +307,23 @@ class Nodes(LabelledData):
                 f"it has {', '.join(table.column_names)}"
             )
         texts = strings(table[self.target])
-        labelled = torch.tensor([number for number, text in enumerate(texts) if text is not None], dtype=torch.long)
+        labelled = torch.tensor([node for node, text in enumerate(texts) if text is not None], dtype=torch.long)
         if len(labelled) == 0:
             raise DataError(f"{folder / 'nodes.csv'}: no node has a class in column {self.target}")
-        names = [str(texts[number]) for number in labelled.tolist()]
+        names = [str(texts[node]) for node in labelled.tolist()]
         self.class_names, codes = class_codes(names, self.known_classes, str(folder / "nodes.csv"))
         self.labels = torch.zeros(len(texts), dtype=torch.long)
         self.labels[labelled] = codes
         official = {"train": labelled}
         if "split" in table.column_names:
             chosen = strings(table["split"])
-            for number, split in enumerate(chosen):
+            for row, split in enumerate(chosen):
                 if split not in (None, "train", "val", "test"):
                     raise DataError(
-                        f"{folder / 'nodes.csv'}: row {number + 1}: column split has {split}, "
-                        f"expected train, val or test"
+                        f"{folder / 'nodes.csv'}: row {row + 1}: column split has {split}, expected train, val or test"
                     )
             official = {
-                split: torch.tensor([n for n in labelled.tolist() if chosen[n] == split], dtype=torch.long)
+                split: torch.tensor([node for node in labelled.tolist() if chosen[node] == split], dtype=torch.long)
                 for split in ("train", "val", "test")
                 if split in chosen
             }
@@ -338,28 +337,28 @@ class Nodes(LabelledData):
         table = read_table(folder / "nodes.csv", self.encoding, header=True)
         if "id" not in table.column_names:
             raise DataError(f"{folder / 'nodes.csv'}: no column id; it has {', '.join(table.column_names)}")
-        number_of: dict[str | None, int] = {}
-        for number, name in enumerate(strings(table["id"])):
-            if name in number_of:
+        index_of: dict[str | None, int] = {}
+        for index, name in enumerate(strings(table["id"])):
+            if name in index_of:
                 raise DataError(f"{folder / 'nodes.csv'}: two nodes have the id {name}")
-            number_of[name] = number
+            index_of[name] = index
         edges = read_table(folder / "edges.csv", self.encoding, header=None)
-        if all(name in number_of for name in edges.column_names[:2]):
+        if all(name in index_of for name in edges.column_names[:2]):
             edges = read_table(folder / "edges.csv", self.encoding, header=False)  # they are nodes, not a header
         if edges.num_columns < 2:
             raise DataError(f"{folder / 'edges.csv'}: expected two columns of node ids, found {edges.num_columns}")
         pairs = np.empty((len(edges), 2), np.int64)
         for side in (0, 1):
             for line, name in enumerate(strings(edges.column(side))):
-                if name not in number_of:
+                if name not in index_of:
                     raise DataError(
                         f"{folder / 'edges.csv'}: edge {line + 1} joins node {name}, which nodes.csv does not have"
                     )
-                pairs[line, side] = number_of[name]
+                pairs[line, side] = index_of[name]
         return Network(undirected(pairs, len(table)), table=table), table
 
     def contents(self) -> dict[str, str]:
-        """Of the edges, the features and the classes of the nodes that have one."""
+        """Digests of the edges, the features and the classes."""
         network = self.network
         parts = {"edges": _matrix_digest(network.adjacency), "labels": self.label_digest}
         if network.words is not None:
@@ -369,16 +368,16 @@ class Nodes(LabelledData):
         return parts
 
     def fit(self, train: Tensor) -> None:
-        """Learn the scaling and the categories of the columns of features."""
+        """Fit the scaling and the categories of the columns of features."""
         table = self.network.table
         if table is not None:
             given = [name for name in table.column_names if name not in ("id", "split", self.target)]
             columns = (Column.fitted(name, table[name], train) for name in given)
             self.columns = [column.state for column in columns if column is not None]
-        self.examples(train)  # an infinity anywhere is refused now, not when training begins
+        self.examples(train)  # refuses an infinity anywhere before training
 
     def _graph(self, network: Network, where: str) -> Graph:
-        """The graph as tensors; without any features each node is told apart by its number."""
+        """The graph as tensors; without features each node has its index, one-hot."""
         size = network.adjacency.shape[0]
         if self.columns:
             names = [] if network.table is None else network.table.column_names
@@ -398,7 +397,7 @@ class Nodes(LabelledData):
             x = csr(sp.identity(size, dtype=np.float32))
         else:
             raise DataError(
-                f"{where}: has {size} nodes, expected {self.num_nodes}: the model knows nodes by their number alone"
+                f"{where}: has {size} nodes, expected {self.num_nodes}: the model identifies nodes by their index"
             )
         pairs = torch.from_numpy(np.stack(network.adjacency.nonzero()).astype(np.int64))
         return Graph(x, pairs, normalised_adjacency(pairs, size), torch.arange(size))
@@ -410,7 +409,7 @@ class Nodes(LabelledData):
         return NodeExamples(self.graph, index, self.labels)
 
     def augmented(self, batch: Any) -> Any:
-        """A training batch without some edges, its adjacency normalised anew, and without some features."""
+        """A training batch with edges and features dropped, its adjacency normalised again."""
         graph, target = batch
         size = graph.x.shape[0]
         if self.edge_dropout:

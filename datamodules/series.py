@@ -1,4 +1,4 @@
-"""Time series: one array, cut in time, whose windows are views of it."""
+"""Time series: one array, split by time, whose windows are views of it."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,27 +21,26 @@ from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_numbers
 
 SUNSPOTS = Path(__file__).parent / "sunspots.csv"  # Zurich, a mean a month from 1749 to 1983
-PERIODS = {"sunspots": 132, "ETTh1": 24, "ETTh2": 24, "ETTm1": 96, "ETTm2": 96}  # eleven years of months; a day
-MONTH = {"ETTh1": 30 * 24, "ETTh2": 30 * 24, "ETTm1": 30 * 96, "ETTm2": 30 * 96}  # rows
-ETT_MONTHS = {"train": 12, "val": 4, "test": 4}  # as Zhou et al. 2021 cut them; what is left at the end is not used
+STEPS_A_DAY = {"ETTh1": 24, "ETTh2": 24, "ETTm1": 96, "ETTm2": 96}
+PERIODS = {"sunspots": 132} | STEPS_A_DAY  # eleven years of months; a day
+ETT_MONTHS = (12, 4, 4)  # of 30 days for training, validation and test, as in Zhou et al. 2021; the rest is unused
 
 
 class Windows(Dataset[Any]):
-    """Stretches of a series: a batch is one indexing operation on a view of it.
+    """Windows of a series: a batch is one indexing operation on a view of it.
 
     Args:
         series: (N, 1 + C), the target in its own units, and the channels as the model reads them.
-        window: W, rows that the model sees.
-        horizon: H, rows after them whose target is to be forecast; 0 where only predictions are wanted, and then a
-            batch is the inputs alone.
-        starts: (M,) the rows at which the windows of this split begin.
+        window: W, rows that the model reads.
+        horizon: H, rows after them whose target is forecast; 0 for predictions, and then a batch is the inputs alone.
+        starts: (M,) indices of the first rows of this split's windows.
 
     Shapes:
         inputs (B, W, C), target (B, H)
     """
 
     def __init__(self, series: Tensor, window: int, horizon: int, starts: Tensor) -> None:
-        self.stretches = series.unfold(0, window + horizon, 1)  # (N - W - H + 1, 1 + C, W + H), without a copy
+        self.windows = series.unfold(0, window + horizon, 1)  # (N - W - H + 1, 1 + C, W + H), without a copy
         self.window = window
         self.starts = starts
 
@@ -49,9 +48,9 @@ class Windows(Dataset[Any]):
         return len(self.starts)
 
     def __getitem__(self, index: Tensor) -> Any:
-        stretches = self.stretches[self.starts[index]]  # (B, 1 + C, W + H)
-        inputs = stretches[:, 1:, : self.window].transpose(1, 2).contiguous()  # (B, W, C)
-        target = stretches[:, 0, self.window :].contiguous()
+        windows = self.windows[self.starts[index]]  # (B, 1 + C, W + H)
+        inputs = windows[:, 1:, : self.window].transpose(1, 2).contiguous()  # (B, W, C)
+        target = windows[:, 0, self.window :].contiguous()
         return (inputs, target) if target.shape[1] else inputs
 
 
@@ -83,11 +82,11 @@ class ExportableWindows(ExportableModule):
 
 
 class Series(DataModule):
-    """A series of which the next values of one column are to be forecast, cut in time and not at random.
+    """A series of which the next values of one column are forecast, split by time and not at random.
 
     A batch is `(inputs, target)`: (B, window, num_features) float32, the target's past first and then the covariates',
-    all scaled by the training part's mean and spread; and (B, horizon), the target's next values in its own units.
-    A window of the validation or test part may look back into the part before it, never forward. Provides
+    all standardised by the training part; and (B, horizon), the target's next values in its own units.
+    A window of the validation or test part may reach back into the part before it, never forward. Provides
     num_features, horizon, season, target_mean and target_std.
 
     Your own file is a CSV or Parquet file with a row a time step, the oldest first and none left out. For predictions
@@ -95,18 +94,18 @@ class Series(DataModule):
 
     Args:
         dataset: a known data set, or the path of a CSV or Parquet file.
-        target: name or position (from 0; negative from the end) of the column to forecast.
-        covariates: names or positions of further columns whose past the model sees.
-        window: time steps that the model sees.
-        horizon: time steps that it forecasts.
-        season: time steps after which the series about repeats itself, for the seasonal baseline; that of the known
-            data sets by default, and none of your own.
-        header: whether a CSV file's first row names the columns; found out by default.
+        target: name or index (from 0; negative from the end) of the column to forecast.
+        covariates: names or indices of further columns whose past the model reads.
+        window: number of time steps that the model reads.
+        horizon: number of time steps that it forecasts.
+        season: period of the series in time steps, for the seasonal baseline; that of the known data sets by default,
+            and none for your own.
+        header: whether a CSV file's first row names the columns; detected by default.
         encoding: of a CSV file.
         kwargs: as for DataModule.
 
     Raises:
-        ValueError: a number is out of its range, or folds are asked for.
+        ValueError: a value is out of its range, or folds are requested.
     """
 
     embedded: ClassVar[tuple[str, ...]] = ("sunspots",)
@@ -127,13 +126,13 @@ class Series(DataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
-        for name, number in (("window", window), ("horizon", horizon)):
-            if number < 1:
-                raise ValueError(f"--data.{name}: expected at least 1 time step, got {number}")
+        for name, steps in (("window", window), ("horizon", horizon)):
+            if steps < 1:
+                raise ValueError(f"--data.{name}: expected at least 1 time step, got {steps}")
         if season is not None and not 1 <= season <= window:
             raise ValueError(f"--data.season {season}: expected 1 to {window}, the time steps of --data.window")
         if self.num_folds is not None:
-            raise ValueError("--data.num_folds: a series is cut in time; folds would train on the future")
+            raise ValueError("--data.num_folds: a series is split by time; folds would train on the future")
         self.target = target
         self.covariates = covariates or []
         self.window = window
@@ -148,7 +147,7 @@ class Series(DataModule):
 
     @property
     def num_features(self) -> int:
-        """C, the target and the covariates."""
+        """C, the number of columns: the target and the covariates."""
         return len(self.columns)
 
     @property
@@ -165,16 +164,16 @@ class Series(DataModule):
         """Read the columns; an example is a window with the values to forecast after it."""
         table = read_table(self._file(), self.encoding, self.header)
         if not self.restored:
-            wanted = [column_called(self.target, table, "--data.target", self.dataset)]
-            wanted += [column_called(name, table, "--data.covariates", self.dataset) for name in self.covariates]
-            self.columns = list(dict.fromkeys(wanted))
+            columns = [column_called(self.target, table, "--data.target", self.dataset)]
+            columns += [column_called(name, table, "--data.covariates", self.dataset) for name in self.covariates]
+            self.columns = list(dict.fromkeys(columns))
         self.values = self._columns_of(table, self.dataset)
         size = len(self.values) - self.window - self.horizon + 1
         if size < 1:
             raise self._too_short(self.dataset, len(self.values), self.window + self.horizon)
         official = {}
-        if self.dataset in MONTH:
-            ends = np.cumsum([MONTH[self.dataset] * months for months in ETT_MONTHS.values()]).tolist()
+        if self.dataset in STEPS_A_DAY:
+            ends = np.cumsum([30 * STEPS_A_DAY[self.dataset] * months for months in ETT_MONTHS]).tolist()
             if len(self.values) < ends[-1]:
                 raise DataError(f"{self.dataset}: has {len(self.values)} rows, expected at least {ends[-1]}")
             official = self._starts(ends)._asdict()
@@ -222,7 +221,7 @@ class Series(DataModule):
         )
 
     def _starts(self, ends: list[int]) -> Splits:
-        """Where the windows begin whose targets lie wholly in the part that ends at each of these rows."""
+        """First rows of the windows whose targets are completely in the part that ends at each of these rows."""
         train, val, test = ends
         first = [0, train - self.window, val - self.window]
         return Splits(
@@ -245,16 +244,16 @@ class Series(DataModule):
         for name, starts in splits._asdict().items():
             if len(starts) == 0:
                 raise DataError(
-                    f"{self.dataset}: its {len(self.values)} rows are too few: the {name} part holds no window "
+                    f"{self.dataset}: its {len(self.values)} rows are too few: the {name} part has no window "
                     f"with --data.window {self.window} and --data.horizon {self.horizon}"
                 )
 
     def contents(self) -> dict[str, str]:
-        """Of the target and of each covariate."""
-        return {f"column {name}": hash_numbers(self.values[:, place]) for place, name in enumerate(self.columns)}
+        """Digests of the target and of each covariate."""
+        return {f"column {name}": hash_numbers(self.values[:, index]) for index, name in enumerate(self.columns)}
 
     def fit(self, train: Tensor) -> None:
-        """Learn each column's mean and spread from the rows of the training part."""
+        """Fit each column's mean and standard deviation to the rows of the training part."""
         rows = self.values[: int(train.max()) + self.window + self.horizon]
         self.means = rows.mean(0).tolist()
         self.stds = rows.std(0, correction=0).tolist()
@@ -268,7 +267,7 @@ class Series(DataModule):
             self.season = period
 
     def _series(self, values: Tensor) -> Tensor:
-        """(N, 1 + C): the target as it is, and all columns scaled."""
+        """(N, 1 + C): the target in its own units, and all columns standardised."""
         scaled = (values - torch.tensor(self.means, dtype=torch.float64)) / torch.tensor(self.stds, dtype=torch.float64)
         return torch.cat([values[:, :1], scaled], dim=1).float()
 

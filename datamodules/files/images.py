@@ -1,4 +1,4 @@
-"""Images in files: found, decoded, and known again."""
+"""Images in files: found, decoded, and identified."""
 
 import csv
 import gzip
@@ -25,11 +25,11 @@ from datamodules.files.text_files import lines_of
 
 IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-TAIL = 4096  # bytes at the end of a file in which compressed images differ
+TAIL = 4096  # bytes at the end of a file, in which compressed images differ
 
 
 def read_idx(path: Path) -> Tensor:
-    """Read a file in MNIST's IDX format, also packed as `.gz`, as a uint8 tensor.
+    """Read a file in MNIST's IDX format, also compressed as `.gz`, as a uint8 tensor.
 
     Raises:
         DataError: its header and its length do not agree.
@@ -54,13 +54,13 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """An image file.
 
     Raises:
-        DataError: the file is no image, or a damaged one, as may be found while it is used.
+        DataError: the file is no image, or a damaged one, which may be detected while it is used.
     """
     try:
         with Image.open(regular(path)) as image:
             yield image
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a whole image ({error})") from None
+        raise DataError(f"{path}: not a complete image ({error})") from None
 
 
 def decode(path: Path, channels: int, size: int | None) -> Tensor:
@@ -78,7 +78,7 @@ def decode(path: Path, channels: int, size: int | None) -> Tensor:
     with opened(path) as image:
         if size is not None:
             image.draft(mode, (size, size))  # a JPEG decodes faster at half its size
-        if image.mode.startswith("I"):  # 16 bits, of which PIL would take what exceeds 255 for white
+        if image.mode.startswith("I"):  # 16 bits, which PIL would clip at 255
             image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
         image = image.convert(mode)
         if size is not None and image.size != (size, size):
@@ -92,7 +92,7 @@ def decode(path: Path, channels: int, size: int | None) -> Tensor:
 
 
 class ImageFiles(Dataset[Any]):
-    """Image files decoded as they are asked for: memory does not grow with their number.
+    """Image files decoded on access: memory does not grow with their number.
 
     Args:
         paths: of all files.
@@ -101,7 +101,7 @@ class ImageFiles(Dataset[Any]):
         width: in pixels.
         size: as for `decode`.
         targets: of all files, or None.
-        index: the files that make this split; all of them by default.
+        index: the files of this split; all of them by default.
     """
 
     def __init__(
@@ -125,16 +125,16 @@ class ImageFiles(Dataset[Any]):
 
     def __getitem__(self, index: Tensor) -> Any:
         rows = self.index[index]
-        images = torch.stack([self.decoded(number) for number in rows.tolist()])
+        images = torch.stack([self.decoded(row) for row in rows.tolist()])
         return images if self.targets is None else (images, self.targets[rows])
 
-    def decoded(self, number: int) -> Tensor:
-        """The image of one of all files.
+    def decoded(self, index: int) -> Tensor:
+        """The image at an index of all files.
 
         Raises:
             DataError: it has another shape than the first.
         """
-        path = self.paths[number]
+        path = self.paths[index]
         image = decode(path, self.shape[0], self.size)
         if image.shape != self.shape:
             raise DataError(
@@ -144,11 +144,11 @@ class ImageFiles(Dataset[Any]):
         return image
 
     def in_memory(self) -> Tensor:
-        """All images, (N, C, H, W); decoded by several threads, since the decoders let go of the interpreter."""
+        """All images, (N, C, H, W); decoded by several threads, since the decoders release the GIL."""
         with ThreadPoolExecutor() as pool:
             images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
-            for number, image in enumerate(pool.map(self.decoded, self.index.tolist())):
-                images[number] = image
+            for row, image in enumerate(pool.map(self.decoded, self.index.tolist())):
+                images[row] = image
         return images
 
 
@@ -192,22 +192,19 @@ def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
 
 
 def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A number for each file that those with the same content share.
-
-    It tells the size; of files of one size their ends, and of those that end alike all.
-    """
+    """A hash of each file: of its size; of files of equal size, of their ends; and of equal ends, of everything."""
     known = np.fromiter((file.stat().st_size for file in files), np.int64, len(files))
-    for most in (TAIL, None):
+    for max_bytes in (TAIL, None):
         _, group, times = np.unique(known, return_inverse=True, return_counts=True)
-        for number in np.flatnonzero(times[group] > 1).tolist():
-            both = known[number].tobytes() + _digest(files[number], most)
-            known[number] = int.from_bytes(hashlib.sha256(both).digest()[:8], "little", signed=True)
+        for index in np.flatnonzero(times[group] > 1).tolist():
+            both = known[index].tobytes() + _digest(files[index], max_bytes)
+            known[index] = int.from_bytes(hashlib.sha256(both).digest()[:8], "little", signed=True)
     return known
 
 
-def _digest(file: Path, most: int | None) -> bytes:
-    """Of the last bytes of a file, or of all."""
+def _digest(file: Path, max_bytes: int | None) -> bytes:
+    """A digest of the last bytes of a file, or of all."""
     with file.open("rb") as content:
-        if most is not None:
-            content.seek(max(file.stat().st_size - most, 0))
+        if max_bytes is not None:
+            content.seek(max(file.stat().st_size - max_bytes, 0))
         return hashlib.file_digest(content, "sha256").digest()

@@ -1,4 +1,4 @@
-"""Pickles read as data: nothing that they name is looked up, and nothing is called."""
+"""Pickles read as data: no name in them is looked up, and nothing is called."""
 
 import codecs
 import pickle
@@ -14,7 +14,7 @@ class Name(str):
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """What unpickling would make: the name of what makes it, its arguments, and the state given to the result."""
+    """A call that unpickling would execute: the name of the callable, its arguments, and the state of the result."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -29,7 +29,7 @@ class Pickle:
 
     Args:
         content: the file's.
-        names: of classes and functions that may stand in it.
+        names: of the classes and functions that are accepted.
     """
 
     operations: ClassVar[dict[int, Callable[["Pickle"], None]]] = {}
@@ -46,7 +46,7 @@ class Pickle:
         """The object that the pickle describes.
 
         Raises:
-            ValueError, LookupError, struct.error: the pickle is damaged, or holds what has no place here.
+            ValueError, LookupError, struct.error: the pickle is damaged, or contains something unexpected.
         """
         content, operations, stop = self.content, self.operations, pickle.STOP[0]
         while True:
@@ -56,20 +56,20 @@ class Pickle:
                 return self.stack.pop()
             operation = operations.get(code)
             if operation is None:
-                raise ValueError(f"operation {bytes([code])!r} has no place in one")
+                raise ValueError(f"operation {bytes([code])!r} is not accepted")
             operation(self)
 
     def taken(self, size: int) -> bytes:
         """The next bytes."""
         start, self.at = self.at, self.at + size
         if not start <= self.at <= len(self.content):
-            raise ValueError("it is cut short")
+            raise ValueError("it is truncated")
         return self.content[start : self.at]
 
-    def number(self, form: str) -> Any:
-        """The next number, in a form of `struct`."""
-        (value,) = struct.unpack_from(form, self.content, self.at)
-        self.at += struct.calcsize(form)
+    def unpack(self, format_: str) -> Any:
+        """The next number, in a format of `struct`."""
+        (value,) = struct.unpack_from(format_, self.content, self.at)
+        self.at += struct.calcsize(format_)
         return value
 
     def line(self) -> bytes:
@@ -77,24 +77,24 @@ class Pickle:
         return self.taken(self.content.index(b"\n", self.at) + 1 - self.at)[:-1]
 
     def marked(self) -> list[Any]:
-        """What was pushed since the last mark; takes it."""
+        """Pop everything that was pushed since the last mark."""
         start = self.marks.pop()
         values = self.stack[start:]
         del self.stack[start:]
         return values
 
     def instead_of_marked(self, value: Any) -> list[Any]:
-        """What was pushed since the last mark; puts a value there."""
+        """Replace everything that was pushed since the last mark by a value."""
         values = self.marked()
         self.push(value)
         return values
 
     def push(self, value: Any) -> None:
-        """Put a value on the stack."""
+        """Push a value onto the stack."""
         self.stack.append(value)
 
     def remember(self, key: int) -> None:
-        """Note the value on top of the stack."""
+        """Memorise the value on top of the stack."""
         self.memo[key] = self.stack[-1]
 
     def extend(self, values: list[Any]) -> None:
@@ -114,22 +114,22 @@ class Pickle:
         target.update(zip(values[::2], values[1::2], strict=True))
 
     def find(self, module: Any, name: Any) -> None:
-        """Push a name, if it is one of those that may stand here."""
+        """Push a name, if it is accepted."""
         if type(module) is not str or type(name) is not str:
             raise ValueError("expected the name of a module and one in it")
         if f"{module}.{name}" not in self.names:
-            raise ValueError(f"{module}.{name} has no place in one")
+            raise ValueError(f"{module}.{name} is not accepted")
         self.push(Name(f"{module}.{name}"))
 
     def call(self) -> None:
-        """Note a call of the name below the arguments."""
+        """Record a call of the name below the arguments."""
         arguments, name = self.stack.pop(), self.stack.pop()
         if type(name) is not Name or type(arguments) is not tuple:
             raise ValueError(f"expected a name and its arguments, found {type(name).__name__}")
         self.push(Call(str(name), arguments))
 
     def build(self) -> None:
-        """Give the call on top of the stack its state."""
+        """Set the state of the call on top of the stack."""
         state = self.stack.pop()
         if type(self.stack[-1]) is not Call:
             raise ValueError(f"{type(self.stack[-1]).__name__} has no state")
@@ -137,7 +137,7 @@ class Pickle:
 
 
 def text_of(value: bytes) -> str:
-    """A string of Python 2: each byte is a letter."""
+    """A string of Python 2: each byte is a character."""
     return value.decode("latin1")
 
 
@@ -155,32 +155,32 @@ def _little(content: bytes) -> int:
     return int.from_bytes(content, "little", signed=True)
 
 
-# By pickle's own names of them, in all its protocols. Left out are extensions, objects kept elsewhere, buffers, sets,
-# classes of Python 1, and numbers of gigabytes.
+# By pickle's own names, in all its protocols, without extensions, persistent objects, buffers, sets, classes of
+# Python 1, and integers of gigabytes.
 Pickle.operations = {
     getattr(pickle, name)[0]: operation
     for name, operation in {
-        "PROTO": lambda p: p.number("<B"),
-        "FRAME": lambda p: p.number("<Q"),
+        "PROTO": lambda p: p.unpack("<B"),
+        "FRAME": lambda p: p.unpack("<Q"),
         "MARK": lambda p: p.marks.append(len(p.stack)),
         "POP": lambda p: p.stack.pop(),
         "NONE": lambda p: p.push(None),
         "NEWTRUE": lambda p: p.push(True),
         "NEWFALSE": lambda p: p.push(False),
         "INT": lambda p: p.push(_integer(p.line())),
-        "BININT": lambda p: p.push(p.number("<i")),
-        "BININT1": lambda p: p.push(p.number("<B")),
-        "BININT2": lambda p: p.push(p.number("<H")),
+        "BININT": lambda p: p.push(p.unpack("<i")),
+        "BININT1": lambda p: p.push(p.unpack("<B")),
+        "BININT2": lambda p: p.push(p.unpack("<H")),
         "LONG": lambda p: p.push(_integer(p.line())),
-        "LONG1": lambda p: p.push(_little(p.taken(p.number("<B")))),
+        "LONG1": lambda p: p.push(_little(p.taken(p.unpack("<B")))),
         "STRING": lambda p: p.push(_quoted(p.line())),
-        "BINSTRING": lambda p: p.push(text_of(p.taken(p.number("<i")))),
-        "SHORT_BINSTRING": lambda p: p.push(text_of(p.taken(p.number("<B")))),
+        "BINSTRING": lambda p: p.push(text_of(p.taken(p.unpack("<i")))),
+        "SHORT_BINSTRING": lambda p: p.push(text_of(p.taken(p.unpack("<B")))),
         "UNICODE": lambda p: p.push(p.line().decode("raw-unicode-escape")),
-        "BINUNICODE": lambda p: p.push(p.taken(p.number("<I")).decode()),
-        "SHORT_BINUNICODE": lambda p: p.push(p.taken(p.number("<B")).decode()),
-        "BINBYTES": lambda p: p.push(p.taken(p.number("<I"))),
-        "SHORT_BINBYTES": lambda p: p.push(p.taken(p.number("<B"))),
+        "BINUNICODE": lambda p: p.push(p.taken(p.unpack("<I")).decode()),
+        "SHORT_BINUNICODE": lambda p: p.push(p.taken(p.unpack("<B")).decode()),
+        "BINBYTES": lambda p: p.push(p.taken(p.unpack("<I"))),
+        "SHORT_BINBYTES": lambda p: p.push(p.taken(p.unpack("<B"))),
         "EMPTY_LIST": lambda p: p.push([]),
         "LIST": lambda p: p.push(p.marked()),
         "APPEND": lambda p: p.extend([p.stack.pop()]),
@@ -195,12 +195,12 @@ Pickle.operations = {
         "SETITEM": lambda p: p.update([p.stack.pop(), p.stack.pop()][::-1]),
         "SETITEMS": lambda p: p.update(p.marked()),
         "PUT": lambda p: p.remember(int(p.line())),
-        "BINPUT": lambda p: p.remember(p.number("<B")),
-        "LONG_BINPUT": lambda p: p.remember(p.number("<I")),
+        "BINPUT": lambda p: p.remember(p.unpack("<B")),
+        "LONG_BINPUT": lambda p: p.remember(p.unpack("<I")),
         "MEMOIZE": lambda p: p.remember(len(p.memo)),
         "GET": lambda p: p.push(p.memo[int(p.line())]),
-        "BINGET": lambda p: p.push(p.memo[p.number("<B")]),
-        "LONG_BINGET": lambda p: p.push(p.memo[p.number("<I")]),
+        "BINGET": lambda p: p.push(p.memo[p.unpack("<B")]),
+        "LONG_BINGET": lambda p: p.push(p.memo[p.unpack("<I")]),
         "GLOBAL": lambda p: p.find(p.line().decode(), p.line().decode()),
         "STACK_GLOBAL": lambda p: p.find(*[p.stack.pop(), p.stack.pop()][::-1]),
         "REDUCE": Pickle.call,

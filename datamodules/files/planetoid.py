@@ -1,8 +1,8 @@
 """Planetoid's files: pickles of Python 2, read as data alone.
 
-numpy and scipy believe what a pickle tells them of shapes, types and indices, and a forged one crashes the interpreter.
-So nothing is unpickled here: `Pickle` notes what would be made, and `decoded` takes of that what such a file holds:
-arrays of plain numbers, sparse matrices of them, and the graph.
+numpy and scipy do not validate the shapes, types and indices in a pickle, and a forged one crashes the interpreter. So
+nothing is unpickled here: `Pickle` records the calls, and `decoded` accepts those of which such a file consists: arrays
+of plain numbers, sparse matrices of them, and the graph.
 """
 
 import math
@@ -30,26 +30,26 @@ ORDERS = {"<", ">", "|", "="}
 
 
 def decoded(value: Any, size: int) -> Any:
-    """What a Planetoid file holds: an array, a sparse matrix, or the graph as each node's list of others.
+    """The content of a Planetoid file: an array, a sparse matrix, or the graph as each node's list of neighbours.
 
     Args:
-        value: as `Pickle` has it.
-        size: of the file; the graph has no more nodes than bytes, nor a matrix more columns.
+        value: as `Pickle` returns it.
+        size: of the file; neither the nodes of a graph nor the columns of a matrix exceed the bytes.
 
     Raises:
         ValueError: it is none of these.
     """
     name = value.name if type(value) is Call else ""
-    made = value.arguments[:1] == (MATRIX,) if name == "copy_reg._reconstructor" else name == MATRIX
+    is_matrix = value.arguments[:1] == (MATRIX,) if name == "copy_reg._reconstructor" else name == MATRIX
     if name == ARRAY:
         return _array(value)
-    if made:
+    if is_matrix:
         return _matrix(value.state, size)
     return _graph(value.state if name == GRAPH else value, size)
 
 
 def _array(call: Any) -> np.ndarray[Any, Any]:
-    """An array of plain numbers, copied from the bytes that the file has for it."""
+    """An array of plain numbers, copied from its bytes in the file."""
     if type(call) is not Call or call.name != ARRAY or type(call.state) is not tuple or len(call.state) != 5:
         raise ValueError("expected an array")
     _, shape, type_call, by_columns, content = call.state
@@ -86,8 +86,8 @@ def _matrix(state: Any, size: int) -> Any:
         raise ValueError("expected a sparse matrix of two dimensions")
     if not (len(start) == shape[0] + 1 > 1 and 1 <= shape[1] <= size):
         raise ValueError(f"a sparse matrix of shape {shape} in {size} bytes")
-    if any(part.ndim != 1 or part.dtype.kind != kind for part, kind in ((start, "i"), (indices, "i"), (data, "f"))):
-        raise ValueError("expected whole numbers as a sparse matrix's indices, and floating point numbers as its data")
+    if any(part.ndim != 1 or part.dtype.kind != code for part, code in ((start, "i"), (indices, "i"), (data, "f"))):
+        raise ValueError("expected integers as a sparse matrix's indices, and floating point numbers as its data")
     if start[0] != 0 or start[-1] != len(indices) or len(indices) != len(data) or (np.diff(start) < 0).any():
         raise ValueError("the rows of a sparse matrix are not within its data")
     if len(indices) and not 0 <= indices.min() <= indices.max() < shape[1]:
@@ -96,11 +96,11 @@ def _matrix(state: Any, size: int) -> Any:
 
 
 def _graph(graph: Any, size: int) -> dict[int, list[int]]:
-    """Each node's list of others."""
+    """Each node's list of neighbours."""
     if type(graph) is not dict or not graph or {*map(type, graph.values())} != {list} or {*map(type, graph)} != {int}:
-        raise ValueError("expected an array, a sparse matrix, or a graph: each node with a list of others")
+        raise ValueError("expected an array, a sparse matrix, or a graph: each node with a list of neighbours")
     if not 0 < sum(map(len, graph.values())) <= size:  # a small file could mean more edges than memory holds
-        raise ValueError("the graph has no edges, or its nodes share their lists of others")
+        raise ValueError("the graph has no edges, or its nodes share their lists of neighbours")
     if {type(other) for others in graph.values() for other in others} != {int}:
         raise ValueError("a node's list has something that is no node")
     if any(abs(node) >> 62 for nodes in (graph, *graph.values()) for node in nodes):
@@ -112,7 +112,7 @@ def read_part(path: Path) -> Any:
     """One of Planetoid's files.
 
     Raises:
-        DataError: it is damaged, or holds something that has no place there; nothing in it has run.
+        DataError: it is damaged, or contains something unexpected; nothing in it was executed.
     """
     content = regular(path).read_bytes()
     try:
@@ -124,18 +124,18 @@ def read_part(path: Path) -> Any:
 
 
 def read(folder: Path, prefix: str) -> dict[str, Any]:
-    """All of a data set's files, whose sizes fit each other.
+    """All files of a data set, with consistent sizes.
 
     Args:
-        folder: that holds them.
+        folder: their folder.
         prefix: of their names, such as `ind.cora.`.
 
     Returns:
         By their names without the prefix: sparse matrices `x`, `tx` and `allx`, one-hot classes `y`, `ty` and `ally`,
-        the `graph` as a dictionary, and the indices of the tested nodes, `test.index`.
+        the `graph` as a dictionary, and the indices of the test nodes, `test.index`.
 
     Raises:
-        DataError: a file is damaged, or does not fit the others.
+        DataError: a file is damaged, or inconsistent with the others.
     """
     parts = {name: read_part(folder / (prefix + name)) for name in PARTS}
     graph, tested = parts["graph"], parts["test.index"]

@@ -12,24 +12,24 @@ from datamodules.loading.graph_store import Store
 from datamodules.storage.download import DataError
 
 
-def _numbers(path: Path, kind: Any) -> np.ndarray[Any, Any]:
+def _numbers(path: Path, dtype: Any) -> np.ndarray[Any, Any]:
     """A file of comma-separated numbers as a matrix.
 
     Raises:
-        DataError: something else stands in it; the message has the line.
+        DataError: it contains something else; the message has the line.
     """
     with regular(path).open("rb") as file:
         if not file.read(1 << 16).strip():
             raise DataError(f"{path}: the file is empty")
     try:
-        return np.loadtxt(path, dtype=kind, delimiter=",", ndmin=2, encoding="latin-1")
+        return np.loadtxt(path, dtype=dtype, delimiter=",", ndmin=2, encoding="latin-1")
     except ValueError as error:
         width = None
-        for line, text in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):  # decodes whatever it is
+        for line, text in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):  # decodes any bytes
             cells = text.split(",")
             width = width or len(cells)
             try:
-                [kind(cell) for cell in cells]
+                [dtype(cell) for cell in cells]
             except ValueError:
                 raise DataError(f"{path}:{line}: expected numbers, found {text.strip()}") from None
             if len(cells) != width:
@@ -38,7 +38,7 @@ def _numbers(path: Path, kind: Any) -> np.ndarray[Any, Any]:
 
 
 def read_tu(folder: Path, name: str) -> tuple[Store, list[str] | None]:
-    """Read TUDataset's text layout: NAME_A.txt, NAME_graph_indicator.txt, and what else there is of it.
+    """Read TUDataset's text layout: NAME_A.txt, NAME_graph_indicator.txt, and the optional files.
 
     Returns:
         The graphs, and each one's class if NAME_graph_labels.txt is there.
@@ -58,11 +58,11 @@ def read_tu(folder: Path, name: str) -> tuple[Store, list[str] | None]:
     indicator = _numbers(file["graph_indicator"], int).ravel() - 1
     if indicator.min() < 0 or (np.diff(indicator) < 0).any():
         line = int((np.diff(indicator, prepend=0) < 0).argmax()) + 1
-        raise DataError(f"{file['graph_indicator']}:{line}: graph numbers have to ascend from 1")
+        raise DataError(f"{file['graph_indicator']}:{line}: expected graph indices that ascend from 1")
     num_nodes, num_graphs = len(indicator), int(indicator.max()) + 1
     pairs = _numbers(file["A"], int)
     if pairs.shape[1] != 2:
-        raise DataError(f"{file['A']}:1: expected two node numbers a line, found {pairs.shape[1]}")
+        raise DataError(f"{file['A']}:1: expected two node indices in each line, found {pairs.shape[1]}")
     pairs = pairs - 1
     outside = ((pairs < 0) | (pairs >= num_nodes)).any(1)
     if outside.any():
@@ -80,16 +80,16 @@ def read_tu(folder: Path, name: str) -> tuple[Store, list[str] | None]:
     edge_graph = indicator[pairs[order, 0]]
     edge_start = np.concatenate([[0], np.bincount(edge_graph, minlength=num_graphs).cumsum()])
 
-    def column(part: str, rows: int, what: str, kind: Any) -> np.ndarray[Any, Any] | None:
+    def column(part: str, rows: int, what: str, dtype: Any) -> np.ndarray[Any, Any] | None:
         if not file[part].is_file():
             return None
-        values = _numbers(file[part], kind)
+        values = _numbers(file[part], dtype)
         if len(values) != rows:
             raise DataError(f"{file[part]}: {len(values)} lines, expected one for each of the {rows} {what}")
         if not np.isfinite(values).all():
-            line, place = (int(where[0]) for where in np.nonzero(~np.isfinite(values)))
-            found = values[line, place]
-            raise DataError(f"{file[part]}:{line + 1}: column {place + 1} is {found}, expected a finite number")
+            line, index = (int(where[0]) for where in np.nonzero(~np.isfinite(values)))
+            found = values[line, index]
+            raise DataError(f"{file[part]}:{line + 1}: column {index + 1} is {found}, expected a finite number")
         return values
 
     node_attributes = column("node_attributes", num_nodes, "nodes", float)
@@ -114,7 +114,7 @@ def _floats(values: np.ndarray[Any, Any] | None, rows: int) -> Tensor:
 
 
 def tu_name(folder: Path) -> str:
-    """The name that the files of a folder in TUDataset's layout begin with."""
+    """The common prefix of the files of a folder in TUDataset's layout."""
     files = sorted(folder.glob("*_A.txt")) if folder.is_dir() else []
     if not files:
         raise DataError(f"{folder}: expected a folder with NAME_A.txt and NAME_graph_indicator.txt")

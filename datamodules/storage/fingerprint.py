@@ -1,4 +1,4 @@
-"""What tells data from other data: a short digest of each part, of what it says and not of how it is stored."""
+"""What distinguishes data from other data: a short digest of each part, of its content and not of its storage."""
 
 import json
 import os
@@ -16,10 +16,10 @@ from xxhash import xxh3_64
 AT_ONCE = 1000  # texts or files that are hashed together
 MAX_LISTED = 8  # parts that a message names
 CHUNK = 2**20
-THREADS = 16  # on a network disk each answer takes its time
+THREADS = 16  # a network disk has a high latency
 EXAMPLES = "examples"  # the part that is a count, not a digest
 FILES, TIMES, CONTENTS = "files", "modification times of files", "contents of files"
-SPLIT, LEARNED = " split", "learned "  # end and beginning of the names of parts that follow from the others
+SPLIT, LEARNED = " split", "learned "  # suffix and prefix of the names of parts that follow from the others
 
 
 def hash_numbers(*arrays: Tensor | np.ndarray[Any, Any]) -> str:
@@ -33,7 +33,7 @@ def hash_numbers(*arrays: Tensor | np.ndarray[Any, Any]) -> str:
 
 
 def hash_texts(texts: Iterable[str]) -> str:
-    """A digest of texts, which are gone through and need not be in memory."""
+    """A digest of texts, which need not be in memory."""
     digest, rest = xxh3_64(), iter(texts)
     while some := list(islice(rest, AT_ONCE)):
         digest.update(np.fromiter(map(len, some), np.int64, len(some)).data)
@@ -46,7 +46,7 @@ def hash_labels(names: Sequence[str], codes: Tensor) -> str:
 
     Args:
         names: of all classes.
-        codes: (N,) each example's position among them.
+        codes: (N,) each example's class index.
     """
     used = sorted(codes.unique().tolist(), key=lambda code: names[code])
     rank = torch.zeros(len(names), dtype=torch.long)
@@ -55,7 +55,7 @@ def hash_labels(names: Sequence[str], codes: Tensor) -> str:
 
 
 def hash_state(value: Any) -> str:
-    """A digest of what was learned, without real numbers: their last bits depend on the machine."""
+    """A digest of fitted state, without floating point numbers: their last bits depend on the machine."""
     plain = json.dumps(_discrete(value), sort_keys=True, default=lambda other: type(other).__name__)
     return xxh3_64(plain.encode()).hexdigest()
 
@@ -71,7 +71,7 @@ def _discrete(value: Any) -> Any:
 
 
 def hash_object(value: Any) -> str:
-    """A digest of all tensors, arrays, texts and whole numbers that an object holds, itself or in others."""
+    """A digest of all tensors, arrays, texts and integers in an object, at any depth."""
     if isinstance(value, Tensor):
         parts = value.to_sparse_coo().coalesce() if value.layout != torch.strided else value
         return hash_numbers(parts.indices(), parts.values()) if parts.is_sparse else hash_numbers(parts)
@@ -87,14 +87,14 @@ def hash_object(value: Any) -> str:
 
 
 def of_files(files: Iterable[Path], root: Path, contents: Sequence[int] | None = None) -> dict[str, str]:
-    """Digests of many files that are not read: of their names and sizes, and of when they were modified.
+    """Digests of many files that are not read: of their names, sizes and modification times.
 
-    Names are relative, and times whole seconds: a copy elsewhere is the same data where it kept the times.
+    Names are relative, and times in full seconds: a copy elsewhere is the same data if it kept the times.
 
     Args:
-        files: in an order that is always the same.
+        files: in a deterministic order.
         root: folder or file that the user named.
-        contents: of `content_digests`, where they are wanted, besides.
+        contents: from `content_digests`, if they are to be included.
     """
     base = os.fsencode(root if root.is_dir() else root.parent) + os.sep.encode()
     names, times = xxh3_64(), xxh3_64()
@@ -115,7 +115,7 @@ def _status(paths: list[bytes]) -> list[tuple[int, int]]:
 
 
 def hash_files(files: Sequence[Path]) -> dict[str, str]:
-    """A digest of the contents of a few files, which setting up reads several times anyway."""
+    """A digest of the contents of a few files, which are read several times anyway."""
     return {CONTENTS: hash_numbers(np.array(content_digests(files), np.uint64))}
 
 
@@ -136,8 +136,8 @@ def _content_of(path: Path) -> int:
 def differing(before: dict[str, str], now: dict[str, str]) -> list[str]:
     """The parts in which two fingerprints differ.
 
-    Of files whose contents both know, the modification times say nothing. Where the number of examples differs, so
-    does everything else; and of what follows from the data nothing is said unless the data is the same.
+    Modification times are ignored for files whose contents both know. Where the number of examples differs, so does
+    everything else; and parts that follow from the data are listed only if the data is the same.
     """
     before, now = before.copy(), now.copy()
     if CONTENTS in before and CONTENTS in now:
@@ -157,9 +157,9 @@ def described(before: dict[str, str], now: dict[str, str], then: str = "was") ->
     """What differs between two fingerprints, in words; nothing where nothing does.
 
     Args:
-        before: one of them.
-        now: the other, of which something is said.
-        then: what comes before the first one's number of examples.
+        before: the reference.
+        now: the fingerprint that is described.
+        then: goes before the number of examples of the reference.
     """
     names = differing(before, now)
     if names == [EXAMPLES]:

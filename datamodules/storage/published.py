@@ -20,21 +20,21 @@ Verdict = Literal["published", "altered", "foreign"]
 
 
 class Checksums:
-    """Checksums of files, kept from run to run: a file is read again where its size or modification time is another.
+    """Checksums of files, cached across runs: a file is read again when its size or modification time changes.
 
     Args:
-        path: of the file that keeps them.
+        path: of the cache.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.known: dict[str, str] = {}
-        with suppress(OSError, ValueError):  # there is none yet, or a damaged one
+        with suppress(OSError, ValueError):  # there is no cache yet, or a damaged one
             known = json.loads(path.read_text(encoding="utf-8"))
             self.known = known if isinstance(known, dict) else {}
 
     def of(self, file: Path, algorithm: str, unpacked: bool = False) -> str:
-        """The checksum of a file, or of what is packed in it, such as `md5:…`."""
+        """The checksum of a file, or of its decompressed content, such as `md5:…`."""
         status = file.stat()
         key = f"{algorithm} {'unpacked ' if unpacked else ''}{status.st_size} {status.st_mtime_ns} {file.resolve()}"
         if key not in self.known:
@@ -62,12 +62,12 @@ class Checksums:
 
 
 class Judged(NamedTuple):
-    """What a folder turned out to hold.
+    """The verdict on a folder.
 
     Args:
-        verdict: `published` where nothing says otherwise, `altered` where some file is not as its publisher states,
-            `foreign` where one is another data set's.
-        reason: which file, what was found and what was expected; empty where nothing is wrong.
+        verdict: `published`, `altered` if some file does not match its published checksum, or `foreign` if one is
+            another data set's.
+        reason: which file, what was found and what was expected; empty if published.
     """
 
     verdict: Verdict
@@ -75,16 +75,16 @@ class Judged(NamedTuple):
 
 
 def judged(folder: Path, dataset: str, sets: Remotes, checksums: Checksums) -> Judged:
-    """Compare a folder with the published checksums, and with those of other data sets whose files are called the same.
+    """Compare a folder with the published checksums, and with those of other data sets with the same file names.
 
-    A file for which no checksum is stated is known by its name. One that is altered may have been by its owner; but of
-    those whose name several data sets use, only where the folder is called like this data set.
+    A file for which no checksum is published is identified by its name. A file may have been altered by its owner; but
+    if several data sets use its name, only where the folder has the name of this data set.
 
     Args:
-        folder: that was found.
+        folder: the folder that was found.
         dataset: name of the data set.
         sets: the files of this data set and of those that it could be mistaken for.
-        checksums: that are known.
+        checksums: their cache.
     """
     altered = ""
     for own in sets[dataset]:
@@ -116,13 +116,13 @@ def _bears(folder: Path, dataset: str) -> bool:
 
 
 def _is_of(file: Path, remote: Remote, checksums: Checksums) -> bool:
-    """Whether a file is a published one, packed by its publisher or anybody, or unpacked."""
+    """Whether a file is a published one, compressed by its publisher or anybody, or decompressed."""
     packed = file.suffix == ".gz"
     stated = remote.checksum if packed or not remote.is_packed else remote.unpacked
     if stated is not None and checksums.of(file, stated.split(":")[0]) == stated:
         return True
     if packed and remote.unpacked is not None:
-        with suppress(OSError, EOFError, zlib.error):  # what is damaged is found out by whoever reads it
+        with suppress(OSError, EOFError, zlib.error):  # a damaged file is reported when it is read
             return checksums.of(file, remote.unpacked.split(":")[0], unpacked=True) == remote.unpacked
     return False
 
@@ -161,7 +161,7 @@ def find_or_download(
                 unpack(file, folder / "raw")
         found = _found(dataset, sets, find_folders(folder, [*names, "raw"], required), folder, checksums, note)
     if not found:
-        raise DataError(f"{folder}: the download holds no {required[0]}")
+        raise DataError(f"{folder}: the download has no {required[0]}")
     return found
 
 

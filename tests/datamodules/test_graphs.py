@@ -254,7 +254,7 @@ NODES, EDGES = len(rings()["graph_indicator"]), len(rings()["A"])
         (changed("A", 5, [1, 4]), ["_A.txt:5:", "joins nodes of two graphs"]),
         (changed("A", 5, [1]), ["_A.txt:5:", "expected 2 numbers, found 1"]),
         (changed("A", 5, [1, "two"]), ["_A.txt:5:", "expected numbers, found 1, two"]),
-        ({**rings(), "A": [[1, 2, 3]] * EDGES}, ["_A.txt:1:", "two node numbers", "found 3"]),
+        ({**rings(), "A": [[1, 2, 3]] * EDGES}, ["_A.txt:1:", "two node indices", "found 3"]),
         ({**rings(), "A": []}, ["_A.txt", "the file is empty"]),
         ({**rings(), "graph_indicator": []}, ["_graph_indicator.txt", "the file is empty"]),
         ({**rings(), "graph_labels": []}, ["_graph_labels.txt", "the file is empty"]),

@@ -310,7 +310,7 @@ def test_a_corrupt_image_is_named(first: bool, damage: str, suffix: str, place: 
     write(bad, 0)
     content = {"cut": bad.read_bytes()[: bad.stat().st_size // 2], "text": b"no image", "empty": b""}[damage]
     bad.write_bytes(content)
-    with refused(bad, "not a whole image"):
+    with refused(bad, "not a complete image"):
         ready(place)
 
 
@@ -320,7 +320,7 @@ def test_a_corrupt_image_in_the_input_is_named_before_anything_is_predicted(plac
     (place / "new").mkdir()
     (place / "new" / "bad.png").write_bytes(b"no image")
     for given in (place / "new", place / "new" / "bad.png"):
-        with refused(place / "new" / "bad.png", "not a whole image"):
+        with refused(place / "new" / "bad.png", "not a complete image"):
             data.set_input(given)
 
 

@@ -84,7 +84,7 @@ def test_scaling_is_learned_from_the_training_part_alone(place: Path) -> None:
 
 def test_windows_are_views(place: Path) -> None:
     examples = ready(write(place / "load.csv", values())).split_examples("train")
-    assert examples.stretches.untyped_storage().nbytes() == 60 * 2 * 4
+    assert examples.windows.untyped_storage().nbytes() == 60 * 2 * 4
 
 
 def test_a_constant_covariate_does_no_harm(place: Path) -> None:
@@ -160,7 +160,7 @@ def changed(row: int, column: int, value: Any) -> list[list[Any]]:
     ("table", "options", "parts"),
     [
         (values(6), {}, ["has 6 rows", "at least 7", "--data.window 4", "--data.horizon 3"]),
-        (values(12), {}, ["12 rows are too few", "the val part holds no window"]),
+        (values(12), {}, ["12 rows are too few", "the val part has no window"]),
         (changed(7, 0, ""), {}, ["row 8", "column load", "missing"]),
         (changed(7, 0, "inf"), {}, ["row 8", "column load", "inf, not a finite number"]),
         (changed(59, 1, "nan"), {"covariates": ["heat"]}, ["row 60", "column heat", "missing"]),

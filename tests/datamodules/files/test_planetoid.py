@@ -82,7 +82,7 @@ def test_a_malicious_pickle_is_refused_and_has_not_run(
     content = Leaves(tmp_path / "it ran")
     file = tmp_path / "ind.cora.x"
     file.write_bytes(pickle.dumps([content] if inside == "in a list" else content, protocol))
-    with refused(file, "not a Planetoid file", "makedirs has no place"):
+    with refused(file, "not a Planetoid file", "makedirs is not accepted"):
         read_part(file)
     assert not (tmp_path / "it ran").exists()
     pickle.loads(file.read_bytes())
@@ -93,7 +93,7 @@ def test_a_malicious_pickle_is_refused_and_has_not_run(
 def test_only_what_planetoid_needs_is_unpickled(name: str, tmp_path: Path, refused: Any) -> None:
     module, attribute = name.split(".")
     (tmp_path / "ind.cora.x").write_bytes(f"c{module}\n{attribute}\n.".encode())
-    with refused(tmp_path / "ind.cora.x", f"{name} has no place"):
+    with refused(tmp_path / "ind.cora.x", f"{name} is not accepted"):
         read_part(tmp_path / "ind.cora.x")
 
 

@@ -342,7 +342,7 @@ def test_an_archive_that_someone_put_into_the_folder_needs_no_network(publisher:
 
 def test_a_download_of_something_else_is_refused(publisher: Site, place: Path, refused: Any) -> None:
     publisher.answers["/MUTAG.zip"] = sends(zipped({"readme.txt": b"moved"}))
-    with refused(place / "MUTAG", "holds no MUTAG_A.txt"):
+    with refused(place / "MUTAG", "has no MUTAG_A.txt"):
         read(place)
 
 

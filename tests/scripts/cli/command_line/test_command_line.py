@@ -315,7 +315,7 @@ def nodes(folder: Path, edges: str = "a,b\nb,c\n", table: str = "id,label\n" + "
         ("cnn", lambda path: images(path, (9, 9), (9, 9), (7, 9)), "9 x 7 pixels, expected 9 x 9 like the others"),
         # 16. a label out of range
         ("linear_regression", lambda path: write(path, "a,b\n1,2\n1,many\n"), "row 2: the target b is many"),
-        ("gat", lambda path: tu(path, graph_indicator="0\n" * 200), "graph numbers have to ascend from 1"),
+        ("gat", lambda path: tu(path, graph_indicator="0\n" * 200), "expected graph indices that ascend from 1"),
         # 17. not UTF-8
         ("mlp", lambda path: write(path, "大小,类\n1,好\n2,坏\n".encode("gb18030")), "--data.encoding"),
         # 18. infinity in a feature
@@ -360,7 +360,7 @@ def nodes(folder: Path, edges: str = "a,b\nb,c\n", table: str = "id,label\n" + "
         ("lstm", lambda path: write(path, series(300, "nan")), "row 301, column sold: the value is missing"),
         ("rnn", lambda path: write(path, series(9, "1,2")), ":11: expected 2 fields as in the first line, found 3"),
         ("rnn", lambda path: write(path, series(50)), "has 50 rows, expected at least"),
-        ("lstm", lambda path: write(path, series(160)), "part holds no window"),
+        ("lstm", lambda path: write(path, series(160)), "part has no window"),
         # texts with labels
         ("attention_rnn", lambda _: None, "there is no such file or folder"),
         ("attention_rnn", lambda path: write(path, ""), "the file is empty"),
