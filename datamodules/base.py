@@ -53,7 +53,7 @@ class DataModule(BatchedData):
     A subclass reads (`read`), fits to the training split (`fit`) and returns a split's examples (`examples`).
     `embedded` and `published` are the data sets that it knows by name: literals, or a table of
     `datamodules.storage.catalogue`, for they are read without importing the class. `provides` are the attributes that
-    are passed to the model, `learned` those that are fitted to the training split and kept in a checkpoint.
+    are passed to the model, `fitted` those that are fitted to the training split and kept in a checkpoint.
 
     Args:
         dataset: name of a known data set, or the path of your own files.
@@ -74,7 +74,7 @@ class DataModule(BatchedData):
     embedded: ClassVar[tuple[str, ...]] = ()
     published: ClassVar[Remotes] = {}
     provides: ClassVar[tuple[str, ...]] = ()
-    learned: ClassVar[tuple[str, ...]] = ()
+    fitted: ClassVar[tuple[str, ...]] = ()
     shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their batch size
     full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
     shapes_return: ClassVar[bool] = True  # whether shapes recur within a few batches
@@ -266,14 +266,14 @@ class DataModule(BatchedData):
         """Digests that distinguish this data, as it is split, from other data; computed once, before training."""
         if self._fingerprint is None:
             if self.splits is None:
-                return {"inputs": hash_texts(map(str, self.predicted_names))} | self._learned_digests(self.state_dict())
+                return {"inputs": hash_texts(map(str, self.predicted_names))} | self._state_digests(self.state_dict())
             sizes = {EXAMPLES: str(sum(map(len, self.splits)))}
             splits = {f"{name}{SPLIT}": hash_numbers(index) for name, index in self.splits._asdict().items()}
-            self._fingerprint = sizes | self.contents() | splits | self._learned_digests(self.state_dict())
+            self._fingerprint = sizes | self.contents() | splits | self._state_digests(self.state_dict())
         return self._fingerprint
 
-    def _learned_digests(self, state: dict[str, Any]) -> dict[str, str]:
-        return {f"{LEARNED}{name.replace('_', ' ')}": hash_state(state[name]) for name in self.learned if name in state}
+    def _state_digests(self, state: dict[str, Any]) -> dict[str, str]:
+        return {f"{LEARNED}{name.replace('_', ' ')}": hash_state(state[name]) for name in self.fitted if name in state}
 
     def changed_since(self, saved: str | dict[str, str], state: dict[str, Any]) -> str | None:
         """How this data differs from that which a checkpoint was trained on, in words; None where it does not.
@@ -286,8 +286,8 @@ class DataModule(BatchedData):
             return described(saved, self.fingerprint) or None
         if saved != self.earlier_fingerprint():
             return "its examples, or which split they are in"
-        learned = self._learned_digests(state)
-        return described(learned, {name: self.fingerprint[name] for name in learned}) or None
+        before = self._state_digests(state)
+        return described(before, {name: self.fingerprint[name] for name in before}) or None
 
     def earlier_fingerprint(self) -> str:
         """The fingerprint as earlier versions saved it in checkpoints: these resume as long as it is the same."""
@@ -327,15 +327,15 @@ class DataModule(BatchedData):
 
     def state_dict(self) -> dict[str, Any]:
         """The state that was fitted to the training split, as plain types and tensors."""
-        return {name: getattr(self, name) for name in self.learned}
+        return {name: getattr(self, name) for name in self.fitted}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of an earlier run, instead of fitting it again."""
-        for name in self.learned:
+        for name in self.fitted:
             setattr(self, name, state_dict[name])
         self.restored = True
 
-    def take_tokenizers(self, learned: dict[str, Any]) -> None:
+    def take_tokenizers(self, state: dict[str, Any]) -> None:
         """Take over the tokenizers that an earlier run trained on other data, if this data consists of texts."""
 
     def set_input(self, path: Path) -> None:

@@ -128,8 +128,8 @@ class GraphClasses(LabelledData):
     published: ClassVar[Remotes] = TUDATASETS
     provides: ClassVar[tuple[str, ...]] = ("num_features", "num_edge_features", *LabelledData.provides)
     shapes_vary: ClassVar[bool] = True
-    learned: ClassVar[tuple[str, ...]] = (
-        *LabelledData.learned, "node_labels", "edge_labels", "node_scale", "edge_scale",
+    fitted: ClassVar[tuple[str, ...]] = (
+        *LabelledData.fitted, "node_labels", "edge_labels", "node_scale", "edge_scale",
     )  # fmt: skip
 
     def __init__(

@@ -101,7 +101,7 @@ class Images(LabelledData):
     embedded: ClassVar[tuple[str, ...]] = ("digits",)
     published: ClassVar[Remotes] = IMAGES
     provides: ClassVar[tuple[str, ...]] = ("in_channels", "image_size", *LabelledData.provides)
-    learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "mean", "std", "shape")
+    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape")
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class LabelledData(DataModule):
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_classes", "class_names", "class_counts", "class_weights")
-    learned: ClassVar[tuple[str, ...]] = ("class_names", "class_counts")
+    fitted: ClassVar[tuple[str, ...]] = ("class_names", "class_counts")
     class_names: list[str]
     class_counts: list[int]
     labels: Tensor  # the class index of each example, among class_names

@@ -203,7 +203,7 @@ class Nodes(LabelledData):
     published: ClassVar[Remotes] = PLANETOID
     provides: ClassVar[tuple[str, ...]] = ("num_features", *LabelledData.provides)
     full_batch: ClassVar[bool] = True
-    learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, "columns", "num_nodes", "num_words")
+    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "columns", "num_nodes", "num_words")
 
     def __init__(
         self,

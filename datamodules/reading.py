@@ -273,7 +273,7 @@ class Reading(TokenizedData):
     embedded: ClassVar[tuple[str, ...]] = ("facts",)
     published: ClassVar[Remotes] = QUESTIONS
     provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "unanswerable")
-    learned: ClassVar[tuple[str, ...]] = (*TokenizedData.learned, "unanswerable")
+    fitted: ClassVar[tuple[str, ...]] = (*TokenizedData.fitted, "unanswerable")
     trainable: ClassVar[tuple[str, ...]] = ("wordpiece",)
     shapes_return: ClassVar[bool] = False  # in the number of windows, and in the tokens of the longest
     min_length: ClassVar[int] = 16

@@ -111,7 +111,7 @@ class Series(DataModule):
     embedded: ClassVar[tuple[str, ...]] = ("sunspots",)
     published: ClassVar[Remotes] = SERIES
     provides: ClassVar[tuple[str, ...]] = ("num_features", "horizon", "season", "target_mean", "target_std")
-    learned: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season")
+    fitted: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season")
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class Tabular(DataModule):
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_features",)
-    learned: ClassVar[tuple[str, ...]] = ("columns", "column_names", "target_name")
+    fitted: ClassVar[tuple[str, ...]] = ("columns", "column_names", "target_name")
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class TabularClassification(Tabular, LabelledData):
 
     embedded: ClassVar[tuple[str, ...]] = ("breast_cancer", "wine", "iris")
     provides: ClassVar[tuple[str, ...]] = (*Tabular.provides, *LabelledData.provides)
-    learned: ClassVar[tuple[str, ...]] = (*Tabular.learned, *LabelledData.learned)
+    fitted: ClassVar[tuple[str, ...]] = (*Tabular.fitted, *LabelledData.fitted)
 
     def read_target(self, column: pa.ChunkedArray) -> Tensor:
         """Class indices."""
@@ -207,7 +207,7 @@ class TabularRegression(Tabular):
 
     embedded: ClassVar[tuple[str, ...]] = ("diabetes",)
     provides: ClassVar[tuple[str, ...]] = (*Tabular.provides, "target_mean", "target_std")
-    learned: ClassVar[tuple[str, ...]] = (*Tabular.learned, "target_mean", "target_std")
+    fitted: ClassVar[tuple[str, ...]] = (*Tabular.fitted, "target_mean", "target_std")
     target_mean: float
     target_std: float
 

@@ -233,7 +233,7 @@ class Tagging(TokenizedData):
     embedded: ClassVar[tuple[str, ...]] = ("names",)
     published: ClassVar[Remotes] = ENTITIES
     provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "tag_names", "known_entities")
-    learned: ClassVar[tuple[str, ...]] = (*TokenizedData.learned, "entity_types", "known_entities", "unit")
+    fitted: ClassVar[tuple[str, ...]] = (*TokenizedData.fitted, "entity_types", "known_entities", "unit")
     min_length: ClassVar[int] = 8
     suffixes: ClassVar[tuple[str, ...]] = (*UNPACKED, *(f"{suffix}.gz" for suffix in UNPACKED))
     published_files: ClassVar[dict[str, PublishedFiles]] = {

@@ -59,7 +59,7 @@ class TextClassification(LabelledData, TokenizedData):
         "tf_idf",
         *LabelledData.provides,
     )
-    learned: ClassVar[tuple[str, ...]] = (*LabelledData.learned, *TokenizedData.learned, "text_name", "tf_idf")
+    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, *TokenizedData.fitted, "text_name", "tf_idf")
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     published_files: ClassVar[dict[str, PublishedFiles]] = {
         "SST-2": PublishedFiles("en_sst2", {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}),

@@ -111,7 +111,7 @@ class TokenizedData(DataModule):
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_tokens", "padding", "max_length")
-    learned: ClassVar[tuple[str, ...]] = ("tokenizer_json",)
+    fitted: ClassVar[tuple[str, ...]] = ("tokenizer_json",)
     trainable: ClassVar[tuple[str, ...]] = ("words", "wordpiece")  # tokenizers
     published_files: ClassVar[dict[str, PublishedFiles]] = {}
     suffixes: ClassVar[tuple[str, ...]]  # of your own files

@@ -151,7 +151,7 @@ class Translation(DataModule):
     embedded: ClassVar[tuple[str, ...]] = ("phrases",)
     published: ClassVar[Remotes] = TRANSLATIONS
     provides: ClassVar[tuple[str, ...]] = ("source_tokenizer", "target_tokenizer", "scoring")
-    learned: ClassVar[tuple[str, ...]] = provides
+    fitted: ClassVar[tuple[str, ...]] = provides
     shapes_vary: ClassVar[bool] = True
     source_tokenizer: str
     target_tokenizer: str
@@ -253,10 +253,10 @@ class Translation(DataModule):
         groups = super().split(Source(len(first)))
         return Splits(*(torch.isin(group_of, part).nonzero().flatten() for part in groups))
 
-    def take_tokenizers(self, learned: dict[str, Any]) -> None:
+    def take_tokenizers(self, state: dict[str, Any]) -> None:
         """Use an earlier run's tokenizers."""
-        if "source_tokenizer" in learned:
-            self.taken = learned["source_tokenizer"], learned["target_tokenizer"]
+        if "source_tokenizer" in state:
+            self.taken = state["source_tokenizer"], state["target_tokenizer"]
 
     def example_hashes(self) -> Iterator[str]:
         """The sources: the translation of one from training can be memorised."""

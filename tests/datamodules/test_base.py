@@ -31,7 +31,7 @@ CUT = [kind for kind in KINDS if kind != "nodes"]  # the karate club defines its
 class Given(LabelledData):
     """Examples that are their own numbers, with the labels and splits that a test gives."""
 
-    learned = (*LabelledData.learned, "fitted")
+    fitted = (*LabelledData.fitted, "train")
 
     def __init__(self, labels: list[int], official: dict[str, list[int]] | None = None, **options: Any) -> None:
         super().__init__("given", **{"batch_size": 1, **options})
@@ -43,7 +43,7 @@ class Given(LabelledData):
         return Source(len(labels), labels, {name: torch.tensor(index) for name, index in self.official.items()})
 
     def fit(self, train: Tensor) -> None:
-        self.fitted = train.tolist()
+        self.train = train.tolist()
 
     def examples(self, index: Tensor) -> Rows:
         return Rows(index)
@@ -190,11 +190,11 @@ def test_official_splits_stay_whole_and_validation_is_cut_off_training() -> None
 
 def test_only_the_training_split_is_learned_from_and_only_once() -> None:
     data = ready(Given([0, 1] * 50))
-    assert data.fitted == data.splits.train.tolist()
+    assert data.train == data.splits.train.tolist()
     restored = Given([0, 1] * 60)
     restored.load_state_dict(data.state_dict())
     restored.setup()
-    assert restored.fitted == data.fitted
+    assert restored.train == data.train
     assert restored.class_counts == data.class_counts
 
 
@@ -211,13 +211,13 @@ def test_other_data_is_tested_by_its_test_split_or_else_whole(
     official: dict[str, list[int]] | None, tested: list[int]
 ) -> None:
     data = Given([0, 1] * 5, official)
-    data.load_state_dict({"class_names": ["0", "1"], "class_counts": [1, 1], "fitted": []})
+    data.load_state_dict({"class_names": ["0", "1"], "class_counts": [1, 1], "train": []})
     data.setup_test()
     assert data.splits.test.tolist() == tested
 
 
 def test_other_data_may_lack_a_class_but_not_have_a_new_one(refused: Any) -> None:
-    state = {"class_names": ["0", "1", "2"], "class_counts": [1, 1, 1], "fitted": []}
+    state = {"class_names": ["0", "1", "2"], "class_counts": [1, 1, 1], "train": []}
     few, new = Given([2, 1, 2]), Given([0, 1, 7])
     few.load_state_dict(state)
     few.setup_test()
