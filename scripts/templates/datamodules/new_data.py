@@ -29,7 +29,7 @@ class NewData(LabelledData):
         "num_features",
         *LabelledData.provides,
     )  # what a model's constructor may take
-    learned: ClassVar[tuple[str, ...]] = ("mean", "std", *LabelledData.learned)  # what a checkpoint keeps, plain types
+    fitted: ClassVar[tuple[str, ...]] = ("mean", "std", *LabelledData.fitted)  # what a checkpoint keeps, plain types
 
     def __init__(self, dataset: str = "new_data", num_examples: int = 600, **kwargs: Any) -> None:
         super().__init__(dataset=dataset, **kwargs)
