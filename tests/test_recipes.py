@@ -18,7 +18,6 @@ from scripts.cli.command_line.options import class_at, constructor_arguments, pa
 from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
 from scripts.cli.command_line.techniques import TECHNIQUES
 from scripts.cli.evaluate import prediction, testing
-from scripts.cli.run.build import Built, quiet
 from scripts.cli.run.experiment import Experiment
 from tests.helpers.example_inputs import example_input
 from tests.helpers.offline import without_a_network

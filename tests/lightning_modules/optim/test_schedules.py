@@ -8,7 +8,7 @@ import torch
 
 from lightning_modules.mlp import MLP
 from lightning_modules.optim.schedules import Plateau, Schedule, schedule_factor
-from scripts.cli.run.build import check_training
+from scripts.cli.run.trainer import check_training
 from tests.helpers.stopping import PLATEAU, SHORT, TWICE, train
 
 NAMES = ["constant", "step", "exponential", "linear", "cosine", "one_cycle", "plateau"]
