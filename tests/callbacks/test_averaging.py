@@ -17,7 +17,7 @@ from callbacks.averaging import Averaging
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
 from scripts.cli.evaluate import testing
-from scripts.cli.run.experiment import Experiment
+from scripts.cli.evaluate.load import load
 from tests.helpers.stopping import SHORT, compare, train
 
 LARGE = ["--model.optimizer.lr", "0.02", "--model.schedule", "constant", "--model.dropout", "0"]
@@ -28,13 +28,15 @@ Weights = dict[str, Tensor]
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
     """The weights after each step that is averaged."""
     found: list[Weights] = []
-    average = Averaging._average
+    on_train_batch_end = Averaging.on_train_batch_end
 
-    def averaged(self: Averaging, model: Any) -> None:
-        found.append({name: value.clone() for name, value in model.state_dict().items()})
-        average(self, model)
+    def recorded(self: Averaging, trainer: Any, pl_module: Any, *args: Any) -> None:
+        before = self.count
+        on_train_batch_end(self, trainer, pl_module, *args)
+        if self.count > before:
+            found.append({name: value.clone() for name, value in pl_module.state_dict().items()})
 
-    monkeypatch.setattr(Averaging, "_average", averaged)
+    monkeypatch.setattr(Averaging, "on_train_batch_end", recorded)
     return found
 
 
@@ -56,8 +58,8 @@ def test_ema_is_the_moving_average_of_the_formula(seen: list[Weights], tmp_path:
     checkpoint = last(run(tmp_path, "mlp", "--averaging.kind", "ema", "--averaging.decay", "0.3"))
     assert len(seen) == 8
     mean = seen[0]
-    for number, weights in enumerate(seen[1:], start=1):
-        decay = min(0.3, (1 + number) / (10 + number))
+    for count, weights in enumerate(seen[1:], start=1):
+        decay = min(0.3, (1 + count) / (10 + count))
         mean = {name: decay * mean[name] + (1 - decay) * value for name, value in weights.items()}
     assert_close(checkpoint["state_dict"], mean)
     assert_close(checkpoint["newest_weights"], seen[-1])
@@ -84,10 +86,10 @@ def test_the_average_is_what_is_validated_and_tested(name: str, kind: str, tmp_p
     with (folder / "metrics.csv").open() as file:
         validated = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
     best = folder / "checkpoints" / "best.ckpt"
-    place = 1 if validated[1] < validated[0] else 0
-    assert read_checkpoint(best)["global_step"] == [4, 8][place]
+    index = 1 if validated[1] < validated[0] else 0
+    assert read_checkpoint(best)["global_step"] == [4, 8][index]
     for newest in (False, True):
-        trained = Experiment.load(str(best))
+        trained = load(str(best), None, [])
         trained.data.setup("fit")
         if newest:
             trained.model.load_state_dict(read_checkpoint(best)["newest_weights"], strict=False)
@@ -96,27 +98,27 @@ def test_the_average_is_what_is_validated_and_tested(name: str, kind: str, tmp_p
             limit_val_batches=2, accelerator="cpu", use_distributed_sampler=False,
         )  # fmt: skip
         loss = trainer.validate(trained.model, trained.data, verbose=False)[0]["val/loss"]
-        assert (loss == pytest.approx(validated[place], rel=1e-5)) is not newest
+        assert (loss == pytest.approx(validated[index], rel=1e-5)) is not newest
     tested = json.loads((folder / "results.json").read_text())["test"]
-    again = testing.test(["--trainer.limit_test_batches", "2"], [str(best)], None, None)
+    again = testing.test([str(best)], None, None, ["--trainer.limit_test_batches", "2"], debug=True)
     assert again == pytest.approx(tested, rel=1e-5)
 
 
-def test_training_goes_on_with_the_newest_weights(tmp_path: Path) -> None:
+def test_training_continues_with_the_newest_weights(tmp_path: Path) -> None:
     plain, averaged = (last(run(tmp_path / str(len(words)), "cnn", *words)) for words in ([], ["--averaging.kind=ema"]))
     for name, value in averaged["newest_weights"].items():
         assert torch.equal(value, plain["state_dict"][name]), name
 
 
-def test_a_run_stopped_in_a_validation_goes_on_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_stopped_in_a_validation_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--averaging.kind", "swa", "--averaging.start", "0"]
     whole = run(tmp_path / "whole", "cnn", *words)
-    judged = Checkpoints.on_validation_batch_end
+    on_validation_batch_end = Checkpoints.on_validation_batch_end
 
     def signalled(self: Checkpoints, trainer: Any, *args: Any) -> None:
         if trainer.global_step == 8:
             os.kill(os.getpid(), signal.SIGTERM)
-        judged(self, trainer, *args)
+        on_validation_batch_end(self, trainer, *args)
 
     with monkeypatch.context() as patched:
         patched.setattr(Checkpoints, "on_validation_batch_end", signalled)
@@ -132,21 +134,21 @@ def test_a_run_stopped_in_a_validation_goes_on_exactly(tmp_path: Path, monkeypat
 def test_batch_norms_have_the_averages_own_statistics(validated: str, tmp_path: Path) -> None:
     words = ["--averaging.kind", "swa", "--averaging.start", "0.5", "--data.shift", "2"]
     folder = run(tmp_path, "cnn", *words, "--trainer.limit_val_batches", validated)
-    trained = Experiment.load(str(folder / "checkpoints" / "last.ckpt"))
+    trained = load(str(folder / "checkpoints" / "last.ckpt"), None, [])
     found = {name: value.clone() for name, value in trained.model.named_buffers() if "running" in name}
     assert found
     trained.data.setup("fit")
     images = [
-        trained.data.on_after_batch_transfer(batch, 0)[0]  # not augmented: no training is going on
-        for batch in trained.data.training_batches(4)
+        trained.data.on_after_batch_transfer(batch, 0)[0]  # not augmented outside training
+        for batch in trained.data.whole_training_split(4)
     ]
     update_bn(images, trained.model)
     assert_close(found, {name: value for name, value in trained.model.named_buffers() if name in found})
 
 
 @pytest.mark.parametrize(("option", "value"), [("decay", 1.0), ("decay", -0.1), ("start", 1.0), ("start", -0.1)])
-def test_numbers_out_of_range_are_refused(option: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"--averaging.{option}: expected a share"):
+def test_values_out_of_range_are_refused(option: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"--averaging.{option}: expected a fraction"):
         Averaging("ema", **{option: value})
 
 

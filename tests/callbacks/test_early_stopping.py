@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
-from callbacks.early_stopping import EarlyStopping
+from callbacks.early_stopping import ResumableEarlyStopping
 from callbacks.run.checkpoint_file import read_checkpoint, write_checkpoint
 from tests.helpers.stopping import SHORT, compare, in_pieces, train
 
@@ -61,7 +61,7 @@ def trainer_of(**metrics: float) -> Any:
     )
 
 
-def validations(technique: EarlyStopping, *values: float) -> int | None:
+def validations(technique: ResumableEarlyStopping, *values: float) -> int | None:
     """The index of the value after which training is stopped."""
     for index, value in enumerate(values):
         trainer = trainer_of(val_accuracy=value)
@@ -72,8 +72,8 @@ def validations(technique: EarlyStopping, *values: float) -> int | None:
     return None
 
 
-def prepared(patience: int, min_delta: float = 0.0, mode: str = "max") -> EarlyStopping:
-    technique = EarlyStopping(patience, min_delta)
+def prepared(patience: int, min_delta: float = 0.0, mode: str = "max") -> ResumableEarlyStopping:
+    technique = ResumableEarlyStopping(patience, min_delta)
     technique.prepare(SimpleNamespace(monitor="val/accuracy", mode=mode), None)  # type: ignore[arg-type]
     return technique
 
@@ -126,4 +126,4 @@ def test_a_checkpoint_of_an_earlier_run_continues_counting(tmp_path: Path) -> No
 @pytest.mark.parametrize(("option", "value"), [("patience", 0), ("min_delta", -0.1)])
 def test_values_out_of_range_are_refused(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"--early_stopping.{option}: expected at least"):
-        EarlyStopping(**{option: value})  # type: ignore[arg-type]
+        ResumableEarlyStopping(**{option: value})  # type: ignore[arg-type]

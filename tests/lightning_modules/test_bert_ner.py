@@ -1,12 +1,18 @@
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from transformers import BertConfig, BertModel
 
 from datamodules.files.entities import entities_of
 from datamodules.tagging import Sentences, Tagging
 from lightning_modules.bert_ner import BertNER
 from lightning_modules.tasks.tagger import F1, Precision, Recall, spans_of, valid_tags
+from tests.helpers.recorded_board import RecordedBoard
+from tests.helpers.splits import take
 
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
 
@@ -45,7 +51,7 @@ def scores(predicted: torch.Tensor, true: torch.Tensor) -> tuple[float, float, f
         (["B-a I-a I-a B-b"], ["B-a I-a I-a"], (1, 1, 1)),  # what is found in the padding does not count
     ],
 )
-def test_scores_of_hand_made_cases(predicted, true, expected):
+def test_scores_of_hand_made_cases(predicted: list[str], true: list[str], expected: tuple[float, float, float]) -> None:
     width = max(len(sentence.split()) for sentence in predicted + true)
     pad = torch.full((len(true), width), -100)
     target = tagged(*true)
@@ -53,13 +59,15 @@ def test_scores_of_hand_made_cases(predicted, true, expected):
     assert scores(tagged(*predicted), pad) == pytest.approx(expected)
 
 
-def test_scores_equal_the_definition_on_sets_of_entities():
+def test_scores_equal_the_definition_on_sets_of_entities() -> None:
     draw = random.Random(0)
-    found, wanted, predicted, true = set(), set(), [], []
+    found: set[Any] = set()
+    expected_entities: set[Any] = set()
+    predicted, true = [], []
     for row in range(300):
         size = draw.randint(1, 9)
         pair = []
-        for entities in (found, wanted):
+        for entities in (found, expected_entities):
             tags = ["O"]
             for _ in range(size):
                 inside = [f"I-{tags[-1][2:]}"] * 3 if tags[-1] != "O" else []
@@ -69,20 +77,20 @@ def test_scores_equal_the_definition_on_sets_of_entities():
             pair.append([TAGS.index(tag) for tag in tags[1:]] + [-100] * (9 - size))
         predicted.append(pair[0])
         true.append(pair[1])
-    right = len(found & wanted)
-    precision, recall = right / len(found), right / len(wanted)
+    right = len(found & expected_entities)
+    precision, recall = right / len(found), right / len(expected_entities)
     expected = (precision, recall, 2 * precision * recall / (precision + recall))
     assert scores(torch.tensor(predicted), torch.tensor(true)) == pytest.approx(expected)
 
 
-def test_scores_add_up_over_batches():
+def test_scores_add_up_over_batches() -> None:
     metric = F1()
     metric.update(certain(tagged("B-a O")), tagged("B-a O"))
     metric.update(certain(tagged("O O O")), tagged("B-a B-a B-b"))
     assert float(metric.compute()) == pytest.approx(2 * 1 / (1 + 4))
 
 
-def test_spans_are_those_of_the_tags():
+def test_spans_are_those_of_the_tags() -> None:
     spans = spans_of(tagged("B-a I-a B-a O B-b I-b", "O O B-b"))
     found = [
         (row, word, int(spans.types[row, word]), int(spans.ends[row, word]))
@@ -91,11 +99,11 @@ def test_spans_are_those_of_the_tags():
     assert found == [(0, 0, 0, 2), (0, 2, 0, 3), (0, 4, 1, 6), (1, 2, 1, 3)]
 
 
-def test_decoded_tags_are_the_best_valid_ones():
+def test_decoded_tags_are_the_best_valid_ones() -> None:
     torch.manual_seed(0)
     size, width = len(TAGS), 5
 
-    def valid(tags):
+    def valid(tags: list[int]) -> bool:
         before = [0, *tags]
         return all(
             not (tag and tag % 2 == 0) or previous in (tag - 1, tag)
@@ -118,38 +126,43 @@ def test_decoded_tags_are_the_best_valid_ones():
 
 
 @pytest.fixture(scope="module")
-def data():
+def data() -> Tagging:
     data = Tagging(num_sentences=60, batch_size=8, max_length=16)
     data.setup()
     return data
 
 
 @pytest.fixture(scope="module")
-def model(data):
+def model(data: Tagging) -> BertNER:
     torch.manual_seed(0)
     sizes = {name: getattr(data, name) for name in data.provides}
     return BertNER(**sizes, hidden_size=16, num_layers=1, num_heads=2).eval()
 
 
-def alone(data, number):
-    return data.split_examples("train")[torch.tensor([number])]
+def alone(data: Tagging, index: int) -> tuple[Any, Tensor]:
+    return take(data, "train", [index])
 
 
-def test_padding_and_other_sentences_change_nothing(data, model):
+def training_rows(data: Tagging, count: int) -> list[int]:
+    assert data.splits is not None
+    return data.splits.train[:count].tolist()
+
+
+def test_padding_and_other_sentences_change_nothing(data: Tagging, model: BertNER) -> None:
     index = torch.arange(12)
-    sentences, target = data.split_examples("train")[index]
+    sentences, target = take(data, "train", index)
     assert len(sentences.ids) > len(index), "some sentences take several pieces"
     with torch.no_grad():
         together = model(sentences)
-        for number in index.tolist():
-            single, _ = alone(data, number)
+        for row in index.tolist():
+            single, _ = alone(data, row)
             size = int(single.num_words[0])
-            torch.testing.assert_close(model(single)[0], together[number, :size], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(model(single)[0], together[row, :size], atol=1e-5, rtol=1e-4)
     assert (target[~sentences.word_mask] == -100).all()
 
 
-def test_the_loss_is_that_of_the_words_alone(data, model):
-    batch = data.split_examples("train")[torch.arange(6)]
+def test_the_loss_is_that_of_the_words_alone(data: Tagging, model: BertNER) -> None:
+    batch = take(data, "train", torch.arange(6))
     with torch.no_grad():
         loss, logits, target, _ = model.step(batch)
     words = target >= 0
@@ -157,31 +170,31 @@ def test_the_loss_is_that_of_the_words_alone(data, model):
     torch.testing.assert_close(loss, expected)
 
 
-def test_predictions_are_places_in_the_text(data, model):
-    sentences, target = data.split_examples("train")[torch.arange(10)]
+def test_predictions_are_places_in_the_text(data: Tagging, model: BertNER) -> None:
+    sentences, target = take(data, "train", torch.arange(10))
     rows = model.predict_step(sentences)
     assert len(rows) == 10
     found = model.entities(sentences, target)
-    for row, entities, number in zip(rows, found, data.splits.train[:10].tolist(), strict=True):
-        sentence = data.sentences[number]
+    for row, entities, index in zip(rows, found, training_rows(data, 10), strict=True):
+        sentence = data.sentences[index]
         assert row["text"] == sentence.text
         assert [(e["start"], e["end"], e["type"]) for e in entities] == sentence.entities
         for entity in [*row["entities"], *entities]:
             assert sentence.text[entity["start"] : entity["end"]] == entity["text"]
 
 
-def test_the_baseline_looks_up_the_names_of_the_training_split(data, model):
-    sentences, target = data.split_examples("train")[torch.arange(20)]
+def test_the_baseline_looks_up_the_names_of_the_training_split(data: Tagging, model: BertNER) -> None:
+    sentences, target = take(data, "train", torch.arange(20))
     metric = Recall()
     metric.update(model.looked_up((sentences, target)), target)
     assert float(metric.compute()) > 0.8  # some names are of two types
-    sentences, target = data.split_examples("test")[torch.arange(12)]
+    sentences, target = take(data, "test", torch.arange(12))
     metric = Recall()
     metric.update(model.looked_up((sentences, target)), target)
     assert float(metric.compute()) == 0  # none was ever seen
 
 
-def test_the_baseline_takes_the_longest_name():
+def test_the_baseline_takes_the_longest_name() -> None:
     model = BertNER(10, TAGS, {"New York": "a", "New York Times": "b", "北京": "a"}, hidden_size=8, num_heads=2)
     text = "The New York Times 北京"
     offsets = [[0, 3], [4, 7], [8, 12], [13, 18], [19, 20], [20, 21]]
@@ -191,23 +204,13 @@ def test_the_baseline_takes_the_longest_name():
     assert tags.argmax(-1)[0].tolist() == [0, 3, 4, 4, 1, 2]
 
 
-class Board:
-    def __init__(self):
-        self.texts = {}
-
-    def text(self, name, markdown):
-        self.texts[name] = markdown
-
-
-def test_shows_true_and_predicted_entities_in_bold_type(data, model):
-    board = Board()
-    batch = data.split_examples("train")[torch.arange(8)]
+def test_shows_true_and_predicted_entities_in_bold_type(data: Tagging, model: BertNER) -> None:
+    board = RecordedBoard()
+    batch = take(data, "train", torch.arange(8))
     model.show(batch, board)
     shown = board.texts["sentences"]
     assert "| true | predicted |" in shown
-    names = [
-        data.sentences[n].text[s:e] for n in data.splits.train[:8].tolist() for s, e, _ in data.sentences[n].entities
-    ]
+    names = [data.sentences[n].text[s:e] for n in training_rows(data, 8) for s, e, _ in data.sentences[n].entities]
     for name in names:
         assert f"**{name}**" in shown
     model.on_test_epoch_start()
@@ -217,9 +220,7 @@ def test_shows_true_and_predicted_entities_in_bold_type(data, model):
     assert all(kind in board.texts["entities"] for kind in data.entity_types)
 
 
-def test_a_pretrained_model_is_loaded_and_needs_no_folder_once_saved(data, tmp_path):
-    from transformers import BertConfig, BertModel
-
+def test_a_pretrained_model_is_loaded_and_needs_no_folder_once_saved(data: Tagging, tmp_path: Path) -> None:
     config = BertConfig(
         vocab_size=data.num_tokens, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
     )
@@ -227,10 +228,8 @@ def test_a_pretrained_model_is_loaded_and_needs_no_folder_once_saved(data, tmp_p
     pretrained.save_pretrained(tmp_path / "模型")
     sizes = {name: getattr(data, name) for name in data.provides}
     model = BertNER(**sizes, pretrained=str(tmp_path / "模型")).eval()
-    torch.testing.assert_close(
-        model.encoder.embeddings.word_embeddings.weight, pretrained.embeddings.word_embeddings.weight
-    )
-    checkpoint = {}
+    torch.testing.assert_close(model.encoder.get_input_embeddings().weight, pretrained.get_input_embeddings().weight)
+    checkpoint: dict[str, Any] = {}
     model.on_save_checkpoint(checkpoint)
     again = BertNER(**sizes, **checkpoint["rebuild"]).eval()
     again.load_state_dict(model.state_dict())
@@ -238,9 +237,7 @@ def test_a_pretrained_model_is_loaded_and_needs_no_folder_once_saved(data, tmp_p
     torch.testing.assert_close(again(sentences), model(sentences))
 
 
-def test_a_pretrained_model_that_does_not_fit_is_refused_in_one_line(data, tmp_path):
-    from transformers import BertConfig, BertModel
-
+def test_a_pretrained_model_that_does_not_fit_is_refused_in_one_line(data: Tagging, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"--model.pretrained .*nothing: no model there") as caught:
         BertNER(10, TAGS, pretrained=str(tmp_path / "nothing"))
     assert "\n" not in str(caught.value)
@@ -250,7 +247,7 @@ def test_a_pretrained_model_that_does_not_fit_is_refused_in_one_line(data, tmp_p
     BertModel(config).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"reads at most 32 tokens"):
         BertNER(10, TAGS, pretrained=str(tmp_path), max_length=64)
-    with pytest.raises(ValueError, match=r"knows 20 tokens, the data has 30"):
+    with pytest.raises(ValueError, match=r"its vocabulary has 20 tokens, the data's 30"):
         BertNER(30, TAGS, pretrained=str(tmp_path), max_length=16)
     with pytest.raises(ValueError, match=r"--model.hidden_size 10 and --model.num_heads 4"):
         BertNER(30, TAGS, hidden_size=10)

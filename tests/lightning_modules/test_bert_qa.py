@@ -2,6 +2,7 @@ import random
 import re
 import string
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from datamodules.reading import Answers, Reading
 from lightning_modules.bert_qa import BertQA
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence, longest_run, parts
 from lightning_modules.tasks.reader import AnswerF1, ExactMatch, Given, best_spans
+from tests.helpers.recorded_board import RecordedBoard
+from tests.helpers.splits import take
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ from lightning_modules.tasks.reader import AnswerF1, ExactMatch, Given, best_spa
         ("theatre", ["re at"], 0, 0),  # an article within a word stays
     ],
 )
-def test_english_answers(answer, right, em, score):
+def test_english_answers(answer: str, right: list[str], em: float, score: float) -> None:
     assert exact_match(answer, right) == em
     assert f1(answer, right) == pytest.approx(score)
 
@@ -51,15 +54,15 @@ def test_english_answers(answer, right, em, score):
         ("1,000元", ["1000元"], 1, 0.4),
     ],
 )
-def test_chinese_answers(answer, right, em, score):
+def test_chinese_answers(answer: str, right: list[str], em: float, score: float) -> None:
     assert exact_match(answer, right, chinese=True) == em
     assert f1(answer, right, chinese=True) == pytest.approx(score)
 
 
-def squad_scores(answer, right):
+def squad_scores(answer: str, right: list[str]) -> tuple[float, float]:
     """SQuAD's definition, written down once more in its own order of steps."""
 
-    def words(text):
+    def words(text: str) -> list[str]:
         text = "".join(" " if sign == "\0" else sign for sign in text.lower() if sign not in string.punctuation)
         return re.sub(r"\b(a|an|the)\b", " ", text).split()
 
@@ -78,11 +81,11 @@ def squad_scores(answer, right):
     return max(em for em, _ in scores), max(score for _, score in scores)
 
 
-def cmrc_scores(answer, right):
+def cmrc_scores(answer: str, right: list[str]) -> tuple[float, float]:
     """CMRC 2018's definition for texts of Chinese characters and signs: the longest common substring."""
     signs = set("，。：？！“”；’《》……·、「」（）－～『』")
 
-    def clean(text):
+    def clean(text: str) -> str:
         return "".join(sign for sign in text.lower().strip() if sign not in signs)
 
     scores = []
@@ -98,7 +101,7 @@ def cmrc_scores(answer, right):
     return max(em for em, _ in scores), max(score for _, score in scores)
 
 
-def test_scores_equal_the_official_definitions_on_random_answers():
+def test_scores_equal_the_official_definitions_on_random_answers() -> None:
     draw = random.Random(0)
     for _ in range(500):
         english = [
@@ -114,7 +117,7 @@ def test_scores_equal_the_official_definitions_on_random_answers():
         )
 
 
-def test_parts_and_runs():
+def test_parts_and_runs() -> None:
     assert parts("《Tom的猫》 v2.0!", chinese=True) == ["tom", "的", "猫", "v2", "0"]
     assert longest_run("abcde", "xbcdy") == 3
     assert longest_run("", "abc") == 0
@@ -122,7 +125,7 @@ def test_parts_and_runs():
     assert not is_chinese("The sign 北 means north")
 
 
-def test_the_likeliest_sentence():
+def test_the_likeliest_sentence() -> None:
     text = "Ulm is old. The cat of Mr. Berg is black! Where is it?"
     assert likeliest_sentence("Is the cat black?", text, chinese=False) == "Berg is black!"
     assert likeliest_sentence("Ulm old?", text, chinese=False) == "Ulm is old."
@@ -132,7 +135,7 @@ def test_the_likeliest_sentence():
     assert likeliest_sentence("x", "", chinese=False) == ""
 
 
-def test_scores_are_means_over_questions():
+def test_scores_are_means_over_questions() -> None:
     given = [Given("a x", ["x"], False), Given("北京", ["北京市"], True), Given("", [], False), Given("y", [], False)]
     metrics = (ExactMatch(), AnswerF1())
     for metric in metrics:
@@ -141,7 +144,7 @@ def test_scores_are_means_over_questions():
     assert [float(metric.compute()) for metric in metrics] == pytest.approx([0.5, (1 + 0.8 + 1 + 0) / 4])
 
 
-def test_the_best_span_is_that_of_all_pairs():
+def test_the_best_span_is_that_of_all_pairs() -> None:
     torch.manual_seed(0)
     scores = torch.randn(40, 2, 9)
     scores[:, :, 7:] = -torch.inf  # padding
@@ -159,37 +162,36 @@ def test_the_best_span_is_that_of_all_pairs():
 
 
 @pytest.fixture(scope="module")
-def data():
+def data() -> Reading:
     data = Reading(num_contexts=20, batch_size=4, max_length=40, stride=8)
     data.setup()
     return data
 
 
 @pytest.fixture(scope="module")
-def model(data):
+def model(data: Reading) -> BertQA:
     torch.manual_seed(0)
     sizes = {name: getattr(data, name) for name in data.provides}
     return BertQA(**sizes, hidden_size=16, num_layers=1, num_heads=2).eval()
 
 
-def test_padding_and_other_questions_change_nothing(data, model):
-    examples = data.split_examples("train")
+def test_padding_and_other_questions_change_nothing(data: Reading, model: BertQA) -> None:
     index = torch.arange(12)
-    passages, answers = examples[index]
+    passages, answers = take(data, "train", index)
     assert len(passages.ids) > len(index), "contexts take several windows"
     with torch.no_grad():
         together = model.scores(passages)
         losses = []
-        for number in index.tolist():
-            alone, right = examples[torch.tensor([number])]
+        for row in index.tolist():
+            alone, right = take(data, "train", [row])
             size = int(alone.num_tokens[0]) + 1
-            torch.testing.assert_close(model.scores(alone)[0], together[number, :, :size], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(model.scores(alone)[0], together[row, :, :size], atol=1e-5, rtol=1e-4)
             losses.append(model.step((alone, right)).loss)
         torch.testing.assert_close(model.step((passages, answers)).loss, torch.stack(losses).mean())
 
 
-def test_the_loss_is_the_cross_entropy_of_start_and_end(data, model):
-    passages, answers = data.split_examples("train")[torch.arange(8)]
+def test_the_loss_is_the_cross_entropy_of_start_and_end(data: Reading, model: BertQA) -> None:
+    passages, answers = take(data, "train", torch.arange(8))
     with torch.no_grad():
         loss, scores, spans, _ = model.step((passages, answers))
     log = scores.log_softmax(-1)
@@ -200,30 +202,30 @@ def test_the_loss_is_the_cross_entropy_of_start_and_end(data, model):
     torch.testing.assert_close(log.exp().sum(-1), torch.ones(8, 2))
 
 
-def test_a_question_whose_answers_place_is_not_known_says_nothing(data, model):
-    passages, answers = data.split_examples("train")[torch.arange(4)]
+def test_a_question_with_an_answer_at_an_unknown_position_has_no_loss(data: Reading, model: BertQA) -> None:
+    passages, answers = take(data, "train", torch.arange(4))
     spans = answers.spans.clone()
     spans[1] = -100
-    rest, right = data.split_examples("train")[torch.tensor([0, 2, 3])]
+    rest, right = take(data, "train", torch.tensor([0, 2, 3]))
     with torch.no_grad():
         some = model.step((passages, Answers(spans, answers.texts))).loss
         torch.testing.assert_close(some, model.step((rest, right)).loss)
         assert float(model.step((passages, Answers(torch.full_like(spans, -100), answers.texts))).loss) == 0
 
 
-def test_where_every_question_has_an_answer_one_is_always_given(data):
+def test_where_every_question_has_an_answer_one_is_always_given(data: Reading) -> None:
     sizes = {name: getattr(data, name) for name in data.provides} | {"unanswerable": False}
     model = BertQA(**sizes, hidden_size=16, num_layers=1, num_heads=2).eval()
     with torch.no_grad():
         model.head.bias.fill_(0)
-        batch = data.split_examples("train")[torch.arange(12)]
+        batch = take(data, "train", torch.arange(12))
         rows = model.predict_step(batch[0])
         assert model.step(batch).loss.isfinite()
     assert all(row["prediction"] for row in rows)
 
 
-def test_predictions_are_places_in_the_context(data, model):
-    passages, _ = data.split_examples("train")[torch.arange(12)]
+def test_predictions_are_places_in_the_context(data: Reading, model: BertQA) -> None:
+    passages, _ = take(data, "train", torch.arange(12))
     with torch.no_grad():
         rows = model.predict_step(passages)
     for row, question, context in zip(rows, passages.questions, passages.contexts, strict=True):
@@ -235,8 +237,8 @@ def test_predictions_are_places_in_the_context(data, model):
             assert row["prediction"] == ""
 
 
-def test_the_right_scores_give_the_right_answers(data, model):
-    passages, answers = data.split_examples("train")[torch.arange(12)]
+def test_the_right_scores_give_the_right_answers(data: Reading, model: BertQA) -> None:
+    passages, answers = take(data, "train", torch.arange(12))
     scores = torch.full((12, 2, passages.first.shape[1] + 1), -50.0)
     for row, (first, last) in enumerate(answers.spans.tolist()):
         scores[row, 0, first + 1] = scores[row, 1, last + 1] = 50.0
@@ -245,17 +247,9 @@ def test_the_right_scores_give_the_right_answers(data, model):
     assert all(exact_match(*given) for given in model.given((passages, answers), texts))
 
 
-class Board:
-    def __init__(self):
-        self.texts = {}
-
-    def text(self, name, markdown):
-        self.texts[name] = markdown
-
-
-def test_shows_answers_within_their_text(data, model):
-    board = Board()
-    passages, answers = data.split_examples("train")[torch.arange(4)]
+def test_shows_answers_within_their_text(data: Reading, model: BertQA) -> None:
+    board = RecordedBoard()
+    passages, answers = take(data, "train", torch.arange(4))
     with torch.no_grad():
         model.show((passages, answers), board)
     lines = board.texts["answers"].splitlines()
@@ -263,29 +257,30 @@ def test_shows_answers_within_their_text(data, model):
     assert all(question in line for question, line in zip(passages.questions, lines[2:], strict=True))
 
 
-def test_a_checkpoint_needs_no_pretrained_folder(data, model):
-    checkpoint = {}
+def test_a_checkpoint_needs_no_pretrained_folder(data: Reading, model: BertQA) -> None:
+    checkpoint: dict[str, Any] = {}
     model.on_save_checkpoint(checkpoint)
     sizes = {name: getattr(data, name) for name in data.provides}
     again = BertQA(**sizes, **checkpoint["rebuild"]).eval()
     again.load_state_dict(model.state_dict())
-    passages, _ = data.split_examples("train")[torch.arange(3)]
+    passages, _ = take(data, "train", torch.arange(3))
     torch.testing.assert_close(again(passages), model(passages))
 
 
-def test_what_is_shared_changes_nothing_at_first_and_is_learned(data, model):
-    passages, _ = batch = data.split_examples("train")[torch.arange(4)]
+def test_the_overlap_changes_nothing_at_first_and_is_learned(data: Reading, model: BertQA) -> None:
+    passages, _ = batch = take(data, "train", torch.arange(4))
     with torch.no_grad():
         before = model(passages)
         model.near.weight += 1
         assert not torch.allclose(model(passages), before)
         model.near.weight.zero_()
     fresh = BertQA(**{name: getattr(data, name) for name in data.provides}, hidden_size=16, num_layers=1, num_heads=2)
-    assert not fresh.near.weight.any(), "a pretrained encoder reads what it knows"
+    assert not fresh.near.weight.any(), "a pretrained encoder first reads the embeddings that it knows"
     fresh.step(batch).loss.backward()
+    assert fresh.near.weight.grad is not None
     assert fresh.near.weight.grad.any()
 
 
-def test_attention_weights_are_never_silenced(data):
+def test_attention_weights_are_never_dropped(data: Reading) -> None:
     model = BertQA(**{name: getattr(data, name) for name in data.provides}, hidden_size=16, num_heads=2, dropout=0.5)
     assert {layer.attention_dropout for layer in model.encoder.modules() if hasattr(layer, "attention_dropout")} == {0}

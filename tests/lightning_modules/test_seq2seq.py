@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +7,7 @@ from torch import nn
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
 from lightning_modules.seq2seq import AdditiveAttention, Encoder, Seq2Seq
+from tests.helpers.splits import take
 
 
 @pytest.fixture(scope="module")
@@ -15,19 +18,19 @@ def data() -> Translation:
 
 
 @pytest.fixture(scope="module")
-def pair(data) -> Pair:
-    pair, _ = data.split_examples("test")[torch.arange(7)]
+def pair(data: Translation) -> Pair:
+    pair, _ = take(data, "test", torch.arange(7))
     assert len(pair.source.lengths.unique()) > 1
     return pair
 
 
-def model(data, **options) -> Seq2Seq:
+def model(data: Translation, **options: Any) -> Seq2Seq:
     torch.manual_seed(0)
     return Seq2Seq(**{name: getattr(data, name) for name in data.provides}, hidden_size=12, **options)
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_packed_and_unpacked_agree(pair, num_layers):
+def test_packed_and_unpacked_agree(pair: Pair, num_layers: int) -> None:
     torch.manual_seed(0)
     encoder = Encoder(nn.Embedding(int(pair.source.ids.max()) + 1, 12), num_layers, 0.3).eval()
     features, last = encoder(pair.source)
@@ -40,7 +43,7 @@ def test_packed_and_unpacked_agree(pair, num_layers):
         torch.testing.assert_close(last[row, 6:], alone[0, 0, 6:])
 
 
-def test_attention_equals_the_formula_and_ignores_padding():
+def test_attention_equals_the_formula_and_ignores_padding() -> None:
     attention = AdditiveAttention(6)
     h, memory = torch.randn(2, 6), torch.randn(2, 5, 6)
     mask = torch.arange(5) < torch.tensor([5, 3])[:, None]
@@ -54,7 +57,7 @@ def test_attention_equals_the_formula_and_ignores_padding():
         torch.testing.assert_close(context[row], expected @ memory[row, :length])
 
 
-def test_padding_changes_nothing(data, pair):
+def test_padding_changes_nothing(data: Translation, pair: Pair) -> None:
     network = model(data).eval()
     together = network(pair)
     for row in range(len(pair.source.ids)):
@@ -66,7 +69,7 @@ def test_padding_changes_nothing(data, pair):
         torch.testing.assert_close(network(alone)[0], together[row, : target - 1], atol=1e-5, rtol=1e-4)
 
 
-def test_the_future_is_hidden(data, pair):
+def test_the_future_is_hidden(data: Translation, pair: Pair) -> None:
     network = model(data).eval()
     before = network(pair)
     ids = pair.target.ids.clone()
@@ -76,16 +79,16 @@ def test_the_future_is_hidden(data, pair):
     assert not torch.isclose(after[:, 4], before[:, 4]).all()
 
 
-def test_decoding_one_token_at_a_time_gives_the_same_logits(data, pair):
+def test_decoding_one_token_at_a_time_gives_the_same_logits(data: Translation, pair: Pair) -> None:
     network = model(data).eval()
-    whole = network(pair)
+    expected = network(pair)
     state = network.start(pair.source)
-    for place in range(whole.shape[1]):
-        logits, state = network.advance(pair.target.ids[:, place], state)
-        torch.testing.assert_close(logits, whole[:, place], atol=1e-5, rtol=1e-4)
+    for step in range(expected.shape[1]):
+        logits, state = network.advance(pair.target.ids[:, step], state)
+        torch.testing.assert_close(logits, expected[:, step], atol=1e-5, rtol=1e-4)
 
 
-def test_without_teacher_forcing_only_its_own_tokens_count(data, pair):
+def test_without_teacher_forcing_only_its_own_tokens_count(data: Translation, pair: Pair) -> None:
     network = model(data, teacher_forcing=0.0, dropout=0.0)
     other = pair.target.ids.clone()
     other[:, 1:] = (other[:, 1:] + 3) % 20  # the first token is given in any case
@@ -98,8 +101,8 @@ def test_without_teacher_forcing_only_its_own_tokens_count(data, pair):
     assert not torch.isclose(network(pair), network(changed)).all()
 
 
-def test_refuses_impossible_sizes(data):
-    with pytest.raises(ValueError, match=r"--model.teacher_forcing: expected a share from 0 to 1, got 2"):
+def test_refuses_impossible_sizes(data: Translation) -> None:
+    with pytest.raises(ValueError, match=r"--model.teacher_forcing: expected a probability from 0 to 1, got 2"):
         model(data, teacher_forcing=2.0)
     with pytest.raises(ValueError, match=r"--model.hidden_size: expected an even number"):
         Seq2Seq(**{name: getattr(data, name) for name in data.provides}, hidden_size=13)

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -7,10 +8,13 @@ from torch import nn
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
 from lightning_modules.layers.sequence import PositionalEmbedding
+from lightning_modules.layers.transformer import DecoderLayer, EncoderLayer, KeysValues, MultiHeadAttention, causal_mask
 from lightning_modules.torch_transformer import TorchTransformer
-from lightning_modules.transformer import DecoderLayer, EncoderLayer, MultiHeadAttention, Transformer, causal_mask
+from lightning_modules.transformer import Transformer
+from tests.helpers.splits import take
 
 D, H = 16, 4
+Network = type[Transformer] | type[TorchTransformer]
 
 
 @pytest.fixture(scope="module")
@@ -21,17 +25,17 @@ def data() -> Translation:
 
 
 @pytest.fixture(scope="module")
-def pair(data) -> Pair:
-    pair, _ = data.split_examples("test")[torch.arange(7)]
+def pair(data: Translation) -> Pair:
+    pair, _ = take(data, "test", torch.arange(7))
     assert len(pair.source.lengths.unique()) > 1
     return pair
 
 
-def model(data, kind=Transformer, **options):
+def model(data: Translation, cls: Network = Transformer, **options: Any) -> Any:
     torch.manual_seed(0)
     sizes = {name: getattr(data, name) for name in data.provides}
     options = {"hidden_size": D, "num_heads": H, "num_layers": 2, "feedforward_size": 24, **options}
-    return kind(**sizes, **options).eval()
+    return cls(**sizes, **options).eval()
 
 
 def copy_attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> None:
@@ -41,30 +45,32 @@ def copy_attention(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> N
     theirs.out_proj.load_state_dict(ours.output.state_dict())
 
 
-def copy_layer(ours: EncoderLayer | DecoderLayer, theirs: nn.Module) -> None:
+def copy_layer(ours: EncoderLayer | DecoderLayer, theirs: Any) -> None:
     copy_attention(ours.attention, theirs.self_attn)
     if isinstance(ours, DecoderLayer):
         copy_attention(ours.attention_to_source, theirs.multihead_attn)
-    theirs.linear1.load_state_dict(ours.feedforward[0].state_dict())
-    theirs.linear2.load_state_dict(ours.feedforward[3].state_dict())
-    for number, residual in enumerate(ours.residuals, 1):
-        getattr(theirs, f"norm{number}").load_state_dict(residual.norm.state_dict())
+    layers: Any = ours.feedforward
+    theirs.linear1.load_state_dict(layers[0].state_dict())
+    theirs.linear2.load_state_dict(layers[3].state_dict())
+    residuals: Any = ours.residuals
+    for index, residual in enumerate(residuals, 1):
+        getattr(theirs, f"norm{index}").load_state_dict(residual.norm.state_dict())
 
 
-def test_attention_equals_the_formula_written_out():
+def test_attention_equals_the_formula_written_out() -> None:
     layer = MultiHeadAttention(D, H).eval()
     x, memory = torch.randn(3, 5, D), torch.randn(3, 7, D)
     mask = torch.rand(3, 1, 5, 7) < 0.7
     mask[..., 0] = True
-    q, (k, v) = layer.split(layer.query(x)), layer.keys_values(memory)
+    q, (k, v) = layer.split_heads(layer.query(x)), layer.keys_values(memory)
     scores = q @ k.transpose(-2, -1) / math.sqrt(D / H)  # (B, H, T, S)
     weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, H, 5))
     expected = layer.output((weights @ v).transpose(1, 2).flatten(2))
-    torch.testing.assert_close(layer(x, (k, v), mask), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(layer(x, KeysValues(k, v), mask), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_attention_equals_torchs_after_copying_the_weights():
+def test_attention_equals_torchs_after_copying_the_weights() -> None:
     ours, theirs = MultiHeadAttention(D, H).eval(), nn.MultiheadAttention(D, H, batch_first=True).eval()
     x, memory = torch.randn(3, 5, D), torch.randn(3, 7, D)
     padding = torch.arange(7) >= torch.tensor([7, 4, 1])[:, None]
@@ -77,12 +83,12 @@ def test_attention_equals_torchs_after_copying_the_weights():
 
 
 @pytest.mark.parametrize("norm_first", [True, False])
-def test_equals_torchs_transformer_after_copying_the_weights(data, pair, norm_first):
-    ours, theirs = (model(data, kind, norm_first=norm_first) for kind in (Transformer, TorchTransformer))
+def test_equals_torchs_transformer_after_copying_the_weights(data: Translation, pair: Pair, norm_first: bool) -> None:
+    ours, theirs = (model(data, cls, norm_first=norm_first) for cls in (Transformer, TorchTransformer))
     with torch.no_grad():
         for stack, other in ((ours.encoder, theirs.network.encoder), (ours.decoder, theirs.network.decoder)):
-            for layer, twin in zip(stack, other.layers, strict=True):
-                copy_layer(layer, twin)
+            for layer, reference in zip(stack, other.layers, strict=True):
+                copy_layer(layer, reference)
         if norm_first:
             theirs.network.encoder.norm.load_state_dict(ours.encoder_norm.state_dict())
             theirs.network.decoder.norm.load_state_dict(ours.decoder_norm.state_dict())
@@ -96,9 +102,9 @@ def test_equals_torchs_transformer_after_copying_the_weights(data, pair, norm_fi
         assert ours.translate(pair.source) == theirs.translate(pair.source)
 
 
-@pytest.mark.parametrize("kind", [Transformer, TorchTransformer])
-def test_the_future_is_hidden_and_the_past_is_not(data, pair, kind):
-    network = model(data, kind)
+@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
+def test_the_future_is_hidden_and_the_past_is_not(data: Translation, pair: Pair, cls: Network) -> None:
+    network = model(data, cls)
     before = network(pair)
     ids = pair.target.ids.clone()
     ids[:, 4] = (ids[:, 4] + 1) % 20
@@ -107,13 +113,13 @@ def test_the_future_is_hidden_and_the_past_is_not(data, pair, kind):
     assert not torch.isclose(after[:, 4:6], before[:, 4:6]).all()
 
 
-def test_the_causal_mask_is_a_triangle():
+def test_the_causal_mask_is_a_triangle() -> None:
     assert causal_mask(3, torch.device("cpu")).tolist() == [[True, False, False], [True, True, False], [True] * 3]
 
 
-@pytest.mark.parametrize("kind", [Transformer, TorchTransformer])
-def test_padding_changes_nothing(data, pair, kind):
-    network = model(data, kind)
+@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
+def test_padding_changes_nothing(data: Translation, pair: Pair, cls: Network) -> None:
+    network = model(data, cls)
     together = network(pair)
     for row in range(len(pair.source.ids)):
         source, target = pair.source.lengths[row], pair.target.lengths[row]
@@ -124,16 +130,16 @@ def test_padding_changes_nothing(data, pair, kind):
         torch.testing.assert_close(network(alone)[0], together[row, : target - 1], atol=1e-5, rtol=1e-4)
 
 
-def test_decoding_one_token_at_a_time_gives_the_same_logits(data, pair):
+def test_decoding_one_token_at_a_time_gives_the_same_logits(data: Translation, pair: Pair) -> None:
     network = model(data)
-    whole = network(pair)
+    expected = network(pair)
     state = network.start(pair.source)
-    for place in range(whole.shape[1]):
-        logits, state = network.advance(pair.target.ids[:, place], state)
-        torch.testing.assert_close(logits, whole[:, place], atol=1e-5, rtol=1e-4)
+    for step in range(expected.shape[1]):
+        logits, state = network.advance(pair.target.ids[:, step], state)
+        torch.testing.assert_close(logits, expected[:, step], atol=1e-5, rtol=1e-4)
 
 
-def test_positions_are_the_papers():
+def test_positions_are_the_papers() -> None:
     embedding = PositionalEmbedding(5, 8, padding=0)
     positions = embedding.positions(3, 2)
     for row, t in enumerate((3, 4)):
@@ -145,11 +151,11 @@ def test_positions_are_the_papers():
     torch.testing.assert_close(embedding(ids)[:, 2:], embedding(ids[:, 2:], first=2))
 
 
-@pytest.mark.parametrize("kind", [Transformer, TorchTransformer])
-def test_tied_embeddings_are_one_matrix(kind):
+@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
+def test_tied_embeddings_are_one_matrix(cls: Network) -> None:
     data = Translation(num_phrases=100, shared_vocabulary=True)
     data.setup()
-    tied, loose = model(data, kind), model(data, kind, tie_embeddings=False)
+    tied, loose = model(data, cls), model(data, cls, tie_embeddings=False)
     assert tied.output.weight is tied.embed_target.tokens.weight is tied.embed_source.tokens.weight
     assert loose.output.weight is not loose.embed_target.tokens.weight
     assert sum(p.numel() for p in loose.parameters()) - sum(p.numel() for p in tied.parameters()) == (
@@ -157,7 +163,7 @@ def test_tied_embeddings_are_one_matrix(kind):
     )
 
 
-@pytest.mark.parametrize("kind", [Transformer, TorchTransformer])
-def test_refuses_heads_that_do_not_fit(data, kind):
+@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
+def test_refuses_heads_that_do_not_fit(data: Translation, cls: Network) -> None:
     with pytest.raises(ValueError, match=r"--model.hidden_size 18 and --model.num_heads 4"):
-        model(data, kind, hidden_size=18)
+        model(data, cls, hidden_size=18)

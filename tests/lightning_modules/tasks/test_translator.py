@@ -1,21 +1,30 @@
+"""Decoding, scores and loss of translators, against the definitions."""
+
 import itertools
 import math
+from typing import Any
 
 import pytest
 import sacrebleu
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from datamodules.tokenizing.tokens import Text
-from datamodules.translation import Pair, Translation
+from datamodules.translation import Pair, Scoring, Translation
 from lightning_modules.seq2seq import Seq2Seq
-from lightning_modules.tasks.decoding import beam_search, greedy
-from lightning_modules.tasks.translator import TokenAccuracy, TranslationScores
+from lightning_modules.tasks.decoding import State, beam_search, greedy
+from lightning_modules.tasks.translator import TranslationScores, Translator
 from lightning_modules.torch_transformer import TorchTransformer
 from lightning_modules.transformer import Transformer
+from tests.helpers.recorded_board import RecordedBoard
 
 BEGIN, END, SIZE = 0, 1, 5
-MODELS = {Seq2Seq: {}, Transformer: {"num_layers": 1}, TorchTransformer: {"num_layers": 1}}
+MODELS: dict[type[Translator], dict[str, Any]] = {
+    Seq2Seq: {},
+    Transformer: {"num_layers": 1},
+    TorchTransformer: {"num_layers": 1},
+}
 
 
 class Chain:
@@ -46,20 +55,20 @@ class Chain:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_one_beam_equals_greedy_search(seed):
+def test_one_beam_equals_greedy_search(seed: int) -> None:
     chain = Chain(seed)
-    most = torch.tensor([1, 3, 8, 8, 20, 20])
-    found = greedy(chain.advance, chain.start(), BEGIN, END, most)
-    assert beam_search(chain.advance, chain.start(), BEGIN, END, most, 1, 0.6) == found
-    assert all(len(tokens) <= limit for tokens, limit in zip(found, most.tolist(), strict=True))
+    max_lengths = torch.tensor([1, 3, 8, 8, 20, 20])
+    found = greedy(chain.advance, chain.start(), BEGIN, END, max_lengths)
+    assert beam_search(chain.advance, chain.start(), BEGIN, END, max_lengths, 1, 0.6) == found
+    assert all(len(tokens) <= limit for tokens, limit in zip(found, max_lengths.tolist(), strict=True))
     assert len({tuple(tokens) for tokens in found}) > 1
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
-def test_with_enough_beams_the_best_of_all_sentences_is_found(length_penalty):
+def test_with_enough_beams_the_best_of_all_sentences_is_found(length_penalty: float) -> None:
     chain = Chain(7)
     everything = [list(t) for n in range(4) for t in itertools.product(range(2, SIZE), repeat=n)]
-    chain.logits[:, 2:, 2:, 2:] -= 20  # what goes on after two tokens is next to impossible
+    chain.logits[:, 2:, 2:, 2:] -= 20  # more than two tokens are next to impossible
     found = beam_search(chain.advance, chain.start(), BEGIN, END, torch.full((6,), 10), 81, length_penalty)
     for sentence, tokens in enumerate(found):
         best = max(everything, key=lambda tokens: chain.score(sentence, tokens, length_penalty))
@@ -69,19 +78,19 @@ def test_with_enough_beams_the_best_of_all_sentences_is_found(length_penalty):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_more_beams_find_more_probable_sentences(seed):
-    chain, most = Chain(seed), torch.full((6,), 30)
-    narrow, wide = (beam_search(chain.advance, chain.start(), BEGIN, END, most, beams, 0.0) for beams in (1, 20))
+def test_more_beams_find_more_probable_sentences(seed: int) -> None:
+    chain, max_lengths = Chain(seed), torch.full((6,), 30)
+    narrow, wide = (beam_search(chain.advance, chain.start(), BEGIN, END, max_lengths, beams, 0.0) for beams in (1, 20))
     scores = [[chain.score(n, tokens, 0.0) for n, tokens in enumerate(found)] for found in (narrow, wide)]
     assert sum(scores[1]) >= sum(scores[0])
 
 
-def test_a_sentence_is_found_alone_as_beside_others():
-    chain, most = Chain(3), torch.tensor([2, 9, 9, 4, 9, 9])
-    together = beam_search(chain.advance, chain.start(), BEGIN, END, most, 3, 0.6)
+def test_a_sentence_is_decoded_independently_of_others() -> None:
+    chain, max_lengths = Chain(3), torch.tensor([2, 9, 9, 4, 9, 9])
+    together = beam_search(chain.advance, chain.start(), BEGIN, END, max_lengths, 3, 0.6)
     for row in range(6):
         state = tuple(part[row : row + 1] for part in chain.start())
-        assert beam_search(chain.advance, state, BEGIN, END, most[row : row + 1], 3, 0.6) == [together[row]]
+        assert beam_search(chain.advance, state, BEGIN, END, max_lengths[row : row + 1], 3, 0.6) == [together[row]]
 
 
 ENGLISH = (
@@ -92,7 +101,7 @@ CHINESE = (["我有三本书。", "今天天气很好", "iPhone手机"], ["我�
 
 
 @pytest.mark.parametrize(("scoring", "texts"), [("13a", ENGLISH), ("zh", CHINESE), ("char", CHINESE)])
-def test_scores_are_sacrebleus(scoring, texts):
+def test_scores_are_sacrebleus(scoring: Scoring, texts: tuple[list[str], list[str]]) -> None:
     ours, theirs = texts
     metric = TranslationScores(scoring)
     for first in range(0, len(ours), 2):  # in two batches
@@ -103,7 +112,7 @@ def test_scores_are_sacrebleus(scoring, texts):
     assert float(scores["exact_match"]) == pytest.approx(1 / len(ours))
 
 
-def test_bleu_of_a_case_computed_by_hand():
+def test_bleu_of_a_case_computed_by_hand() -> None:
     metric = TranslationScores("13a")
     metric.update(["the cat sat on the mat"], ["the cat sat on the red mat"])
     # Of its words, pairs, threes and fours 6 of 6, 4 of 5, 3 of 4 and 2 of 3 are in the reference; it is a word short.
@@ -111,18 +120,11 @@ def test_bleu_of_a_case_computed_by_hand():
     assert float(metric.compute()["bleu"]) == pytest.approx(100 * precision * math.exp(1 - 7 / 6), rel=1e-5)
 
 
-def test_chinese_cut_as_english_would_score_nothing():
+def test_chinese_cut_as_english_would_score_nothing() -> None:
     right, wrong = TranslationScores("zh"), TranslationScores("13a")
     for metric in (right, wrong):
         metric.update(*CHINESE)
     assert right.compute()["bleu"] > 60 > 40 > wrong.compute()["bleu"]
-
-
-def test_token_accuracy_leaves_padding_out():
-    logits = torch.eye(4)[torch.tensor([[1, 2, 3], [1, 1, 1]])]
-    metric = TokenAccuracy(padding=0)
-    metric.update(logits, torch.tensor([[1, 2, 2], [1, 0, 0]]))
-    assert float(metric.compute()) == 3 / 4
 
 
 @pytest.fixture(scope="module")
@@ -132,65 +134,73 @@ def data() -> Translation:
     return data
 
 
-def model(data, kind, **options):
+def model(data: Translation, cls: type[Translator], **options: Any) -> Translator:
     torch.manual_seed(0)
-    sizes = {name: getattr(data, name) for name in data.provides}
-    return kind(**sizes, hidden_size=16, **MODELS[kind], **options).eval()
+    sizes: dict[str, Any] = {name: getattr(data, name) for name in data.provides}
+    return cls(**sizes, hidden_size=16, **MODELS[cls], **options).eval()
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_models_search_alike_with_one_beam_and_greedily(data, kind):
-    pair, _ = data.split_examples("test")[torch.arange(8)]
-    network = model(data, kind, beams=1)
-    never, most = torch.tensor(network.never), (2 * pair.source.lengths).long() + 10
+def batch_of(data: Translation, size: int) -> tuple[Pair, list[str]]:
+    assert data.splits is not None
+    return data.examples(data.splits.test)[torch.arange(size)]
 
-    def advance(tokens, state):
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_beam_search_of_models_with_one_beam_is_greedy_search(data: Translation, cls: type[Translator]) -> None:
+    pair, _ = batch_of(data, 8)
+    network = model(data, cls, beams=1)
+    never, max_lengths = torch.tensor(network.never), (2 * pair.source.lengths).long() + 10
+
+    def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
         logits, state = network.advance(tokens, state)
         return logits.index_fill(-1, never, -torch.inf), state
 
     with torch.no_grad():
-        found = beam_search(advance, network.start(pair.source), network.begin, network.end, most, 1, 0.6)
+        found = beam_search(advance, network.start(pair.source), network.begin, network.end, max_lengths, 1, 0.6)
     assert network.target_tokenizer.decode_batch(found) == network.translate(pair.source)
     network.beams = 4
     assert len(network.translate(pair.source)) == 8
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_a_translation_does_not_depend_on_the_batch(data, kind):
-    pair, _ = data.split_examples("test")[torch.arange(5)]
-    network = model(data, kind)
+@pytest.mark.parametrize("cls", MODELS)
+def test_a_translation_does_not_depend_on_the_batch(data: Translation, cls: type[Translator]) -> None:
+    pair, _ = batch_of(data, 5)
+    network = model(data, cls)
     together = network.translate(pair.source)
     for row, length in enumerate(pair.source.lengths):
         alone = Text(pair.source.ids[row : row + 1, :length], length[None])
         assert network.translate(alone) == [together[row]]
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_the_loss_ignores_padding_and_is_smoothed_in_training_only(data, kind):
-    pair, references = data.split_examples("test")[torch.arange(4)]
-    network = model(data, kind, dropout=0.0, label_smoothing=0.2)
-    logits, wanted = network(pair).log_softmax(-1), pair.target.ids[:, 1:]
-    right = torch.cat([logits[row, : n - 1].gather(1, wanted[row, : n - 1, None]) for row, n in
+@pytest.mark.parametrize("cls", MODELS)
+def test_the_loss_ignores_padding_and_is_smoothed_in_training_only(data: Translation, cls: type[Translator]) -> None:
+    pair, references = batch_of(data, 4)
+    network = model(data, cls, dropout=0.0, label_smoothing=0.2)
+    logits, target = network(pair).log_softmax(-1), pair.target.ids[:, 1:]
+    right = torch.cat([logits[row, : n - 1].gather(1, target[row, : n - 1, None]) for row, n in
                        enumerate(pair.target.lengths.tolist())])  # fmt: skip
-    spread = torch.cat([logits[row, : n - 1].mean(-1) for row, n in enumerate(pair.target.lengths.tolist())])
+    uniform = torch.cat([logits[row, : n - 1].mean(-1) for row, n in enumerate(pair.target.lengths.tolist())])
     torch.testing.assert_close(network.step((pair, references)).loss, -right.mean())
-    smoothed = -(0.8 * right.mean() + 0.2 * spread.mean())
+    smoothed = -(0.8 * right.mean() + 0.2 * uniform.mean())
     torch.testing.assert_close(network.train().step((pair, references)).loss, smoothed)
-    longer = Pair(pair.source, Text(torch.nn.functional.pad(pair.target.ids, (0, 3)), pair.target.lengths))
+    longer = Pair(pair.source, Text(F.pad(pair.target.ids, (0, 3)), pair.target.lengths))
     torch.testing.assert_close(network.step((longer, references)).loss, smoothed)
 
 
-def test_the_dashboard_shows_source_translation_and_reference(data):
-    pair, references = data.split_examples("test")[torch.arange(3)]
-    shown = {}
-
-    class Board:
-        def text(self, name, markdown):
-            shown[name] = markdown
-
+def test_the_accuracy_ignores_padding(data: Translation) -> None:
     network = model(data, Seq2Seq)
-    network.show((pair, references), Board())
-    rows = shown["translations"].splitlines()
+    metrics = network.metrics()
+    target = torch.tensor([[5, 6, 6], [5, 0, 0]])  # 0 is padding
+    predicted = torch.tensor([[5, 6, 7], [5, 5, 5]])
+    metrics.update(F.one_hot(predicted, network.num_target_tokens).float().transpose(1, 2), target)
+    assert float(metrics.compute()["accuracy"]) == 3 / 4
+
+
+def test_the_dashboard_shows_source_translation_and_reference(data: Translation) -> None:
+    pair, references = batch_of(data, 3)
+    board = RecordedBoard()
+    model(data, Seq2Seq).show((pair, references), board)
+    rows = board.texts["translations"].splitlines()
     assert rows[0] == "| source | translation | reference |"
     for row, reference in zip(rows[2:], references, strict=True):
         source = next(pair[0] for pair in data.pairs if pair[1] == reference)
@@ -198,6 +208,6 @@ def test_the_dashboard_shows_source_translation_and_reference(data):
         assert row.endswith(f" | {reference} |")
 
 
-def test_refuses_a_smoothing_that_is_no_share(data):
-    with pytest.raises(ValueError, match=r"--model.label_smoothing: expected a share from 0 to below 1, got 1"):
+def test_refuses_a_smoothing_out_of_range(data: Translation) -> None:
+    with pytest.raises(ValueError, match=r"--model.label_smoothing: expected a fraction from 0 to below 1, got 1"):
         model(data, Seq2Seq, label_smoothing=1.0)
