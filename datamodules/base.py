@@ -127,7 +127,7 @@ class DataModule(BatchedData):
         self.num_folds = num_folds
         self.fold = fold
         self.split_seed = split_seed
-        self.splits: Splits | None = None
+        self.is_set_up = False
         self.balanced = None
         self.restored = False
         self.predicted: Examples | None = None
@@ -191,7 +191,7 @@ class DataModule(BatchedData):
 
     def setup(self, stage: str | None = None) -> None:
         """Read, split, and fit to the training split; once, whatever the stage."""
-        if self.splits is not None or (stage == "predict" and self.predicted is not None):
+        if self.is_set_up or (stage == "predict" and self.predicted is not None):
             return
         source = self.read()
         if source.size == 0:
@@ -206,7 +206,7 @@ class DataModule(BatchedData):
             raise DataError(
                 f"--data.batch_size {self.batch_size}: the training split has only {len(splits.train)} examples"
             )
-        self.splits = splits
+        self.splits, self.is_set_up = splits, True
 
     def setup_test(self) -> None:
         """Read data that a trained model is to be tested on: its own test split, or else all of it.
@@ -219,7 +219,7 @@ class DataModule(BatchedData):
             raise DataError(f"{self.dataset}: no examples in it")
         none = torch.empty(0, dtype=torch.long)
         everything = torch.cat([none, *source.official.values()]) if source.official else torch.arange(source.size)
-        self.splits = Splits(none, none, source.official.get("test", everything))
+        self.splits, self.is_set_up = Splits(none, none, source.official.get("test", everything)), True
         self._fingerprint = None
 
     def split(self, source: Source) -> Splits:
@@ -265,7 +265,7 @@ class DataModule(BatchedData):
     def fingerprint(self) -> dict[str, str]:
         """Digests that distinguish this data, as it is split, from other data; computed once, before training."""
         if self._fingerprint is None:
-            if self.splits is None:
+            if not self.is_set_up:
                 return {"inputs": hash_texts(map(str, self.predicted_names))} | self._state_digests(self.state_dict())
             sizes = {EXAMPLES: str(sum(map(len, self.splits)))}
             splits = {f"{name}{SPLIT}": hash_numbers(index) for name, index in self.splits._asdict().items()}
@@ -292,7 +292,7 @@ class DataModule(BatchedData):
     def earlier_fingerprint(self) -> str:
         """The fingerprint as earlier versions saved it in checkpoints: these resume as long as it is the same."""
         digest = hashlib.sha256()
-        for index in self.splits or ():
+        for index in self.splits if self.is_set_up else ():
             digest.update(index.numpy().tobytes())
         known = None if self.is_embedded else self.earlier_identities()
         for identity in () if known is None else known:
@@ -360,7 +360,6 @@ class DataModule(BatchedData):
         Raises:
             DataError: a batch is no tensor of features, and the datamodule does not say how to take it apart.
         """
-        assert self.splits is not None, "setup() comes first"
         inputs, _ = self.examples(self.splits.test)[torch.arange(1)]
         if not isinstance(inputs, Tensor):
             raise DataError(

@@ -68,7 +68,6 @@ class ExportableWindows(ExportableModule):
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """The rows of the windows as they were read."""
-        assert self.data.splits is not None, "setup() comes first"
         rows = self.data.splits.test[: len(batch), None] + torch.arange(self.data.window)
         return (self.data.values[rows],)
 

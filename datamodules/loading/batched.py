@@ -31,7 +31,7 @@ class BatchedData(LightningDataModule):
     dataset: str
     batch_size: int | None
     num_workers: int
-    splits: Splits | None
+    splits: Splits  # once the data is set up
     balanced: ClassBalancedSampler | None  # the training examples of each epoch, where that is not each once
     predicted: Examples | None
 
@@ -41,12 +41,10 @@ class BatchedData(LightningDataModule):
 
     def split_examples(self, name: str) -> Examples:
         """The examples of a split."""
-        assert self.splits is not None, "setup() comes first"
         return self.examples(getattr(self.splits, name))
 
     def size_of(self, split: str) -> int:
         """Number of examples in one epoch of a split."""
-        assert self.splits is not None, "setup() comes first"
         return len(self.balanced if split == "train" and self.balanced is not None else getattr(self.splits, split))
 
     def check_processes(self, world_size: int) -> None:

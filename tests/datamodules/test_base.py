@@ -17,6 +17,7 @@ from datamodules.loading.examples import Rows, Source
 from datamodules.nodes import Nodes
 from datamodules.storage.download import DataError
 from datamodules.tabular import TabularClassification, TabularRegression
+from tests.helpers.datamodules import is_plain
 
 KINDS: dict[str, Callable[..., DataModule]] = {
     "table of classes": lambda **options: TabularClassification("iris", **options),
@@ -65,14 +66,6 @@ def tensors(batch: Any) -> list[Tensor]:
     if isinstance(batch, Tensor):
         return [batch.to_dense()]
     return [tensor for part in batch for tensor in tensors(part)] if isinstance(batch, tuple | list) else []
-
-
-def is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(type(key) is str and is_plain(inner) for key, inner in value.items())
-    if type(value) in (list, tuple):
-        return all(map(is_plain, value))
-    return value is None or type(value) in (str, int, float, bool, Tensor)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from datamodules.base import DataModule
 from datamodules.storage.fingerprint import hash_object
-from tests.helpers.datamodules import DATAMODULES
+from tests.helpers.datamodules import DATAMODULES, is_plain
 
 FEW: dict[str, Any] = {"num_graphs": 60, "num_sentences": 300, "num_contexts": 200, "num_reviews": 300}  # if it can
 EMBEDDED = [pytest.param(cls, name, id=f"{cls.__name__}-{name}") for cls in DATAMODULES for name in cls.embedded]
@@ -20,21 +19,11 @@ def created(cls: type[DataModule], name: str) -> DataModule:
     return cls(name, batch_size=2, **options)
 
 
-def is_plain(value: Any) -> bool:
-    """Whether a checkpoint that is loaded with `weights_only=True` can contain a value."""
-    if isinstance(value, dict):
-        return all(type(key) is str and is_plain(inner) for key, inner in value.items())
-    if type(value) in (list, tuple):
-        return all(map(is_plain, value))
-    return value is None or type(value) in (str, int, float, bool, Tensor)
-
-
 @pytest.mark.parametrize(("cls", "name"), EMBEDDED)
 def test_the_promises_are_kept(cls: type[DataModule], name: str, tmp_path: Path) -> None:
     data = created(cls, name)
     data.prepare_data()
     data.setup()
-    assert data.splits is not None
     indices = torch.cat(list(data.splits))
     assert all(len(split) for split in data.splits)
     assert len(indices.unique()) == len(indices)

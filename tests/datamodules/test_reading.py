@@ -130,7 +130,6 @@ def test_wrong_positions_are_corrected_and_lost_answers_left_out_of_training_onl
     for paragraph in content["data"][0]["paragraphs"]:
         paragraph["qas"][0]["answers"] = [{"text": "Nowhere", "answer_start": -1}]
     data = ready(write(place / "lost.json", json.dumps(content)))
-    assert data.splits is not None
     assert data.book.lost == 10
     train, val, test = ([data.book.questions[n].answers for n in split.tolist()] for split in data.splits)
     assert ["Nowhere"] not in train
@@ -144,7 +143,6 @@ def test_wrong_positions_are_corrected_and_lost_answers_left_out_of_training_onl
 
 def test_questions_about_one_context_are_in_one_split(place: Path) -> None:
     data = ready(write(place / "all.json", squad(varied(10))))
-    assert data.splits is not None
     contexts = [{data.book.questions[n].context for n in split.tolist()} for split in data.splits]
     assert sum(map(len, contexts)) == len(set.union(*contexts)) == 20
     assert sum(map(len, data.splits)) == 60
@@ -154,7 +152,6 @@ def test_a_folder_with_a_file_a_split_keeps_them(place: Path) -> None:
     for name, times in (("train-v1", 4), ("dev-v1", 1), ("test", 2)):
         write(place / f"{name}.json", squad(varied(times)))
     data = ready(place)
-    assert data.splits is not None
     assert list(map(len, data.splits)) == [24, 6, 12]
     assert any("examples of the test split are in the training split" in note for note in data.notes)
 
@@ -262,7 +259,6 @@ def test_squad_is_tested_on_its_development_split(name: str, version: str, place
     tested = [context for batch, _ in data.test_dataloader() for context in batch.contexts]
     assert sorted({*tested}) == sorted(context for context, _ in asked[:4])
     assert len(tested) == sum(len(questions) for _, questions in asked[:4])
-    assert data.splits is not None
     assert len(data.splits.train) + len(data.splits.val) == sum(len(questions) for _, questions in asked[4:])
 
 

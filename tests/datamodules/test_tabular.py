@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.tabular import TabularClassification, TabularRegression
+from datamodules.tabular import Tabular, TabularClassification, TabularRegression
 
 NAMES = ["height", "colour", "weight", "label"]
 Row = list[Any]
@@ -41,8 +41,8 @@ def write(file: Path, table: list[Row], names: list[str] | None = NAMES) -> Path
     return file
 
 
-def ready(path: Path, kind: type[TabularClassification] = TabularClassification, **options: Any) -> Any:
-    data = kind(str(path), **{"batch_size": 1, **options})
+def ready(path: Path, cls: type[Tabular] = TabularClassification, **options: Any) -> Any:
+    data = cls(str(path), **{"batch_size": 1, **options})
     data.setup()
     return data
 

@@ -212,7 +212,6 @@ def test_a_folder_with_a_file_a_split_keeps_them(place: Path) -> None:
     write(place / "dev.conll", columns(SENTENCES[:1], "BIO"))
     write(place / "test.char.bmes", columns(SENTENCES[2:3], "BMES"))
     data = ready(place)
-    assert data.splits is not None
     assert [len(split) for split in data.splits] == [4, 1, 1]
     assert any("test split are in the training split" in note for note in data.notes)
 

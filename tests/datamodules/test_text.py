@@ -103,7 +103,6 @@ def test_a_folder_has_a_file_for_each_split(place: Path) -> None:
     for name, part in (("train.csv", rows[:20]), ("dev.csv", rows[20:28]), ("test.csv", rows[28:])):
         (place / name).write_text(csv_text(part), encoding="utf-8")
     data = ready(place)
-    assert data.splits is not None
     assert [len(split) for split in data.splits] == [20, 8, 12]
     assert [read(data)[number] for number in data.splits.test.tolist()] == rows[28:]
 
@@ -204,7 +203,6 @@ def test_the_words_of_a_review_are_hardly_informative() -> None:
     from sklearn.linear_model import LogisticRegression
 
     data = ready("reviews", num_reviews=1000)
-    assert data.splits is not None
     words = [" ".join(written(data, data.encoded([text]).values.tolist())) for text in data.texts]
     train, test = data.splits.train.tolist(), data.splits.test.tolist()
     vectorizer = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2))
@@ -329,7 +327,6 @@ def test_an_input_that_is_not_a_file_of_texts_is_refused(place: Path, refused: A
 )
 def test_published_texts_are_read(name: str, sizes: list[int], counts: list[int], text: str, shared_data: Path) -> None:
     data = ready(name, root=str(shared_data))
-    assert data.splits is not None
     assert [len(split) for split in data.splits] == sizes
     assert torch.bincount(data.labels).tolist() == counts
     assert text in data.texts

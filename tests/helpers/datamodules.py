@@ -3,11 +3,12 @@
 import importlib
 import inspect
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 import datamodules
 from datamodules.base import DataModule
-
-METHODS = ("read", "fit", "examples", "read_input")  # that a datamodule has to have
 
 _FILES = sorted(Path(datamodules.__path__[0]).glob("*.py"))
 _CLASSES = (
@@ -23,3 +24,12 @@ def _is_abstract(cls: type[DataModule]) -> bool:
 
 
 DATAMODULES: list[type[DataModule]] = [cls for cls in _CLASSES if not _is_abstract(cls)]
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a checkpoint that is loaded with `weights_only=True` can contain a value."""
+    if isinstance(value, dict):
+        return all(type(key) is str and is_plain(inner) for key, inner in value.items())
+    if type(value) in (list, tuple):
+        return all(map(is_plain, value))
+    return value is None or type(value) in (str, int, float, bool, Tensor)

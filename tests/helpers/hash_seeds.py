@@ -20,7 +20,7 @@ if __name__ == "__main__":
         data = CASES[name].ready(Path(folder))
         found[name] = {
             "state": {key: plain(value) for key, value in data.state_dict().items()},
-            "splits": [split.tolist() for split in data.splits or ()],
+            "splits": [split.tolist() for split in data.splits],
             "fingerprint": data.fingerprint,
         }
     print(json.dumps(found, default=plain))

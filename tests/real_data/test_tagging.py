@@ -34,7 +34,6 @@ def test_every_published_set_is_read_whole(
 ) -> None:
     data = Tagging(dataset, root=str(shared_data))
     data.setup()
-    assert data.splits is not None
     assert tuple(map(len, data.splits)) == sizes
     train, val, test = (sum(len(data.sentences[n].entities) for n in split.tolist()) for split in data.splits)
     # Where the publisher has no validation split, it is cut off the training split.

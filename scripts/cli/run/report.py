@@ -32,7 +32,7 @@ def heading(
     start = f", resumed from {resumed.name}" if resumed else f"\n{pretrained}" if pretrained else ""
     return (
         f"{name} on {printable(data.dataset)}: {parameters:,} parameters, "
-        f"{' / '.join(str(len(split)) for split in data.splits or ())} examples to train / validate / test on, "
+        f"{' / '.join(str(len(split)) for split in data.splits)} examples to train / validate / test on, "
         f"{devices}, precision {trainer.precision}, {shown(folder)}{start}"
     )
 

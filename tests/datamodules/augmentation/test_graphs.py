@@ -69,7 +69,6 @@ OPTIONS = [{}, {"edge_dropout": 0.3}, {"feature_masking": 0.3}, {"edge_dropout":
 def test_a_network_loses_edges_and_features_in_training_only(options: dict[str, float], training: bool) -> None:
     data = Nodes(**options)  # type: ignore[arg-type]
     data.setup()
-    assert data.splits is not None
     graph, target = data.examples(data.splits.train)[torch.arange(4)]
     data.trainer = SimpleNamespace(training=training)  # type: ignore[assignment]
     torch.manual_seed(0)
@@ -93,7 +92,6 @@ def test_a_network_loses_edges_and_features_in_training_only(options: dict[str, 
 def test_graphs_lose_edges_and_features_in_training_only(options: dict[str, float], training: bool) -> None:
     data = GraphClasses("motifs", num_graphs=200, **options)  # type: ignore[arg-type]
     data.setup()
-    assert data.splits is not None
     graphs, target = data.examples(data.splits.train)[torch.arange(20)]
     number = torch.arange(graphs.edge_index.shape[1], dtype=torch.float)[:, None]
     graphs = graphs._replace(edge_attr=number)  # each edge's features say which it was

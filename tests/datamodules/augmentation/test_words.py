@@ -21,7 +21,6 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"]
 def batch_of(data: DataModule, training: bool = True) -> tuple[Any, Any]:
     """A batch as it was, and as it is in training or not."""
     data.setup()
-    assert data.splits is not None
     batch = data.examples(data.splits.train)[torch.arange(40)]
     data.trainer = SimpleNamespace(training=training)  # type: ignore[assignment]
     torch.manual_seed(0)

@@ -1,5 +1,6 @@
 import random
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ INDEX = torch.arange(100, 190)  # not the positions themselves: labels belong to
 ALL_LABELS = torch.cat([torch.full((100,), 9), LABELS])
 
 
-def orders(size: int = 10, epochs: int = 3, **options: int) -> list[list[int]]:
+def orders(size: int = 10, epochs: int = 3, **options: Any) -> list[list[int]]:
     batches = Batches(size, batch_size=3, shuffle=True, **options)
     return [torch.cat(list(batches)).tolist() for _ in range(epochs)]
 
@@ -77,7 +78,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 @pytest.mark.parametrize("drop_last", [True, False])
 def test_batches_go_on_where_the_position_says(drop_last: bool) -> None:
-    options = {"size": 10, "batch_size": 3, "shuffle": True, "seed": 1, "drop_last": drop_last}
+    options: dict[str, Any] = {"size": 10, "batch_size": 3, "shuffle": True, "seed": 1, "drop_last": drop_last}
     whole = Batches(**options)
     per_epoch = len(whole)
     epochs = [[batch.tolist() for batch in whole] for _ in range(3)]
@@ -130,7 +131,7 @@ def test_each_epoch_and_each_seed_leaves_out_other_examples() -> None:
 @pytest.mark.parametrize("quota", [5, 60])
 def test_balanced_batches_resume_at_the_position_and_are_sharded_completely(quota: int) -> None:
     lengths = torch.arange(len(LABELS)) % 11
-    options = {
+    options: dict[str, Any] = {
         "size": len(LABELS), "batch_size": 6, "shuffle": True, "seed": 1, "drop_last": True, "lengths": lengths,
         "balanced": ClassBalancedSampler(LABELS, quota, seed=1),
     }  # fmt: skip
@@ -151,7 +152,7 @@ def test_balanced_batches_resume_at_the_position_and_are_sharded_completely(quot
 @pytest.mark.parametrize("limit", [1, 5, 11, 12, 20])
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_a_limited_epoch_has_the_first_batches_of_its_own_order(limit: int, world_size: int) -> None:
-    options = {"size": 49, "batch_size": 4, "shuffle": True, "seed": 1, "drop_last": True}
+    options: dict[str, Any] = {"size": 49, "batch_size": 4, "shuffle": True, "seed": 1, "drop_last": True}
     unlimited = Batches(**options)
     for epoch in range(3):
         expected = [batch.tolist() for batch in unlimited][:limit]

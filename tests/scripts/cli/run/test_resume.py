@@ -243,7 +243,7 @@ def test_a_run_of_an_earlier_version_goes_on_with_the_same_data_and_no_other(tmp
     run = tmp_path / "logs" / "attention_rnn" / "version_0"
     data = TextClassification(str(table))
     data.setup()
-    digest = hashlib.sha256(b"".join(index.numpy().tobytes() for index in data.splits or ()))
+    digest = hashlib.sha256(b"".join(index.numpy().tobytes() for index in data.splits))
     digest.update("".join(map(repr, data.texts)).encode())
     for file in (run / "checkpoints").glob("*.ckpt"):
         write_checkpoint(read_checkpoint(file) | {"fingerprint": digest.hexdigest()}, file)
