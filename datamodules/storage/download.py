@@ -46,11 +46,6 @@ def _require_https(url: str) -> None:
         raise DataError(f"{url}: refused, since only https addresses are trusted")
 
 
-def find_folder(root: Path, names: Iterable[str], files: Iterable[str]) -> Path | None:
-    """The first of the folders that `find_folders` finds."""
-    return next(find_folders(root, names, files), None)
-
-
 def find_folders(root: Path, names: Iterable[str], files: Iterable[str]) -> Iterator[Path]:
     """The folders under `root` that may contain a data set, whatever collection it is in.
 

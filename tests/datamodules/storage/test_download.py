@@ -23,7 +23,7 @@ from datamodules import base
 from datamodules.graphs import GraphClasses
 from datamodules.storage import catalogue, locks
 from datamodules.storage.catalogue import Remote
-from datamodules.storage.download import DataError, download, find_folder, unpack
+from datamodules.storage.download import DataError, download, find_folders, unpack
 from tests.helpers.archives import zipped
 
 CONTENT = b"0123456789" * 5000
@@ -283,8 +283,8 @@ def test_a_data_set_is_found_whatever_collection_it_is_in(where: str, written: s
     (tmp_path / where).mkdir(parents=True, exist_ok=True)
     (tmp_path / where / written).touch()
     (tmp_path / where / "b").touch()
-    assert find_folder(tmp_path, ["Cora"], ["a.gz", "b"]) == tmp_path / where
-    assert find_folder(tmp_path, ["Cora"], ["a.gz", "b", "c"]) is None
+    assert [*find_folders(tmp_path, ["Cora"], ["a.gz", "b"])] == [tmp_path / where]
+    assert [*find_folders(tmp_path, ["Cora"], ["a.gz", "b", "c"])] == []
 
 
 RINGS = {
@@ -430,7 +430,7 @@ def test_folders_of_others_under_root_are_passed_over(tmp_path: Path, monkeypatc
         return listed(folder)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
-    assert find_folder(tmp_path, ["MUTAG"], ["x"]) == tmp_path / "b" / "MUTAG"
+    assert [*find_folders(tmp_path, ["MUTAG"], ["x"])] == [tmp_path / "b" / "MUTAG"]
     (tmp_path / "a_private").chmod(0o700)
 
 
@@ -447,7 +447,7 @@ def test_folders_that_another_user_may_not_even_look_at_are_passed_over(tmp_path
         process = os.fork()
         if process == 0:
             os.setuid(65534)
-            os._exit(0 if find_folder(place, ["MUTAG"], ["x"]) == place / "b" / "MUTAG" else 1)
+            os._exit(0 if [*find_folders(place, ["MUTAG"], ["x"])] == [place / "b" / "MUTAG"] else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
     finally:
         shutil.rmtree(place)
