@@ -2,16 +2,19 @@
 
 from typing import Any
 
-import lightning.pytorch.callbacks
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 
 
-class EarlyStopping(Technique, lightning.pytorch.callbacks.EarlyStopping):
+class ResumableEarlyStopping(Technique, EarlyStopping):
     """Ends training when the monitored metric has not improved for some validations; the best weights are tested.
+
+    A run that has ended early is not continued when it is resumed, unlike with Lightning's own, which is what
+    `--trainer.callbacks+=EarlyStopping` means.
 
     Args:
         patience: validations in a row without an improvement after which to end; by default the run is completed.
@@ -40,7 +43,7 @@ class EarlyStopping(Technique, lightning.pytorch.callbacks.EarlyStopping):
         patience, min_delta = self.options
         # In 64 bits: in 32, an improvement by exactly min_delta would count or not as it is rounded.
         exact: Any = torch.tensor(min_delta, dtype=torch.float64)
-        lightning.pytorch.callbacks.EarlyStopping.__init__(
+        EarlyStopping.__init__(
             self,
             str(model.monitor),
             exact,

@@ -5,13 +5,13 @@ from typing import Any
 from callbacks.activation_checkpointing import ActivationCheckpointing
 from callbacks.averaging import Averaging
 from callbacks.compile import Compile
-from callbacks.early_stopping import EarlyStopping
+from callbacks.early_stopping import ResumableEarlyStopping
 from callbacks.finetuning import Finetuning
 from callbacks.lora import LoRA
 from callbacks.technique import Technique
 
 TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare a model
-    "early_stopping": EarlyStopping,
+    "early_stopping": ResumableEarlyStopping,
     "lora": LoRA,
     "finetuning": Finetuning,  # of the weights that are trained at all
     "averaging": Averaging,
