@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datamodules.files.paths import user_path
@@ -20,18 +19,6 @@ def png_path(output: str) -> Path:
     if path.suffix != ".png":
         raise UsageError(f"--output {output}: expected a name that ends in .png")
     return path
-
-
-def new_axes(**properties: object) -> tuple[Figure, Axes]:
-    """A figure with one plot.
-
-    Args:
-        properties: of the plot, as `Axes.set` takes them.
-    """
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.set(**properties)
-    return figure, axes
 
 
 def save_png(figure: Figure, path: Path) -> None:

@@ -27,21 +27,14 @@ OPTIONS = ("nodes", "gpus-per-node", "tasks-per-node", "cpus-per-task", "time", 
 # Options that tasks, devices and requeueing depend on, and what sets them.
 RESERVED = {
     "nodes": "--nodes",
-    "ntasks": "--tasks-per-node",
-    "ntasks-per-node": "--tasks-per-node",
+    **dict.fromkeys(("ntasks", "ntasks-per-node"), "--tasks-per-node"),
     "cpus-per-task": "--cpus-per-task",
-    "gpus": "--gpus-per-node",
-    "gpus-per-node": "--gpus-per-node",
-    "gpus-per-task": "--gpus-per-node",
-    "gres": "--gpus-per-node",
+    **dict.fromkeys(("gpus", "gpus-per-node", "gpus-per-task", "gres"), "--gpus-per-node"),
     "time": "--time",
     "signal": "--grace",
     "chdir": "the folder that submit.py is called from",
     "output": "--logs",
-    "requeue": "submit.py itself",
-    "no-requeue": "submit.py itself",
-    "open-mode": "submit.py itself",
-    "wrap": "submit.py itself",
+    **dict.fromkeys(("requeue", "no-requeue", "open-mode", "wrap"), "submit.py itself"),
 }
 TRAINER = {
     "--trainer.num_nodes": "--nodes",
@@ -75,9 +68,13 @@ class Allocation:
     @property
     def trainer(self) -> list[str]:
         """The same as options of the trainer, which picks DDP for several processes."""
-        words = ["--trainer.num_nodes", str(self.nodes), "--trainer.devices", str(self.tasks_per_node)]
-        words += ["--trainer.accelerator", "gpu" if self.gpus_per_node else "cpu"]
-        return words
+        devices = ["--trainer.num_nodes", str(self.nodes), "--trainer.devices", str(self.tasks_per_node)]
+        return [*devices, "--trainer.accelerator", self.accelerator]
+
+    @property
+    def accelerator(self) -> str:
+        """The accelerator of the trainer."""
+        return "gpu" if self.gpus_per_node else "cpu"
 
     def changes(self, before: Config) -> list[str]:
         """The differences from a run that is to be resumed.
@@ -85,12 +82,11 @@ class Allocation:
         Args:
             before: the trainer's settings of the run.
         """
-        accelerator = "gpu" if self.gpus_per_node else "cpu"
         tasks = "--gpus-per-node" if before["accelerator"] != "cpu" else "--tasks-per-node"
         compared = (
             ("--nodes", self.nodes, before["num_nodes"]),
             (tasks, self.tasks_per_node, before["devices"]),
-            ("--trainer.accelerator", accelerator, before["accelerator"]),
+            ("--trainer.accelerator", self.accelerator, before["accelerator"]),
         )
         return [f"{option} {now} (was {was})" for option, now, was in compared if str(now) != str(was)]
 
@@ -222,12 +218,9 @@ def directives(name: str, allocation: Allocation, folder: Path) -> list[str]:
         ("nodes", str(allocation.nodes)),
         ("ntasks-per-node", str(allocation.tasks_per_node)),
     ]
-    if allocation.gpus_per_node:
-        options.append(("gpus-per-node", str(allocation.gpus_per_node)))
-    if allocation.cpus_per_task:
-        options.append(("cpus-per-task", str(allocation.cpus_per_task)))
-    if allocation.time:
-        options.append(("time", allocation.time))
+    for option in ("gpus-per-node", "cpus-per-task", "time"):
+        if value := getattr(allocation, option.replace("-", "_")):
+            options.append((option, str(value)))
     options += [
         ("signal", f"SIGUSR1@{allocation.grace}"),
         ("requeue", None),

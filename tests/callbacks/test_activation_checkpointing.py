@@ -10,9 +10,8 @@ from torch import Tensor
 
 from callbacks.activation_checkpointing import ActivationCheckpointing
 from lightning_modules.layers.sequence import blocks
-from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.run.build import build
+from scripts.cli.run.experiment import Experiment
 from scripts.fit import main as fit
 from tests.helpers.stopping import SHORT, train
 
@@ -37,7 +36,7 @@ def gradients(model: Any, batch: Any) -> tuple[dict[str, Tensor], int]:
 @pytest.mark.parametrize("name", NAMES)
 def test_gives_the_same_gradients_from_less(name: str) -> None:
     request = resolve(["--model", name, "--data.batch_size", "16"])
-    run = build(request, *parse(request))
+    run = Experiment(request).build()
     batch = next(iter(run.data.train_dataloader()))
     run.model.train()
     changed = copy.deepcopy(run.model)
@@ -56,7 +55,7 @@ def test_gives_the_same_gradients_from_less(name: str) -> None:
 def test_half_the_memory_is_enough_for_a_deep_network() -> None:
     words = ["--model", "bert_classifier", "--model.num_layers", "8", "--data.batch_size", "4"]
     request = resolve([*words, "--data.num_reviews", "200"])
-    run = build(request, *parse(request))
+    run = Experiment(request).build()
     batch = next(iter(run.data.train_dataloader()))
     _, all_of_it = gradients(run.model.train(), batch)
     ActivationCheckpointing(every=1).setup(None, run.model, "fit")  # type: ignore[arg-type]
@@ -66,7 +65,7 @@ def test_half_the_memory_is_enough_for_a_deep_network() -> None:
 
 def test_every_second_block_is_checkpointed() -> None:
     request = resolve(["--model", "transformer", "--model.num_layers", "3"])
-    model = build(request, *parse(request)).model
+    model = Experiment(request).build().model
     ActivationCheckpointing(every=2).setup(None, model, "fit")  # type: ignore[arg-type]
     assert ["forward" in vars(block) for block in blocks(model)] == [True, False, True, False, True, False]
 

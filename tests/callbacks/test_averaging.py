@@ -17,7 +17,7 @@ from callbacks.averaging import Averaging
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
 from scripts.cli.evaluate import testing
-from scripts.cli.evaluate.load import load
+from scripts.cli.run.experiment import Experiment
 from tests.helpers.stopping import SHORT, compare, train
 
 LARGE = ["--model.optimizer.lr", "0.02", "--model.schedule", "constant", "--model.dropout", "0"]
@@ -89,7 +89,7 @@ def test_the_average_is_what_is_validated_and_tested(name: str, kind: str, tmp_p
     index = 1 if validated[1] < validated[0] else 0
     assert read_checkpoint(best)["global_step"] == [4, 8][index]
     for newest in (False, True):
-        trained = load(str(best), None, [])
+        trained = Experiment.load(str(best))
         trained.data.setup("fit")
         if newest:
             trained.model.load_state_dict(read_checkpoint(best)["newest_weights"], strict=False)
@@ -100,7 +100,7 @@ def test_the_average_is_what_is_validated_and_tested(name: str, kind: str, tmp_p
         loss = trainer.validate(trained.model, trained.data, verbose=False)[0]["val/loss"]
         assert (loss == pytest.approx(validated[index], rel=1e-5)) is not newest
     tested = json.loads((folder / "results.json").read_text())["test"]
-    again = testing.test([str(best)], None, None, ["--trainer.limit_test_batches", "2"], debug=True)
+    again = testing.test(["--trainer.limit_test_batches", "2"], [str(best)], None, None)
     assert again == pytest.approx(tested, rel=1e-5)
 
 
@@ -134,7 +134,7 @@ def test_a_run_stopped_in_a_validation_resumes_exactly(tmp_path: Path, monkeypat
 def test_batch_norms_have_the_averages_own_statistics(validated: str, tmp_path: Path) -> None:
     words = ["--averaging.kind", "swa", "--averaging.start", "0.5", "--data.shift", "2"]
     folder = run(tmp_path, "cnn", *words, "--trainer.limit_val_batches", validated)
-    trained = load(str(folder / "checkpoints" / "last.ckpt"), None, [])
+    trained = Experiment.load(str(folder / "checkpoints" / "last.ckpt"))
     found = {name: value.clone() for name, value in trained.model.named_buffers() if "running" in name}
     assert found
     trained.data.setup("fit")

@@ -15,7 +15,7 @@ from lightning_modules.bert_classifier import BertClassifier
 from lightning_modules.mlp import MLP
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.evaluate import load, testing
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 from scripts.export import main as export
 from tests.helpers.stopping import SHORT, compare, in_pieces, train
 
@@ -136,10 +136,10 @@ def test_resumes_exactly_and_saves_an_adapter_of_the_best_weights(tmp_path: Path
 
 def test_a_checkpoint_alone_is_tested_and_starts_other_runs(tmp_path: Path, capsys: Any) -> None:
     words = ["--model", "bert_classifier", *SHORT, *ADAPTED, "--logs", str(tmp_path), "--model.optimizer.lr", "0.05"]
-    results = fit(resolve(words), debug=True)
+    results = Experiment(resolve(words)).fit().results
     run = tmp_path / "bert_classifier" / "version_0"
     assert results is not None
-    assert testing.test([str(run)], None, None, [], debug=True) == pytest.approx(results["test"], rel=1e-5)
+    assert testing.test([], [str(run)], None, None) == pytest.approx(results["test"], rel=1e-5)
     capsys.readouterr()
     with_merged = merged(load.load(str(run), None, []).model).state_dict()
     export(["--checkpoint", str(run), "--format", "safetensors", "--output", str(tmp_path / "model")])
@@ -161,7 +161,7 @@ def test_a_checkpoint_alone_is_tested_and_starts_other_runs(tmp_path: Path, caps
 def test_a_pretrained_encoder_is_adapted_by_a_hundredth_of_its_weights(minilm: str, tmp_path: Path) -> None:
     words = ["--model", "bert_classifier", "--model.pretrained", minilm, "--lora.rank", "4", "--logs", str(tmp_path)]
     words += ["--data.num_reviews", "1000", "--data.batch_size", "16", "--model.optimizer.lr", "0.002"]
-    results = fit(resolve([*words, "--trainer.accelerator", "cpu"]), debug=True)
+    results = Experiment(resolve([*words, "--trainer.accelerator", "cpu"])).fit().results
     assert results is not None
     assert results["test"]["auroc"] > results["baseline"]["tf_idf_auroc"] + 0.1
     run = tmp_path / "bert_classifier" / "version_0"

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from lightning_modules.tasks.texts import heaviest, joined, tokens_of, weights_table
 
 from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.attention_rnn import AttentionPooling, AttentionRNN, BidirectionalLSTM
-from lightning_modules.tasks.texts import heaviest, joined, tokens_of, weights_table
 from tests.helpers.recorded_board import RecordedBoard
 
 LENGTHS = [5, 1, 9, 3]

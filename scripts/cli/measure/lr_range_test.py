@@ -9,9 +9,15 @@ from matplotlib.figure import Figure
 
 from scripts.cli.command_line.recipes import Request
 from scripts.cli.distributed.launch import wait_for_others
+<<<<<<< HEAD
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.plots import new_axes, png_path, save_png
 from scripts.cli.run.experiment import Experiment
+=======
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.plots import png_path, save_png
+from scripts.cli.run.build import Built, build, build_trainer, quiet
+>>>>>>> 97b1071 (SLURM's directives, plots and tables in fewer lines; CSV files are written as a run's other files are)
 from scripts.cli.spreadsheet import write_csv
 
 SMOOTHING = 0.9  # decay of the loss's exponential moving average
@@ -143,7 +149,8 @@ def prepare(request: Request, range: Range) -> tuple[Experiment, Trainer]:
 
 def plot(test: RangeTest, title: str) -> Figure:
     """The loss over the learning rate, and the suggestion."""
-    figure, axes = new_axes(xscale="log", xlabel="learning rate", ylabel="training loss", title=title)
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
     rates = test.rates[: len(test.losses)]
     axes.plot(rates, test.losses, color="0.8", label="loss")
     axes.plot(rates, test.smoothed, label="smoothed")
@@ -153,6 +160,7 @@ def plot(test: RangeTest, title: str) -> Figure:
     fall = first - minimum
     if 0 < fall < math.inf:
         axes.set_ylim(minimum - 0.1 * fall, first + 0.5 * fall)  # a divergence would hide the rest
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", title=title)
     axes.legend()
     return figure
 

@@ -70,16 +70,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [["devices", "batch of each", "threads", "examples a second", "efficiency", "peak memory of a process"]]
     for row in rows:
         count, speed = row["processes"], row["examples_per_second"]
-        lines.append(
-            [
-                str(count),
-                f"{row['batch_size'] / count:.4g}",
-                str(row["threads"]),
-                f"{speed:,.0f}",
-                f"{speed / (count * one):.2f}" if one else "-",
-                megabytes(row["memory"], row["gpu_memory"]),
-            ]
-        )
+        efficiency = f"{speed / (count * one):.2f}" if one else "-"
+        size, memory = f"{row['batch_size'] / count:.4g}", megabytes(row["memory"], row["gpu_memory"])
+        lines.append([str(count), size, str(row["threads"]), f"{speed:,.0f}", efficiency, memory])
     return (
         f"{first['model']} on {first['data']}, {first['device']}, precision {first['precision']}\n"
         f"strong scaling: all processes together take the {first['batch_size']} examples of a step; "

@@ -14,9 +14,15 @@ from matplotlib.figure import Figure
 from lightning_modules.optim.schedules import Plateau
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Request
+<<<<<<< HEAD
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.plots import new_axes, png_path, save_png
 from scripts.cli.run.experiment import Experiment
+=======
+from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.plots import png_path, save_png
+from scripts.cli.run.build import build, build_trainer, quiet
+>>>>>>> 97b1071 (SLURM's directives, plots and tables in fewer lines; CSV files are written as a run's other files are)
 from scripts.cli.text_table import aligned
 
 POINTS = 2000  # of a curve
@@ -130,10 +136,12 @@ def table(schedule: Schedule) -> str:
 
 def plot(schedule: Schedule, title: str) -> Figure:
     """The rates over the steps."""
-    figure, axes = new_axes(xlabel="step", ylabel="learning rate", title=title)
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
     steps = evenly_spaced(schedule.total, POINTS)
     for (name, rate), style in zip(schedule.rates.items(), itertools.cycle(("-", "--", "-.", ":")), strict=False):
         axes.plot([step + 1 for step in steps], [rate(step) for step in steps], style, label=name)
+    axes.set(xlabel="step", ylabel="learning rate", title=title)
     if len(schedule.rates) > 1:
         axes.legend()
     return figure

@@ -59,10 +59,8 @@ def ended(study: "Study") -> list["FrozenTrial"]:
     """The trials that have ended in any way but an interruption, after which their settings are tried again."""
     from optuna.trial import TrialState
 
-    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    return [
-        each for each in study.get_trials(states=states) if each.state != TrialState.FAIL or CAUSE in each.user_attrs
-    ]
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    return [trial for trial in study.get_trials() if trial.state in states or CAUSE in trial.user_attrs]
 
 
 def ranked(study: "Study") -> list["FrozenTrial"]:
@@ -70,8 +68,8 @@ def ranked(study: "Study") -> list["FrozenTrial"]:
     sign = 1 if study.direction.name == "MINIMIZE" else -1
 
     def key(trial: "FrozenTrial") -> tuple[bool, float, int]:
-        complete = trial.state.name == "COMPLETE"
-        return not complete, sign * trial.values[0] if complete and trial.values else 0.0, trial.number
+        value = trial.value if trial.state.name == "COMPLETE" else None
+        return value is None, sign * (value or 0), trial.number
 
     return sorted(ended(study), key=key)
 

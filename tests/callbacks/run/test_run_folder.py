@@ -5,7 +5,7 @@ import pytest
 
 from callbacks.run.run_folder import FolderGoneError, RunFolder
 from scripts.cli.run import training
-from scripts.cli.run.build import begin_in
+from scripts.cli.run.folder import make_checkpoints_folder
 from scripts.fit import main as fit
 
 
@@ -35,14 +35,14 @@ def test_a_folder_that_was_deleted_or_replaced_is_noticed(folder: Path, inner: s
 
 
 def test_both_folders_are_missed_from_the_beginning(folder: Path) -> None:
-    begin_in(folder)
+    make_checkpoints_folder(folder)
     run = RunFolder(folder)
     shutil.rmtree(folder / "checkpoints")
     with pytest.raises(FolderGoneError, match="checkpoints: this folder was deleted"):
         run.check()
     shutil.rmtree(folder)
     with pytest.raises(FolderGoneError, match="version_0: this folder was deleted"):
-        begin_in(folder)
+        make_checkpoints_folder(folder)
 
 
 def test_a_folder_that_goes_while_its_first_files_are_written_is_missed(

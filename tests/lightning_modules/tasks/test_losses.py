@@ -16,8 +16,7 @@ from lightning_modules.inception import Inception
 from lightning_modules.mlp import MLP
 from lightning_modules.tasks.losses import class_losses
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.evaluate.load import load
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 
 
 def sampled(size: int = 20, classes: int = 3) -> tuple[Tensor, Tensor]:
@@ -161,9 +160,9 @@ def test_a_rare_class_is_noted_with_the_metric_that_shows_it(
         "--logs",
         str(tmp_path),
     ]
-    fit(resolve(words))
+    Experiment(resolve(words)).fit()
     assert f"--model.monitor {better} does" in capsys.readouterr().err
-    fit(resolve([*words, "--model.monitor", better]))
+    Experiment(resolve([*words, "--model.monitor", better])).fit()
     assert "--model.monitor" not in capsys.readouterr().err
 
 
@@ -171,7 +170,7 @@ def test_a_model_without_a_loss_of_classes_takes_no_class_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
-        fit(resolve(["--model", "gan", "--data.balance", "weights", "--logs", str(tmp_path)]))
+        Experiment(resolve(["--model", "gan", "--data.balance", "weights", "--logs", str(tmp_path)])).fit()
     assert capsys.readouterr().err == (
         "error: --data.balance weights: GAN has no loss of classes; expected over or under\n"
     )
@@ -181,12 +180,12 @@ def test_the_results_contain_each_classs_scores_as_scikit_learn_computes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ["--model", "mlp", "--data", with_rare_class(tmp_path, 3), "--data.balance", "weights"]
-    results = fit(resolve([*data, "--trainer.max_epochs", "2", "--logs", str(tmp_path)]))
+    results = Experiment(resolve([*data, "--trainer.max_epochs", "2", "--logs", str(tmp_path)])).fit().results
     assert results is not None
     shown = capsys.readouterr().out
     folder = tmp_path / "mlp" / "version_0"
     assert json.loads((folder / "results.json").read_text()) == results
-    trained = load(str(folder), None, [])
+    trained = Experiment.load(str(folder))
     trained.data.setup("test")
     assert trained.data.splits is not None
     x, y = trained.data.examples(trained.data.splits.test)[torch.arange(len(trained.data.splits.test))]

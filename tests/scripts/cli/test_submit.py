@@ -97,7 +97,7 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("words", "asked", "trainer"),
+    ("words", "allocated", "trainer"),
     [
         (GPUS, ("2", "8", "8"), "2 8 gpu"),
         (CPUS, ("2", "4", None), "2 4 cpu"),
@@ -107,11 +107,11 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_tasks_and_devices_agree(
-    capsys: pytest.CaptureFixture[str], words: list[str], asked: tuple[str, str, str | None], trainer: str
+    capsys: pytest.CaptureFixture[str], words: list[str], allocated: tuple[str, str, str | None], trainer: str
 ) -> None:
     script = script_of(capsys, *words)
     said = directives(script)
-    assert (said["nodes"], said["ntasks-per-node"], said.get("gpus-per-node")) == asked
+    assert (said["nodes"], said["ntasks-per-node"], said.get("gpus-per-node")) == allocated
     options = command(script)[-6:]
     assert options[0::2] == ["--trainer.num_nodes", "--trainer.devices", "--trainer.accelerator"]
     assert " ".join(options[1::2]) == trainer

@@ -6,11 +6,10 @@ import pytest
 from lightning.pytorch import LightningModule
 
 from lightning_modules.layers.sequence import blocks
-from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.distributed.launch import pick_strategy
-from scripts.cli.run.build import build
+from scripts.cli.run.experiment import Experiment
 from scripts.fit import main as fit
 
 FSDP = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu"]
@@ -18,7 +17,7 @@ FSDP = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu"]
 
 def model_of(name: str, *words: str) -> LightningModule:
     request = resolve(["--model", name, *words])
-    return build(request, *parse(request)).model
+    return Experiment(request).build().model
 
 
 @pytest.mark.parametrize(

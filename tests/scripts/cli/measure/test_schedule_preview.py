@@ -1,4 +1,4 @@
-"""What is drawn before a run is what the run then does."""
+"""The rates drawn before a run are those of the run."""
 
 import csv
 from pathlib import Path
