@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-<<<<<<< HEAD
-from datamodules.storage.atomic_file import atomic_write
-=======
 from scripts.cli.run.folder import write_whole
->>>>>>> 97b1071 (SLURM's directives, plots and tables in fewer lines; CSV files are written as a run's other files are)
 
 SIGNS = "=+\\-@＝＋－＠"  # what begins so is a formula; full-width signs too, where people type them
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)
@@ -65,9 +61,4 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     sheet = Sheet(text, list(rows[0]))
     for row in rows:
         sheet.write(row)
-<<<<<<< HEAD
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode(errors="backslashreplace"))
-=======
     write_whole(path, text.getvalue())
->>>>>>> 97b1071 (SLURM's directives, plots and tables in fewer lines; CSV files are written as a run's other files are)

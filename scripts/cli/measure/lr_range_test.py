@@ -9,15 +9,9 @@ from matplotlib.figure import Figure
 
 from scripts.cli.command_line.recipes import Request
 from scripts.cli.distributed.launch import wait_for_others
-<<<<<<< HEAD
 from scripts.cli.errors import UsageError, user_errors
-from scripts.cli.plots import new_axes, png_path, save_png
-from scripts.cli.run.experiment import Experiment
-=======
-from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.plots import png_path, save_png
-from scripts.cli.run.build import Built, build, build_trainer, quiet
->>>>>>> 97b1071 (SLURM's directives, plots and tables in fewer lines; CSV files are written as a run's other files are)
+from scripts.cli.run.experiment import Experiment
 from scripts.cli.spreadsheet import write_csv
 
 SMOOTHING = 0.9  # decay of the loss's exponential moving average

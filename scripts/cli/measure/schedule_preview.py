@@ -14,15 +14,9 @@ from matplotlib.figure import Figure
 from lightning_modules.optim.schedules import Plateau
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Request
-<<<<<<< HEAD
 from scripts.cli.errors import UsageError, user_errors
-from scripts.cli.plots import new_axes, png_path, save_png
-from scripts.cli.run.experiment import Experiment
-=======
-from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.plots import png_path, save_png
-from scripts.cli.run.build import build, build_trainer, quiet
->>>>>>> 97b1071 (SLURM's directives, plots and tables in fewer lines; CSV files are written as a run's other files are)
+from scripts.cli.run.experiment import Experiment
 from scripts.cli.text_table import aligned
 
 POINTS = 2000  # of a curve
