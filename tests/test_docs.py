@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 from torch.distributed import run as torchrun
 
+from callbacks.run.checkpoint_file import FORMAT
 from scripts import fit
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import ROOT, recipe_names, resolve
@@ -222,6 +225,15 @@ def test_the_table_of_scripts_has_every_script(page: Path) -> None:
     named = set(re.findall(r"^\| `(\w+\.py)` \|", read(page), re.MULTILINE))
     there = {file.name for file in (ROOT / "scripts").glob("*.py") if "def main(" in read(file) and file.name[0] != "_"}
     assert {name for name in named if not coming(f"{name} ")} == there
+
+
+def test_what_other_files_say_of_the_project_is_true() -> None:
+    """The changelog has the checkpoints' format, the citation the version, the Dockerfile the versions of torch."""
+    project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
+    assert f"The format of checkpoints is {FORMAT} " in read(ROOT / "CHANGELOG.md")
+    assert yaml.safe_load(read(ROOT / "CITATION.cff"))["version"] == project["version"]
+    installed = re.findall(r'"(torch[^"]*)"', read(ROOT / "Dockerfile"))
+    assert [name for name in project["dependencies"] if re.match("torch(vision)?>", name)] == installed
 
 
 @pytest.mark.long
