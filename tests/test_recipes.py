@@ -26,9 +26,8 @@ from tests.helpers.stopping import shortened
 Trained = tuple[str, dict[str, Any], Path]  # the name of a recipe, and the results and the folder of its run
 
 
-def built(name: str) -> Built:
+def built(name: str) -> Experiment:
     """Little data and the recipe's network."""
-    quiet()
     request = resolve(["--model", name, *shortened(name)])
     return Experiment(request).build()
 

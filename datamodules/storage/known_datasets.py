@@ -20,6 +20,12 @@ def known_datasets(class_path: str) -> list[str]:
     return [dataset for attribute in DECLARATIONS for dataset in _declared(module, name, attribute)]
 
 
+def published_datasets(class_path: str) -> list[str]:
+    """Those of them that are downloaded."""
+    module, _, name = class_path.rpartition(".")
+    return _declared(module, name, "published")
+
+
 def _declared(module: str, name: str, attribute: str) -> list[str]:
     """The names that a class, or the first of its bases that does, declares under an attribute."""
     content = _parsed(module)

@@ -140,7 +140,7 @@ def test_batch_norms_have_the_averages_own_statistics(validated: str, tmp_path: 
     trained.data.setup("fit")
     images = [
         trained.data.on_after_batch_transfer(batch, 0)[0]  # not augmented outside training
-        for batch in trained.data.whole_training_split(4)
+        for batch in trained.data.training_batches(4)
     ]
     update_bn(images, trained.model)
     assert_close(found, {name: value for name, value in trained.model.named_buffers() if name in found})
@@ -154,4 +154,4 @@ def test_values_out_of_range_are_refused(option: str, value: float) -> None:
 
 def test_a_model_that_averages_its_own_weights_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert train(["--model", "gan", "--averaging.kind", "ema", "--logs", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("error: --averaging.kind ema: the GAN draws with a running mean")
+    assert capsys.readouterr().err.startswith("error: --averaging.kind ema: GAN averages its own weights")

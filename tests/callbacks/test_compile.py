@@ -50,7 +50,7 @@ def test_the_test_is_that_of_the_checkpoint_as_it_is(fresh: None, tmp_path: Path
     path = run(tmp_path, "mlp", *COMPILED)
     assert counters["stats"]["calls_captured"] > 0
     captured = counters["stats"]["calls_captured"]
-    tested = testing.test([str(path)], None, None, ["--trainer.limit_test_batches", "2"], False)
+    tested = testing.test(["--trainer.limit_test_batches", "2"], [str(path)], None, None)
     assert tested == json.loads((path / "results.json").read_text())["test"]
     assert counters["stats"]["calls_captured"] == captured
 

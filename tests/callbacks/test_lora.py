@@ -14,7 +14,7 @@ from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.bert_classifier import BertClassifier
 from lightning_modules.mlp import MLP
 from scripts.cli.command_line.recipes import resolve
-from scripts.cli.evaluate import load, testing
+from scripts.cli.evaluate import testing
 from scripts.cli.run.experiment import Experiment
 from scripts.export import main as export
 from tests.helpers.stopping import SHORT, compare, in_pieces, train
@@ -85,7 +85,7 @@ def test_the_adapter_loads_with_peft_and_the_head_beside_it(tmp_path: Path) -> N
     nn.init.zeros_(base.get_parameter("head.3.weight"))
     encoder = inject(base.encoder, tmp_path / "adapter", PeftModel)
     head = load_file(tmp_path / "adapter" / "head.safetensors")
-    base.encoder = encoder
+    base.encoder = encoder  # type: ignore[assignment]  # peft's wrapper of it
     base.load_state_dict(head, strict=False)
     torch.testing.assert_close(base(text()), model(text()))
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_alone_is_tested_and_starts_other_runs(tmp_path: Path, caps
     assert results is not None
     assert testing.test([], [str(run)], None, None) == pytest.approx(results["test"], rel=1e-5)
     capsys.readouterr()
-    with_merged = merged(load.load(str(run), None, []).model).state_dict()
+    with_merged = merged(Experiment.load(str(run)).model).state_dict()
     export(["--checkpoint", str(run), "--format", "safetensors", "--output", str(tmp_path / "model")])
     plain = load_file(tmp_path / "model.safetensors")
     assert not [name for name in plain if "lora" in name or "base_layer" in name]

@@ -8,7 +8,6 @@ import torch
 from tokenizers import Tokenizer
 
 from datamodules.loading.sampling import Splits
-from datamodules.storage.catalogue import PUBLISHED
 from datamodules.synthetic.phrases import chinese, chinese_digits, english, english_ordinal, english_year, phrases
 from datamodules.tokenizing.tokens import BEGIN, END, PAD, new_translator_tokenizer
 from datamodules.translation import Pair, Translation, scoring_of
@@ -364,7 +363,7 @@ def test_tatoeba_is_read_in_either_direction(tmp_path: Path, source: str | None,
 
 
 def test_the_published_files_are_those_of_the_catalogue(shared_data: Path) -> None:
-    remotes = PUBLISHED["datamodules.translation.Translation"]
+    remotes = Translation.published
     folders = {"Multi30k": "mt/multi30k/task1/raw", "Tatoeba": "mt/tatoeba_en_zh"}
     for name, folder in folders.items():
         for remote in remotes[name]:

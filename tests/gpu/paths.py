@@ -122,7 +122,7 @@ def exported(name: str, device: list[str], folder: Path, found: Figures) -> Figu
     """Train, and export in every format; export.py compares what it has written with the model."""
     trains(name, device, folder, found)
     formats = ["safetensors", "torch", "onnx"]
-    export(str(folder / name / "version_0"), formats, str(folder / "model"), None, [], debug=True)
+    export([], str(folder / name / "version_0"), formats, str(folder / "model"), None)
     return {"formats": formats}
 
 

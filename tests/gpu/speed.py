@@ -13,7 +13,6 @@ from unittest.mock import patch
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from scripts.cli.run.plain_step import learner
 from torch.utils.flop_counter import FlopCounterMode
 
 from scripts.cli.command_line.recipes import resolve
@@ -212,7 +211,7 @@ def busy_seconds(events: Any) -> float:
 
 def bare_ms(model: Any, trainer: Trainer, batch: Any) -> float:
     """Milliseconds of a step on a batch that is there, without loader, logs and Trainer."""
-    learn = learner(model, trainer)
+    learn = model.plain_step(trainer)
     for step in range(WARM_UP + BARE):
         if step == WARM_UP:
             synchronise(trainer)
@@ -242,7 +241,7 @@ def timed(name: str, device: list[str], small: bool, folder: Path, found: Figure
 
     report = folder / "report.json"
     with patch("scripts.cli.measure.benchmark.Clock", meter):
-        measure(resolve(words), report, debug=True)
+        measure(resolve(words), report)
     figures = json.loads(report.read_text())
     step = figures["batch_size"] / figures["examples_per_second"]
     measured = meters[0].figures

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from callbacks.run.checkpoint_file import Hashed
+from callbacks.run.checkpoint_file import HashingFile
 from tests.helpers.stopping import compare, train
 
 WORDS = [
@@ -64,7 +64,7 @@ def dies_in_save(moment: str, count: int) -> Callable[[], None]:
             return wrapped
 
         if moment == "writing":
-            patch.object(Hashed, "write", dying(Hashed.write)).start()  # for as long as this process lives
+            patch.object(HashingFile, "write", dying(HashingFile.write)).start()  # for as long as this process lives
         elif moment == "naming":
             patch.object(os, "fsync", dying(os.fsync)).start()
         else:

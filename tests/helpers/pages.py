@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from transformers import BertConfig, BertModel
 
-from datamodules.storage.catalogue import PUBLISHED
+from datamodules.storage.known_datasets import published_datasets
 from datamodules.tokenizing.tokens import new_tokenizer
 from scripts.cli.command_line.recipes import ROOT, read_recipe
 
@@ -49,7 +49,7 @@ def code_by_section(page: Path) -> list[tuple[list[str], list[str]]]:
 
 def published_for(model: str) -> Collection[str]:
     """The names of the data sets that the data module of a model's recipe downloads."""
-    return PUBLISHED.get(read_recipe(model)["data"]["class_path"], ())
+    return published_datasets(read_recipe(model)["data"]["class_path"])
 
 
 def write_inputs(place: Path) -> None:

@@ -1,4 +1,4 @@
-"""One process of two, that keeps half of every weight; test_processes.py starts it with torchrun."""
+"""One process of two, that keeps half of every weight; test_processes.py starts it."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor
 
+from lightning_modules.layers.transformer import EncoderLayer
 from lightning_modules.optim.parameter_groups import parameter_groups
-from lightning_modules.transformer import EncoderLayer
 from scripts.cli.distributed.fsdp import shard_model
 
 
@@ -55,7 +55,3 @@ def main() -> None:
     first: Any = Encoder().layers[0]
     assert torch.equal(whole, first.attention.query.weight)  # the first process's
     distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from lightning_modules.tasks.texts import heaviest, joined, tokens_of, weights_table
 
 from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.attention_rnn import AttentionPooling, AttentionRNN, BidirectionalLSTM
+from lightning_modules.tasks.boards import heaviest, joined, tokens_of, weights_table
 from tests.helpers.recorded_board import RecordedBoard
 
 LENGTHS = [5, 1, 9, 3]
@@ -111,5 +111,5 @@ def test_tokens_are_joined_as_each_language_is_written() -> None:
 
 
 def test_the_heaviest_tokens_come_first() -> None:
-    found = heaviest(["a", "b", "c"], [0.2, 0.5, 0.3, 0.0], most=2)
+    found = heaviest(["a", "b", "c"], [0.2, 0.5, 0.3, 0.0], count=2)
     assert [(row["token"], row["place"]) for row in found] == [("b", 1), ("c", 2)]

@@ -10,7 +10,7 @@ from transformers import BertConfig, BertModel
 from datamodules.files.entities import entities_of
 from datamodules.tagging import Sentences, Tagging
 from lightning_modules.bert_ner import BertNER
-from lightning_modules.tasks.tagger import F1, Precision, Recall, spans_of, valid_tags
+from lightning_modules.tasks.tagger import EntityCounts, EntityScore, spans_of, valid_tags
 from tests.helpers.recorded_board import RecordedBoard
 from tests.helpers.splits import take
 
@@ -28,7 +28,7 @@ def certain(tags: torch.Tensor) -> torch.Tensor:
 
 
 def scores(predicted: torch.Tensor, true: torch.Tensor) -> tuple[float, float, float]:
-    metrics = (Precision(), Recall(), F1())
+    metrics = (EntityScore(2, "precision"), EntityScore(2, "recall"), EntityScore(2, "f1"))
     for metric in metrics:
         metric.update(certain(predicted), true)
     return tuple(float(metric.compute()) for metric in metrics)  # type: ignore[return-value]
@@ -84,7 +84,7 @@ def test_scores_equal_the_definition_on_sets_of_entities() -> None:
 
 
 def test_scores_add_up_over_batches() -> None:
-    metric = F1()
+    metric = EntityScore(2, "f1")
     metric.update(certain(tagged("B-a O")), tagged("B-a O"))
     metric.update(certain(tagged("O O O")), tagged("B-a B-a B-b"))
     assert float(metric.compute()) == pytest.approx(2 * 1 / (1 + 4))
@@ -185,11 +185,11 @@ def test_predictions_are_places_in_the_text(data: Tagging, model: BertNER) -> No
 
 def test_the_baseline_looks_up_the_names_of_the_training_split(data: Tagging, model: BertNER) -> None:
     sentences, target = take(data, "train", torch.arange(20))
-    metric = Recall()
+    metric = EntityScore(len(data.entity_types), "recall")
     metric.update(model.looked_up((sentences, target)), target)
     assert float(metric.compute()) > 0.8  # some names are of two types
     sentences, target = take(data, "test", torch.arange(12))
-    metric = Recall()
+    metric = EntityScore(len(data.entity_types), "recall")
     metric.update(model.looked_up((sentences, target)), target)
     assert float(metric.compute()) == 0  # none was ever seen
 
@@ -213,10 +213,12 @@ def test_shows_true_and_predicted_entities_in_bold_type(data: Tagging, model: Be
     names = [data.sentences[n].text[s:e] for n in training_rows(data, 8) for s, e, _ in data.sentences[n].entities]
     for name in names:
         assert f"**{name}**" in shown
-    model.on_test_epoch_start()
-    model.test_judged(model.step(batch))
+    counts = EntityCounts(len(data.entity_types))
+    step = model.step(batch)
+    counts.update(step.prediction, step.target)
+    model.tables = {"entities": counts.compute()}
     model.show_results(board)
-    assert int(model.counts[2].sum()) == len(names)
+    assert int(model.tables["entities"][2].sum()) == len(names)
     assert all(kind in board.texts["entities"] for kind in data.entity_types)
 
 

@@ -10,7 +10,7 @@ import torch
 from datamodules.reading import Answers, Reading
 from lightning_modules.bert_qa import BertQA
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence, longest_run, parts
-from lightning_modules.tasks.reader import AnswerF1, ExactMatch, Given, best_spans
+from lightning_modules.tasks.reader import AnswerScore, References, best_spans
 from tests.helpers.recorded_board import RecordedBoard
 from tests.helpers.splits import take
 
@@ -136,11 +136,12 @@ def test_the_likeliest_sentence() -> None:
 
 
 def test_scores_are_means_over_questions() -> None:
-    given = [Given("a x", ["x"], False), Given("北京", ["北京市"], True), Given("", [], False), Given("y", [], False)]
-    metrics = (ExactMatch(), AnswerF1())
+    answers = ["a x", "北京", "", "y"]
+    references = [References(["x"], False), References(["北京市"], True), References([], False), References([], False)]
+    metrics = (AnswerScore(exact_match), AnswerScore(f1))
     for metric in metrics:
-        metric.update(given[:1])
-        metric.update(given[1:])
+        metric.update(answers[:1], references[:1])
+        metric.update(answers[1:], references[1:])
     assert [float(metric.compute()) for metric in metrics] == pytest.approx([0.5, (1 + 0.8 + 1 + 0) / 4])
 
 
@@ -242,9 +243,10 @@ def test_the_right_scores_give_the_right_answers(data: Reading, model: BertQA) -
     scores = torch.full((12, 2, passages.first.shape[1] + 1), -50.0)
     for row, (first, last) in enumerate(answers.spans.tolist()):
         scores[row, 0, first + 1] = scores[row, 1, last + 1] = 50.0
-    texts = [text for text, _, _ in model.answers(passages, scores)]
+    texts = [text for text, _, _ in model.extract(passages, scores)]
     assert texts == [right[0] if right else "" for right in answers.texts]
-    assert all(exact_match(*given) for given in model.given((passages, answers), texts))
+    references = model.references((passages, answers))
+    assert all(exact_match(text, *each) for text, each in zip(texts, references, strict=True))
 
 
 def test_shows_answers_within_their_text(data: Reading, model: BertQA) -> None:

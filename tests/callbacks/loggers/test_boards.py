@@ -13,7 +13,7 @@ from callbacks.run.run_folder import RunFolder
 from datamodules.images import Images
 from lightning_modules.cnn import CNN
 from lightning_modules.mlp import MLP
-from lightning_modules.tasks import pictures
+from lightning_modules.tasks import boards
 
 QUIET: dict[str, Any] = {
     "accelerator": "cpu",
@@ -94,10 +94,10 @@ def test_shows_the_first_training_batch_as_the_model_gets_it_and_samples_nothing
     (image,), (table,) = logger.images.values(), logger.tables.values()
     assert [*logger.images, *logger.tables] == ["train/first batch"] * 2
     images, target = received[0]
-    torch.testing.assert_close(image, pictures.grid(data.pixels(images[:32]), stretch=False))
+    torch.testing.assert_close(image, boards.grid(data.pixels(images[:32]), stretch=False))
     assert float(image.min()) >= 0
     cells = [cell for row in (table.header, *table.rows) for cell in row]
-    assert cells == pictures.classes(target[:32], data.class_names)
+    assert cells == boards.class_labels(target[:32], data.class_names)
     assert unchanged == [True] * 6
 
 

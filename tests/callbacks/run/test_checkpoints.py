@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from callbacks.run import checkpoints
 from callbacks.run.checkpoint_file import AtomicCheckpointIO, RefusedError, UnsavedError
 from callbacks.run.checkpoints import Checkpoints, NonFiniteError, SaveEvery
+from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Signals
 from datamodules.storage import atomic_file
 from lightning_modules.mlp import MLP
@@ -30,7 +31,7 @@ def run(folder: Path, scores: list[float], mode: str = "max", **options: Any) ->
             self.log("val/score", scores[self.current_epoch])
 
     model = Scored(4, 2, optimizer=partial(torch.optim.SGD, lr=0.1))
-    keeper = Checkpoints(folder, "val/score", mode, SaveEvery(epoch_seconds=0))
+    keeper = Checkpoints(RunFolder(folder.parent), "val/score", mode, SaveEvery(epoch_seconds=0))
     batch: Any = (torch.randn(8, 4), torch.randint(0, 2, (8,)))
     batches: DataLoader[Any] = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]
     trainer = Trainer(
@@ -212,7 +213,7 @@ def test_the_last_is_saved_by_the_clock_by_steps_and_at_the_ends_of_epochs(
     every: str, epoch: int, steps: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step takes four seconds, of a clock that nothing else moves."""
-    keeper = Checkpoints(tmp_path, "val/score", "max", save_every(every))
+    keeper = Checkpoints(RunFolder(tmp_path), "val/score", "max", save_every(every))
     batch: Any = (torch.randn(2, 4), torch.tensor([0, 1]))
     trainer = Trainer(
         max_steps=steps,
@@ -252,7 +253,7 @@ def test_a_loss_on_a_gpu_is_checked_at_intervals_and_before_each_save(
         device = torch.device("cuda")
 
     signals = Signals()
-    keeper = Checkpoints(tmp_path / "checkpoints", "val/score", "max", save_every(every), signals)
+    keeper = Checkpoints(RunFolder(tmp_path), "val/score", "max", save_every(every), signals)
     monkeypatch.setattr(checkpoints, "between_steps", lambda trainer: nullcontext())
     monkeypatch.setattr(checkpoints, "accumulates", lambda trainer: False)
     done: list[int] = []

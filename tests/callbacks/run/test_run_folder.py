@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from callbacks.run.run_folder import FolderGoneError, RunFolder
-from scripts.cli.run import training
+from scripts.cli.run import folder as run_folders
 from scripts.cli.run.folder import make_checkpoints_folder
 from scripts.fit import main as fit
 
@@ -51,7 +51,7 @@ def test_a_folder_that_goes_while_its_first_files_are_written_is_missed(
     def locked(folder: Path, job: str | None) -> None:
         shutil.rmtree(folder)
 
-    monkeypatch.setattr(training, "lock", locked)
+    monkeypatch.setattr(run_folders, "lock", locked)
     with pytest.raises(SystemExit) as stop:
         fit(["--model", "linear_regression", "--logs", str(tmp_path)])
     assert stop.value.code == 2

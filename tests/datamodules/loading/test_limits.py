@@ -11,6 +11,7 @@ from torch import Tensor
 
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints
+from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Signals, Stopped
 from datamodules.loading.sampling import Batches
 from tests.datamodules.test_base import Given
@@ -55,7 +56,7 @@ def trained(folder: Path, stop: int | None = None, resume: bool = False, **optio
         enable_model_summary=False,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
-        callbacks=[Checkpoints(folder, "val/loss", "min", signals=signals)],
+        callbacks=[Checkpoints(RunFolder(folder.parent), "val/loss", "min", signals=signals)],
         plugins=[AtomicCheckpointIO(0.0)],
     )
     try:

@@ -21,10 +21,11 @@ import pytest
 
 from datamodules import base
 from datamodules.graphs import GraphClasses
-from datamodules.storage import catalogue, locks
+from datamodules.storage import locks
 from datamodules.storage.catalogue import Remote
 from datamodules.storage.download import DataError, download, find_folders, unpack
 from tests.helpers.archives import zipped
+from tests.helpers.datamodules import DATAMODULES
 
 CONTENT = b"0123456789" * 5000
 
@@ -298,8 +299,7 @@ RINGS = {
 def publisher(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A site from which MUTAG comes."""
     site.answers["/MUTAG.zip"] = sends(zipped(RINGS))
-    published = {"datamodules.graphs.GraphClasses": {"MUTAG": (Remote(site.address + "MUTAG.zip"),)}}
-    monkeypatch.setattr(base, "PUBLISHED", published)
+    monkeypatch.setattr(GraphClasses, "published", {"MUTAG": (Remote(site.address + "MUTAG.zip"),)})
     return site
 
 
@@ -347,7 +347,7 @@ def test_a_download_of_something_else_is_refused(publisher: Site, place: Path, r
 
 
 def test_every_published_file_comes_over_an_encrypted_connection() -> None:
-    remotes = [remote for sets in catalogue.PUBLISHED.values() for files in sets.values() for remote in files]
+    remotes = [remote for cls in DATAMODULES for files in cls.published.values() for remote in files]
     assert len(remotes) > 80
     assert all(remote.url.startswith("https://") and remote.name for remote in remotes)
 
@@ -484,8 +484,8 @@ def test_nothing_is_written_where_a_data_set_is_found(publisher: Site, place: Pa
 def test_what_cannot_be_checked_is_what_the_readme_says() -> None:
     unchecked = {
         (name, remote.name)
-        for known in catalogue.PUBLISHED.values()
-        for name, remotes in known.items()
+        for cls in DATAMODULES
+        for name, remotes in cls.published.items()
         for remote in remotes
         if remote.checksum is None and "graphkerneldatasets" not in remote.url
     }

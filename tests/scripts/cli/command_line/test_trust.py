@@ -62,7 +62,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder on Python's path with a module that leaves a trace when it is imported."""
     (tmp_path / "theirs.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(trust.sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "theirs", raising=False)
     return tmp_path
 

@@ -11,9 +11,9 @@ import safetensors
 import safetensors.torch
 import torch
 from PIL import Image
-from scripts.cli.export.graph_inputs import Portable
 from torch import Tensor
 
+from datamodules.export.exportable import ExportableModule
 from datamodules.images import Images
 from lightning_modules.cnn import CNN
 from scripts.cli.command_line.recipes import recipe_names, resolve
@@ -84,7 +84,7 @@ def test_pixels_go_into_the_file_as_they_are_in_a_picture(cnn: Path, tmp_path: P
     pictures = [np.random.default_rng(seed).integers(0, 256, (8, 8), np.uint8) for seed in range(5)]
     for index, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{index}.png")
-    predict([str(cnn)], None, str(tmp_path), str(tmp_path / "rows.jsonl"), [], debug=True)
+    predict([], [str(cnn)], str(tmp_path), None, str(tmp_path / "rows.jsonl"))
     session = onnxruntime.InferenceSession(file)
     (logits,) = session.run(None, {"pixels": np.stack(pictures)[:, None]})
     classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
@@ -146,7 +146,7 @@ def test_a_file_that_gives_other_predictions_for_any_batch_size_is_not_written(
 ) -> None:
     file_format = FORMATS[name]
 
-    def wrong(content: bytes, network: Portable) -> Function:
+    def wrong(content: bytes, network: ExportableModule) -> Function:
         function = file_format.read(content, network)
         return lambda *tensors: function(*tensors) + (0.01 if len(tensors[0]) == size else 0)
 
@@ -159,7 +159,7 @@ def test_a_file_that_gives_other_predictions_for_any_batch_size_is_not_written(
 def test_nan_is_another_prediction(
     cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost(network: Portable, metadata: Metadata) -> bytes:
+    def lost(network: ExportableModule, metadata: Metadata) -> bytes:
         weights = safetensors.torch.load(write_weights(network, metadata))
         weights["head.3.bias"].fill_(float("nan"))
         return safetensors.torch.save(weights)

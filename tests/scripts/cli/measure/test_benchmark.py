@@ -6,29 +6,25 @@ from pathlib import Path
 
 import pytest
 import torch
-from jsonargparse import Namespace
 
 from scripts.benchmark import main
-from scripts.cli.command_line.options import Parser, parse
-from scripts.cli.command_line.recipes import Request, recipe_names, resolve
+from scripts.cli.command_line.recipes import recipe_names, resolve
 from scripts.cli.measure import benchmark
 from scripts.cli.measure.scaling import table
-from scripts.cli.run.build import Built
+from scripts.cli.run.experiment import Experiment
 
 
-def fresh(*words: str) -> tuple[Request, Parser, Namespace, Built]:
-    """A model that has not been trained, on the CPU."""
-    request = resolve([*words, "--trainer.accelerator", "cpu"])
-    parser, config = parse(request)
-    return request, parser, config, benchmark.built(request, parser, config)
+def fresh(*words: str) -> Experiment:
+    """An experiment whose model has not been trained, on the CPU."""
+    return benchmark.built(resolve([*words, "--trainer.accelerator", "cpu"]))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", recipe_names())
 def test_the_plain_loop_trains_every_model(name: str, tmp_path: Path) -> None:
-    request, parser, config, run = fresh("--model", name)
-    benchmark.shorten(config, run.data)
-    trainer, model = benchmark.new_trainer(request, config, parser.instantiate(config), run, tmp_path)
+    run = fresh("--model", name)
+    benchmark.shorten(run.options, run.data)
+    trainer, model = benchmark.new_trainer(run, tmp_path)
     before = copy.deepcopy(model.state_dict())
     assert benchmark.plain_loop(model, run.data, trainer, epochs=1, max_steps=2) > 0
     assert any(not torch.equal(weight, before[weight_name]) for weight_name, weight in model.named_parameters())
@@ -110,10 +106,10 @@ def test_says_once_why_it_cannot_be_measured(capfd: pytest.CaptureFixture[str]) 
 def test_the_plain_loop_learns_what_the_trainer_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(benchmark, "STEPS", 4)
     words = ["--model", "mlp", "--model.dropout", "0", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"]
-    request, parser, config, run = fresh(*words, "--model.schedule", "constant")
+    run = fresh(*words, "--model.schedule", "constant")
     before = run.model.state_dict()
-    benchmark.shorten(config, run.data)
-    trainer, model = benchmark.new_trainer(request, config, parser.instantiate(config), run, tmp_path)
+    benchmark.shorten(run.options, run.data)
+    trainer, model = benchmark.new_trainer(run, tmp_path)
     plain = copy.deepcopy(run.model)
     benchmark.plain_loop(plain, run.data, trainer, epochs=1, max_steps=4)
     trainer.fit(model, run.data)
