@@ -1,5 +1,8 @@
 """Extractive question answering on published data."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -16,7 +19,9 @@ pytestmark = pytest.mark.real_data
         ("XQuAD-zh", {"train": 833, "val": 119, "test": 238}, 0, 0),
     ],
 )
-def test_every_published_set_is_read_whole(shared_data, dataset, sizes, corrected, lost):
+def test_every_published_set_is_read_whole(
+    shared_data: Path, dataset: Any, sizes: Any, corrected: Any, lost: Any
+) -> None:
     data = Reading(dataset, root=str(shared_data))
     data.setup()
     for name, size in sizes.items():

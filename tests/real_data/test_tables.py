@@ -1,6 +1,8 @@
 """Scores on published tables, beside scikit-learn's on the same split."""
 
 import statistics
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from datamodules.tabular import TabularClassification, TabularRegression
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-def arrays(data, split):
+def arrays(data: Any, split: Any) -> Any:
     examples = data.split_examples(split)
     x, y = examples[torch.arange(len(examples))]
     return x.numpy(), y.numpy()
@@ -21,7 +23,9 @@ def arrays(data, split):
     ("file", "target", "metric"),
     [("mammography/mammography.csv", "-1", "average_precision"), ("titanic/titanic.csv", "Survived", "accuracy")],
 )
-def test_mlp_is_no_worse_than_scikit_learns(score, shared_data, file, target, metric):
+def test_mlp_is_no_worse_than_scikit_learns(
+    score: Any, shared_data: Path, file: Path, target: Any, metric: Any
+) -> None:
     from sklearn.metrics import accuracy_score, average_precision_score
     from sklearn.neural_network import MLPClassifier
 
@@ -40,7 +44,7 @@ def test_mlp_is_no_worse_than_scikit_learns(score, shared_data, file, target, me
     assert ours >= statistics.mean(theirs)
 
 
-def test_linear_regression_equals_scikit_learns(score, shared_data):
+def test_linear_regression_equals_scikit_learns(score: Any, shared_data: Path) -> None:
     from sklearn.linear_model import LinearRegression
 
     path = shared_data / "tabular" / "california_housing" / "housing.csv"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ CONTAINERS = {
 
 
 @pytest.fixture
-def torchrun(tmp_path, monkeypatch) -> Path:
+def torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A `torchrun` first on the path that says what it is given, and the folder of runs."""
     program = tmp_path / "torchrun"
     program.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
@@ -26,13 +27,13 @@ def torchrun(tmp_path, monkeypatch) -> Path:
     return tmp_path / "runs"
 
 
-def started(container: dict, runs: Path) -> list[str]:
+def started(container: dict[str, Any], runs: Path) -> list[str]:
     """The words that the container's command runs torchrun with."""
     command = [*container["command"], *(word.replace("/runs", str(runs)) for word in container["args"])]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def test_there_is_a_process_for_each_gpu():
+def test_there_is_a_process_for_each_gpu() -> None:
     assert set(CONTAINERS) == {"Master", "Worker"}
     for container in CONTAINERS.values():
         assert container["name"] == "pytorch"
@@ -40,7 +41,7 @@ def test_there_is_a_process_for_each_gpu():
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_a_pod_begins_a_run_and_goes_on_with_it_when_it_comes_back(name, torchrun):
+def test_a_pod_begins_a_run_and_goes_on_with_it_when_it_comes_back(name: str, torchrun: Any) -> None:
     dashes, script, *words = started(CONTAINERS[name], torchrun)
     assert (dashes, script) == ("--", "scripts/fit.py")
     _, config = parse(resolve(words))

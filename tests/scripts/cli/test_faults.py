@@ -159,8 +159,11 @@ def taped(**kind: Any) -> bytes:
         (packed()[:-40], "a damaged archive"),
         (packed()[:100], "a damaged archive"),
         (b"", "a damaged archive"),
-        (packed(**{"../../../outside.txt": b"out"}), "refused, since its member ../../../outside.txt would leave"),
-        (packed(**{"/tmp/outside.txt": b"out"}), "refused, since its member /tmp/outside.txt would leave"),
+        (
+            packed(None, **{"../../../outside.txt": b"out"}),
+            "refused, since its member ../../../outside.txt would leave",
+        ),
+        (packed(None, **{"/tmp/outside.txt": b"out"}), "refused, since its member /tmp/outside.txt would leave"),
         (packed(link="/etc/passwd"), "refused, since its member MUTAG/link is a link"),
         (taped(name="../outside.txt"), "refused, since its member ../outside.txt would leave"),
         (taped(type=tarfile.SYMTYPE, linkname="../.."), "refused, since its member link is a link"),

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ from tests.helpers.stopping import SHORT
 ROOT = RECIPES.parents[1]
 
 
-def refused(capsys, *words: str, script=fit) -> str:
+def refused(capsys: Any, *words: str, script: Any = fit) -> str:
     """The one line with which the command line refuses, after status 2."""
     with pytest.raises(SystemExit) as stop:
         script(list(words))
@@ -50,7 +52,7 @@ def refused(capsys, *words: str, script=fit) -> str:
         (["--model", "cnn", "--data", "MNITS"], 2, "did you mean MNIST?"),
     ],
 )
-def test_answers_in_under_half_a_second_without_torch(words, status, expected):
+def test_answers_in_under_half_a_second_without_torch(words: list[str], status: int, expected: str) -> None:
     code = "import sys, runpy; sys.argv = ['fit.py', *sys.argv[1:]]\n"
     code += f"try: runpy.run_path({str(ROOT / 'scripts' / 'fit.py')!r}, run_name='__main__')\n"
     code += "finally: assert not {'torch', 'lightning', 'numpy'} & set(sys.modules)"
@@ -74,7 +76,9 @@ def test_answers_in_under_half_a_second_without_torch(words, status, expected):
         ),
     ],
 )
-def test_too_many_processes_for_a_batch_are_refused_before_there_is_a_folder(words, expected, capsys, tmp_path):
+def test_too_many_processes_for_a_batch_are_refused_before_there_is_a_folder(
+    words: list[str], expected: str, capsys: Any, tmp_path: Path
+) -> None:
     two = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--logs", str(tmp_path / "logs")]
     line = refused(capsys, *two, *words)
     assert line.startswith(f"error: {expected}")
@@ -82,7 +86,7 @@ def test_too_many_processes_for_a_batch_are_refused_before_there_is_a_folder(wor
     assert not (tmp_path / "logs").exists()
 
 
-def test_the_list_has_a_line_for_every_recipe(capsys):
+def test_the_list_has_a_line_for_every_recipe(capsys: Any) -> None:
     fit(["--list"])
     out = capsys.readouterr().out
     for name in recipe_names():
@@ -99,7 +103,7 @@ def test_the_list_has_a_line_for_every_recipe(capsys):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_help_shows_the_models_own_options_with_the_recipes_values(name, capsys):
+def test_help_shows_the_models_own_options_with_the_recipes_values(name: str, capsys: Any) -> None:
     with pytest.raises(SystemExit) as stop:
         fit(["--model", name, "--help"])
     assert stop.value.code == 0
@@ -113,7 +117,7 @@ def test_help_shows_the_models_own_options_with_the_recipes_values(name, capsys)
     assert "--trainer.max_epochs" in out
 
 
-def test_print_config_can_be_given_back(capsys, tmp_path):
+def test_print_config_can_be_given_back(capsys: Any, tmp_path: Path) -> None:
     fit(["--model", "mlp", "--model.hidden_size", "7", "--data.batch_size=11", "--print_config"])
     first = capsys.readouterr().out
     assert yaml.safe_load(first)["model"]["init_args"]["hidden_size"] == 7
@@ -122,7 +126,7 @@ def test_print_config_can_be_given_back(capsys, tmp_path):
     assert capsys.readouterr().out == first
 
 
-def test_another_optimizer_does_not_inherit_the_recipes_settings(capsys):
+def test_another_optimizer_does_not_inherit_the_recipes_settings(capsys: Any) -> None:
     fit(["--model", "mlp", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1", "--print_config"])
     optimizer = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["optimizer"]
     assert optimizer["class_path"] == "torch.optim.SGD"
@@ -133,7 +137,9 @@ def test_another_optimizer_does_not_inherit_the_recipes_settings(capsys):
 @pytest.mark.parametrize(
     "words", [["--model.pretrained", "folder"], ["--model.pretrained=folder"], ["--config", "mine.yaml"]]
 )
-def test_pretrained_weights_get_the_recipes_gentler_settings(words, capsys, tmp_path, monkeypatch):
+def test_pretrained_weights_get_the_recipes_gentler_settings(
+    words: list[str], capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("model: {pretrained: folder}\n")
     fit(["--model", "bert_classifier", *words, "--trainer.max_epochs", "2", "--print_config"])
@@ -146,7 +152,7 @@ def test_pretrained_weights_get_the_recipes_gentler_settings(words, capsys, tmp_
     assert content["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.001
 
 
-def test_a_configuration_file_lies_between_the_recipe_and_the_options(capsys, tmp_path):
+def test_a_configuration_file_lies_between_the_recipe_and_the_options(capsys: Any, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("model: {hidden_size: 9, dropout: 0.25}\ntrainer: {max_epochs: 3}\n")
     fit(["--model", "mlp", "--config", str(file), "--model.dropout", "0.75", "--print_config"])
@@ -220,7 +226,7 @@ def test_a_configuration_file_lies_between_the_recipe_and_the_options(capsys, tm
         (["--model", "mlp", "--trainer.accelerator", "tpu"], "--trainer: "),
     ],
 )
-def test_refuses_in_one_line(words, expected, capsys, tmp_path):
+def test_refuses_in_one_line(words: list[str], expected: str, capsys: Any, tmp_path: Path) -> None:
     line = refused(capsys, *words, "--logs", str(tmp_path))
     assert expected in line
     assert not list(tmp_path.rglob("*.*"))  # nothing is left of a run that never began
@@ -240,22 +246,24 @@ def test_refuses_in_one_line(words, expected, capsys, tmp_path):
         ("about: {name: gat}\n", "--model mlp and --config"),
     ],
 )
-def test_refuses_a_configuration_file_in_one_line(text, expected, capsys, tmp_path):
+def test_refuses_a_configuration_file_in_one_line(text: str, expected: str, capsys: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     assert expected in refused(capsys, "--model", "mlp", "--config", str(tmp_path / "mine.yaml"))
 
 
-def write(path: Path, content: str | bytes) -> None:
+def write(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
 
 
-def images(folder: Path, *shapes: tuple[int, ...], classes: int = 2, each: int = 8) -> None:
+def images(folder: Path, *shapes: tuple[int, ...], classes: int = 2, each: int = 8) -> Path:
     for number in range(classes * each):
         shape = shapes[min(number, len(shapes) - 1)]
         file = folder / f"class {number % classes}" / f"{number:02}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full(shape, number, np.uint8)).save(file)
+    return folder
 
 
 def rows(count: int, label: str = "") -> str:
@@ -447,7 +455,9 @@ def nodes(folder: Path, edges: str = "a,b\nb,c\n", table: str = "id,label\n" + "
         ("gan", lambda path: images(path, (9, 9), (7, 9)), "9 x 7 pixels, expected 9 x 9 like the others"),
     ],
 )
-def test_refuses_data_in_one_line(name, make, expected, capsys, tmp_path):
+def test_refuses_data_in_one_line(
+    name: str, make: Callable[[Path], object], expected: str, capsys: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "数据 with spaces"
     made = make(path)
     path = made if isinstance(made, Path) else path
@@ -456,19 +466,19 @@ def test_refuses_data_in_one_line(name, make, expected, capsys, tmp_path):
     assert not (tmp_path / "logs").exists()
 
 
-def test_refuses_a_root_that_does_not_exist(capsys):
+def test_refuses_a_root_that_does_not_exist(capsys: Any) -> None:
     line = refused(capsys, "--model", "cnn", "--data", "MNIST", "--data.root", "/nowhere")
     assert line.startswith("error: --data.root /nowhere: there is no such folder; name the one that holds your data")
 
 
-def test_a_missing_target_names_the_columns_that_exist(capsys, tmp_path):
+def test_a_missing_target_names_the_columns_that_exist(capsys: Any, tmp_path: Path) -> None:
     write(tmp_path / "rows.csv", rows(9))
     line = refused(capsys, "--model", "mlp", "--data", str(tmp_path / "rows.csv"), "--data.target", "colour")
     assert "--data.target colour" in line
     assert "it has size, label" in line
 
 
-def test_refuses_logs_that_cannot_be_written(capsys, tmp_path):
+def test_refuses_logs_that_cannot_be_written(capsys: Any, tmp_path: Path) -> None:
     write(tmp_path / "file", "in the way")
     line = refused(capsys, "--model", "linear_regression", "--logs", str(tmp_path / "file"))
     assert f"--logs {tmp_path / 'file'}: cannot be written" in line
@@ -482,26 +492,26 @@ def test_refuses_logs_that_cannot_be_written(capsys, tmp_path):
         (b"PK\x03\x04 cut short", "not a checkpoint"),
     ],
 )
-def test_refuses_what_is_no_checkpoint(content, expected, capsys, tmp_path):
+def test_refuses_what_is_no_checkpoint(content: Any, expected: str, capsys: Any, tmp_path: Path) -> None:
     write(tmp_path / "x.ckpt", content)
     assert expected in refused(capsys, "--checkpoint", str(tmp_path / "x.ckpt"), script=testing.main)
 
 
-def test_refuses_a_checkpoint_or_input_that_is_not_there(capsys, tmp_path):
+def test_refuses_a_checkpoint_or_input_that_is_not_there(capsys: Any, tmp_path: Path) -> None:
     assert "there is no such file or run" in refused(capsys, "--checkpoint", str(tmp_path / "no"), script=testing.main)
     assert "no checkpoint in it" in refused(capsys, "--checkpoint", str(tmp_path), script=testing.main)
     assert "Give --checkpoint" in refused(capsys, "--input", "x", script=predict)
     assert "Give --input" in refused(capsys, "--checkpoint", "x", script=predict)
 
 
-def test_debug_shows_the_traceback():
+def test_debug_shows_the_traceback() -> None:
     command = [sys.executable, str(ROOT / "scripts" / "fit.py"), "--model", "gta", "--debug"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
     assert done.returncode == 1
 
 
-def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path):
+def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path: Path) -> None:
     """A whole life in separate processes: train, test, predict; paths with spaces and Chinese letters."""
     random = np.random.default_rng(0)
     folder = tmp_path / "我的 数据"
@@ -535,7 +545,7 @@ def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path):
     assert lines[0] == "input,prediction,p_狗,p_猫" or lines[0] == "input,prediction,p_猫,p_狗"
 
 
-def test_a_reader_of_predictions_may_stop_early(tmp_path):
+def test_a_reader_of_predictions_may_stop_early(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", rows(60))
     fit(["--model", "mlp", "--data", str(tmp_path / "a.csv"), "--logs", str(tmp_path), "--trainer.max_epochs", "1"])
     write(tmp_path / "many.csv", rows(20_000))
@@ -550,7 +560,7 @@ def test_a_reader_of_predictions_may_stop_early(tmp_path):
     assert process.returncode == 0
 
 
-def test_other_data_is_tested_whole(tmp_path, capsys):
+def test_other_data_is_tested_whole(tmp_path: Path, capsys: Any) -> None:
     write(tmp_path / "a.csv", rows(60))
     fit(["--model", "mlp", "--data", str(tmp_path / "a.csv"), "--logs", str(tmp_path), "--trainer.max_epochs", "1"])
     write(tmp_path / "b.csv", rows(17))
@@ -566,7 +576,7 @@ def test_other_data_is_tested_whole(tmp_path, capsys):
     assert "example 18 has label c, which is none of the model's classes: a, b" in line
 
 
-def test_runs_that_start_at_once_get_a_folder_each(tmp_path):
+def test_runs_that_start_at_once_get_a_folder_each(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     from scripts.cli.run.folder import claim
@@ -576,12 +586,12 @@ def test_runs_that_start_at_once_get_a_folder_each(tmp_path):
     assert len(set(folders)) == 32
 
 
-def test_a_run_that_does_nothing_for_half_an_hour_ends_unless_it_is_told_otherwise(capsys):
+def test_a_run_that_does_nothing_for_half_an_hour_ends_unless_it_is_told_otherwise(capsys: Any) -> None:
     fit(["--model", "mlp", "--print_config"])
     assert yaml.safe_load(capsys.readouterr().out)["timeout"] == 30  # minutes
 
 
-def test_every_argument_of_the_trainer_is_an_option_but_for_what_the_project_settles():
+def test_every_argument_of_the_trainer_is_an_option_but_for_what_the_project_settles() -> None:
     options = build_parser(resolve(["--model", "mlp"])).options()
     missing = {name for name in inspect.signature(Trainer).parameters if f"--trainer.{name}" not in options}
     assert missing == {
@@ -591,7 +601,7 @@ def test_every_argument_of_the_trainer_is_an_option_but_for_what_the_project_set
 
 
 @pytest.mark.parametrize("name", ["mlp", "bert_classifier"])
-def test_predicts_with_nothing_but_the_checkpoint(name, capsys, tmp_path):
+def test_predicts_with_nothing_but_the_checkpoint(name: str, capsys: Any, tmp_path: Path) -> None:
     """The run's folder, the data that it was trained on and the pretrained model's folder are gone."""
     table, run, alone = tmp_path / "rows.csv", tmp_path / "logs" / name / "version_0", tmp_path / "alone"
     words = ["good", "bad", "很好", "很差"]
@@ -602,7 +612,7 @@ def test_predicts_with_nothing_but_the_checkpoint(name, capsys, tmp_path):
     fit(["--model", name, "--data", str(table), *further, *SHORT, "--logs", str(tmp_path / "logs")])
     (tmp_path / "input.csv").write_text("text,count\ngood 3,4\n很差 81,2\nnever seen,0\n", encoding="utf-8")
 
-    def predicted(checkpoint):
+    def predicted(checkpoint: Path) -> Any:
         output = tmp_path / "predicted.csv"
         predict(["--checkpoint", str(checkpoint), "--input", str(tmp_path / "input.csv"), "--output", str(output)])
         with output.open(encoding="utf-8") as file:

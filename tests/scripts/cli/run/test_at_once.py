@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -157,7 +158,7 @@ def test_a_download_that_is_killed_leaves_nothing_under_the_name_and_the_next_on
 # 31. a checkpoint from the network
 @pytest.mark.parametrize("script", [testing.main, predict])
 def test_a_checkpoint_is_not_fetched_from_an_address(
-    script, site: tuple[str, list[str]], capsys: pytest.CaptureFixture[str]
+    script: Any, site: tuple[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     address, requests = site
     words = ["--checkpoint", address + "best.ckpt"] + (["--input", "x"] if script is predict else [])

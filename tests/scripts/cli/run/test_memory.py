@@ -17,12 +17,12 @@ torch.set_num_threads(1)
 weight = torch.randn(128, 512, requires_grad=True)
 
 
-def megabytes():
+def megabytes() -> Any:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 1e6
 
 
-def multiply(sizes):
+def multiply(sizes: Any) -> Any:
     for size in sizes:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             product = torch.randn(size, 128) @ weight
@@ -37,14 +37,14 @@ print(megabytes() - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_batches_that_never_have_the_same_shape_leave_nothing_behind():
+def test_batches_that_never_have_the_same_shape_leave_nothing_behind() -> None:
     plain = {name: value for name, value in os.environ.items() if "CACHE_CAPACITY" not in name}
     done = subprocess.run([sys.executable, "-c", GROWTH], env=plain, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 250  # MB; where oneDNN may remember 1,024 shapes it is twice that and more
 
 
-def test_shapes_that_come_again_are_remembered(monkeypatch):
+def test_shapes_that_come_again_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {name: value for name, value in os.environ.items() if name != CAPACITY})
     build_data(class_at("datamodules.series.Series"), {})
     assert CAPACITY not in os.environ

@@ -54,11 +54,12 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Any:
     return refusing
 
 
-def flip(file: Path) -> None:
+def flip(file: Path) -> Path:
     """Change one bit in the middle."""
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
+    return file
 
 
 DAMAGES = {
