@@ -40,8 +40,10 @@ class Given(LabelledData):
         self.official = official or {}
 
     def read(self) -> Source:
-        self.class_names, labels = class_codes([str(label) for label in self.given], self.known_classes, "given")
-        return Source(len(labels), labels, {name: torch.tensor(index) for name, index in self.official.items()})
+        self.class_names, self.labels = class_codes([str(label) for label in self.given], self.known_classes, "given")
+        return Source(
+            len(self.labels), self.labels, {name: torch.tensor(index) for name, index in self.official.items()}
+        )
 
     def fit(self, train: Tensor) -> None:
         self.train = train.tolist()
@@ -53,7 +55,7 @@ class Given(LabelledData):
         return Rows(torch.arange(len(path.read_text()))), list(path.read_text())
 
 
-def ready(data: DataModule) -> DataModule:
+def ready(data: DataModule) -> Any:
     data.setup()
     return data
 
@@ -214,7 +216,7 @@ def test_other_data_may_lack_a_class_but_not_have_a_new_one(refused: Any) -> Non
     few, new = Given([2, 1, 2]), Given([0, 1, 7])
     few.load_state_dict(state)
     few.setup_test()
-    assert few.read().labels.tolist() == [2, 1, 2]
+    assert few.labels.tolist() == [2, 1, 2]
     new.load_state_dict(state)
     with refused("example 3 has label 7", "0, 1, 2"):
         new.setup_test()

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.graphs import GraphClasses, GraphExamples, Graphs, ranges
+from datamodules.graphs import GraphClasses, GraphExamples, Graphs
+from datamodules.loading.sampling import ranges
 from datamodules.synthetic.motifs import generated_motifs
 
 Parts = dict[str, list[list[float]]]
@@ -26,7 +27,7 @@ def rings(number: int = 24) -> Parts:
             parts["graph_indicator"].append([graph + 1])
             parts["node_labels"].append([int(random.integers(3, 6))])
             parts["node_attributes"].append(random.normal(10, 3, 2).round(3).tolist())
-            pair = [first + node, first + (node + 1) % size]
+            pair: list[float] = [first + node, first + (node + 1) % size]
             parts["A"] += [pair, pair[::-1]]
             parts["edge_labels"] += [[int(random.integers(0, 2))]] * 2
             parts["edge_attributes"] += [[round(random.normal(), 3)]] * 2

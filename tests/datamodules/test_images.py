@@ -231,7 +231,7 @@ class _Trainer:
 )
 def test_images_are_changed_in_training_only(options: dict[str, Any], training: bool) -> None:
     torch.manual_seed(0)
-    data = Images("digits", **options)
+    data: Any = Images("digits", **options)
     data.setup()
     data.trainer = _Trainer(training)
     batch = data.examples(data.splits.test)[torch.arange(50)]

@@ -83,7 +83,7 @@ def test_scaling_is_learned_from_the_training_part_alone(place: Path) -> None:
 
 
 def test_windows_are_views(place: Path) -> None:
-    examples = ready(write(place / "load.csv", values())).split_examples("train")
+    examples: Any = ready(write(place / "load.csv", values())).split_examples("train")
     assert examples.windows.untyped_storage().nbytes() == 60 * 2 * 4
 
 

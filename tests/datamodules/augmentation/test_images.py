@@ -1,11 +1,11 @@
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from datamodules.augmentation import images
 from datamodules.augmentation.images import ImageAugmentation, cut_and_turned, erased, jittered
 from datamodules.images import Images
 
@@ -18,13 +18,13 @@ def ramp(count: int, height: int, width: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float])
-def test_the_whole_image_unturned_is_the_image(dtype):
+def test_the_whole_image_unturned_is_the_image(dtype: torch.dtype) -> None:
     images = torch.randint(0, 256, (4, 3, 9, 7)).to(dtype)
     torch.testing.assert_close(cut_and_turned(images, crop=1.0, rotate=0.0), images.float(), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(60, 60), (40, 80)])
-def test_a_part_has_its_share_of_the_area_and_lies_within_the_image(height, width):
+def test_a_part_has_its_share_of_the_area_and_lies_within_the_image(height: int, width: int) -> None:
     torch.manual_seed(0)
     found = cut_and_turned(ramp(300, height, width), crop=0.25, rotate=0.0)[:, :, 2:-2, 2:-2]  # edges touch the black
     step_x = (found[:, 0, :, -1] - found[:, 0, :, 0]).mean(1) / (width - 5)  # pixels of the image in one of the part
@@ -43,7 +43,7 @@ def test_a_part_has_its_share_of_the_area_and_lies_within_the_image(height, widt
 
 
 @pytest.mark.parametrize(("height", "width"), [(41, 41), (31, 61)])
-def test_turning_keeps_distances_and_the_middle(height, width):
+def test_turning_keeps_distances_and_the_middle(height: int, width: int) -> None:
     torch.manual_seed(0)
     found = cut_and_turned(ramp(200, height, width), crop=1.0, rotate=30.0)
     row, column = height // 2, width // 2
@@ -57,7 +57,7 @@ def test_turning_keeps_distances_and_the_middle(height, width):
     assert 25 < degrees.max() < 30.01
 
 
-def test_recoloured_images_keep_to_their_range_and_differ_by_no_more_than_was_allowed():
+def test_recoloured_images_keep_to_their_range_and_differ_by_no_more_than_was_allowed() -> None:
     torch.manual_seed(0)
     grey = torch.full((300, 3, 4, 4), 100, dtype=torch.uint8)  # contrast and saturation change nothing here
     found = jittered(grey, 0.3)
@@ -65,12 +65,12 @@ def test_recoloured_images_keep_to_their_range_and_differ_by_no_more_than_was_al
     assert 69.9 < found.min() < 75
     assert 125 < found.max() < 130.1
     colour = jittered(torch.randint(0, 256, (50, 3, 4, 4)), 1.0)
-    assert (colour.min(), colour.max()) == (0, 255)
+    assert (float(colour.min()), float(colour.max())) == (0, 255)
 
 
-def test_contrast_and_saturation_keep_the_mean(monkeypatch):
+def test_contrast_and_saturation_keep_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = torch.rand(1, 3, 5, 5) * 50 + 100
-    monkeypatch.setattr(images.torch, "rand", lambda *_, **__: torch.tensor([0.5, 0.9, 0.1]).view(3, 1, 1, 1, 1))
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor([0.5, 0.9, 0.1]).view(3, 1, 1, 1, 1))
     found = jittered(pixels, 0.5)  # brightness 1, contrast 1.4, saturation 0.6
     torch.testing.assert_close(found.mean(), pixels.mean())
     torch.testing.assert_close(found.mean(1).std(), 1.4 * pixels.mean(1).std())
@@ -78,7 +78,7 @@ def test_contrast_and_saturation_keep_the_mean(monkeypatch):
 
 
 @pytest.mark.parametrize("options", [{"crop": 0.5}, {"rotate": 20.0}, {"jitter": 0.3}])
-def test_images_of_a_batch_are_changed_each_in_its_own_way(options):
+def test_images_of_a_batch_are_changed_each_in_its_own_way(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     image = torch.randint(0, 256, (1, 3, 12, 12), dtype=torch.uint8)
     found = ImageAugmentation(**options).augment(image.expand(6, -1, -1, -1))
@@ -87,7 +87,7 @@ def test_images_of_a_batch_are_changed_each_in_its_own_way(options):
 
 
 @pytest.mark.parametrize(("height", "width"), [(50, 50), (40, 80), (80, 40)])
-def test_what_is_erased_is_a_rectangle_of_its_share_of_the_area(height, width):
+def test_what_is_erased_is_a_rectangle_of_its_share_of_the_area(height: int, width: int) -> None:
     torch.manual_seed(0)
     gone = erased(torch.ones(600, 2, height, width), 1.0) == 0
     assert torch.equal(gone[:, 0], gone[:, 1])
@@ -107,7 +107,7 @@ def test_what_is_erased_is_a_rectangle_of_its_share_of_the_area(height, width):
         assert side[:, [0, -1]].any(0).all()  # up to every border
 
 
-def test_each_image_is_erased_by_its_own_chance_and_with_the_mean():
+def test_each_image_is_erased_by_its_own_chance_and_with_the_mean() -> None:
     torch.manual_seed(0)
     images = torch.rand(2000, 1, 6, 6) + 1
     found = erased(images, 0.3, value=-5.0)
@@ -124,7 +124,7 @@ def coded(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("options", [{"mixup": 0.7}, {"cutmix": 1.0}, {"mixup": 0.7, "cutmix": 1.0}])
-def test_targets_are_mixed_as_the_pixels_are(options):
+def test_targets_are_mixed_as_the_pixels_are(options: dict[str, Any]) -> None:
     augmentation = ImageAugmentation(**options)
     seen = set()
     for seed in range(40):
@@ -140,7 +140,7 @@ def test_targets_are_mixed_as_the_pixels_are(options):
     assert ("pasted" in seen) == ("cutmix" in options)
 
 
-def test_without_mixing_targets_are_classes():
+def test_without_mixing_targets_are_classes() -> None:
     images, target = coded(5)
     found = ImageAugmentation(erase=0.5).mix(images, target, num_classes=3)
     assert torch.equal(found[1], target)
@@ -154,8 +154,8 @@ def test_without_mixing_targets_are_classes():
         *({"mixup": 0.7}, {"cutmix": 1.0}, {"auto_augment": "randaugment"}, {"auto_augment": "trivial"}),
     ],
 )
-def test_on_a_gpu_a_batch_is_changed_there_and_the_processor_does_not_wait_for_it(options):
-    data = Images("digits", **options)
+def test_on_a_gpu_a_batch_is_changed_there_and_the_processor_does_not_wait_for_it(options: dict[str, Any]) -> None:
+    data: Any = Images("digits", **options)
     data.setup("fit")
     plain = SimpleNamespace(convert_input=lambda images: images)
     data.trainer = SimpleNamespace(training=True, precision_plugin=plain)

@@ -129,7 +129,7 @@ def test_a_file_is_read_once_for_all_runs_until_it_changes(
         read.append(Path(file.name).name)
         return digest(file, algorithm)
 
-    monkeypatch.setattr(published.hashlib, "file_digest", recorded)
+    monkeypatch.setattr(hashlib, "file_digest", recorded)
     folder = put(place / "MNIST", MNIST, packed=False)
     for _ in range(2):
         found("MNIST", place)
