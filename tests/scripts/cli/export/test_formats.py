@@ -14,10 +14,9 @@ import torch
 from PIL import Image
 
 from scripts.cli.command_line.recipes import recipe_names, resolve
-from scripts.cli.evaluate import load as cli
 from scripts.cli.evaluate import prediction
 from scripts.cli.export import formats as exporting
-from scripts.cli.run.training import fit
+from scripts.cli.run.experiment import Experiment
 from scripts.export import main as export
 from tests.helpers.stopping import FURTHER, SHORT
 
@@ -26,7 +25,7 @@ NO_GRAPH = {"seq2seq": "packs each sentence by its own length"}  # the recipes o
 
 def run_of(name: str, folder: Path, *words: str) -> Path:
     """The folder of a run over a few batches."""
-    fit(resolve(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)]), debug=True)
+    Experiment(resolve(["--model", name, *SHORT, *FURTHER.get(name, []), *words, "--logs", str(folder)])).fit()
     return folder / name / "version_0"
 
 
@@ -103,7 +102,7 @@ def test_the_weights_and_what_stands_beside_them_are_enough_to_build_the_model_a
     learned = json.loads(facts["learned"])
     images = torch.arange(3 * 64).view(3, 1, 8, 8)
     mean, std = (torch.tensor(learned[name]).view(-1, 1, 1) for name in ("mean", "std"))
-    first: Any = cli.load(str(cnn), None, [])
+    first: Any = Experiment.load(str(cnn))
     with torch.no_grad():
         expected = first.model.eval()(first.data.normalise(images.to(torch.uint8)))
         torch.testing.assert_close(model((images / 255 - mean) / std), expected)
@@ -114,9 +113,9 @@ def test_adapters_are_a_part_of_the_weights_that_are_written(tmp_path: Path) -> 
     run = run_of("bert_classifier", tmp_path, "--lora.rank", "2", "--model.optimizer.lr", "0.1")
     weights = safetensors.torch.load_file(exported(run, "safetensors", tmp_path / "bert.safetensors"))
     assert not [name for name in weights if "lora" in name or "base_layer" in name]
-    adapted: Any = cli.load(str(run), None, [])
+    adapted: Any = Experiment.load(str(run))
     adapted.data.setup("test")
-    plain: Any = cli.load(str(run_of("bert_classifier", tmp_path / "plain")), None, []).model
+    plain: Any = Experiment.load(str(run_of("bert_classifier", tmp_path / "plain"))).model
     plain.load_state_dict(weights)
     text, _ = next(iter(adapted.data.test_dataloader()))
     with torch.no_grad():
