@@ -28,20 +28,6 @@ ALL = [page for pair in PAGES for page in pair]
 COMMANDS = commands(*ALL)
 PUBLISHED = {name for model in recipe_names() for name in published_for(model)}
 IMAGE_MODELS = ["cnn", "resnet", "inception", "efficientnet", "capsnet", "gan"]
-# Pages describe them already; a command of theirs is skipped until they are there.
-COMING = {"scripts/new.py": "new.py ", "scripts/experiment.py": "help_all|python -m scripts |lightning-template "}
-
-
-def coming(line: str) -> bool:
-    """Whether the command needs a file that is not there yet."""
-    return any(re.search(words, line) and not (ROOT / file).exists() for file, words in COMING.items())
-
-
-def need(line: str) -> str:
-    """The command, or skip its test."""
-    if coming(line):
-        pytest.skip("not there yet")
-    return line
 
 
 def on_published_data(line: str) -> bool:
@@ -122,7 +108,7 @@ def test_the_command_runs(
     request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if "scripts/new.py" in need(line):
+    if "scripts/new.py" in line:
         pytest.skip("run by test_the_templates_are_written")
     monkeypatch.chdir(place)
     monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
@@ -176,7 +162,7 @@ def test_no_command_is_left_out() -> None:
 @pytest.mark.parametrize("line", [line for line in COMMANDS if " fit " in line])
 def test_other_ways_to_call_fit(line: str) -> None:
     """They are the same command: what answers without importing torch is answered alike."""
-    command = shlex.split(need(line).replace("python ", f"{sys.executable} ").replace("--model gat", "--list"))
+    command = shlex.split(line.replace("python ", f"{sys.executable} ").replace("--model gat", "--list"))
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     answers = [
@@ -224,7 +210,7 @@ def test_the_published_data_sets_are_known_to_the_models_that_the_page_names(pag
 def test_the_table_of_scripts_has_every_script(page: Path) -> None:
     named = set(re.findall(r"^\| `(\w+\.py)` \|", read(page), re.MULTILINE))
     there = {file.name for file in (ROOT / "scripts").glob("*.py") if "def main(" in read(file) and file.name[0] != "_"}
-    assert {name for name in named if not coming(f"{name} ")} == there
+    assert named == there
 
 
 def test_what_other_files_say_of_the_project_is_true() -> None:
@@ -264,8 +250,6 @@ def test_tensorboard_serves_the_runs(place: Path) -> None:
     "block", blocks(ROOT / "docs" / "en" / "notebook.md", "python"), ids=["experiment", "lightning"]
 )
 def test_the_notebook_runs(block: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "scripts.experiment" in block and not (ROOT / "scripts" / "experiment.py").exists():
-        pytest.skip("not there yet")
     monkeypatch.chdir(place)
     monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
     exec(compile(block.replace('"max_epochs": 20', '"max_epochs": 1'), "notebook.md", "exec"), {})
@@ -291,7 +275,7 @@ def test_a_model_of_ones_own_is_the_two_files_that_the_page_shows(project: Path)
 @pytest.mark.long
 def test_the_templates_are_written(project: Path) -> None:
     """Each command of new.py, in the order of the page, in a copy of the project."""
-    lines = [need(line) for line in COMMANDS if "scripts/new.py" in line]
+    lines = [line for line in COMMANDS if "scripts/new.py" in line]
     assert len(lines) == 3
     for line in lines:
         done = run(project, *shlex.split(line)[1:])

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
@@ -36,11 +35,6 @@ def between_steps(trainer: Trainer) -> Iterator[None]:
         progress.is_last_batch, loop._batches_that_stepped = is_last, stepped
         for count in (progress.total, progress.current):
             count.ready += 1
-
-
-def set_default_root_dir(trainer: Trainer, folder: Path) -> None:
-    """Set the folder in which Lightning looks for SLURM's checkpoints, which is not known when a trainer is built."""
-    trainer._default_root_dir = str(folder)  # type: ignore[attr-defined]
 
 
 def timeout_of(strategy: DDPStrategy) -> timedelta:

@@ -295,7 +295,7 @@ def test_input_is_a_file_or_a_folder_in_the_order_of_its_paths(
     (place / "new" / "notes.txt").write_text("no image")
     found, files = data.read_input(place / "new")
     assert list(map(str, files)) == sorted(map(str, made))
-    assert torch.equal(found[torch.arange(3)], torch.stack([as_tensor(made[file]) for file in files]))
+    assert torch.equal(found[torch.arange(3)], torch.stack([as_tensor(made[Path(file)]) for file in files]))
     one, files = data.read_input(place / "new" / names[0])
     assert list(files) == [place / "new" / names[0]]
     assert torch.equal(one[torch.arange(1)][0], as_tensor(made[place / "new" / names[0]]))

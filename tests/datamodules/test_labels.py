@@ -66,7 +66,7 @@ def test_what_is_validated_tested_and_learned_from_the_training_split_stays_as_i
 
 def test_weights_give_every_class_the_same_weight_and_their_mean_over_the_examples_is_one(table: Path) -> None:
     data = ready(table, balance="weights")
-    together = [weight * count for weight, count in zip(data.class_weights, data.class_counts, strict=True)]
+    together = [weight * count for weight, count in zip(data.class_weights or (), data.class_counts, strict=True)]
     assert together == pytest.approx([sum(data.class_counts) / 3] * 3)
     assert [ready(table, balance=other).class_weights for other in ("none", "over", "under")] == [None] * 3
     restored = TabularClassification(str(table), balance="weights")

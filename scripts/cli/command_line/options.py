@@ -13,6 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
+from callbacks.loggers.logger import pick_loggers
 from callbacks.run.checkpoints import SaveEvery
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.private_argparse import actions_in, actions_of
@@ -212,7 +213,7 @@ def add_run_options(parser: Parser) -> None:
         "--logger",
         type=str,
         default=LOGGERS,
-        help="loggers, separated by commas: tensorboard, csv, wandb; or none",
+        help="destinations of logs: none, or some of csv, mlflow, tensorboard, wandb, separated by commas",
     )
     run.add_argument(
         "--save_every",
@@ -319,6 +320,7 @@ def check_keys(config: Config, parser: Parser) -> None:
 def check_ranges(config: Namespace, parser: Parser) -> None:
     """Refuse values that are out of range, which the libraries would accept silently or fail on late."""
     save_every(config.save_every)
+    pick_loggers(config.logger)
     for option, value in config.model.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"--model.{option}: expected a finite number, got {value}")

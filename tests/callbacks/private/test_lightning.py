@@ -13,7 +13,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
 from torch.utils.data import DataLoader
 
-from callbacks.private.lightning import accumulates, between_steps, set_default_root_dir, timeout_of
+from callbacks.private.lightning import accumulates, between_steps, timeout_of
 from lightning_modules.mlp import MLP
 
 
@@ -83,12 +83,6 @@ def test_gradients_are_accumulated_until_a_step() -> None:
     recorder = Recorder()
     fit(recorder, accumulate=2)
     assert recorder.accumulated == [True, False] * 4
-
-
-def test_the_root_folder_is_set_after_a_trainer_was_built(tmp_path: Path) -> None:
-    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    set_default_root_dir(trainer, tmp_path / "run")
-    assert trainer.default_root_dir == str(tmp_path / "run")
 
 
 @pytest.mark.parametrize("seconds", [None, 90])

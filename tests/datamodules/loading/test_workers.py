@@ -38,7 +38,7 @@ os.register_at_fork(after_in_child=hang, after_in_parent=count)
 def load(number: int, rows: Rows) -> Tensor:
     batches = torch.arange(12).split(3)
     context = workers(number)
-    loader = Loader(rows, batch_size=None, sampler=batches, num_workers=number, multiprocessing_context=context)  # type: ignore[arg-type]
+    loader = Loader(rows, batch_size=None, sampler=batches, num_workers=number, multiprocessing_context=context)
     return torch.cat(list(loader))
 
 

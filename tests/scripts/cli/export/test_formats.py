@@ -81,7 +81,7 @@ def test_pixels_go_into_the_file_as_they_are_in_a_picture(cnn: Path, tmp_path: P
     pictures = [np.random.default_rng(seed).integers(0, 256, (8, 8), np.uint8) for seed in range(5)]
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
-    prediction.predict([str(cnn)], None, str(tmp_path), str(tmp_path / "rows.jsonl"), [], debug=True)
+    prediction.predict([], [str(cnn)], str(tmp_path), None, str(tmp_path / "rows.jsonl"))
     session = onnxruntime.InferenceSession(file)
     (logits,) = session.run(None, {"pixels": np.stack(pictures)[:, None]})
     classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
@@ -159,7 +159,7 @@ def test_a_result_that_is_no_number_is_another_prediction(
     cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(network: Any, metadata: Any) -> Any:
-        weights = safetensors.torch.load(exporting.weights_written(network, metadata))
+        weights = safetensors.torch.load(exporting.write_weights(network, metadata))
         weights["head.3.bias"].fill_(float("nan"))
         return safetensors.torch.save(weights)
 
