@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from callbacks.run.checkpoints import Checkpoints
 from callbacks.run.processes import gather_full
 from callbacks.technique import Technique
 from datamodules.base import DataModule
@@ -89,8 +90,9 @@ class LoRA(Technique):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the adapter of the best weights, which are those tested."""
         weights = gather_full(pl_module.state_dict(), trainer.global_rank)
-        if trainer.is_global_zero:
-            self.save(pl_module, weights, Path(trainer.default_root_dir) / "adapter")
+        checkpoints = trainer.checkpoint_callback
+        if trainer.is_global_zero and isinstance(checkpoints, Checkpoints):
+            self.save(pl_module, weights, checkpoints.run.path / "adapter")
 
     def save(self, model: LightningModule, weights: dict[str, Tensor], folder: Path) -> None:
         """Write the adapter as peft does, and all weights outside the encoder.

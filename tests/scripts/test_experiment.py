@@ -14,9 +14,10 @@ from scripts.cli.errors import UsageError
 from scripts.experiment import Experiment
 from scripts.fit import main as fit
 from scripts.predict import main as predict
+from tests.helpers.example_inputs import example_input
 
 TRAINER = {"max_epochs": 2, "accelerator": "cpu", "enable_progress_bar": False}
-ROWS = Path(__file__).parents[1] / "inputs" / "mlp.csv"
+ROWS = example_input("mlp")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 import callbacks.loggers
 from callbacks.loggers.boards import LogExamples
 from callbacks.loggers.csv import CSVLogger
-from callbacks.loggers.logger import Logger, loggers, pick_loggers
+from callbacks.loggers.logger import Logger, loggers, loggers_of, pick_loggers
 from callbacks.loggers.metadata import RunMetadata
 from callbacks.loggers.tensorboard import TensorBoardLogger
 from callbacks.run.run_folder import RunFolder
@@ -274,9 +274,17 @@ def test_no_logger_is_one_that_discards_everything(folder: Path) -> None:
 
 
 def test_the_first_process_alone_logs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [type(each) for each in loggers("tensorboard,csv", RunFolder(folder))] == [TensorBoardLogger, CSVLogger]
-    monkeypatch.setattr(rank_zero_only, "rank", 1)
-    assert [type(each) for each in loggers("tensorboard,csv", RunFolder(folder))] == [Logger, Logger]
+    made = loggers("tensorboard,csv", RunFolder(folder))
+    assert [type(each) for each in made] == [TensorBoardLogger, CSVLogger]
+    for rank, files in ((1, 0), (0, 2)):  # the rank may be known only when the run begins
+        monkeypatch.setattr(rank_zero_only, "rank", rank)
+        for logger in made:
+            logger.log_metrics({"loss": 1.0}, 0)
+            logger.save()
+            logger.finalize("success")
+        assert len([*folder.iterdir()]) == files
+    trainer: Any = SimpleNamespace(loggers=made, is_global_zero=False)
+    assert loggers_of(trainer) == []
 
 
 @pytest.mark.parametrize(

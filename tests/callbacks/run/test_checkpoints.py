@@ -31,7 +31,7 @@ def run(folder: Path, scores: list[float], mode: str = "max", **options: Any) ->
             self.log("val/score", scores[self.current_epoch])
 
     model = Scored(4, 2, optimizer=partial(torch.optim.SGD, lr=0.1))
-    keeper = Checkpoints(RunFolder(folder.parent), "val/score", mode, SaveEvery(epoch_seconds=0))
+    keeper = Checkpoints(RunFolder(folder), "val/score", mode, SaveEvery(epoch_seconds=0))
     batch: Any = (torch.randn(8, 4), torch.randint(0, 2, (8,)))
     batches: DataLoader[Any] = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]
     trainer = Trainer(
@@ -62,17 +62,19 @@ def test_best_is_the_first_best_and_last_is_the_last(
     tmp_path: Path, mode: str, scores: list[float], best: int, seconds: float
 ) -> None:
     _, keeper = run(tmp_path, scores, mode, seconds=seconds)
-    assert epoch_of(tmp_path / "best.ckpt") == best + 1  # so many are done
-    assert epoch_of(tmp_path / "last.ckpt") == len(scores)  # all of them done
+    assert epoch_of(tmp_path / "checkpoints" / "best.ckpt") == best + 1  # so many are done
+    assert epoch_of(tmp_path / "checkpoints" / "last.ckpt") == len(scores)  # all of them done
     assert keeper.best_score == scores[best]
-    assert sorted(os.listdir(tmp_path)) == ["best.ckpt", "last.ckpt", "previous.ckpt"]
-    assert epoch_of(tmp_path / "previous.ckpt") == len(scores) - 1
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == ["best.ckpt", "last.ckpt", "previous.ckpt"]
+    assert epoch_of(tmp_path / "checkpoints" / "previous.ckpt") == len(scores) - 1
 
 
 def test_a_pending_checkpoint_has_the_weights_of_its_own_moment(tmp_path: Path) -> None:
     run(tmp_path / "now", [1, 3, 2, 1], seconds=0.0)
     run(tmp_path / "later", [1, 3, 2, 1], seconds=3600.0)
-    now, later = (torch.load(tmp_path / name / "best.ckpt", weights_only=True) for name in ("now", "later"))
+    now, later = (
+        torch.load(tmp_path / name / "checkpoints" / "best.ckpt", weights_only=True) for name in ("now", "later")
+    )
     for name, weight in now["state_dict"].items():
         torch.testing.assert_close(later["state_dict"][name], weight, rtol=0, atol=0)
 
@@ -86,7 +88,7 @@ def test_what_is_pending_is_written_when_the_run_fails(tmp_path: Path) -> None:
 
     with pytest.raises(IndexError):
         run(tmp_path, BreaksOff([1.0, 2.0]), seconds=3600.0)
-    assert epoch_of(tmp_path / "best.ckpt") == 2
+    assert epoch_of(tmp_path / "checkpoints" / "best.ckpt") == 2
 
 
 def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(
@@ -186,8 +188,8 @@ def test_a_run_continues_while_its_disk_fails_and_is_complete_when_it_is_back(
     unsteady[0] = 6
     run(tmp_path, [1, 3, 2], seconds=0.0)
     assert capsys.readouterr().err.count("warning: ") == 2  # the best and the last
-    assert epoch_of(tmp_path / "best.ckpt") == 2
-    assert epoch_of(tmp_path / "last.ckpt") == 3
+    assert epoch_of(tmp_path / "checkpoints" / "best.ckpt") == 2
+    assert epoch_of(tmp_path / "checkpoints" / "last.ckpt") == 3
 
 
 def test_a_run_whose_last_checkpoint_cannot_be_saved_says_so(tmp_path: Path, unsteady: list[int]) -> None:

@@ -35,11 +35,11 @@ def test_data_is_compared_once_until_it_is_read_again(processes: ModuleType, mon
     data = TabularClassification("iris")
     data.setup()
     for _ in range(2):
-        processes.same_data(trainer, data)
+        processes.check_same_data(trainer, data)
     assert len(exchanged) == 1
     data.load_state_dict(data.state_dict())
     data.setup_test()  # other splits
-    processes.same_data(trainer, data)
+    processes.check_same_data(trainer, data)
     assert len(exchanged) == 2
 
 
@@ -53,4 +53,4 @@ def test_data_that_differs_is_never_taken_for_compared(processes: ModuleType, mo
     data.setup()
     for _ in range(2):
         with pytest.raises(UnlikeDataError, match="process 1 has other data"):
-            processes.same_data(SimpleNamespace(world_size=2), data)
+            processes.check_same_data(SimpleNamespace(world_size=2), data)

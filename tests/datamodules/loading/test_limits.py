@@ -56,11 +56,11 @@ def trained(folder: Path, stop: int | None = None, resume: bool = False, **optio
         enable_model_summary=False,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
-        callbacks=[Checkpoints(RunFolder(folder.parent), "val/loss", "min", signals=signals)],
+        callbacks=[Checkpoints(RunFolder(folder), "val/loss", "min", signals=signals)],
         plugins=[AtomicCheckpointIO(0.0)],
     )
     try:
-        trainer.fit(model, data, ckpt_path=folder / "last.ckpt" if resume else None, weights_only=True)
+        trainer.fit(model, data, ckpt_path=folder / "checkpoints" / "last.ckpt" if resume else None, weights_only=True)
     except Stopped:
         assert stop is not None
     return model.seen

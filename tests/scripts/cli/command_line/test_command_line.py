@@ -317,7 +317,7 @@ def nodes(folder: Path, edges: str = "a,b\nb,c\n", table: str = "id,label\n" + "
         (
             "cnn",
             lambda path: (images(path, (8, 8)), write(path / "class 1" / "99.png", b"\x89PNG\r\n")),
-            "99.png: not a whole",
+            "99.png: not a complete",
         ),
         # 15. a wrong shape
         ("cnn", lambda path: images(path, (9, 9), (9, 9), (7, 9)), "9 x 7 pixels, expected 9 x 9 like the others"),
@@ -450,7 +450,7 @@ def nodes(folder: Path, edges: str = "a,b\nb,c\n", table: str = "id,label\n" + "
         (
             "gan",
             lambda path: (images(path, (8, 8)), write(path / "class 1" / "99.png", b"\x89PNG\r\n")),
-            "99.png: not a whole",
+            "99.png: not a complete",
         ),
         ("gan", lambda path: images(path, (9, 9), (7, 9)), "9 x 7 pixels, expected 9 x 9 like the others"),
     ],

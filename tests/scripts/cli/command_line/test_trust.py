@@ -619,7 +619,7 @@ def test_what_a_checkpoint_rebuilds_a_model_from_is_judged_as_any_setting(
 def test_a_checkpoint_has_no_weights_fetched(
     where: str, trained: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bert, "_pretrained", lambda name: pytest.fail(f"looked for {name}"))
+    monkeypatch.setattr(bert, "downloaded", lambda name: pytest.fail(f"looked for {name}"))
     monkeypatch.setattr(vision, "load_pretrained", lambda *_: pytest.fail("looked for weights"))
     for model in ("bert_classifier.BertClassifier", "resnet.ResNet"):
         content = yaml.safe_load(yaml.safe_dump(trained["config"]))
