@@ -42,7 +42,7 @@ class CommandLine:
         end = next((i for i, word in enumerate(self.words) if i > begin and word.startswith("--")), len(self.words))
         values = self.words[begin + 1 : end]
         if not values:
-            raise UsageError(f"{name} needs a value")
+            raise UsageError(f"{name} needs a value, or several")
         self.words = self.words[:begin] + self.words[end:]
         return values
 

@@ -97,6 +97,8 @@ class PretrainedRun:
         from callbacks.lora import LoRA, merge  # these take seconds to import, and few runs need them
         from lightning_modules.layers.bert import bert
 
+        if self.architecture is None:
+            raise UsageError(f"--model.pretrained {self.where}: lora: not its settings (its model has no encoder)")
         encoder = bert(None, num_tokens=1, max_length=1, architecture=self.architecture)
         try:
             LoRA(**lora).adapt(encoder)

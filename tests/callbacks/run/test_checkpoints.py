@@ -196,7 +196,7 @@ def test_a_run_whose_last_checkpoint_cannot_be_saved_says_so(tmp_path: Path, uns
     unsteady[0] = 999
     with pytest.raises(UnsavedError, match="cannot be saved"):
         run(tmp_path, [1, 3], seconds=0.0)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path / "checkpoints") == []
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,7 @@ def test_refuses_in_one_line(words: list[str], expected: str, cnn: Path, capsys:
 def test_without_the_packages_says_how_to_install_them(
     cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "NEEDED", ("onnx", "no_such_package"))
+    onnx = exporting.FORMATS["onnx"]._replace(requires=("onnx", "no_such_package"))
+    monkeypatch.setitem(exporting.FORMATS, "onnx", onnx)
     line = refused(capsys, "--checkpoint", str(cnn), "--format", "onnx", "--output", str(tmp_path / "cnn.onnx"))
     assert line == 'error: --format onnx: needs no_such_package, not installed: pip install -e ".[export]"'

@@ -63,9 +63,9 @@ def test_efficiency_is_the_speed_of_several_over_as_many_times_that_of_one() -> 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--devices"], "--devices: expected numbers of devices, such as 1 2 4, got nothing"),
-        (["--devices", "1", "two"], "--devices: expected numbers of devices, such as 1 2 4, got 1 two"),
-        (["--devices", "0"], "--devices: expected numbers of devices, such as 1 2 4, got 0"),
+        (["--devices"], "--devices needs a value, or several"),
+        (["--devices", "1", "two"], "--devices: expected a whole number of at least 1, got two"),
+        (["--devices", "0"], "--devices: expected a whole number of at least 1, got 0"),
         (
             ["--devices", "1", "2", "--trainer.devices", "2"],
             "--trainer.devices and --devices contradict each other; give --devices only",

@@ -127,7 +127,7 @@ def test_a_job_that_is_started_again_goes_on_with_what_it_began_with(
             ["--model", "gcn"],
             "--data.batch_size auto: every step of this data reads all of it, whatever the batch size; leave it out",
         ),
-        (find_rate, ["--model", "mlp"], "--data.batch_size auto: scripts/fit.py alone finds it; give a number"),
+        (find_rate, ["--model", "mlp"], "--data.batch_size auto: only scripts/fit.py finds it; give a number"),
     ],
 )
 def test_where_it_cannot_be_found_is_said_in_one_line(

@@ -59,7 +59,7 @@ def test_a_run_is_locked_once(file_system: str, tmp_path: Path, request: pytest.
 
 def test_a_marker_of_another_host_is_told_with_what_to_remove(elsewhere: Path) -> None:
     process = os.getpid()
-    message = rf"at work there \(process {process} on node-b\); if there is none, on any host, remove \S+\.lock\.held$"
+    message = rf"writing there \(process {process} on node-b\); if there is none, on any host, remove \S+\.lock\.held$"
     with pytest.raises(UsageError, match=message):
         lock(elsewhere, "slurm 8")
     marker_of(elsewhere / ".lock").unlink()

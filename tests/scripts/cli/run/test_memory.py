@@ -17,12 +17,12 @@ torch.set_num_threads(1)
 weight = torch.randn(128, 512, requires_grad=True)
 
 
-def megabytes() -> Any:
+def megabytes():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 1e6
 
 
-def multiply(sizes: Any) -> Any:
+def multiply(sizes):
     for size in sizes:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             product = torch.randn(size, 128) @ weight

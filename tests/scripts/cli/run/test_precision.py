@@ -93,7 +93,7 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(
     capability: str, flags: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-    monkeypatch.setattr("scripts.cli.run.build.Path", lambda name: tmp_path / Path(name).name)
+    monkeypatch.setattr("scripts.cli.run.precision.Path", lambda name: tmp_path / Path(name).name)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert pick_precision("auto", "cpu") == expected
 
