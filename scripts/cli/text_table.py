@@ -18,3 +18,8 @@ def aligned(rows: Sequence[Sequence[str]], left: int = 0) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def megabytes(memory: float, gpu_memory: float) -> str:
+    """Bytes on the host and, if there are any, on the GPU as a text."""
+    return f"{memory / 1e6:,.0f} MB" + (f", GPU {gpu_memory / 1e6:,.0f} MB" if gpu_memory else "")

@@ -22,11 +22,10 @@ from scripts.cli.command_line.recipes import Request
 from scripts.cli.command_line.techniques import techniques
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import user_errors
-from scripts.cli.measure.scaling import megabytes
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.folder import write_json
 from scripts.cli.run.memory import held
-from scripts.cli.text_table import aligned
+from scripts.cli.text_table import aligned, megabytes
 
 ROUNDS = 3
 STEPS = 200  # training steps in a round, in complete epochs or a part of one

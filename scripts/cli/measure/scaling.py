@@ -10,7 +10,7 @@ from typing import Any
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import ROOT, Request
 from scripts.cli.errors import UsageError
-from scripts.cli.text_table import aligned
+from scripts.cli.text_table import aligned, megabytes
 
 
 def benchmark(request: Request, devices: list[int], report: str | None) -> None:
@@ -78,8 +78,3 @@ def table(rows: list[dict[str, Any]]) -> str:
         f"strong scaling: all processes together take the {first['batch_size']} examples of a step; "
         f"{first['steps']} steps after {first['warm_up']} of warm-up\n\n{aligned(lines)}"
     )
-
-
-def megabytes(memory: float, gpu_memory: float) -> str:
-    """Bytes on the host and, if there are any, on the GPU as a text."""
-    return f"{memory / 1e6:,.0f} MB" + (f", GPU {gpu_memory / 1e6:,.0f} MB" if gpu_memory else "")

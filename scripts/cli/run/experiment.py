@@ -168,7 +168,7 @@ class Experiment:
         if self.trainer.is_global_zero:
             run.check()
             write_json(run.path / "results.json", self.results)
-            print(report(self.results, run.path), flush=True)
+            print(report(self.results, run.path, self.options.logger), flush=True)
 
     def close(self) -> None:
         """Handle no more signals, and let other processes resume the run."""

@@ -72,8 +72,14 @@ def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str
     return "\n\n".join(parts)
 
 
-def report(results: dict[str, Any], folder: Path) -> str:
-    """The summary of a run."""
+def report(results: dict[str, Any], folder: Path, loggers: str) -> str:
+    """The summary of a run.
+
+    Args:
+        results: of `results_of`.
+        folder: of the run.
+        loggers: their names.
+    """
     lines = [tables(results["test"], results["baseline"], results), ""]
     best = f", best {results['monitor']} {results['best']:.4g}" if results["best"] is not None else ""
     lines.append(
@@ -81,7 +87,8 @@ def report(results: dict[str, Any], folder: Path) -> str:
     )
     if results["best_checkpoint"]:
         lines.append(f"checkpoint: {shown(Path(results['best_checkpoint']))}")
-    lines.append(f"dashboard:  tensorboard --logdir {quoted(relative(folder.parent))}")
+    if "tensorboard" in loggers:
+        lines.append(f"dashboard:  tensorboard --logdir {quoted(relative(folder.parent))}")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from lightning.pytorch import Trainer
 from PIL import Image
 
 from scripts import test as testing
-from scripts.cli.command_line.options import build_parser
+from scripts.cli.command_line.options import SECTIONS, build_parser
 from scripts.cli.command_line.recipes import RECIPES, recipe_names, resolve
 from scripts.fit import main as fit
 from scripts.predict import main as predict
@@ -115,6 +116,31 @@ def test_help_shows_the_models_own_options_with_the_recipes_values(name: str, ca
             if isinstance(value, int | float):
                 assert f"default: {value})" in " ".join(out.split())
     assert "--trainer.max_epochs" in out
+
+
+def test_help_is_in_groups_and_shows_all_options_of_the_trainer_where_it_is_asked_for(capsys: Any) -> None:
+    shown = {}
+    for option in ("--help", "--help_all"):
+        with pytest.raises(SystemExit, match="0"):
+            fit(["--model", "mlp", option])
+        shown[option] = capsys.readouterr().out
+    titles = [
+        "\n--model: MLP:\n",
+        "\n--data: TabularClassification:\n",
+        "\nrun:\n",
+        "\n--lora:\n",
+        "\n--trainer: Lightning",
+    ]
+    places = [shown["--help"].index(title) for title in titles]
+    assert places == sorted(places)
+    options = {option: {*re.findall(r"^  (--[\w.]+)", text, re.MULTILINE)} for option, text in shown.items()}
+    assert {"--trainer.max_epochs", "--trainer.devices", "--trainer.precision"} <= options["--help"]
+    assert "--trainer.detect_anomaly" in options["--help_all"] - options["--help"]
+    assert options["--help_all"] == {*build_parser(resolve(["--model", "mlp"])).options()} - {
+        "--help",
+        *(f"--{section}" for section in SECTIONS),  # each would read a file
+        *(option for option in build_parser(resolve(["--model", "mlp"])).options() if option.endswith("+")),
+    }
 
 
 def test_print_config_can_be_given_back(capsys: Any, tmp_path: Path) -> None:
