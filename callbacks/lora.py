@@ -1,4 +1,4 @@
-"""Adapts a pretrained encoder by low-rank matrices beside its own, which are frozen."""
+"""Adapts a pretrained encoder by low-rank matrices; its own are frozen."""
 
 import copy
 from pathlib import Path

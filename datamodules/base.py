@@ -58,7 +58,7 @@ class DataModule(BatchedData):
     Args:
         dataset: name of a known data set, or the path of your own files.
         root: folder where published data sets are kept; searched, and only written into to download.
-            By default `data/` beside the project.
+            By default `data/` of the project.
         batch_size: examples in a training step, of all processes together; None for the complete training split.
         num_workers: processes that load batches; 0 where the data is in memory.
         val_fraction: fraction of the examples that is split off for validation where the data set defines none.

@@ -4,8 +4,8 @@ python scripts/benchmark.py --model cnn
 python scripts/benchmark.py --model gcn --data Cora --data.root /data
 python scripts/benchmark.py --model resnet --devices 1 2 4           speed, efficiency and memory of each number
 
-  --devices N [N ...]      train on so many devices, each number in processes of its own, as fit.py starts them; a
-                           step's batch stays --data.batch_size and is shared out (strong scaling)
+  --devices N [N ...]      train on these numbers of devices, each in processes of its own, as fit.py starts them; a
+                           step's batch stays --data.batch_size and is sharded (strong scaling)
   --report FILE            train only, on --trainer.devices, and write the figures there: what --devices does for each
 """
 

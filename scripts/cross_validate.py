@@ -6,8 +6,8 @@ python scripts/cross_validate.py --resume lightning_logs/gat/folds_0        resu
 
 Whoever resumes what was started with --allow gives it again: no file allows anything.
 
-All options of fit.py are options here. Each fold is a process of its own, whose run lies in
-lightning_logs/<model>/folds_N/fold_K/; beside them stands scores.csv, with each fold's test metrics, their mean and
+All options of fit.py are options here. Each fold is a process of its own, whose run is in
+lightning_logs/<model>/folds_N/fold_K/; scores.csv there has each fold's test metrics, their mean and
 their standard deviation.
 """
 

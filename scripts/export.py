@@ -14,11 +14,11 @@ Every file says of itself, as plain strings: recipe, model, settings, classes, i
 from its training split (scaling, categories, tokenizer). Batches may have any size. What goes in and what comes out:
 
   images        pixels (batch, channels, height, width), bytes from 0 to 255; logits of the classes
-  tables        features (batch, features) as `learned` says they are made; logits, or a number in the target's units
+  tables        features (batch, features) scaled and encoded as `learned` says; logits, or a number in the target's units
   series        window (batch, time steps, columns), as in the file, the target first; the forecast, in its units
   texts         ids (batch, tokens) and lengths (batch); logits
   sentences     ids and lengths of pieces, and first, where each word begins; logits of each word's tags
-  questions     ids, lengths, context_start and owner of windows, and first, where each token of a context stands;
+  questions     ids, lengths, context_start and owner of windows, and first, the position of each token of a context;
                 scores of an answer's start and end, those of "no answer" first
   translations  source, lengths, and target, the translation so far; logits of the token after each of its tokens
                 (to search for a good translation is left to the reader)

@@ -8,7 +8,7 @@ Takes the options of fit.py, and besides:
 --steps     training steps in all, 100 by default
 --lowest    the first rate, 1e-7 by default
 --highest   the last, 10 by default
---output    a PNG file; its figures stand beside it as CSV. NAME_rate.png by default
+--output    a PNG file; its figures are written as CSV, too. NAME_rate.png by default
 """
 
 import sys

@@ -7,7 +7,7 @@ python scripts/predict.py --checkpoint one.ckpt --checkpoint other.ckpt --input 
                                                  several as one: the mean of their predictions, or with
                                                  `--average weights` those of one network of their mean weights
 python scripts/predict.py --checkpoint lightning_logs/gan/version_0 --input seeds.txt --output drawn.csv
-                                                 draws an image for each number in the file, into the folder drawn/
+                                                 generates an image for each seed in the file, into the folder drawn/
 """
 
 import sys

@@ -16,7 +16,7 @@ Whoever resumes a sweep that was started with --allow gives it again: no file al
                        model.dropout: {uniform: [0, 0.5]}
                        model.num_layers: {int: [1, 4]}
                        data.batch_size: {choice: [32, 64]}
-  --unpruned N     trials that run to their end, whatever comes of them, before any is stopped early (5)
+  --unpruned N     trials that run to their end before any is pruned (5)
 
 A trial whose metric falls behind the median of those before it is stopped. Everything is under
 lightning_logs/<model>/sweep_N/: a folder a trial, trials.csv and trials.png. The metric is the one that the model

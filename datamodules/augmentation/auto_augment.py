@@ -73,7 +73,7 @@ def sharpness(images: Tensor, strength: Tensor) -> Tensor:
 
 
 def posterized(images: Tensor, strength: Tensor) -> Tensor:
-    """Without the lowest bits of each value, so many as the strength says."""
+    """Without the lowest bits of each value, as many as the strength says."""
     bits = 8 - (8 - strength).round().to(torch.uint8)
     return (images >> bits) << bits
 
@@ -111,17 +111,17 @@ def sheared_y(images: Tensor, strength: Tensor) -> Tensor:
 
 
 def moved_x(images: Tensor, strength: Tensor) -> Tensor:
-    """To the side by so many whole pixels."""
+    """To the side by an integer number of pixels."""
     return moved(images, [1, 0, -strength.trunc(), 0, 1, 0])
 
 
 def moved_y(images: Tensor, strength: Tensor) -> Tensor:
-    """Down by so many whole pixels."""
+    """Down by an integer number of pixels."""
     return moved(images, [1, 0, 0, 0, 1, -strength.trunc()])
 
 
 def rotated(images: Tensor, strength: Tensor) -> Tensor:
-    """Turned by so many degrees."""
+    """Rotated by a number of degrees."""
     cos, sin = (strength * (math.pi / 180)).cos(), (strength * (math.pi / 180)).sin()
     return moved(images, [cos, -sin, 0, sin, cos, 0])
 

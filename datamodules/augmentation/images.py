@@ -27,7 +27,7 @@ class ImageAugmentation:
         auto_augment: see `auto_augmented`.
         jitter: maximum relative change of brightness, contrast and saturation.
         erase: probability that a rectangle of an image is erased.
-        mixup: parameter of the Beta distribution of the mixing ratio, drawn once a batch; 0 for no MixUp.
+        mixup: parameter of the Beta distribution of the mixing ratio, sampled once a batch; 0 for no MixUp.
         cutmix: the same of CutMix; with both, one of them is chosen at random for each batch.
 
     Raises:

@@ -9,7 +9,7 @@ from datamodules.tokenizing.tokens import MASK, UNKNOWN
 
 
 class WordDropout:
-    """Replaces each token of a text by chance; special tokens and padding stay.
+    """Replaces each token of a text at random; special tokens and padding stay.
 
     Iyyer et al. 2015, https://aclanthology.org/P15-1162, leave words out; here, as in Bowman et al. 2016,
     https://arxiv.org/abs/1511.06349, a token takes the place, so that every other keeps its own. It is the unknown
@@ -17,22 +17,22 @@ class WordDropout:
 
     Args:
         tokenizer: of the texts.
-        chance: of each token.
+        probability: of each token.
         pretrained: whether the tokenizer is a pretrained model's.
 
     Raises:
         ValueError: the tokenizer has no such token.
     """
 
-    def __init__(self, tokenizer: Tokenizer, chance: float, pretrained: bool = False) -> None:
+    def __init__(self, tokenizer: Tokenizer, probability: float, pretrained: bool = False) -> None:
         names = [MASK, "<mask>", UNKNOWN, "<unk>"] if pretrained else [UNKNOWN]
         known = [number for name in names if (number := tokenizer.token_to_id(name)) is not None]
         if not known:
             raise ValueError(
-                f"--data.word_dropout {chance}: the tokenizer has none of {', '.join(names)} to put instead"
+                f"--data.word_dropout {probability}: the tokenizer has none of {', '.join(names)} to put instead"
             )
         self.instead = known[0]
-        self.chance = chance
+        self.probability = probability
         self.special = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.bool)
         for number, token in tokenizer.get_added_tokens_decoder().items():
             self.special[number] = token.special
@@ -44,5 +44,5 @@ class WordDropout:
             text: a NamedTuple with `ids` (B, T), and a `mask` (B, T) that is true where there is a token.
         """
         self.special = self.special.to(text.ids.device)
-        drawn = torch.rand(text.ids.shape, device=text.ids.device) < self.chance
-        return text._replace(ids=text.ids.masked_fill(drawn & text.mask & ~self.special[text.ids], self.instead))
+        selected = torch.rand(text.ids.shape, device=text.ids.device) < self.probability
+        return text._replace(ids=text.ids.masked_fill(selected & text.mask & ~self.special[text.ids], self.instead))

@@ -24,7 +24,7 @@ def decoded(content: bytes, encoding: str, path: Path) -> str:
 
 
 def json_value(text: str | bytes) -> Any:
-    """The value that a JSON text stands for.
+    """The value of a JSON text.
 
     Raises:
         JSONDecodeError: it is not JSON, or Python cannot represent it: nested too deeply, a number of thousands of

@@ -85,7 +85,7 @@ def find_answer(answer: str, context: str, expected: int) -> int | None:
 def read_books(files: dict[str, Path], encoding: str, answered: bool = True) -> tuple[Book, dict[str, Tensor]]:
     """The contexts and questions of files in SQuAD's JSON, which are kept in memory unless the files are too large.
 
-    A JSON document cannot be read in parts: the first of several processes parses a large file as a whole, once.
+    A JSON document cannot be read in parts: the first of several processes parses a large file, once.
 
     Args:
         files: file of each split, or one under an empty name.

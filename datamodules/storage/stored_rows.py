@@ -145,7 +145,7 @@ def split_indices(sizes: dict[str, int]) -> dict[str, Tensor]:
 
 
 class LazyExamples(Dataset[Any]):
-    """Examples too large together for memory: those of a batch are made from their rows when it is loaded.
+    """Examples too large together for memory: those of a batch are created from their rows when it is loaded.
 
     Args:
         make: returns the examples at some indices, with their lengths; indexing these returns a batch.
@@ -173,5 +173,5 @@ class LazyExamples(Dataset[Any]):
 
 
 def examples_of(rows: Rows[T], make: Callable[[Tensor], E], index: Tensor, key: Sequence[str]) -> E | LazyExamples:
-    """Examples of some rows: made now if the rows are in memory, and otherwise as they are needed."""
+    """Examples of some rows: created now if the rows are in memory, and otherwise as they are needed."""
     return LazyExamples(make, index, [*rows.key, *key]) if isinstance(rows, StoredRows) else make(index)

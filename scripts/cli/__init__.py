@@ -8,7 +8,7 @@ from datamodules.loading.die_with_parent import end_with_launcher
 STARTED = time.perf_counter()  # of this process, nearly
 
 # By default an idle thread spins for milliseconds, which is a catastrophe where another process wants its core: a
-# step of 40 ms was measured to take 1,000 ms and more beside other jobs, and 120 to 400 ms with a short spin. Threads
+# step of 40 ms was measured to take 1,000 ms and more next to other jobs, and 120 to 400 ms with a short spin. Threads
 # that never spin make a model of many small operations twice as slow on a machine of its own.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")

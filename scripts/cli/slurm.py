@@ -300,7 +300,7 @@ exit "$status"
 
 
 def submit(name: str, words: list[str], allocation: Allocation) -> str:
-    """Submit the job to SLURM; keep its script beside its output.
+    """Submit the job to SLURM; keep its script next to its output.
 
     Returns:
         The message for the user.

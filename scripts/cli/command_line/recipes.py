@@ -1,4 +1,4 @@
-"""Recipes: what `--model NAME` stands for. Read with no more than YAML, so that a listing needs no torch."""
+"""Recipes: what `--model NAME` means. Read with no more than YAML, so that a listing needs no torch."""
 
 import json
 import re

@@ -26,5 +26,5 @@ def techniques(options: Any) -> dict[str, Technique]:
     Raises:
         ValueError: an option is out of its range.
     """
-    made = {name: cls(**dict(options[name])) for name, cls in TECHNIQUES.items()}
-    return {name: technique for name, technique in made.items() if technique.enabled}
+    created = {name: cls(**dict(options[name])) for name, cls in TECHNIQUES.items()}
+    return {name: technique for name, technique in created.items() if technique.enabled}

@@ -2,7 +2,7 @@
 
 Three lines of defence: `check_names` reads the plain configuration and reports errors in our words; `only_trusted`
 has jsonargparse refuse every other name at the one place where it imports, wherever a value may have come from; and
-`check_parsed` looks at what came of it, before anything is built.
+`check_parsed` looks at the result, before anything is built.
 """
 
 import importlib

@@ -119,7 +119,7 @@ def measure(request: Request, report: Path) -> None:
 
     Args:
         request: what to train.
-        report: the file; the run's own files go beside it.
+        report: the file; the run's own files go into its folder.
     """
     run, folder = built(request), RunFolder()
     config = run.options
@@ -162,10 +162,10 @@ def measure(request: Request, report: Path) -> None:
 
 
 def run_folder(folder: Path, name: str) -> Path:
-    """The folder of a run that is timed, made within another."""
-    made = folder / name / "version_0"
-    (made / "checkpoints").mkdir(parents=True, exist_ok=True)
-    return made
+    """Create the folder of a run that is timed, within another."""
+    run = folder / name / "version_0"
+    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+    return run
 
 
 def new_trainer(run: Experiment, folder: Path) -> tuple[Trainer, LightningModule]:

@@ -160,7 +160,7 @@ def plot(test: RangeTest, title: str) -> Figure:
 
 
 def write(test: RangeTest, output: Path, title: str) -> None:
-    """Write the plot, and its figures as CSV beside it."""
+    """Write the plot, and its figures as CSV."""
     steps = zip(test.rates, test.losses, test.smoothed, strict=False)  # the last rate may have no loss
     rows = [
         {"step": index, "rate": rate, "loss": loss, "smoothed": smoothed}

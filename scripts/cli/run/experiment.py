@@ -98,10 +98,10 @@ class Experiment:
             return build_trainer(ready, self.model, self.data, techniques, self._recorded if run else None)
 
     def fit(self) -> Self:
-        """Train, and test the best checkpoint; print what is trained, and what came of it.
+        """Train, and test the best checkpoint; print what is trained, and the results.
 
         Raises:
-            UserError: the run cannot be begun, or was ended by what the user can mend.
+            UserError: the run cannot be begun, or was ended by what the user can correct.
             SystemExit: a signal has ended it, with 128 and the signal's number; or another of its processes was lost.
         """
         run = RunFolder()

@@ -47,7 +47,7 @@ class NewTask(Task):
         return output.float() * self.target_std + self.target_mean
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """What the model has to beat, shown beside each test metric."""
+        """What the model has to beat, shown with each test metric."""
         return {"": self.mean}
 
     def mean(self, batch: Any) -> Tensor:
