@@ -14,7 +14,7 @@ Every file says of itself, as plain strings: recipe, model, settings, classes, i
 from its training split (scaling, categories, tokenizer). Batches may have any size. What goes in and what comes out:
 
   images        pixels (batch, channels, height, width), bytes from 0 to 255; logits of the classes
-  tables        features (batch, features) scaled and encoded as `learned` says; logits, or a number in the target's units
+  tables        features (batch, features) as `learned` scales and encodes them; logits, or target units
   series        window (batch, time steps, columns), as in the file, the target first; the forecast, in its units
   texts         ids (batch, tokens) and lengths (batch); logits
   sentences     ids and lengths of pieces, and first, where each word begins; logits of each word's tags

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datamodules.storage import catalogue
 
+PROJECT = Path(__file__).resolve().parents[2]  # an editable install may be found without being on the path
 DECLARATIONS = ("embedded", "published")  # those that need no network first
 
 
@@ -59,7 +60,7 @@ def _parsed(module: str) -> list[ast.stmt]:
     """The statements of a module's source; none where it has none."""
     parts = module.split(".")
     if all(part.isidentifier() for part in parts):
-        for folder in map(Path, sys.path):
+        for folder in (PROJECT, *map(Path, sys.path)):
             for file in (folder.joinpath(*parts).with_suffix(".py"), folder.joinpath(*parts, "__init__.py")):
                 if file.is_file():
                     return ast.parse(file.read_bytes()).body

@@ -219,7 +219,7 @@ def add_run_options(parser: Parser) -> None:
         "--save_every",
         type=str,
         default="10 minutes",
-        help="interval between saves of the last checkpoint, in minutes or steps, besides the ends of epochs and of the run",
+        help="interval between saves of the last checkpoint, besides the ends of epochs and of the run",
     )
     run.add_argument(
         "--timeout", type=PositiveFloat, default=30.0, help="minutes without a batch after which a run that hangs ends"

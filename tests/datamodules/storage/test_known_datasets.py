@@ -8,7 +8,7 @@ import pytest
 
 from datamodules.base import DataModule
 from datamodules.storage.known_datasets import known_datasets
-from scripts.cli.command_line.recipes import read_recipe, recipe_names
+from scripts.cli.command_line.recipes import ROOT, read_recipe, recipe_names
 from tests.helpers.datamodules import DATAMODULES
 
 
@@ -71,3 +71,11 @@ def test_no_heavy_library_is_imported() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["digits", "set()"]
+
+
+def test_those_of_the_project_are_known_wherever_it_is_called_from() -> None:
+    """An editable install need not be on Python's path."""
+    code = "import sys; from datamodules.storage.known_datasets import known_datasets as known; sys.path.clear()"
+    code += "; print(known('datamodules.series.Series')[0])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "sunspots\n"
