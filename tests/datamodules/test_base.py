@@ -17,7 +17,7 @@ from datamodules.loading.examples import Rows, Source
 from datamodules.nodes import Nodes
 from datamodules.storage.download import DataError
 from datamodules.tabular import TabularClassification, TabularRegression
-from tests.helpers.datamodules import is_plain
+from tests.helpers.all_datamodules import is_plain
 
 KINDS: dict[str, Callable[..., DataModule]] = {
     "table of classes": lambda **options: TabularClassification("iris", **options),

@@ -8,7 +8,7 @@ import torch
 
 from datamodules.base import DataModule
 from datamodules.storage.fingerprint import hash_object
-from tests.helpers.datamodules import DATAMODULES, is_plain
+from tests.helpers.all_datamodules import DATAMODULES, is_plain
 
 FEW: dict[str, Any] = {"num_graphs": 60, "num_sentences": 300, "num_contexts": 200, "num_reviews": 300}  # if it can
 EMBEDDED = [pytest.param(cls, name, id=f"{cls.__name__}-{name}") for cls in DATAMODULES for name in cls.embedded]

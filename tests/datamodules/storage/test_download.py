@@ -24,8 +24,8 @@ from datamodules.graphs import GraphClasses
 from datamodules.storage import locks
 from datamodules.storage.catalogue import Remote
 from datamodules.storage.download import DataError, download, find_folders, unpack
+from tests.helpers.all_datamodules import DATAMODULES
 from tests.helpers.archives import zipped
-from tests.helpers.datamodules import DATAMODULES
 
 CONTENT = b"0123456789" * 5000
 

@@ -9,7 +9,7 @@ import pytest
 from datamodules.base import DataModule
 from datamodules.storage.known_datasets import known_datasets
 from scripts.cli.command_line.recipes import ROOT, read_recipe, recipe_names
-from tests.helpers.datamodules import DATAMODULES
+from tests.helpers.all_datamodules import DATAMODULES
 
 
 def class_path(cls: type[DataModule]) -> str:
