@@ -14,7 +14,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from callbacks.run.checkpoint_file import write_checkpoint
-from scripts.cli.command_line.options import class_at, constructor_arguments, parse
+from scripts.cli.command_line.classes import class_at, constructor_arguments
+from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
 from scripts.cli.command_line.techniques import TECHNIQUES
 from scripts.cli.evaluate import prediction, testing

@@ -106,7 +106,7 @@ def class_of_data(name: str) -> tuple[str, str]:
         UsageError: there is no such datamodule, or several in the module.
     """
     from datamodules.base import DataModule  # imports torch
-    from scripts.cli.command_line.options import class_of, default_of
+    from scripts.cli.command_line.classes import class_of, default_of
 
     module, _, chosen = name.partition(".")
     place = f"datamodules.{module}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from scripts.cli.command_line.options import class_at
+from scripts.cli.command_line.classes import class_at
 from scripts.cli.command_line.recipes import read_recipe, recipe_names
 from scripts.cli.run.library_messages import quiet
 from tests.gpu.exactness import recipe_parts, technique_parts

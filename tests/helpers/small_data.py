@@ -20,7 +20,7 @@ from datamodules.tabular import TabularClassification, TabularRegression
 from datamodules.tagging import Tagging
 from datamodules.text import TextClassification
 from datamodules.translation import Translation
-from scripts.cli.command_line.options import class_at
+from scripts.cli.command_line.classes import class_at
 from scripts.cli.command_line.recipes import read_recipe, recipe_names
 
 AWKWARD = ["nan", "NaN", "-nan", "1", "01", "1.0", "inf", "-inf", "-0", "0", "1e5", "1_000", "１２", "12", "猫"]

@@ -1,22 +1,17 @@
 """The command line of two concrete classes: their constructors' arguments are the options."""
 
-import importlib
-import inspect
-import math
-import re
-from argparse import SUPPRESS
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
-from callbacks.loggers.logger import pick_loggers
-from callbacks.run.checkpoints import SaveEvery
 from scripts.cli.command_line.argv import CommandLine
-from scripts.cli.command_line.private_argparse import actions_in, actions_of
+from scripts.cli.command_line.classes import class_at, class_of, constructor_arguments, default_of, linked
+from scripts.cli.command_line.parser import Parser
+from scripts.cli.command_line.ranges import check_ranges
 from scripts.cli.command_line.recipes import Config, Request
 from scripts.cli.command_line.techniques import TECHNIQUES, techniques
 from scripts.cli.command_line.trust import (
@@ -24,12 +19,8 @@ from scripts.cli.command_line.trust import (
     check_names,
     check_parsed,
     check_words,
-    expected_at,
     only_trusted,
-    place_of,
-    refusal,
 )
-from scripts.cli.distributed.devices import check_devices
 from scripts.cli.distributed.launch import settle_devices
 from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.run.pretrained import own_run
@@ -52,112 +43,6 @@ USUAL = {"max_epochs", "max_steps", "accelerator", "devices", "num_nodes", "stra
 SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
 
 
-class Parser(ArgumentParser):
-    """Parses the options of a model and its data, and raises a one-line UsageError instead of printing its usage."""
-
-    model: type[LightningModule]
-    data: type[LightningDataModule]
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Report what is wrong in the user's terms."""
-        raise UsageError(self.translated(message)) from ex
-
-    def section(self, name: str) -> Any:
-        """The group of a section's options."""
-        assert self.groups is not None, "there is a section"
-        return self.groups[name]
-
-    def options(self) -> list[str]:
-        """Every option that starts with two dashes."""
-        return [option for action in actions_of(self) for option in action.option_strings if option.startswith("--")]
-
-    def is_count(self, name: str) -> bool:
-        """Whether the option is an integer whose default is at least 1: a size or a count."""
-        default = next((action.default for action in actions_of(self) if action.dest == name), None)
-        return isinstance(default, int) and not isinstance(default, bool) and default >= 1
-
-    def translated(self, message: str) -> str:
-        """One line, with the option's own spelling and the nearest right one."""
-        if found := re.search(r"[Uu]nrecognized arguments?:? (\S+)|Option '(\S+)' is not accepted", message):
-            option = (found[1] or f"--{found[2]}").split("=")[0]
-            return f"{option}: no such option{did_you_mean(option, self.options())} (--help shows them all)"
-        found = re.search(r'[Kk]ey "([^"]+)"', message)
-        option = f"--{found[1]}" if found else ""
-        if found := re.search(r"Importing '([^']+)' is not allowed", message):
-            return refusal(option, found[1])
-        if found := re.search(r"- (--\S+?: (?:no such option|expected).*)", message):  # of a class within the class
-            return re.sub(r"--(?!help|allow)", f"{option}.", found[1])
-        given = re.search(r"(?:Given value|Got value): (.*)", message)
-        expected = [
-            _readable(text)
-            for text in re.findall(r"Expected (?:an? )?(.*?)(?:\. Got value|: .*|$)", message, re.MULTILINE)
-        ]
-        if option and expected:
-            accepted = expected_at(option) if place_of(option) else " or ".join(dict.fromkeys(expected))
-            return f"{option}: expected {accepted}, got {given[1].strip() if given else 'nothing'}"
-        return f"{option}: {message}" if option and option not in message else message
-
-
-def _readable(text: str) -> str:
-    text = re.sub(r"<class '(?:builtins\.)?([^']+)'>", r"\1", text.strip())
-    text = re.sub(r"typing\.Literal\[([^,]*)\]", r"\1", text)
-    text = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", text)
-    return {"NoneType": "null", "dot import path string": "the name of a class"}.get(text, text.replace("'", ""))
-
-
-def class_at(path: str) -> Any:
-    """Import the class that a path such as `lightning_modules.gat.GAT` names.
-
-    Raises:
-        UsageError: there is none.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"class_path {path}: cannot be imported ({error})") from None
-
-
-def class_of(path: str, base: type) -> Any:
-    """The class that the path names, which must be derived from another.
-
-    Raises:
-        UsageError: it is anything else, which must not be called.
-    """
-    found = class_at(path)
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise UsageError(f"class_path {path}: expected a {base.__name__}, got {found!r}")
-    return found
-
-
-def constructor_arguments(cls: type) -> set[str]:
-    """The names that a class's constructor accepts, its bases' too where it passes `**kwargs` on."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
-        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return names - {"self"}
-
-
-def default_of(cls: type, name: str) -> Any:
-    """The default of a constructor's argument, the bases' where it is passed on."""
-    for base in cls.__mro__:
-        parameter = inspect.signature(base.__init__).parameters.get(name)  # type: ignore[misc]
-        if parameter is not None:
-            return parameter.default
-    raise LookupError(f"{cls.__name__} takes no {name}")
-
-
-def linked(model: type[LightningModule], data: type[LightningDataModule]) -> list[str]:
-    """The arguments of the model that the data states: sizes, class names, scales."""
-    provides: tuple[str, ...] = getattr(data, "provides", ())
-    return [name for name in provides if name in constructor_arguments(model)]
-
-
 def build_parser(request: Request) -> Parser:
     """A parser for the options of the request's model, its data and the trainer, with its values as defaults."""
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
@@ -171,11 +56,11 @@ def build_parser(request: Request) -> Parser:
     )
     parser.model, parser.data = model, data
     parser.add_class_arguments(model, "model", skip=set(linked(model, data)), instantiate=False)
-    of_model = titled(parser, "model", f"--model: {model.__name__}")
+    of_model = parser.section("model", f"--model: {model.__name__}")
     if "pretrained" not in constructor_arguments(model):
         of_model.add_argument("--model.pretrained", type=str | None, default=None, help="an earlier run to start from")
     parser.add_class_arguments(data, "data", skip={"batch_size"}, instantiate=False)
-    titled(parser, "data", f"--data: {data.__name__}").add_argument(
+    parser.section("data", f"--data: {data.__name__}").add_argument(
         "--data.batch_size",
         type=int | Literal["auto"] | None,
         default=default_of(data, "batch_size"),
@@ -185,23 +70,14 @@ def build_parser(request: Request) -> Parser:
     add_run_options(parser)
     for name, cls in TECHNIQUES.items():
         parser.add_class_arguments(cls, name, instantiate=False)
-        titled(parser, name, f"--{name}")
+        parser.section(name, f"--{name}")
     parser.add_class_arguments(Trainer, "trainer", skip=TRAINER_SETTLED, instantiate=False)
-    titled(parser, "trainer", "--trainer: Lightning's Trainer").add_argument(
+    parser.section("trainer", "--trainer: Lightning's Trainer").add_argument(
         "--trainer.precision", type=Precision, default="auto", help="auto: bf16 where the hardware has it"
     )
     parser.set_defaults({"trainer.devices": 1})
+    parser.hide(lambda name: name in SECTIONS)  # each would read a file
     return parser
-
-
-def titled(parser: Parser, section: str, title: str) -> Any:
-    """The group of a section's options in the help, with a title and without the option that reads a file."""
-    group = parser.section(section)
-    group.title = title
-    for action in actions_in(group):
-        if action.dest == section:
-            action.help = SUPPRESS
-    return group
 
 
 def add_run_options(parser: Parser) -> None:
@@ -231,15 +107,6 @@ def add_run_options(parser: Parser) -> None:
     run.add_argument("--help_all", action="store_true", help="show all options of the Trainer, too")
 
 
-def shorten_help(parser: Parser) -> None:
-    """Hide all but the usual options of the Trainer."""
-    group = parser.section("trainer")
-    group.title = f"{group.title} (of its {len(actions_in(group))} options the usual ones; --help_all shows all)"
-    for action in actions_in(group):
-        if action.dest.removeprefix("trainer.") not in USUAL:
-            action.help = SUPPRESS
-
-
 def parse(request: Request) -> tuple[Parser, Namespace]:
     """Parse the request's remaining arguments over its configuration.
 
@@ -261,11 +128,12 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     if "--help_all" in request.arguments:
         request.arguments.append("--help")
     else:
-        shorten_help(parser)
+        hidden = parser.hide(lambda name: name.startswith("trainer.") and name.removeprefix("trainer.") not in USUAL)
+        parser.section("trainer", f"--trainer: Lightning's Trainer ({hidden} more options: --help_all)")
     check_keys(request.defaults, parser)
     try:
         parser.parse_object(request.defaults)  # reports errors of a file, which a default would not
-        parser.set_defaults(dict(_leaves(without_replaced(request), parser)))
+        parser.set_defaults(dict(_leaves(without_replaced(request), parser.known())))
         config = parser.parse_args([word for word in request.arguments if word != "--print_config"])
         config.print_config = "--print_config" in request.arguments
     except ArgumentError as error:
@@ -297,68 +165,23 @@ def without_replaced(request: Request) -> Config:
     return config
 
 
-def _leaves(config: Config, parser: Parser, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    known = {action.dest for action in actions_of(parser)}
+def _leaves(config: Config, known: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in config.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and (name not in known or name in SECTIONS):
-            yield from _leaves(value, parser, f"{name}.")
+            yield from _leaves(value, known, f"{name}.")
         else:
             yield name, value
 
 
 def check_keys(config: Config, parser: Parser) -> None:
     """Refuse settings of a configuration file that no option has."""
-    known = {action.dest for action in actions_of(parser)}
-    for name, value in _leaves(config, parser):
+    known = parser.known()
+    for name, value in _leaves(config, known):
         if name not in known:
             raise UsageError(f"{name}: no such setting{did_you_mean(name, known)}")
         if name in SECTIONS and value is not None:
             raise UsageError(f"{name}: expected a section of settings, got {value!r}")
-
-
-def check_ranges(config: Namespace, parser: Parser) -> None:
-    """Refuse values that are out of range, which the libraries would accept silently or fail on late."""
-    save_every(config.save_every)
-    pick_loggers(config.logger)
-    for option, value in config.model.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"--model.{option}: expected a finite number, got {value}")
-        if isinstance(value, int) and not isinstance(value, bool) and value < 1 and parser.is_count(f"model.{option}"):
-            raise UsageError(f"--model.{option}: expected at least 1, got {value}")
-    counts = ("max_epochs", "max_steps", "min_epochs", "min_steps", "log_every_n_steps", "accumulate_grad_batches")
-    for option in (*counts, "check_val_every_n_epoch", "num_nodes"):
-        value = config.trainer.get(option)
-        if value is not None and value < 1 and not (option == "max_steps" and value == -1):
-            raise UsageError(f"--trainer.{option}: expected at least 1, got {value}")
-    interval = config.trainer.get("val_check_interval")
-    if isinstance(interval, int | float) and not interval > 0:
-        raise UsageError(f"--trainer.val_check_interval: expected a positive number, got {interval}")
-    check_devices(config.trainer.get("accelerator"), config.trainer.get("devices"))
-    gradient = config.trainer.get("gradient_clip_val")
-    if gradient is not None and not gradient > 0:
-        raise UsageError(f"--trainer.gradient_clip_val: expected a positive number, got {gradient}")
-    optimizer = config.model.get("optimizer")
-    rate = optimizer.init_args.get("lr") if optimizer and optimizer.get("init_args") else None
-    if rate is not None and not (rate > 0 and math.isfinite(rate)):
-        raise UsageError(f"--model.optimizer.lr: expected a positive number, got {rate}")
-    for unit in ("epochs", "steps"):
-        minimum, maximum = config.trainer.get(f"min_{unit}"), config.trainer.get(f"max_{unit}")
-        if minimum is not None and maximum not in (None, -1) and minimum > maximum:
-            raise UsageError(f"--trainer.min_{unit} {minimum} and --trainer.max_{unit} {maximum} contradict each other")
-
-
-def save_every(text: str) -> SaveEvery:
-    """The interval of `--save_every`, such as `500 steps`, `10 minutes` or `0.5 minutes`.
-
-    Raises:
-        UsageError: it is anything else.
-    """
-    found = re.fullmatch(r"(\d+|\d*\.\d+) ?(steps?|minutes?)", text.strip())
-    value = float(found[1]) if found else 0.0
-    if not found or value == 0 or (found[2].startswith("step") and value % 1):
-        raise UsageError(f"--save_every {text}: expected a number of steps or minutes, such as `500 steps`")
-    return SaveEvery(steps=int(value)) if found[2].startswith("step") else SaveEvery(seconds=60 * value)
 
 
 def plain(value: Any) -> Any:

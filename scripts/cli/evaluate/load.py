@@ -13,7 +13,7 @@ from callbacks.run.processes import DataConsistencyCheck
 from datamodules.base import DataModule
 from datamodules.files.paths import user_path
 from datamodules.storage.known_datasets import known_datasets
-from scripts.cli.command_line.options import Parser
+from scripts.cli.command_line.parser import Parser
 from scripts.cli.command_line.recipes import Config, Request, check_dataset, merge, sections
 from scripts.cli.distributed.launch import environment_plugins, pick_strategy
 from scripts.cli.errors import UsageError

@@ -23,7 +23,7 @@ from datamodules.files.paths import printable, user_path
 from datamodules.storage.atomic_file import atomic_write
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.tasks.task import Task
-from scripts.cli.command_line.options import class_at, linked
+from scripts.cli.command_line.classes import class_at, linked
 from scripts.cli.errors import UsageError, did_you_mean, user_errors
 from scripts.cli.run.experiment import Experiment
 

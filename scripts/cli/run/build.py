@@ -7,7 +7,8 @@ from lightning.pytorch import LightningModule
 
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from scripts.cli.command_line.options import AUTO, constructor_arguments, linked
+from scripts.cli.command_line.classes import constructor_arguments, linked
+from scripts.cli.command_line.options import AUTO
 from scripts.cli.command_line.recipes import Config
 from scripts.cli.command_line.techniques import techniques
 from scripts.cli.errors import UsageError

@@ -11,7 +11,8 @@ from typing import Any
 
 from datamodules.files.paths import user_path
 from scripts.cli.command_line.argv import CommandLine
-from scripts.cli.command_line.options import class_at, parse
+from scripts.cli.command_line.classes import class_at
+from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import Request, read_yaml, resolve
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.run.folder import logs_at

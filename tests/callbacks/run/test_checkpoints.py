@@ -19,7 +19,7 @@ from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Signals
 from datamodules.storage import atomic_file
 from lightning_modules.mlp import MLP
-from scripts.cli.command_line.options import save_every
+from scripts.cli.command_line.ranges import save_every
 
 
 def run(folder: Path, scores: list[float], mode: str = "max", **options: Any) -> tuple[Trainer, Checkpoints]:

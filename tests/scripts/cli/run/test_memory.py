@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from scripts.cli.command_line.options import class_at
+from scripts.cli.command_line.classes import class_at
 from scripts.cli.run.build import build_data
 
 CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
