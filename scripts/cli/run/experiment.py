@@ -110,7 +110,8 @@ class Experiment:
             with user_errors():
                 resumed = self._begin(run)
             if self.trainer.is_global_zero:
-                print(heading(self.name, self.model, self.data, self.trainer, run.path, resumed, self.pretrained))
+                line = heading(self.name, self.model, self.data, self.trainer, run.path, resumed, self.pretrained)
+                print(line, flush=True)
             with one_cause(self.trainer, run.path, self.options):
                 self.trainer.fit(self.model, self.data, ckpt_path=resumed, weights_only=True)
                 self._test(run)
