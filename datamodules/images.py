@@ -20,7 +20,6 @@ from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
 from datamodules.files.images import (
     IMAGE_FILES,
-    SPLIT_NAMES,
     ImageFiles,
     decode,
     ends_of,
@@ -29,6 +28,7 @@ from datamodules.files.images import (
     opened,
     read_idx,
 )
+from datamodules.files.splits import SPLIT_NAMES
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
 from datamodules.loading.sampling import generator
@@ -222,7 +222,7 @@ class Images(LabelledData):
             raise DataError(f"{path}: no images in it; expected a folder of class folders ({', '.join(IMAGE_FILES)})")
         official = {
             split: torch.tensor([of == split for of in splits]).nonzero().flatten()
-            for split in dict.fromkeys(SPLIT_NAMES.values())
+            for split in SPLIT_NAMES
             if split in splits
         }
         if official and "" in splits:

@@ -16,8 +16,8 @@ from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
 from datamodules.files import planetoid
-from datamodules.files.columns import Column, column_digest, strings
 from datamodules.files.encoding import known_encoding
+from datamodules.files.table_columns import Column, column_digest, strings
 from datamodules.files.tables import read_table
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source

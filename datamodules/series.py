@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
-from datamodules.files.columns import column_called, is_numeric, numbers
 from datamodules.files.encoding import known_encoding
+from datamodules.files.table_columns import column_called, is_numeric, numbers
 from datamodules.files.tables import read_table
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits

@@ -13,8 +13,16 @@ from torch import Tensor
 
 from datamodules.base import DataModule
 from datamodules.errors import DataError
-from datamodules.files.columns import Column, column_called, column_digest, is_number, is_numeric, numbers, strings
 from datamodules.files.encoding import known_encoding
+from datamodules.files.table_columns import (
+    Column,
+    column_called,
+    column_digest,
+    is_number,
+    is_numeric,
+    numbers,
+    strings,
+)
 from datamodules.files.tables import aligned, read_table, table_files
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Rows, Source

@@ -10,8 +10,8 @@ python scripts/sweep.py --resume lightning_logs/mlp/sweep_0 [--trials 40]      r
 Whoever resumes a sweep that was started with --allow gives it again: no file allows anything.
 
   --trials N       how many trials
-  --space FILE     what to try, instead of what the recipe says under `sweep:` (or, where it says nothing, learning
-                   rates from a tenth of its own to ten times that):
+  --space FILE     what to try, instead of what the recipe says under `about: sweep:` (or, where it says nothing,
+                   learning rates from a tenth of its own to ten times that):
                        model.optimizer.init_args.lr: {log: [0.0001, 0.01]}
                        model.dropout: {uniform: [0, 0.5]}
                        model.num_layers: {int: [1, 4]}

@@ -1,4 +1,4 @@
-"""Test a trained model, from its checkpoint alone.
+"""Test a trained model on its own test split, or on other data.
 
 python scripts/test.py --checkpoint lightning_logs/gat/version_0      a run's best checkpoint on its own test split
 python scripts/test.py --checkpoint best.ckpt --data my_folder        other data: its test split, or all of it

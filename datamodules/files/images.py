@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from os.path import isfile
@@ -21,10 +21,10 @@ from torch.utils.data import Dataset
 from datamodules.errors import DataError
 from datamodules.files.file_list import FileList, files_in
 from datamodules.files.paths import as_on_disk, printable, regular
+from datamodules.files.splits import SPLIT_OF
 from datamodules.files.text_files import lines_of
 
 IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 TAIL = 4096  # bytes at the end of a file, in which compressed images differ
 
 
@@ -153,22 +153,32 @@ class ImageFiles(Dataset[Any]):
 
 
 def found_in(folder: Path) -> Iterator[tuple[Path, str, str]]:
-    """(file, label, split) for each image of a folder of class folders."""
+    """(file, label, split) for each image of a folder of class folders, or of one such folder for each split."""
     children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
-    splits = {child.name.lower(): child for child in children}
-    if "train" in splits:
-        for name, child in splits.items():
-            if name in SPLIT_NAMES:
-                for file, label, _ in found_in(child):
-                    yield file, label, SPLIT_NAMES[name]
-    else:
-        of_class: dict[str, Path] = {}
-        for child in children:
-            label = printable(child.name)
-            if of_class.setdefault(label, child) != child:  # one of them is not UTF-8
-                raise DataError(f"{folder}: two folders in it are called {label}; rename one, or put both into one")
-            for file in files_in(child, IMAGE_FILES):
-                yield file, label, ""
+    if not any(child.name.lower() == "train" for child in children):
+        yield from ((file, label, "") for file, label in of_classes(children, folder))
+        return
+    for child in children:
+        split = SPLIT_OF.get(child.name.lower(), "")
+        if split:
+            classes = [grandchild for grandchild in sorted(child.iterdir()) if grandchild.is_dir()]
+            yield from ((file, label, split) for file, label in of_classes(classes, child))
+        elif next(files_in(child, IMAGE_FILES), None):
+            raise DataError(
+                f"{child}: neither a split nor, beside one called train, a class; expected {', '.join(SPLIT_OF)}, "
+                "or a CSV file that lists the images"
+            )
+
+
+def of_classes(folders: Iterable[Path], parent: Path) -> Iterator[tuple[Path, str]]:
+    """(file, label) for each image of class folders."""
+    of_class: dict[str, Path] = {}
+    for folder in folders:
+        label = printable(folder.name)
+        if of_class.setdefault(label, folder) != folder:  # one of them is not UTF-8
+            raise DataError(f"{parent}: two folders in it are called {label}; rename one, or put both into one")
+        for file in files_in(folder, IMAGE_FILES):
+            yield file, label
 
 
 def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
@@ -186,9 +196,9 @@ def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
         label, split = row[1].strip(), row[2].strip() if len(row) == 3 else ""
         if not isfile(file):
             raise DataError(f"{where}: there is no file {file}")
-        if split and split.lower() not in SPLIT_NAMES:
-            raise DataError(f"{where}: the split is {split}, expected one of {', '.join(SPLIT_NAMES)}")
-        yield file, label, SPLIT_NAMES.get(split.lower(), "")
+        if split and split.lower() not in SPLIT_OF:
+            raise DataError(f"{where}: the split is {split}, expected one of {', '.join(SPLIT_OF)}")
+        yield file, label, SPLIT_OF.get(split.lower(), "")
 
 
 def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from datamodules.errors import DataError
 
 SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 
 
 def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

@@ -10,8 +10,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from datamodules.errors import DataError
-from datamodules.files.columns import is_number, is_numeric
 from datamodules.files.encoding import decoded
+from datamodules.files.table_columns import is_number, is_numeric
 from datamodules.files.text_files import byte_stream
 
 MISSING = ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A"]

@@ -20,8 +20,9 @@ from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_modules.tasks import boards
+from lightning_modules.tasks.confusion_matrix import class_scores, confusion_table
 from lightning_modules.tasks.losses import class_losses
-from lightning_modules.tasks.scores import Scores, class_rows, log_mean_probabilities, precision_recall_f1
+from lightning_modules.tasks.scores import class_rows, log_mean_probabilities
 from lightning_modules.tasks.task import Board, Step, Task
 
 Loss = Literal["cross_entropy", "focal"]
@@ -244,27 +245,3 @@ class Classifier(Task):
     def rows(self, logits: Tensor) -> list[dict[str, Any]]:
         """Each example's class and the probability of every class, from (B, C) logits."""
         return class_rows(logits.float().softmax(dim=-1), self.class_names)
-
-
-def class_scores(confusion: Tensor) -> Scores:
-    """The scores of each class, (C,).
-
-    Args:
-        confusion: (C, C) counts, a row for each true class, a column for each predicted one.
-    """
-    return precision_recall_f1(confusion.diagonal(), confusion.sum(0), confusion.sum(1))
-
-
-def confusion_table(confusion: Tensor, names: Sequence[str]) -> str:
-    """A confusion matrix as a Markdown table: a row for each true class, a column for each predicted one.
-
-    Args:
-        confusion: (C, C) counts.
-        names: of the classes.
-    """
-    precision, recall, f1 = (scores.tolist() for scores in class_scores(confusion))
-    names = [boards.escape(name) for name in names]
-    rows = [
-        [name, *counts, *scores] for name, counts, *scores in zip(names, confusion.tolist(), recall, f1, strict=True)
-    ]
-    return boards.table(["true \\ predicted", *names, "recall", "F1"], [*rows, ["precision", *precision, None, None]])

@@ -46,6 +46,7 @@ def test_a_compiled_model_is_trained_to_the_same_weights(name: str, fresh: None,
         torch.testing.assert_close(found[weight], value, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.long
 def test_the_test_is_that_of_the_checkpoint_as_it_is(fresh: None, tmp_path: Path) -> None:
     path = run(tmp_path, "mlp", *COMPILED)
     assert counters["stats"]["calls_captured"] > 0

@@ -1,6 +1,7 @@
 import gzip
 import math
 import os
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from datamodules import images as images_module
 from datamodules.augmentation.images import ImageAugmentation, shifted
+from datamodules.errors import DataError
 from datamodules.files import images
 from datamodules.files.images import decode
 from datamodules.images import FASHION_CLASSES, Images
@@ -82,15 +84,34 @@ def test_a_folder_of_class_folders_is_read_whole(
     assert_holds(data, written)
 
 
-def test_split_folders_are_kept(place: Path) -> None:
+@pytest.mark.parametrize("val", ["val", "valid", "Validation", "dev"])
+def test_split_folders_are_kept(val: str, place: Path) -> None:
     written = write_classes(place / "train", 4)
-    written += write_classes(place / "valid", 2, first=100) + write_classes(place / "test", 3, first=200)
+    written += write_classes(place / val, 2, first=100) + write_classes(place / "test", 3, first=200)
     data = ready(place)
     assert [len(split) for split in data.splits] == [12, 6, 9]
-    for split, folder in zip(data.splits, ("train", "valid", "test"), strict=True):
+    for split, folder in zip(data.splits, ("train", val, "test"), strict=True):
         assert {data.files[number].parts[-3] for number in split.tolist()} == {folder}
     by_file = {file: (file, name, picture) for file, name, picture in written}
     assert_holds(data, [by_file[file] for file in data.files])
+
+
+def test_a_folder_that_is_no_split_is_refused_beside_train(place: Path) -> None:
+    write_classes(place / "train", 4)
+    (place / "notes").mkdir()
+    ready(place)
+    write_classes(place / "eval", 2, first=100)
+    with pytest.raises(DataError, match=r"eval: neither a split nor"):
+        ready(place)
+
+
+def test_a_class_called_train_is_one_in_a_split(place: Path) -> None:
+    written = write_classes(place / "all", 20)
+    for split in ("train", "test"):
+        for name, label in (("car", written[0][1]), ("train", written[-1][1])):
+            shutil.copytree(place / "all" / label, place / split / name)
+    shutil.rmtree(place / "all")
+    assert ready(place).class_names == ["car", "train"]
 
 
 def test_without_a_validation_folder_it_is_cut_off_training(place: Path) -> None:

@@ -62,7 +62,7 @@ class Parser(ArgumentParser):
         """One line, with the option's own spelling and the nearest right one."""
         if found := re.search(r"[Uu]nrecognized arguments?:? (\S+)|Option '(\S+)' is not accepted", message):
             option = (found[1] or f"--{found[2]}").split("=")[0]
-            return f"{option}: no such option{did_you_mean(option, self.options())} (--help shows them all)"
+            return f"{option}: no such option{did_you_mean(option, self.options())} (--help_all shows them all)"
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
         if found := re.search(r"Importing '([^']+)' is not allowed", message):

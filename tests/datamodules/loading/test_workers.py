@@ -109,6 +109,7 @@ def is_locked(folder: Path) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_those_of_a_run_that_is_killed_end_and_do_not_keep_its_lock(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RUN, str(tmp_path)]
     with subprocess.Popen(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules import images
 from datamodules.base import DataModule
-from datamodules.files.columns import hash_strings
+from datamodules.files.table_columns import hash_strings
 from datamodules.loading.examples import Rows, Source
 from datamodules.storage.fingerprint import hash_labels, hash_texts
 from tests.helpers.small_data import CASES

@@ -6,7 +6,7 @@ import torch
 from lightning_modules.cnn import CNN
 from lightning_modules.mlp import MLP
 from lightning_modules.tasks import boards
-from lightning_modules.tasks.classifier import confusion_table
+from lightning_modules.tasks.confusion_matrix import confusion_table
 from tests.helpers.recorded_board import RecordedBoard
 
 

@@ -260,6 +260,7 @@ def without_privilege() -> None:
 
 # 52. an output folder that cannot be written
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="root's privileges are dropped in Linux's way")
+@pytest.mark.long
 def test_logs_that_may_not_be_written_are_refused_before_training(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()

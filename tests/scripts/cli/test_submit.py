@@ -173,7 +173,7 @@ def test_every_word_arrives_as_it_was_typed(
 
 
 def test_what_the_job_runs_is_understood(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.cli.command_line.options.check_devices", lambda *_: None)  # there need be no GPU here
+    monkeypatch.setattr("scripts.cli.command_line.ranges.check_devices", lambda *_: None)  # there need be no GPU here
     ran = command(script_of(capsys, *GPUS, "--data.batch_size", "64", "--trainer.strategy", "ddp_spawn"))
     _, config = parse(resolve(ran[ran.index(str(slurm.FIT)) + 1 :]))
     assert (config.trainer.num_nodes, int(config.trainer.devices), config.trainer.strategy) == (2, 8, "ddp_spawn")

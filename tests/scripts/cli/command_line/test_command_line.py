@@ -537,6 +537,7 @@ def test_debug_shows_the_traceback() -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.long
 def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path: Path) -> None:
     """A whole life in separate processes: train, test, predict; paths with spaces and Chinese letters."""
     random = np.random.default_rng(0)
@@ -571,6 +572,7 @@ def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path: 
     assert lines[0] == "input,prediction,p_狗,p_猫" or lines[0] == "input,prediction,p_猫,p_狗"
 
 
+@pytest.mark.long
 def test_a_reader_of_predictions_may_stop_early(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", rows(60))
     fit(["--model", "mlp", "--data", str(tmp_path / "a.csv"), "--logs", str(tmp_path), "--trainer.max_epochs", "1"])

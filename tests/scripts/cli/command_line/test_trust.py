@@ -195,6 +195,7 @@ def test_a_configuration_cannot_allow_itself(theirs: Path, capsys: Any) -> None:
     assert not (theirs / "it ran").exists()
 
 
+@pytest.mark.long
 def test_what_is_allowed_is_found_in_the_working_folder(theirs: Path, capsys: Any) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "fit.py"), "--config", own(theirs), "--print_config"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

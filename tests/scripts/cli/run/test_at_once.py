@@ -84,7 +84,8 @@ def site(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 # 57. two and eight runs at the same moment
-@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("count", [2, 8])
 def test_processes_that_claim_at_once_get_a_folder_each(count: int, tmp_path: Path) -> None:
     logs = tmp_path / "记录 logs"
     call = f"for _ in range(5): print(claim(Path({str(logs)!r}), 'gat').name)"

@@ -88,6 +88,7 @@ def test_what_is_refused_by_the_device_is_not_taken(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="tells the peak of a step in Linux alone")
+@pytest.mark.long
 def test_a_step_of_the_size_that_is_found_takes_no_more_than_its_share() -> None:
     """In a process of its own: what was freed in this one, glibc would still hold."""
     done = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, check=True, capture_output=True, text=True)
