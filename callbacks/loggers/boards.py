@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.loggers.logger import Logger, Table, loggers_of
+from callbacks.loggers.logger import Logger, Table, loggers_of, shows
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.task import Board, Task
 
@@ -15,34 +15,37 @@ SHOWN_IMAGES = 4 * boards.COLUMNS  # of the first training batch
 
 
 class LoggerBoard(Board):
-    """A task's images, figures, texts and tables on a logger.
+    """A task's images, figures, texts and tables on the loggers.
 
     Args:
-        logger: the destination.
+        loggers: the destinations.
         step: that they belong to.
         split: the prefix of their names.
     """
 
-    def __init__(self, logger: Logger, step: int, split: str) -> None:
-        self.logger = logger
+    def __init__(self, loggers: Sequence[Logger], step: int, split: str) -> None:
+        self.loggers = loggers
         self.step = step
         self.split = split
 
     def text(self, name: str, markdown: str) -> None:
         """Show a text or a table."""
         table = Table.parse(markdown)
-        if table is None:
-            self.logger.log_text(f"{self.split}/{name}", markdown, self.step)
-        else:
-            self.logger.log_table(f"{self.split}/{name}", table, self.step)
+        for logger in self.loggers:
+            if table is None:
+                logger.log_text(f"{self.split}/{name}", markdown, self.step)
+            else:
+                logger.log_table(f"{self.split}/{name}", table, self.step)
 
     def image(self, name: str, image: torch.Tensor) -> None:
         """Show an image, (C, H, W), from 0 to 1."""
-        self.logger.log_image(f"{self.split}/{name}", image, self.step)
+        for logger in self.loggers:
+            logger.log_image(f"{self.split}/{name}", image, self.step)
 
     def figure(self, name: str, figure: Any) -> None:
         """Show a matplotlib figure."""
-        self.logger.log_figure(f"{self.split}/{name}", figure, self.step)
+        for logger in self.loggers:
+            logger.log_figure(f"{self.split}/{name}", figure, self.step)
 
 
 class LogExamples(Callback):
@@ -66,10 +69,9 @@ class LogExamples(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if trainer.global_step or batch_idx or data is None:
             return
-        preview = data.preview(batch, SHOWN_IMAGES)
-        if preview is None:
-            return
-        for board in self._boards(trainer, "train"):
+        board = self._board(trainer, "train")
+        preview = data.preview(batch, SHOWN_IMAGES) if board is not None else None
+        if board is not None and preview is not None:
             board.image("first batch", boards.grid(preview.images, stretch=False))
             board.text("first batch", boards.grid_table(boards.class_labels(preview.target, preview.class_names)))
 
@@ -98,21 +100,21 @@ class LogExamples(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the results of the full test split."""
-        if isinstance(pl_module, Task):
-            for board in self._boards(trainer, "test"):
-                pl_module.show_results(board)
+        board = self._board(trainer, "test")
+        if board is not None and isinstance(pl_module, Task):
+            pl_module.show_results(board)
 
     def _show(self, trainer: Trainer, pl_module: LightningModule, batch: Any, split: str) -> None:
-        if isinstance(pl_module, Task):
-            for board in self._boards(trainer, split):
-                with torch.no_grad(), trainer.precision_plugin.forward_context():
-                    pl_module.show(batch, board)
+        board = self._board(trainer, split)
+        if board is not None and isinstance(pl_module, Task):
+            with torch.no_grad(), trainer.precision_plugin.forward_context():
+                pl_module.show(batch, board)
 
-    def _boards(self, trainer: Trainer, split: str) -> list[LoggerBoard]:
-        if not trainer.is_global_zero:
-            return []
+    def _board(self, trainer: Trainer, split: str) -> LoggerBoard | None:
+        """What shows on all loggers; None where no logger would keep it, as in every process but the first."""
+        destinations = [logger for logger in loggers_of(trainer) if shows(logger)]
         step = max(trainer.global_step - 1, 0)  # the newest step, as Lightning counts
-        return [LoggerBoard(logger, step, split) for logger in loggers_of(trainer)]
+        return LoggerBoard(destinations, step, split) if destinations else None
 
 
 def _middle(num_batches: Sequence[float]) -> int:

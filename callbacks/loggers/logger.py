@@ -62,7 +62,7 @@ class Logger(LightningLogger):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have the first process alone log."""
         super().__init_subclass__(**kwargs)
-        for name in ("log_metrics", "save", "finalize"):  # which Lightning calls in every process
+        for name in ("log_metrics", "save", "finalize", "close"):  # which are called in every process
             if name in vars(cls):
                 setattr(cls, name, rank_zero_only(vars(cls)[name]))
 
@@ -113,6 +113,9 @@ class Logger(LightningLogger):
         """Log a table; by default as a text in Markdown."""
         self.log_text(name, table.markdown, step)
 
+    def close(self) -> None:
+        """End, when the run and its test have ended, or failed."""
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what a resumed run needs, as plain types, and write what was logged so far."""
 
@@ -156,7 +159,7 @@ def pick_loggers(names: str) -> list[type[Logger]]:
     return picked
 
 
-def loggers(names: str, run: RunFolder) -> list[LightningLogger]:
+def loggers(names: str, run: RunFolder) -> list[Logger]:
     """The loggers of a run.
 
     Args:
@@ -168,6 +171,12 @@ def loggers(names: str, run: RunFolder) -> list[LightningLogger]:
     """
     picked = pick_loggers(names) or [Logger]  # LearningRateMonitor refuses a trainer without loggers
     return [cls(run) for cls in picked]
+
+
+def shows(logger: Logger) -> bool:
+    """Whether a logger keeps images, figures, texts or tables."""
+    names = ("log_image", "log_figure", "log_text", "log_table")
+    return any(getattr(type(logger), name) is not getattr(Logger, name) for name in names)
 
 
 def loggers_of(trainer: Trainer) -> list[Logger]:

@@ -88,7 +88,16 @@ class WandbLogger(Logger):
         self.id = str(checkpoint.get(KEY, self.id))
 
     def finalize(self, status: str) -> None:
-        """Mark a failed run as one; others are finished when the process ends: after training they are tested."""
-        if status != "success" and self._remote is not None:
-            self._remote.finish(exit_code=1)
+        """Mark a failed run as one; others are finished by `close`: after training they are tested."""
+        if status != "success":
+            self.finish(1)
+
+    def close(self) -> None:
+        """Finish the run."""
+        self.finish(0)
+
+    def finish(self, exit_code: int) -> None:
+        """End what was begun, if anything was."""
+        if self._remote is not None:
+            self._remote.finish(exit_code=exit_code)
             self._remote = None

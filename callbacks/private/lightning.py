@@ -3,10 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
+from lightning.fabric.utilities.seed import _collect_rng_states, _set_rng_states
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import distributed
+
+
+def random_states() -> dict[str, Any]:
+    """The states of Python's, numpy's and torch's random numbers."""
+    return _collect_rng_states()
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Continue with the random numbers of `random_states`."""
+    _set_rng_states(states)
 
 
 def accumulates(trainer: Trainer) -> bool:

@@ -14,7 +14,7 @@ from datamodules.storage.atomic_file import atomic_write
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import ROOT, Config, read_yaml, resolve
 from scripts.cli.command_line.resume_changes import differences, refuse_changes
-from scripts.cli.errors import UsageError, did_you_mean
+from scripts.cli.errors import UsageError, did_you_mean, user_errors
 from scripts.cli.shell import HIDDEN, command_line, quoted
 
 FIT = ROOT / "scripts" / "fit.py"
@@ -347,12 +347,13 @@ def submit_run(words: list[str]) -> None:
         resolved,
     )
 
-    _, config = parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
-    if request.resume:
-        before = read_yaml(request.resume / "config.yaml")
+    with user_errors():
+        _, config = parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
         now = resolved(request, config)
-        now["trainer"] |= {name: before["trainer"][name] for name in ("num_nodes", "devices", "accelerator")}
-        refuse_changes([*allocation.changes(before["trainer"]), *differences(before, now)], config.inexact)
+        if request.resume:
+            before = read_yaml(request.resume / "config.yaml")
+            now["trainer"] |= {name: before["trainer"][name] for name in ("num_nodes", "devices", "accelerator")}
+            refuse_changes([*allocation.changes(before["trainer"]), *differences(before, now)], config.inexact)
     rest += allocation.trainer
     if dry:
         sys.stdout.buffer.write(os.fsencode(batch_script(request.name, rest, allocation)))

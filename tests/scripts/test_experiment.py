@@ -2,14 +2,19 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from callbacks.run.checkpoint_file import AtomicCheckpointIO, read_checkpoint
 from datamodules.errors import UserError
-from scripts.cli.command_line.recipes import words_of
+from scripts.cli.command_line.recipes import ROOT, words_of
 from scripts.cli.errors import UsageError
 from scripts.experiment import Experiment
 from scripts.fit import main as fit
@@ -53,6 +58,102 @@ def test_predicts_the_rows_that_predict_writes(run: Experiment, tmp_path: Path) 
     assert len(rows) == len(written) >= 2
     loaded = Experiment.load(str(run.folder))
     assert loaded.predict(ROWS) == rows == run.predict(ROWS), "however often"
+
+
+def test_a_folder_is_loaded_and_its_run_is_not_trained_anew(run: Experiment) -> None:
+    assert run.folder is not None
+    loaded = Experiment.load(run.folder, options=["--trainer.accelerator", "cpu"])
+    with pytest.raises(UsageError, match=r"loaded to predict with; Experiment\(resume"):
+        loaded.fit()
+    assert loaded.predict(Path(ROWS)) == loaded.predict(ROWS) == run.predict(ROWS)
+
+
+def test_what_was_built_is_trained_as_it_is(run: Experiment, tmp_path: Path) -> None:
+    same = Experiment("mlp", data="breast_cancer", model={"hidden_size": 16}, trainer=TRAINER, logs=tmp_path).build()
+    torch.rand(7)  # a notebook looks around
+    assert same.fit().results["test"] == run.results["test"]
+    other = Experiment("mlp", data="breast_cancer", model={"hidden_size": 16}, trainer=TRAINER, logs=tmp_path).build()
+    for weight in other.model.parameters():
+        torch.nn.init.zeros_(weight)
+    assert other.fit().results["test"] != run.results["test"]
+    assert other.fit().results["test"] == run.results["test"], "a further time all begins anew"
+
+
+def test_a_batch_size_is_found_though_the_first_attempt_failed(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,label\n")
+    run = Experiment("mlp", data={"dataset": rows, "batch_size": "auto"}, trainer=TRAINER, logs=tmp_path / "logs")
+    with pytest.raises(UserError):
+        run.fit()
+    assert run.config["data"]["init_args"]["batch_size"] == "auto"
+    rows.write_text("a,label\n" + "".join(f"{index},{index % 2}\n" for index in range(200)))
+    assert run.fit().config["data"]["init_args"]["batch_size"] > 2
+
+
+def test_without_a_best_checkpoint_the_last_one_predicts(tmp_path: Path) -> None:
+    run = Experiment("mlp", data="breast_cancer", trainer={**TRAINER, "limit_val_batches": 0}, logs=tmp_path).fit()
+    assert run.checkpoint is None
+    assert len(run.predict(ROWS)) >= 2
+
+
+OWN = "import torch\nclass MySGD(torch.optim.SGD):\n    pass\n"
+
+
+def test_what_one_was_allowed_another_does_not_revoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_optimizer.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    sgd = {"class_path": "their_optimizer.MySGD", "init_args": {"lr": 0.01}}
+    mine: dict[str, Any] = {"data": "breast_cancer", "model": {"optimizer": sgd}, "trainer": TRAINER, "logs": tmp_path}
+    first = Experiment("mlp", **mine, allow=["their_optimizer"])
+    with pytest.raises(UsageError, match="add --allow"):
+        Experiment("mlp", **mine)
+    assert len(first.fit().predict(ROWS)) >= 2
+    assert first.checkpoint is not None
+    with pytest.raises(UsageError, match="add --allow"):
+        Experiment.load(first.checkpoint)
+    loaded = Experiment.load(first.checkpoint, options=["--allow", "their_optimizer"])
+    assert loaded.predict(ROWS) == first.predict(ROWS)
+    assert first.fit().results["test"], "after all of them"
+
+
+def test_a_checkpoint_does_not_need_the_logger_of_its_run(run: Experiment, tmp_path: Path) -> None:
+    assert run.checkpoint is not None
+    content = read_checkpoint(run.checkpoint)
+    content["config"]["logger"] = "a_service_that_is_not_here"
+    AtomicCheckpointIO().save_checkpoint(content, tmp_path / "best.ckpt")
+    assert Experiment.load(tmp_path / "best.ckpt").predict(ROWS) == run.predict(ROWS)
+
+
+def test_checkpoints_of_others_are_refused(tmp_path: Path) -> None:
+    name = "lightning.pytorch.callbacks.ModelCheckpoint"
+    trainer = {**TRAINER, "callbacks": [{"class_path": name}]}
+    run = Experiment("mlp", data="breast_cancer", trainer=trainer, logs=tmp_path, allow=name)
+    with pytest.raises(UsageError, match=r"--trainer\.callbacks: ModelCheckpoint: a run saves"):
+        run.fit()
+
+
+SCRIPT = """
+from scripts.experiment import Experiment
+trainer = {"max_epochs": 1, "accelerator": "cpu", "devices": 2, "enable_progress_bar": False}
+for seed in (0, 1):
+    run = Experiment("mlp", data="breast_cancer", trainer=trainer, logs="logs", seed_everything=seed).fit()
+    rows = run.predict(%r)
+if run.trainer.is_global_zero:
+    print("rows", len(rows))
+"""
+
+
+@pytest.mark.long
+def test_a_script_of_two_processes_goes_on_after_training(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT % str(ROWS))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "rows" in done.stdout
 
 
 def test_is_resumed_and_repeated_by_name(run: Experiment, tmp_path: Path) -> None:
@@ -103,7 +204,13 @@ def test_settings_are_words() -> None:
         "--allow=a",
         "--allow=b.C",
     ]
-    assert words_of(None, {"inexact": False}) == []
+    assert words_of(None, {"inexact": False, "debug": False, "resume": None, "config": None, "data": None}) == []
+    several = words_of(None, {"config": ["a.yaml", Path("b.yaml")], "debug": True})
+    assert several == ["--config=a.yaml", "--config=b.yaml", "--debug"]
+    numbers = {"model": {"hidden_size": np.int64(3), "class_weights": np.float32(0.5)}, "data": {"files": [Path("a")]}}
+    assert words_of(None, numbers) == ["--model.hidden_size=3", "--model.class_weights=0.5", '--data.files=["a"]']
+    with pytest.raises(UsageError, match=r"--model.optimizer: expected a plain value, or a class .*got type"):
+        words_of(None, {"model": {"optimizer": torch.optim.SGD}})
 
 
 def test_a_class_among_the_settings_is_parsed() -> None:
@@ -111,3 +218,10 @@ def test_a_class_among_the_settings_is_parsed() -> None:
     config = Experiment("mlp", model={"optimizer": sgd}).config
     assert config["model"]["init_args"]["optimizer"]["class_path"] == "torch.optim.SGD"
     assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.5
+
+
+def test_the_recipe_s_own_class_keeps_the_settings_that_are_not_given() -> None:
+    before = Experiment("resnet").config["model"]["init_args"]["optimizer"]
+    given = {"class_path": before["class_path"], "init_args": {"lr": 0.1}}
+    after = Experiment("resnet", model={"optimizer": given}).config["model"]["init_args"]["optimizer"]
+    assert after["init_args"] == before["init_args"] | {"lr": 0.1}

@@ -1,9 +1,11 @@
 """The command line of two concrete classes: their constructors' arguments are the options."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
+import yaml
 from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -12,7 +14,7 @@ from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.classes import class_at, class_of, constructor_arguments, default_of, linked
 from scripts.cli.command_line.parser import Parser
 from scripts.cli.command_line.ranges import check_ranges
-from scripts.cli.command_line.recipes import Config, Request
+from scripts.cli.command_line.recipes import Config, Loader, Request
 from scripts.cli.command_line.techniques import TECHNIQUES, techniques
 from scripts.cli.command_line.trust import (
     allowed_by_user,
@@ -125,6 +127,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     check_words(request.arguments, allowed)
     only_trusted(allowed)
     parser = build_parser(request)
+    parser.allowed = allowed
     if "--help_all" in request.arguments:
         request.arguments.append("--help")
     else:
@@ -159,10 +162,20 @@ def without_replaced(request: Request) -> Config:
     for section, values in config.items():
         for key, value in list(values.items()) if isinstance(values, dict) else ():
             if isinstance(value, dict) and "class_path" in value:
-                for name in line.values(f"--{section}.{key}"):
+                for word in line.values(f"--{section}.{key}"):
+                    name = class_named(word)
                     if name.rpartition(".")[2] != value["class_path"].rpartition(".")[2]:
                         values[key] = None
     return config
+
+
+def class_named(word: str) -> str:
+    """The class that an option's value names, outright or within braces."""
+    if word.lstrip().startswith("{"):
+        with suppress(yaml.YAMLError):  # the parser reports it
+            value = yaml.load(word, Loader)
+            return str(value.get("class_path", "")) if isinstance(value, dict) else ""
+    return word
 
 
 def _leaves(config: Config, known: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,13 +2,13 @@
 
 import re
 from argparse import SUPPRESS
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule
 
-from scripts.cli.command_line.trust import expected_at, place_of, refusal
+from scripts.cli.command_line.trust import expected_at, only_trusted, place_of, refusal
 from scripts.cli.errors import UsageError, did_you_mean
 
 
@@ -20,6 +20,13 @@ class Parser(ArgumentParser):
 
     model: type[LightningModule]
     data: type[LightningDataModule]
+    allowed: Sequence[str] | None = None  # what `--allow` names; None in jsonargparse's own parsers of parts
+
+    def instantiate(self, *args: Any, **kwargs: Any) -> Any:
+        """The objects that parsed options describe; another parser may have been allowed other classes since."""
+        if self.allowed is not None:
+            only_trusted(self.allowed)
+        return super().instantiate(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Report what is wrong in the user's terms."""

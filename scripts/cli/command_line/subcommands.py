@@ -57,11 +57,13 @@ class Subcommand(NamedTuple):
         function: `module:name`, imported when the options below are in order: torch takes seconds.
         options: of its own, which become the function's arguments.
         is_run: whether the rest of the command line describes a run, which is resolved first.
+        starts_runs: whether the words go on to other processes, and `--debug` among them.
     """
 
     function: str
     options: dict[str, Option] = {}  # noqa: RUF012 (never changed)
     is_run: bool = False
+    starts_runs: bool = False
 
 
 TEXT = Option()
@@ -99,6 +101,7 @@ SUBCOMMANDS = {
         "scripts.cli.measure.scaling:benchmark",
         {"devices": Option(several=True, value=at_least(1)), "report": TEXT},
         is_run=True,
+        starts_runs=True,
     ),
     "sweep": Subcommand(
         "scripts.cli.sweep.sweep:sweep",
@@ -107,7 +110,7 @@ SUBCOMMANDS = {
     "cross_validate": Subcommand(
         "scripts.cli.sweep.cross_validation:cross_validate", {"folds": Option(value=at_least(2)), "resume": TEXT}
     ),
-    "submit": Subcommand("scripts.cli.slurm:submit_run"),
+    "submit": Subcommand("scripts.cli.slurm:submit_run", starts_runs=True),
     "new": Subcommand("scripts.cli.new:new", {"task": TEXT, "data": TEXT}),
 }
 
@@ -121,7 +124,7 @@ def run(name: str, words: list[str]) -> None:
     quiet()
     subcommand = SUBCOMMANDS[name]
     with one_line_errors(debug="--debug" in words):
-        line = CommandLine([word for word in words if word != "--debug"])
+        line = CommandLine([word for word in words if word != "--debug" or subcommand.starts_runs])
         if "--list" in words:
             show_list()
             return

@@ -4,8 +4,6 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -51,22 +49,13 @@ def predict(
         except BrokenPipeError:  # the reader, such as head, has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
-        with _write_errors(), atomic_write(path) as binary:
+        with user_errors((OSError,)), atomic_write(path) as binary:
             file = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
             table = Table(file, path.suffix == ".jsonl", path.with_suffix(""))
             write_rows(trainer, model, data, table.write)
             file.detach()
         print(f"{len(data.predicted_names)} predictions in {printable(path)}")
     wait_for_others(trainer)
-
-
-@contextmanager
-def _write_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        with user_errors():
-            raise error from None
 
 
 class Table:

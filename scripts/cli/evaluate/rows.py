@@ -56,7 +56,10 @@ def write_rows(trainer: Trainer, model: LightningModule, data: DataModule, write
     """Predict the input of the data, and write each row as soon as it is there."""
     rows = Rows(data, write)
     trainer.callbacks.append(rows)  # type: ignore[attr-defined]
-    trainer.predict(model, data, return_predictions=False)
+    try:
+        trainer.predict(model, data, return_predictions=False)
+    finally:
+        trainer.callbacks.remove(rows)  # type: ignore[attr-defined]
     assert write is None or rows.written == len(data.predicted_names), "one prediction an example"
 
 

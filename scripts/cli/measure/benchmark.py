@@ -52,7 +52,7 @@ def benchmark(request: Request) -> None:
                 plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs=1, max_steps=2)  # a first step warms up
                 start_up = first - STARTED
             plain_seconds.append(plain_loop(copy.deepcopy(run.model), run.data, trainer, epochs, STEPS))
-            trainer.fit(model, run.data)
+            fit(run, trainer, model)
         throughput = next(c for c in trainer.callbacks if isinstance(c, Throughput))  # type: ignore[attr-defined]
         trainer_seconds.append(throughput.train_seconds)
     examples = throughput.examples
@@ -78,6 +78,20 @@ def built(request: Request) -> Experiment:
     model: Any = run.model
     model.skip_preparation()
     return run
+
+
+def fit(run: Experiment, trainer: Trainer, model: LightningModule) -> None:
+    """Train without a test.
+
+    Raises:
+        SystemExit: a signal has ended it, with 128 and the signal's number.
+    """
+    try:
+        trainer.fit(model, run.data)
+    except Stopped as stopped:
+        raise SystemExit(stopped.status) from None
+    finally:
+        run.close()
 
 
 def shorten(config: Namespace, data: DataModule) -> int:
@@ -132,12 +146,7 @@ def measure(request: Request, report: Path) -> None:
     folder.settle(run_folder(report.parent, request.name))
     clock = Clock(steps // 10 or 1, steps)
     trainer.callbacks[:0] = [clock]  # type: ignore[attr-defined]
-    try:
-        trainer.fit(run.model, run.data)
-    except Stopped as stopped:
-        raise SystemExit(stopped.status) from None
-    finally:
-        run.close()
+    fit(run, trainer, run.model)
     device = trainer.strategy.root_device
     memory, gpu_memory = all_reduce_max(trainer, *held(device))
     size = run.data.size_of("train")

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 
+from callbacks.private.lightning import random_states, set_random_states
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.technique import Technique
@@ -60,11 +61,14 @@ class Experiment:
         self.pretrained = ""  # which weights an earlier run gave, in a line
         self.results: dict[str, Any] = {}
         self._recorded: Recorded | None = None
+        self._built: dict[str, Any] | None = None  # the random states after building, until it is trained
+        self._is_loaded = False
 
     @property
     def config(self) -> Config:
         """The complete configuration in LightningCLI's form; `--config` with it repeats the run."""
-        return resolved(self.request, self.options)
+        with user_errors():
+            return resolved(self.request, self.options)
 
     @property
     def logs(self) -> Path:
@@ -82,6 +86,7 @@ class Experiment:
         with user_errors():
             built = build(self.parser.model, self.parser.data, self.parser.instantiate(self.options))
             self.data, self.model, self.techniques, self.pretrained = built
+        self._built = random_states()
         return self
 
     def new_trainer(self, run: RunFolder | None = None) -> Trainer:
@@ -101,6 +106,8 @@ class Experiment:
     def fit(self) -> Self:
         """Train, and test the best checkpoint; print what is trained, and the results.
 
+        What `build()` has built is trained as it is by then; otherwise, and every further time, it is built first.
+
         Raises:
             UserError: the run cannot be begun, or was ended by what the user can correct.
             SystemExit: a signal has ended it, with 128 and the signal's number; or another of its processes was lost.
@@ -119,19 +126,26 @@ class Experiment:
             leave(stopped, self.trainer, run.path)
         finally:
             self.close()
-        wait_for_others(self.trainer)
         return self
 
     def _begin(self, run: RunFolder) -> Path | None:
         """Everything before the first step; the checkpoint from which the run is resumed, if it is."""
+        if self._is_loaded:
+            raise UsageError(
+                f"fit: {self.checkpoint} was loaded to predict with; Experiment(resume=…) continues its run, and "
+                f"model={{'pretrained': …}} starts another one from its weights"
+            )
         check_settings(self.request.resume, self.config, self.options.inexact)
-        auto = self.options.data.batch_size == AUTO
-        if auto:
+        if self.options.data.batch_size == AUTO:
             self.options.data.batch_size = MIN_EXAMPLES
-        self.build()
-        self.trainer = self.new_trainer(run)
-        if auto:
-            self._find_batch_size()
+            try:
+                self._ready(run)
+                self._find_batch_size()
+            except BaseException:
+                self.options.data.batch_size = AUTO
+                raise
+        else:
+            self._ready(run)
         self.data.check_processes(self.trainer.world_size)
         found = broadcast_from_rank_zero(self.trainer, lambda: find_or_claim(self.request, self.logs, self.config))
         if found.checkpoint is not None:
@@ -141,6 +155,14 @@ class Experiment:
         run.settle(found.folder)
         self.folder = found.folder
         return found.checkpoint
+
+    def _ready(self, run: RunFolder) -> None:
+        if self._built is None:
+            self.build()
+        else:
+            set_random_states(self._built)
+        self._built = None
+        self.trainer = self.new_trainer(run)
 
     def _find_batch_size(self) -> None:
         earlier = self.request.resume or earlier_start(self.name, self.logs)
@@ -170,16 +192,19 @@ class Experiment:
         if self.trainer.is_global_zero:
             run.check()
             write_json(run.path / "results.json", self.results)
-            print(report(self.results, run.path, self.options.logger), flush=True)
+            dashboards = "" if self.options.trainer.fast_dev_run else self.options.logger
+            print(report(self.results, run.path, dashboards), flush=True)
 
     def close(self) -> None:
-        """Handle no more signals, and let other processes resume the run."""
+        """Handle no more signals, end the loggers, and let other processes resume the run."""
         if self._recorded is not None:
             self._recorded.signals.uninstall()
+            for logger in self._recorded.started:
+                logger.close()
         release()
 
     @classmethod
-    def load(cls, checkpoint: str, data: str | None = None, options: Sequence[str] = ()) -> Self:
+    def load(cls, checkpoint: str | Path, data: str | Path | None = None, options: Sequence[str] = ()) -> Self:
         """A trained model and its data, which is not set up yet, from a checkpoint alone.
 
         Args:
@@ -191,12 +216,12 @@ class Experiment:
             UserError: the checkpoint, the data or an option is not what it has to be.
         """
         keep_memory()
+        where = str(checkpoint)
         with user_errors():
-            path, content = read(checkpoint)
-            trained = cls(request_of(content, checkpoint, data, [*options]))
-            trained.data, trained.model, trained.trainer = restored(
-                trained.parser, trained.options, content, checkpoint
-            )
+            path, content = read(where)
+            trained = cls(request_of(content, where, None if data is None else str(data), [*options]))
+            trained.data, trained.model, trained.trainer = restored(trained.parser, trained.options, content, where)
+            trained._is_loaded = True
             trained.checkpoint, trained.trained_config = path, content["config"]
         return trained
 
@@ -206,9 +231,11 @@ class Experiment:
         Raises:
             UserError: nothing has been trained, or the input is not what it has to be.
         """
-        if self.checkpoint is None:
+        trained_in = self.checkpoint or self.folder
+        if trained_in is None:
             raise UsageError("predict: nothing is trained; call fit() first, or Experiment.load(checkpoint)")
-        trained = type(self).load(str(self.checkpoint))
+        allow = [f"--allow={name}" for name in self.parser.allowed or ()]
+        trained = self if self._is_loaded else type(self).load(trained_in, options=allow)
         with user_errors():
             trained.data.set_input(user_path(str(source), "input"))
         return collected_rows(trained.trainer, trained.model, trained.data)
@@ -221,3 +248,4 @@ def fit(request: Request) -> None:
         print(dump(experiment.config), end="")
     else:
         experiment.fit()
+        wait_for_others(experiment.trainer)

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor
+from lightning.pytorch.loggers import Logger as LightningLogger
 from lightning.pytorch.plugins import MixedPrecision
 
 from callbacks.loggers.boards import LogExamples
-from callbacks.loggers.logger import loggers
+from callbacks.loggers.logger import Logger, loggers
 from callbacks.loggers.metadata import RunMetadata
 from callbacks.loggers.progress import Progress
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
@@ -30,6 +30,7 @@ from scripts.cli.command_line.recipes import Config
 from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.distributed.launch import environment_plugins, pick_strategy
 from scripts.cli.distributed.sync_batchnorm import SyncBatchNorms
+from scripts.cli.errors import UsageError
 from scripts.cli.run.precision import on_cpu, pick_precision
 
 
@@ -70,9 +71,16 @@ def build_trainer(
         options["sync_batchnorm"] = False
     if isinstance(options["strategy"], FSDPStrategy):
         options["inference_mode"] = False  # weights gathered in it could not be trained on
+    given = _listed(options.pop("callbacks"))
+    for callback in given:
+        if isinstance(callback, Checkpoint):
+            raise UsageError(
+                f"--trainer.callbacks: {type(callback).__name__}: a run saves its best and its last checkpoint itself; "
+                f"leave it out (--model.monitor says which is best, --save_every how often the last is saved)"
+            )
     callbacks = [
         *techniques,
-        *_listed(options.pop("callbacks")),
+        *given,
         LogExamples(),
         Throughput(),
         BroadcastBuffers(),
@@ -117,6 +125,7 @@ class Recorded:
         self.logger = logger
         self.logs = logs
         self.signals = Signals()
+        self.started: list[Logger] = []
 
     def metadata(self, model: LightningModule) -> RunMetadata:
         """The first callback, which puts the configuration into checkpoints and loggers."""
@@ -128,9 +137,10 @@ class Recorded:
         checkpoints = Checkpoints(self.folder, monitor, mode, self.save_every, self.signals)
         return [LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
 
-    def loggers(self) -> list[Logger]:
+    def loggers(self) -> list[LightningLogger]:
         """The loggers that `--logger` names."""
-        return loggers(self.logger, self.folder)
+        self.started = loggers(self.logger, self.folder)
+        return [*self.started]
 
 
 def steps_between_points(options: Config, data: DataModule) -> int:

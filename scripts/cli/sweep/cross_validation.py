@@ -33,7 +33,8 @@ def cross_validate(words: list[str], folds: int | None, resume: str | None) -> N
     if resume is not None:
         refuse_others(resume, words, folds=folds)
         with user_errors():
-            carry_out(*reopen(FoldsPlan, resume, allowed_names(words)))
+            plan, folder = reopen(FoldsPlan, resume, allowed_names(words))
+        carry_out(plan, folder)
         return
     if folds is None:
         raise UsageError("how many folds? Give --folds, a number")

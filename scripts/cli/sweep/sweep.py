@@ -80,7 +80,7 @@ def planned(words: list[str], trials: int, space: str | None, unpruned: int) -> 
     """
     request = resolve(words)
     _, config = parse(request)
-    if "csv" not in config.logger.split(","):
+    if "csv" not in map(str.strip, config.logger.split(",")):
         raise UsageError(f"--logger {config.logger}: a sweep reads each trial's metrics.csv; add csv")
     line = CommandLine(list(words))
     allowed = list(line.values("--allow"))

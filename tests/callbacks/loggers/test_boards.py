@@ -68,6 +68,29 @@ def test_shows_the_middle_batch_at_intervals_and_of_the_test_once(
     assert model.batches == [("val", middle)] * validations + [("test", middle)]
 
 
+class Silent(Logger):
+    """Discards all but scalars."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(RunFolder(folder))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "shown"), [([Silent], 0), ([Silent, Recording], 1), ([Recording, Recording, Silent], 1)]
+)
+def test_what_is_shown_is_computed_once_for_all_loggers_and_for_none_not_at_all(
+    kinds: list[Any], shown: int, tmp_path: Path
+) -> None:
+    batches: Any = [(torch.rand(6, 4), torch.arange(6) % 3)]
+    model = Shown()
+    loggers = [kind(tmp_path) for kind in kinds]
+    trainer = Trainer(max_epochs=1, logger=loggers, callbacks=[LogExamples(1000.0)], **QUIET)
+    trainer.test(model, DataLoader(batches, batch_size=None), verbose=False)
+    assert len(model.batches) == shown
+    boards_written = [len(logger.tables) for logger in loggers if isinstance(logger, Recording)]
+    assert len(set(boards_written)) <= 1, "each has the same"
+
+
 def test_shows_the_first_training_batch_as_the_model_gets_it_and_samples_nothing(tmp_path: Path) -> None:
     received: list[Any] = []
     unchanged: list[bool] = []
@@ -109,7 +132,7 @@ def test_a_text_that_is_a_table_is_logged_as_one(tmp_path: Path) -> None:
             texts[name] = markdown
 
     logger = Texts(tmp_path)
-    board = LoggerBoard(logger, 7, "val")
+    board = LoggerBoard([logger], 7, "val")
     board.text("table", "| a | b |\n| --- | ---: |\n| x \\| y\\\\ | 1 |\n|  | **2** |")
     board.text("list", "- one\n- two")
     assert logger.tables["val/table"][:2] == (["a", "b"], [["x | y\\", "1"], ["", "**2**"]])

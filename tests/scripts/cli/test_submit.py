@@ -145,6 +145,19 @@ def test_a_run_that_was_stopped_is_requeued_and_one_that_failed_is_not(
     assert not done.stderr
 
 
+def test_the_job_shows_tracebacks_where_that_was_requested(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--debug" in script_of(capsys, *CPUS, "--debug")
+    assert "--debug" not in script_of(capsys, *CPUS)
+
+
+@pytest.mark.parametrize("words", [["--logger", "nonsense"], ["--averaging.decay", "2"], ["--save_every", "never"]])
+def test_what_the_run_would_refuse_is_one_line_here(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        script_of(capsys, *CPUS, *words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: --")
+
+
 def test_threads_are_as_many_as_cpus(capsys: pytest.CaptureFixture[str]) -> None:
     script = script_of(capsys, *GPUS, "--cpus-per-task", "6")
     assert directives(script)["cpus-per-task"] == "6"
