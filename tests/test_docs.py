@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ import yaml
 from torch.distributed import run as torchrun
 
 from callbacks.run.checkpoint_file import FORMAT
+from datamodules.errors import UserError
 from scripts import fit
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import ROOT, recipe_names, resolve
 from scripts.cli.run import folder
+from scripts.experiment import Experiment
 from tests.helpers.pages import PAGES, blocks, code_by_section, commands, published_for, read, write_inputs
 
 ALL = [page for pair in PAGES for page in pair]
@@ -246,9 +249,22 @@ def test_tensorboard_serves_the_runs(place: Path) -> None:
     assert "linear_regression/version_0" in served
 
 
-@pytest.mark.parametrize(
-    "block", blocks(ROOT / "docs" / "en" / "notebook.md", "python"), ids=["experiment", "lightning"]
-)
+NOTEBOOK = blocks(ROOT / "docs" / "en" / "notebook.md", "python")
+
+
+def test_every_option_of_an_experiment_is_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
+    (place / "changes.yaml").write_text("trainer: {max_epochs: 2}\n")
+    (place / "my_package.py").write_text("import torch\nclass MyOptimizer(torch.optim.SGD):\n    pass\n")
+    for line in NOTEBOOK[1].replace('Experiment("mlp", ', 'Experiment("mlp", trainer={"max_epochs": 1}, ').splitlines():
+        ends = pytest.raises(UserError, match="this run has finished") if "resume" in line else nullcontext()
+        with ends:
+            exec(line, {"Experiment": Experiment})
+
+
+@pytest.mark.parametrize("block", NOTEBOOK[::2], ids=["experiment", "lightning"])
 def test_the_notebook_runs(block: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
