@@ -7,7 +7,9 @@ python scripts/new.py data my_data                               datamodules/my_
 python scripts/new.py task my_task                               lightning_modules/tasks/my_task.py and a template of
                                                                  its models, for --task my_task
 
-  --task NAME     what the model is to do: one of scripts/templates/models/
+  --task NAME     what the model is to do: classification, regression, forecasting, image_classification,
+                  text_classification, tagging, question_answering, translation, graph_classification or
+                  node_classification; or one that `new.py task` has written
   --data MODULE   a module of datamodules/, or MODULE.CLASS where it defines several; by default that of the template
 
 A name is a Python module's, such as my_model; its class is called MyModel. No file that is there is changed.

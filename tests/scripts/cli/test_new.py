@@ -35,6 +35,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+def test_the_help_and_the_pages_name_every_task() -> None:
+    for file in ("scripts/new.py", "docs/en/own-model.md", "docs/zh/own-model.md"):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert [name for name in task_names(ROOT) if name not in text] == [], file
+
+
 def works(name: str, folder: Path) -> None:
     """Train, test and predict."""
     assert train(["--model", name, *SHORT, *shortened(name), "--logs", str(folder), "--trainer.max_epochs", "1"]) == 0
