@@ -4,6 +4,8 @@
 class UserError(Exception):
     """Something that the user typed or supplied is wrong; the message says what was found and what is expected."""
 
+    status = 2  # of the command line
+
 
 class DataError(UserError, ValueError):
     """A file or folder of data is invalid; the message says which, what was found and what is expected."""

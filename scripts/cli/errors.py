@@ -53,7 +53,7 @@ def user_errors(types: tuple[type[Exception], ...] = (ValueError, OSError)) -> I
 
 @contextmanager
 def one_line_errors(debug: bool) -> Iterator[None]:
-    """Print what the user can correct as one line and exit with status 2; with `debug`, let the exception through."""
+    """Print what the user can correct as one line and exit with its status; with `debug`, let the exception through."""
     print_anything()
     try:
         yield
@@ -65,7 +65,7 @@ def one_line_errors(debug: bool) -> Iterator[None]:
             message = f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
         if first_here():
             print(f"error: {printable(message)}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(error.status) from None
     except KeyboardInterrupt:  # before a run handles its signals, or the second time
         raise SystemExit(130) from None
 

@@ -119,7 +119,7 @@ def run(name: str, words: list[str]) -> None:
     """Run a subcommand.
 
     Raises:
-        SystemExit: with status 2, after one line on the screen, if the user has to correct something.
+        SystemExit: with an error's status, after one line on the screen, if it is one that the user can correct.
     """
     quiet()
     subcommand = SUBCOMMANDS[name]

@@ -19,7 +19,7 @@ from callbacks.run.checkpoint_file import DiskFullError, UnsavedError
 from callbacks.run.checkpoints import NonFiniteError
 from callbacks.run.run_folder import FolderGoneError, gone
 from callbacks.run.signals import Stopped
-from datamodules.errors import DataError, UnlikeDataError
+from datamodules.errors import DataError, UnlikeDataError, UserError
 from datamodules.files.paths import relative
 from datamodules.storage.atomic_file import TRANSIENT_ERRORS
 from scripts.cli.distributed.launch import wait_for_others
@@ -30,6 +30,12 @@ LOST = re.compile(
     r"[Cc]onnection (was )?(closed|reset)|Broken pipe|[Gg]loo|NCCL|Timed out waiting|Socket (closed|Timeout)|recvValue"
 )
 PATIENCE = 5.0  # seconds that a failing process has to report its cause, when the others notice that it is gone
+
+
+class MachineError(UserError):
+    """What a run needs the machine has not, such as memory; the message says what may help."""
+
+    status = 1
 
 
 @contextmanager
@@ -63,8 +69,10 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
             where = error.filename or folder
             raise UnsavedError(f"{where}: cannot be written ({error.strerror}); the checkpoints are kept") from None
         line = in_one_line(error, trainer, config)
-        if line is None and alone:
-            raise
+        if alone:
+            if line is None:
+                raise
+            raise MachineError(line) from error
         if line is None and isinstance(error, RuntimeError | OSError) and LOST.search(str(error)):
             fall_silent(trainer, folder)
         fail(trainer, folder, line, error)
