@@ -14,7 +14,8 @@ import torch
 
 from callbacks.run.checkpoint_file import AtomicCheckpointIO, read_checkpoint
 from datamodules.errors import UserError
-from scripts.cli.command_line.recipes import ROOT, words_of
+from scripts.cli.command_line.keyword_arguments import words_of
+from scripts.cli.command_line.recipes import ROOT
 from scripts.cli.errors import UsageError
 from scripts.experiment import Experiment
 from scripts.fit import main as fit
@@ -207,8 +208,16 @@ def test_settings_are_words() -> None:
     assert words_of(None, {"inexact": False, "debug": False, "resume": None, "config": None, "data": None}) == []
     several = words_of(None, {"config": ["a.yaml", Path("b.yaml")], "debug": True})
     assert several == ["--config=a.yaml", "--config=b.yaml", "--debug"]
-    numbers = {"model": {"hidden_size": np.int64(3), "class_weights": np.float32(0.5)}, "data": {"files": [Path("a")]}}
-    assert words_of(None, numbers) == ["--model.hidden_size=3", "--model.class_weights=0.5", '--data.files=["a"]']
+    numbers = {
+        "model": {"hidden_size": np.int64(3), "class_weights": np.float32(0.5), "sizes": np.arange(2)},
+        "data": {"files": [Path("a")]},
+    }
+    assert words_of(None, numbers) == [
+        "--model.hidden_size=3",
+        "--model.class_weights=0.5",
+        "--model.sizes=[0, 1]",
+        '--data.files=["a"]',
+    ]
     with pytest.raises(UsageError, match=r"--model.optimizer: expected a plain value, or a class .*got type"):
         words_of(None, {"model": {"optimizer": torch.optim.SGD}})
 

@@ -1,10 +1,8 @@
 """Recipes: what `--model NAME` means. Read with no more than YAML, so that a listing needs no torch."""
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -205,45 +203,6 @@ def sections(config: Config, where: str) -> tuple[Config, Config]:
         elif name != "trainer" or section is not None:  # as an empty section reads
             plain[name] = section
     return paths, plain
-
-
-FLAGS = ("--inexact", "--debug", "--print_config", "--help_all")
-
-
-def words_of(name: str | None, settings: Config) -> list[str]:
-    """The command line equivalent to a recipe's name and these options and sections of options."""
-    return [*([] if name is None else [f"--model={name}"]), *_words("--", settings)]
-
-
-def _words(prefix: str, settings: Config) -> Iterator[str]:
-    for key, value in settings.items():
-        if isinstance(value, dict) and "class_path" not in value:
-            yield from _words(f"{prefix}{key}.", value)
-        elif f"{prefix}{key}" in FLAGS:
-            yield from [f"--{key}"] if value else []
-        elif f"{prefix}{key}" in ("--allow", "--config") and isinstance(value, list | tuple):
-            yield from (f"--{key}={each}" for each in value)
-        elif value is not None or prefix != "--":  # what is not given is None
-            yield f"{prefix}{key}={_word(f'{prefix}{key}', value)}"
-
-
-def _word(option: str, value: Any) -> str:
-    if isinstance(value, str | PurePath):
-        return str(value)
-    try:
-        return json.dumps(value, ensure_ascii=False, default=_plain)
-    except TypeError as error:
-        raise UsageError(
-            f"{option}: expected a plain value, or a class as class_path and init_args ({error})"
-        ) from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, PurePath):
-        return str(value)
-    if hasattr(value, "item"):  # a number of numpy's or torch's
-        return value.item()
-    raise TypeError(f"got {type(value).__name__}")
 
 
 def resolve(words: list[str]) -> Request:

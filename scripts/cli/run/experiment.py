@@ -12,9 +12,10 @@ from callbacks.run.signals import Stopped
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 from datamodules.files.paths import user_path
+from scripts.cli.command_line.keyword_arguments import words_of
 from scripts.cli.command_line.options import AUTO, parse, resolved
 from scripts.cli.command_line.ranges import save_every
-from scripts.cli.command_line.recipes import Config, Request, dump, resolve, words_of
+from scripts.cli.command_line.recipes import Config, Request, dump, resolve
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.load import read, request_of, restored
