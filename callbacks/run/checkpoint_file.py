@@ -40,11 +40,16 @@ class HashingFile:
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
         self.hash = hashlib.sha256()
+        self.failed: OSError | None = None
 
     def write(self, content: Any) -> int:
         """Write and hash."""
         self.hash.update(content)
-        return self.file.write(content)
+        try:
+            return self.file.write(content)
+        except OSError as error:
+            self.failed = error
+            raise
 
     def flush(self) -> None:
         """Nothing: the file is synced when it is complete."""
@@ -75,10 +80,10 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         hashed = HashingFile(file)
         try:
             torch.save(checkpoint | {"format": FORMAT}, hashed)  # type: ignore[arg-type]
-        except RuntimeError as error:  # torch wraps what the file raised
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+        except RuntimeError:
+            if hashed.failed is not None:  # torch wraps what the file raised
+                raise hashed.failed from None
+            raise  # its context may be another OSError, after which this is the last save
         file.seek(-2, os.SEEK_END)  # the length of the comment, 0 so far
         file.write(SEAL_SIZE.to_bytes(2, "little") + SEAL + hashed.hash.hexdigest().encode())
 

@@ -1,11 +1,14 @@
 """What a run says when it fails, where a real process would fail so only now and then."""
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from callbacks.run.checkpoint_file import write_checkpoint
 from datamodules.errors import UserError
 from scripts.cli.run.failures import one_cause
 
@@ -25,6 +28,20 @@ def test_a_killed_loader_is_told_even_when_it_broke_into_a_save(tmp_path: Path) 
     ):
         killed_while_saving()
     assert ended.value.status == 1, "of the command line"
+
+
+def test_what_broke_into_a_last_save_is_no_failure_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker that is gone has reset a connection; in the save that follows torch notices that it was killed."""
+
+    def interrupted(*args: Any) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    try:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    except OSError:
+        with pytest.raises(RuntimeError, match="DataLoader worker"):
+            write_checkpoint({}, tmp_path / "best.ckpt")
 
 
 def test_what_nobody_can_mend_keeps_its_traceback(tmp_path: Path) -> None:
