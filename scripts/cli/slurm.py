@@ -12,7 +12,7 @@ from pathlib import Path
 from datamodules.files.paths import relative, user_path
 from datamodules.storage.atomic_file import atomic_write
 from scripts.cli.command_line.argv import CommandLine
-from scripts.cli.command_line.recipes import ROOT, Config, read_yaml, resolve
+from scripts.cli.command_line.recipes import ROOT, Config, resolve
 from scripts.cli.command_line.resume_changes import differences, refuse_changes
 from scripts.cli.errors import UsageError, did_you_mean, user_errors
 from scripts.cli.shell import HIDDEN, command_line, quoted
@@ -350,8 +350,8 @@ def submit_run(words: list[str]) -> None:
     with user_errors():
         _, config = parse(request)  # on a CPU, which is everywhere: the job's own devices are not here
         now = resolved(request, config)
-        if request.resume:
-            before = read_yaml(request.resume / "config.yaml")
+        before = request.earlier
+        if before is not None:
             now["trainer"] |= {name: before["trainer"][name] for name in ("num_nodes", "devices", "accelerator")}
             refuse_changes([*allocation.changes(before["trainer"]), *differences(before, now)], config.inexact)
     rest += allocation.trainer

@@ -1,20 +1,17 @@
 """The command line of two concrete classes: their constructors' arguments are the options."""
 
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
-import yaml
-from jsonargparse import ArgumentError, Namespace, set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.classes import class_at, class_of, constructor_arguments, default_of, linked
-from scripts.cli.command_line.parser import Parser
+from scripts.cli.command_line.parser import SECTIONS, Parser
 from scripts.cli.command_line.ranges import check_ranges
-from scripts.cli.command_line.recipes import Config, Loader, Request
+from scripts.cli.command_line.recipes import Config, Request
 from scripts.cli.command_line.techniques import TECHNIQUES, techniques
 from scripts.cli.command_line.trust import (
     allowed_by_user,
@@ -24,7 +21,7 @@ from scripts.cli.command_line.trust import (
     only_trusted,
 )
 from scripts.cli.distributed.launch import settle_devices
-from scripts.cli.errors import UsageError, did_you_mean
+from scripts.cli.errors import UsageError
 from scripts.cli.run.pretrained import own_run
 
 AUTO = "auto"  # a batch size that has to be found
@@ -42,7 +39,6 @@ TRAINER_SETTLED = {
 }
 LOGGERS = "tensorboard,csv"
 USUAL = {"max_epochs", "max_steps", "accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val"}
-SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
 
 
 def build_parser(request: Request) -> Parser:
@@ -133,68 +129,15 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     else:
         hidden = parser.hide(lambda name: name.startswith("trainer.") and name.removeprefix("trainer.") not in USUAL)
         parser.section("trainer", f"--trainer: Lightning's Trainer ({hidden} more options: --help_all)")
-    check_keys(request.defaults, parser)
-    try:
-        parser.parse_object(request.defaults)  # reports errors of a file, which a default would not
-        parser.set_defaults(dict(_leaves(without_replaced(request), parser.known())))
-        config = parser.parse_args([word for word in request.arguments if word != "--print_config"])
-        config.print_config = "--print_config" in request.arguments
-    except ArgumentError as error:
-        raise UsageError(parser.translated(error.message or str(error))) from error
+    config = parser.read(request.defaults, [word for word in request.arguments if word != "--print_config"])
+    config.print_config = "--print_config" in request.arguments
     check_parsed("", config, allowed)
     config.model.pretrained = own_run(config.model.pretrained) or config.model.pretrained
     if config.model.pretrained and "tokenizer" in config.data:
         config.data.tokenizer = config.model.pretrained  # a pretrained model reads no other tokens than its own
-    check_ranges(config, parser)
+    check_ranges(config)
     settle_devices(config, CommandLine(list(request.arguments)).mentions)
     return parser, config
-
-
-def without_replaced(request: Request) -> Config:
-    """The request's configuration without the classes that its arguments replace by others.
-
-    The parser would hand the old class's settings on to the new one wherever their names agree.
-    """
-    config = {
-        section: dict(values) if isinstance(values, dict) else values for section, values in request.defaults.items()
-    }
-    line = CommandLine(list(request.arguments))
-    for section, values in config.items():
-        for key, value in list(values.items()) if isinstance(values, dict) else ():
-            if isinstance(value, dict) and "class_path" in value:
-                for word in line.values(f"--{section}.{key}"):
-                    name = class_named(word)
-                    if name.rpartition(".")[2] != value["class_path"].rpartition(".")[2]:
-                        values[key] = None
-    return config
-
-
-def class_named(word: str) -> str:
-    """The class that an option's value names, outright or within braces."""
-    if word.lstrip().startswith("{"):
-        with suppress(yaml.YAMLError):  # the parser reports it
-            value = yaml.load(word, Loader)
-            return str(value.get("class_path", "")) if isinstance(value, dict) else ""
-    return word
-
-
-def _leaves(config: Config, known: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and (name not in known or name in SECTIONS):
-            yield from _leaves(value, known, f"{name}.")
-        else:
-            yield name, value
-
-
-def check_keys(config: Config, parser: Parser) -> None:
-    """Refuse settings of a configuration file that no option has."""
-    known = parser.known()
-    for name, value in _leaves(config, known):
-        if name not in known:
-            raise UsageError(f"{name}: no such setting{did_you_mean(name, known)}")
-        if name in SECTIONS and value is not None:
-            raise UsageError(f"{name}: expected a section of settings, got {value!r}")
 
 
 def plain(value: Any) -> Any:

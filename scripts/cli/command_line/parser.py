@@ -2,14 +2,21 @@
 
 import re
 from argparse import SUPPRESS
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 
+from scripts.cli.command_line.argv import CommandLine
+from scripts.cli.command_line.recipes import Config, Loader
+from scripts.cli.command_line.techniques import TECHNIQUES
 from scripts.cli.command_line.trust import expected_at, only_trusted, place_of, refusal
 from scripts.cli.errors import UsageError, did_you_mean
+
+SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
 
 
 class Parser(ArgumentParser):
@@ -60,10 +67,29 @@ class Parser(ArgumentParser):
         """Every option that starts with two dashes."""
         return [option for action in self._actions for option in action.option_strings if option.startswith("--")]
 
-    def is_count(self, name: str) -> bool:
-        """Whether the option is an integer whose default is at least 1: a size or a count."""
-        default = next((action.default for action in self._actions if action.dest == name), None)
-        return isinstance(default, int) and not isinstance(default, bool) and default >= 1
+    def read(self, config: Config, arguments: list[str]) -> Namespace:
+        """Parse arguments over the settings of a configuration.
+
+        Raises:
+            UsageError: a setting or an option is unknown, of the wrong type, or a size or count of the model below 1.
+        """
+        known = self.known()
+        for name, value in _leaves(config, known):
+            if name not in known:
+                raise UsageError(f"{name}: no such setting{did_you_mean(name, known)}")
+            if name in SECTIONS and value is not None:
+                raise UsageError(f"{name}: expected a section of settings, got {value!r}")
+        try:
+            self.parse_object(config)  # reports errors of a file, which a default would not
+            self.set_defaults(dict(_leaves(without_replaced(config, arguments), known)))
+            counts = [action.dest for action in self._actions if type(action.default) is int and action.default >= 1]
+            parsed = self.parse_args(arguments)
+        except ArgumentError as error:
+            raise UsageError(self.translated(error.message or str(error))) from error
+        for name in counts:
+            if name.startswith("model.") and type(parsed[name]) is int and parsed[name] < 1:
+                raise UsageError(f"--{name}: expected at least 1, got {parsed[name]}")
+        return parsed
 
     def translated(self, message: str) -> str:
         """One line, with the option's own spelling and the nearest right one."""
@@ -92,3 +118,38 @@ def _readable(text: str) -> str:
     text = re.sub(r"typing\.Literal\[([^,]*)\]", r"\1", text)
     text = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", text)
     return {"NoneType": "null", "dot import path string": "the name of a class"}.get(text, text.replace("'", ""))
+
+
+def without_replaced(config: Config, arguments: list[str]) -> Config:
+    """A configuration without the classes that arguments replace by others.
+
+    The parser would hand the old class's settings on to the new one wherever their names agree.
+    """
+    left = {section: dict(values) if isinstance(values, dict) else values for section, values in config.items()}
+    line = CommandLine(list(arguments))
+    for section, values in left.items():
+        for key, value in list(values.items()) if isinstance(values, dict) else ():
+            if isinstance(value, dict) and "class_path" in value:
+                for word in line.values(f"--{section}.{key}"):
+                    name = class_named(word)
+                    if name.rpartition(".")[2] != value["class_path"].rpartition(".")[2]:
+                        values[key] = None
+    return left
+
+
+def class_named(word: str) -> str:
+    """The class that an option's value names, outright or within braces."""
+    if word.lstrip().startswith("{"):
+        with suppress(yaml.YAMLError):  # the parser reports it
+            value = yaml.load(word, Loader)
+            return str(value.get("class_path", "")) if isinstance(value, dict) else ""
+    return word
+
+
+def _leaves(config: Config, known: set[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and (name not in known or name in SECTIONS):
+            yield from _leaves(value, known, f"{name}.")
+        else:
+            yield name, value

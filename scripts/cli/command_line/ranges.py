@@ -7,12 +7,11 @@ from jsonargparse import Namespace
 
 from callbacks.loggers.logger import pick_loggers
 from callbacks.run.checkpoints import SaveEvery
-from scripts.cli.command_line.parser import Parser
 from scripts.cli.distributed.devices import check_devices
 from scripts.cli.errors import UsageError
 
 
-def check_ranges(config: Namespace, parser: Parser) -> None:
+def check_ranges(config: Namespace) -> None:
     """Refuse such values.
 
     Raises:
@@ -23,8 +22,6 @@ def check_ranges(config: Namespace, parser: Parser) -> None:
     for option, value in config.model.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"--model.{option}: expected a finite number, got {value}")
-        if isinstance(value, int) and not isinstance(value, bool) and value < 1 and parser.is_count(f"model.{option}"):
-            raise UsageError(f"--model.{option}: expected at least 1, got {value}")
     counts = ("max_epochs", "max_steps", "min_epochs", "min_steps", "log_every_n_steps", "accumulate_grad_batches")
     for option in (*counts, "check_val_every_n_epoch", "num_nodes"):
         value = config.trainer.get(option)

@@ -1,5 +1,6 @@
 """Recipes: what `--model NAME` means. Read with no more than YAML, so that a listing needs no torch."""
 
+import copy
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ class Request:
         arguments: the rest of the command line, for the parser of these two classes.
         about: the recipe's own section.
         resume: the folder of a run to resume.
+        earlier: its configuration.
         words: the complete command line.
 
     Raises:
@@ -49,6 +51,7 @@ class Request:
     arguments: list[str] = field(default_factory=list)
     about: Config = field(default_factory=dict)
     resume: Path | None = None
+    earlier: Config | None = None
     words: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -225,6 +228,7 @@ def resolve(words: list[str]) -> Request:
         )
     if resume is not None:
         files = [resume / "config.yaml"]
+    contents = [read_yaml(file, "--config" if resume is None else "--resume") for file in files]
     chosen = line.value("--data")
     spelt_out = line.value("--data.dataset")
     if chosen and spelt_out and chosen != spelt_out:
@@ -233,8 +237,8 @@ def resolve(words: list[str]) -> Request:
 
     given: Config = {}
     paths: Config = {}
-    for file in files:
-        file_paths, plain = sections(read_yaml(file), str(file))
+    for file, content in zip(files, contents, strict=True):
+        file_paths, plain = sections(content, str(file))
         paths |= file_paths
         described = plain.pop("about", None) or {}
         if not isinstance(described, dict):
@@ -273,7 +277,8 @@ def resolve(words: list[str]) -> Request:
     config = given if resume is not None else merge(defaults, given)
     if dataset is not None:
         config = merge(config, {"data": {"dataset": dataset}})
-    return Request(name, paths["model"], paths["data"], config, line.words, about, resume, list(words))
+    earlier = None if resume is None else copy.deepcopy(contents[0])
+    return Request(name, paths["model"], paths["data"], config, line.words, about, resume, earlier, list(words))
 
 
 def check_dataset(dataset: str, known: list[str]) -> str:

@@ -45,6 +45,21 @@ def find_run(path: str) -> Path:
     return folder.resolve()
 
 
+def check_settings(earlier: Config | None, now: Config, inexact: bool) -> None:
+    """Refuse other settings than the run had.
+
+    Args:
+        earlier: the run's; None for a new one, which may have any.
+        now: those that were given.
+        inexact: whether other settings are accepted.
+
+    Raises:
+        UsageError: with every difference.
+    """
+    if earlier is not None:
+        refuse_changes(differences(earlier, now), inexact)
+
+
 def differences(before: Config, now: Config) -> list[str]:
     """The settings that have changed, except the harmless ones."""
     old, new = dict(_flat(before)), dict(_flat(now))

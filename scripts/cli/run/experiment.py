@@ -16,6 +16,7 @@ from scripts.cli.command_line.keyword_arguments import words_of
 from scripts.cli.command_line.options import AUTO, parse, resolved
 from scripts.cli.command_line.ranges import save_every
 from scripts.cli.command_line.recipes import Config, Request, dump, resolve
+from scripts.cli.command_line.resume_changes import check_settings, refuse_changes
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.load import read, request_of, restored
@@ -23,11 +24,19 @@ from scripts.cli.evaluate.rows import collected_rows
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build
 from scripts.cli.run.failures import leave, one_cause
-from scripts.cli.run.folder import earlier_start, find_or_claim, logs_at, make_checkpoints_folder, release, write_json
+from scripts.cli.run.folder import (
+    Found,
+    earlier_start,
+    find_or_claim,
+    logs_at,
+    make_checkpoints_folder,
+    release,
+    write_json,
+)
 from scripts.cli.run.library_messages import quiet
 from scripts.cli.run.memory import keep_memory
 from scripts.cli.run.report import heading, report, results_of
-from scripts.cli.run.resume import check_settings, check_state
+from scripts.cli.run.resume import state_changes
 from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
 
 
@@ -120,7 +129,7 @@ class Experiment:
             if self.trainer.is_global_zero:
                 line = heading(self.name, self.model, self.data, self.trainer, run.path, resumed, self.pretrained)
                 print(line, flush=True)
-            with one_cause(self.trainer, run.path, self.options):
+            with one_cause(self.trainer, run.path):
                 self.trainer.fit(self.model, self.data, ckpt_path=resumed, weights_only=True)
                 self._test(run)
         except Stopped as stopped:
@@ -136,53 +145,51 @@ class Experiment:
                 f"fit: {self.checkpoint} was loaded to predict with; Experiment(resume=…) continues its run, and "
                 f"model={{'pretrained': …}} starts another one from its weights"
             )
-        check_settings(self.request.resume, self.config, self.options.inexact)
-        if self.options.data.batch_size == AUTO:
-            self.options.data.batch_size = MIN_EXAMPLES
-            try:
-                self._ready(run)
-                self._find_batch_size()
-            except BaseException:
+        check_settings(self.request.earlier, self.config, self.options.inexact)
+        auto = self.options.data.batch_size == AUTO
+        try:
+            if auto:
+                self.options.data.batch_size = MIN_EXAMPLES
+            if self._built is None:
+                self.build()
+            else:
+                set_random_states(self._built)
+            self._built = None
+            self.trainer = self.new_trainer(run)
+            if not auto:
+                self.data.check_processes(self.trainer.world_size)  # before any of the others is started
+            size, found = broadcast_from_rank_zero(self.trainer, lambda: self._decide(auto))
+            if auto:
+                self._use_batch_size(size)
+            if found.checkpoint is not None:
+                changes = state_changes(found.checkpoint, self.trainer, self.data)
+                refuse_changes(changes, self.options.inexact)
+        except BaseException:
+            if auto:
                 self.options.data.batch_size = AUTO
-                raise
-        else:
-            self._ready(run)
-        self.data.check_processes(self.trainer.world_size)
-        found = broadcast_from_rank_zero(self.trainer, lambda: find_or_claim(self.request, self.logs, self.config))
-        if found.checkpoint is not None:
-            check_state(found.checkpoint, self.trainer, self.data, self.options.inexact)
+            raise
         if self.trainer.is_global_zero:
             make_checkpoints_folder(found.folder)
         run.settle(found.folder)
         self.folder = found.folder
         return found.checkpoint
 
-    def _ready(self, run: RunFolder) -> None:
-        if self._built is None:
-            self.build()
-        else:
-            set_random_states(self._built)
-        self._built = None
-        self.trainer = self.new_trainer(run)
+    def _decide(self, auto: bool) -> tuple[int | None, Found]:
+        """What the first process decides for all: the batch size, if it has to be found, and the run's folder."""
+        if auto:
+            earlier = self.request.resume or earlier_start(self.name, self.logs)
+            techniques = [*self.techniques.values()]
+            found = of_earlier_run(earlier) if earlier else largest(self.model, self.data, techniques, self.trainer)
+            self._use_batch_size(found.batch_size)
+            print(f"batch size {found.batch_size}: {found.reason}")
+        return self.options.data.batch_size, find_or_claim(self.request, self.logs, self.config)
 
-    def _find_batch_size(self) -> None:
-        earlier = self.request.resume or earlier_start(self.name, self.logs)
-        found = broadcast_from_rank_zero(
-            self.trainer,
-            lambda: (
-                of_earlier_run(earlier)
-                if earlier
-                else largest(self.model, self.data, [*self.techniques.values()], self.trainer)
-            ),
-        )
-        self.options.data.batch_size = self.data.batch_size = found.batch_size
+    def _use_batch_size(self, size: int | None) -> None:
+        self.options.data.batch_size = self.data.batch_size = size
         if self.options.trainer.log_every_n_steps is None:
-            points = steps_between_points(self.options.trainer, self.data)
-            self.trainer.log_every_n_steps = points  # type: ignore[attr-defined]
+            self.trainer.log_every_n_steps = steps_between_points(self.trainer, self.data)  # type: ignore[attr-defined]
         assert self._recorded is not None
         self._recorded.config.update(self.config)
-        if self.trainer.is_global_zero:
-            print(f"batch size {found.batch_size}: {found.reason}")
 
     def _test(self, run: RunFolder) -> None:
         checkpoints: Any = self.trainer.checkpoint_callback
@@ -193,8 +200,7 @@ class Experiment:
         if self.trainer.is_global_zero:
             run.check()
             write_json(run.path / "results.json", self.results)
-            dashboards = "" if self.options.trainer.fast_dev_run else self.options.logger
-            print(report(self.results, run.path, dashboards), flush=True)
+            print(report(self.results, run.path, self.trainer), flush=True)
 
     def close(self) -> None:
         """Handle no more signals, end the loggers, and let other processes resume the run."""

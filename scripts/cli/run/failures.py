@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -39,7 +39,7 @@ class MachineError(UserError):
 
 
 @contextmanager
-def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
+def one_cause(trainer: Trainer, folder: Path) -> Iterator[None]:
     """Turn errors that the user can correct into one line, reported only by the process that failed.
 
     The others notice, at their next exchange, that it is gone: they end without a word, unless it was killed and
@@ -48,7 +48,6 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
     Args:
         trainer: of the run.
         folder: of the run, which all processes see.
-        config: the parsed options.
     """
     alone = trainer.world_size == 1
     try:
@@ -68,7 +67,7 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS:
             where = error.filename or folder
             raise UnsavedError(f"{where}: cannot be written ({error.strerror}); the checkpoints are kept") from None
-        line = in_one_line(error, trainer, config)
+        line = in_one_line(error, trainer)
         if alone:
             if line is None:
                 raise
@@ -78,12 +77,12 @@ def one_cause(trainer: Trainer, folder: Path, config: Any) -> Iterator[None]:
         fail(trainer, folder, line, error)
 
 
-def in_one_line(error: Exception, trainer: Trainer, config: Any) -> str | None:
+def in_one_line(error: Exception, trainer: Trainer) -> str | None:
     """The message for an error that the user can correct; None where a traceback is more helpful."""
     if isinstance(error, UsageError | DataError):
         return " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError):
-        size = config.data.batch_size
+        size = trainer.datamodule.batch_size  # type: ignore[attr-defined]
         smaller = f"; try --data.batch_size {max(1, size // 2)}, or auto" if size else ""
         return f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}"
     for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word

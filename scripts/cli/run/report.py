@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
+from callbacks.loggers.tensorboard import TensorBoardLogger
 from callbacks.run.throughput import Throughput
 from datamodules.base import DataModule
 from datamodules.files.paths import printable, relative
@@ -72,13 +73,13 @@ def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str
     return "\n\n".join(parts)
 
 
-def report(results: dict[str, Any], folder: Path, loggers: str) -> str:
+def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
     """The summary of a run.
 
     Args:
         results: of `results_of`.
         folder: of the run.
-        loggers: their names.
+        trainer: of the run, whose loggers may have a dashboard.
     """
     lines = [tables(results["test"], results["baseline"], results), ""]
     best = f", best {results['monitor']} {results['best']:.4g}" if results["best"] is not None else ""
@@ -87,7 +88,7 @@ def report(results: dict[str, Any], folder: Path, loggers: str) -> str:
     )
     if results["best_checkpoint"]:
         lines.append(f"checkpoint: {shown(Path(results['best_checkpoint']))}")
-    if "tensorboard" in loggers:
+    if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         lines.append(f"dashboard:  tensorboard --logdir {quoted(relative(folder.parent))}")
     return "\n".join(lines)
 

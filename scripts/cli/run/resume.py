@@ -1,4 +1,4 @@
-"""Checks that a resumed run has the settings, the data and the processes that it had."""
+"""What else than its settings has changed since a run was stopped."""
 
 from pathlib import Path
 
@@ -7,31 +7,14 @@ from lightning.pytorch import Trainer
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.processes import check_same_data
 from datamodules.base import DataModule
-from scripts.cli.command_line.recipes import Config, read_yaml
-from scripts.cli.command_line.resume_changes import differences, refuse_changes
 from scripts.cli.errors import UsageError
 
 
-def check_settings(resume: Path | None, config: Config, inexact: bool) -> None:
-    """Refuse other settings than the run had.
-
-    Args:
-        resume: the run's folder; None for a new run, which has all settings.
-        config: the settings now.
-        inexact: whether other settings are accepted.
+def state_changes(path: Path, trainer: Trainer, data: DataModule) -> list[str]:
+    """The data, and the number of processes, that are other than when a checkpoint was saved.
 
     Raises:
-        UsageError: with every difference.
-    """
-    if resume is not None:
-        refuse_changes(differences(read_yaml(resume / "config.yaml", "--resume"), config), inexact)
-
-
-def check_state(path: Path, trainer: Trainer, data: DataModule, inexact: bool) -> None:
-    """Refuse other data, or another number of processes, than when a checkpoint was saved.
-
-    Raises:
-        UsageError: with every difference.
+        UsageError: the run has done more epochs than it is to have.
     """
     checkpoint = read_checkpoint(path)
     done, max_epochs = checkpoint["epoch"], trainer.max_epochs
@@ -44,4 +27,4 @@ def check_state(path: Path, trainer: Trainer, data: DataModule, inexact: bool) -
     fitted = checkpoint.get(type(data).__qualname__, {})
     if found := data.changed_since(checkpoint["fingerprint"], fitted):
         changes.append(f"other data in {data.dataset}: {found}")
-    refuse_changes(changes, inexact)
+    return changes

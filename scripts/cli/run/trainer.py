@@ -57,7 +57,6 @@ def build_trainer(
     accelerator, timeout = str(options["accelerator"]), 60 * instantiated.timeout
     options["precision"] = pick_precision(options["precision"], accelerator)
     options["strategy"] = pick_strategy(options, model, timeout)
-    options["log_every_n_steps"] = options["log_every_n_steps"] or steps_between_points(options, data)
     check_training(options, model)
     plugins: list[Any] = [AtomicCheckpointIO(), *environment_plugins()]
     if options["precision"] == "16-mixed":  # where a first step that overflows is left out, and no other should be
@@ -90,9 +89,9 @@ def build_trainer(
         callbacks.append(Progress())
     callbacks.append(Watchdog(timeout))
     if recorded is not None:
-        callbacks = [recorded.metadata(model), *callbacks, *recorded.callbacks(model)]
+        callbacks = recorded.callbacks(model, callbacks)
     try:
-        return Trainer(
+        trainer = Trainer(
             **options,
             default_root_dir=recorded.logs if recorded else None,
             enable_model_summary=False,
@@ -105,6 +104,9 @@ def build_trainer(
         )
     except Exception as error:  # Lightning raises types of its own for a device that is not there, a bad fraction, …
         raise ValueError(f"--trainer: {error}") from error
+    if options["log_every_n_steps"] is None:
+        trainer.log_every_n_steps = steps_between_points(trainer, data)  # type: ignore[attr-defined]
+    return trainer
 
 
 class Recorded:
@@ -127,15 +129,12 @@ class Recorded:
         self.signals = Signals()
         self.started: list[Logger] = []
 
-    def metadata(self, model: LightningModule) -> RunMetadata:
-        """The first callback, which puts the configuration into checkpoints and loggers."""
-        return RunMetadata(self.config, str(model.monitor), str(model.mode))
-
-    def callbacks(self, model: LightningModule) -> list[Callback]:
-        """The last callbacks: what they save includes what all others have done."""
+    def callbacks(self, model: LightningModule, others: list[Callback]) -> list[Callback]:
+        """All callbacks: the configuration first, and checkpoints last, with what all others have done."""
         monitor, mode = str(model.monitor), str(model.mode)
+        metadata = RunMetadata(self.config, monitor, mode)
         checkpoints = Checkpoints(self.folder, monitor, mode, self.save_every, self.signals)
-        return [LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
+        return [metadata, *others, LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
 
     def loggers(self) -> list[LightningLogger]:
         """The loggers that `--logger` names."""
@@ -143,12 +142,11 @@ class Recorded:
         return [*self.started]
 
 
-def steps_between_points(options: Config, data: DataModule) -> int:
+def steps_between_points(trainer: Trainer, data: DataModule) -> int:
     """The logging interval: a curve has at least fifty points, where the run is long enough."""
-    steps, limit = len(data.train_dataloader()), options["limit_train_batches"]
-    if limit is not None:
-        steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
-    total = options["max_steps"] if options["max_steps"] > 0 else steps * (options["max_epochs"] or 1)
+    steps, limit = len(data.train_dataloader()), trainer.limit_train_batches
+    steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
+    total = trainer.max_steps if trainer.max_steps > 0 else steps * (trainer.max_epochs or 1)
     return max(1, min(50, total // 50))
 
 

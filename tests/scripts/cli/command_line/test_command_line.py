@@ -20,7 +20,8 @@ from lightning.pytorch import Trainer
 from PIL import Image
 
 from scripts import test as testing
-from scripts.cli.command_line.options import SECTIONS, build_parser
+from scripts.cli.command_line.options import build_parser
+from scripts.cli.command_line.parser import SECTIONS
 from scripts.cli.command_line.recipes import RECIPES, recipe_names, resolve
 from scripts.fit import main as fit
 from scripts.predict import main as predict

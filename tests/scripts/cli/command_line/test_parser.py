@@ -10,7 +10,6 @@ def test_knows_the_options_and_can_leave_them_out_of_the_help() -> None:
     group.add_argument("--within", default=0, help="not seen")
     assert {"alone", "within"} <= parser.known()
     assert {"--alone", "--within"} <= {*parser.options()}
-    assert (parser.is_count("alone"), parser.is_count("within")) == (True, False)
     assert parser.hide(lambda name: name == "within") == 1
     assert "seen" in parser.format_help()
     assert "not seen" not in parser.format_help()

@@ -24,7 +24,7 @@ def test_a_killed_loader_is_told_even_when_it_broke_into_a_save(tmp_path: Path) 
     trainer: Any = SimpleNamespace(world_size=1, strategy=SimpleNamespace(launcher=None))
     with (
         pytest.raises(UserError, match=r"a process that loads data was killed.*\(DataLoader worker \(pid 7\)") as ended,
-        one_cause(trainer, tmp_path, None),
+        one_cause(trainer, tmp_path),
     ):
         killed_while_saving()
     assert ended.value.status == 1, "of the command line"
@@ -46,5 +46,5 @@ def test_what_broke_into_a_last_save_is_no_failure_of_the_disk(tmp_path: Path, m
 
 def test_what_nobody_can_mend_keeps_its_traceback(tmp_path: Path) -> None:
     trainer: Any = SimpleNamespace(world_size=1)
-    with pytest.raises(KeyError), one_cause(trainer, tmp_path, None):
+    with pytest.raises(KeyError), one_cause(trainer, tmp_path):
         raise KeyError("ours")
