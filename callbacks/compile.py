@@ -70,8 +70,11 @@ class Compile(Technique):
             torch.use_deterministic_algorithms(True, warn_only=True)
         model: Any = pl_module
         self._compiled = model.compile_targets()
+        options = dict(torch._inductor.list_mode_options(self.mode, self.dynamic))
+        if self.dynamic:  # it is not for dynamic shapes, and in torch 2.11 fails for a Transformer's on a GPU
+            options["triton.coalesce_tiling_analysis"] = False
         for module, name in self._compiled:
-            setattr(module, name, torch.compile(getattr(module, name), mode=self.mode, dynamic=self.dynamic))
+            setattr(module, name, torch.compile(getattr(module, name), options=options, dynamic=self.dynamic))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restore the model."""

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from scripts.cli.distributed.fsdp import FSDPStrategy
+from scripts.cli.run import trainer
 from tests.helpers.two_processes import main
 
 
@@ -14,6 +15,8 @@ def _alone(*args: Any) -> FSDPStrategy:
     return FSDPStrategy(timeout=timedelta(minutes=1))
 
 
+picked_alone = patch.object(trainer, "pick_strategy", _alone)
+
 if __name__ == "__main__":
-    with patch("scripts.cli.run.build.pick_strategy", _alone):
+    with picked_alone:
         main(Path(sys.argv[1]), sys.argv[2:])

@@ -13,6 +13,7 @@ import pytest
 
 from scripts.cli.command_line.recipes import ROOT
 from tests.gpu.__main__ import parts_of
+from tests.gpu.one_process_fsdp import _alone, picked_alone
 from tests.gpu.parts import FAILED, PASSED, SKIPPED, Figures, Part, Stage, run_all
 from tests.gpu.speed import busy_seconds
 from tests.gpu.table import table
@@ -106,3 +107,8 @@ def test_the_small_form_passes_on_a_cpu(tmp_path: Path) -> None:
     assert figures["exactness/mlp"]["predictions"] == 5
     assert figures["speed/mlp"]["flops"] > 0
     assert (tmp_path / "gpu.md").read_text().strip() in ended.stdout
+
+
+def test_what_the_script_for_fsdp_replaces_is_there() -> None:
+    with picked_alone as replacement:
+        assert replacement is _alone
