@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 
 from callbacks.loggers.logger import Logger
 from callbacks.run.run_folder import RunFolder
@@ -62,6 +61,8 @@ class MLflowLogger(Logger):
 
     def log_image(self, name: str, image: Tensor, step: int) -> None:
         """Log an image, (C, H, W), from 0 to 1."""
+        from torchvision.transforms.functional import to_pil_image
+
         self.client.log_image(self.id, to_pil_image(image.clamp(0, 1)), f"{name}/{step}.png")
 
     def log_figure(self, name: str, figure: Any, step: int) -> None:

@@ -5,7 +5,6 @@ import secrets
 from typing import Any
 
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 
 from callbacks.loggers.logger import Logger, Table
 from callbacks.run.run_folder import RunFolder
@@ -58,6 +57,7 @@ class WandbLogger(Logger):
     def log_image(self, name: str, image: Tensor, step: int) -> None:
         """Log an image, (C, H, W), from 0 to 1."""
         import wandb
+        from torchvision.transforms.functional import to_pil_image
 
         self.remote.log({name: wandb.Image(to_pil_image(image.clamp(0, 1))), STEP: step})
 

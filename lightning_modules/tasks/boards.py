@@ -6,7 +6,6 @@ from typing import Any
 
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from datamodules.tokenizing.tokens import Text
 
@@ -53,6 +52,8 @@ def grid(images: Tensor, columns: int = COLUMNS, stretch: bool = True) -> Tensor
     if stretch:
         low, high = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
         images = (images - low) / (high - low).clamp(min=1e-8)
+    from torchvision.utils import make_grid  # a run without images does not import it
+
     factor = -(-MIN_SIDE // max(images.shape[2:]))
     images = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     return make_grid(images, nrow=columns, padding=2, pad_value=0.5)

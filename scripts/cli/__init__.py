@@ -1,9 +1,10 @@
-"""The command line. Import it before torch: what torch's threads do while they wait is settled here."""
+"""The command line. Import it before torch and lightning: how threads wait, and what is imported, is settled here."""
 
 import os
 import time
 
 from datamodules.loading.die_with_parent import end_with_launcher
+from scripts.cli.lazy_packages import import_lazily
 
 STARTED = time.perf_counter()  # of this process, nearly
 
@@ -13,4 +14,5 @@ STARTED = time.perf_counter()  # of this process, nearly
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
+import_lazily()
 end_with_launcher()

@@ -1,0 +1,72 @@
+"""Imports torchmetrics a name at a time.
+
+Otherwise one metric brings all of them, with torchvision, transformers and scipy.signal: a third of the time in which a
+run of a small network starts.
+"""
+
+import ast
+import importlib
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+PACKAGES = ("torchmetrics", "torchmetrics.functional")  # their __init__ imports every metric
+FIRST = {"torchmetrics": "torchmetrics.utilities"}  # its modules import one another in a circle, which begins here
+
+
+class LazyPackages(MetaPathFinder):
+    """Finds the packages of `PACKAGES` where they are, and loads them lazily."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The package's, with a loader of its own; None for any other module."""
+        spec = PathFinder.find_spec(fullname, path) if fullname in PACKAGES else None
+        if spec is None or not isinstance(spec.loader, SourceFileLoader):
+            return None
+        spec.loader = _LazyLoader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+class _LazyLoader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute what the package's `__init__` defines itself; what it imports from its modules waits until asked for.
+
+        Patches of other packages, which it applies under a condition, are left out: they import scipy.signal.
+        """
+        package = module.__name__
+        tree = ast.parse(self.get_data(self.path))
+        waiting = [line for line in tree.body if isinstance(line, ast.ImportFrom) and is_from(line, package)]
+        left_out = {id(line) for line in tree.body if isinstance(line, ast.If)} | {id(line) for line in waiting}
+        tree.body = [line for line in tree.body if id(line) not in left_out]
+        places = {alias.asname or alias.name: (line.module, alias.name) for line in waiting for alias in line.names}
+
+        def imported(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            source, original = places.get(name, (package, name))
+            if source != package:
+                value = getattr(importlib.import_module(str(source)), original)
+            elif find_spec(f"{package}.{name}"):
+                value = importlib.import_module(f"{package}.{name}")
+            else:
+                raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            setattr(module, name, value)
+            return value
+
+        module.__getattr__ = imported  # type: ignore[method-assign]
+        exec(compile(tree, self.path, "exec"), vars(module))
+        if package in FIRST:
+            importlib.import_module(FIRST[package])
+
+
+def is_from(line: ast.ImportFrom, package: str) -> bool:
+    """Whether a line imports named things from a package's own modules."""
+    return not line.level and f"{line.module}.".startswith(f"{package}.") and line.names[0].name != "*"
+
+
+def import_lazily() -> None:
+    """Let the packages be imported lazily from now on; those that are imported already stay as they are."""
+    if not any(isinstance(finder, LazyPackages) for finder in sys.meta_path):
+        sys.meta_path.insert(0, LazyPackages())
