@@ -26,9 +26,9 @@ def test_every_model_resumes_exactly(name: str, tmp_path: Path) -> None:
     "further",
     [
         ["--data.num_workers", "2", "--data.shift", "2", "--data.flip", "true", "--model.dropout", "0.5"],
-        ["--trainer.accumulate_grad_batches", "2"],
+        pytest.param(["--trainer.accumulate_grad_batches", "2"], marks=pytest.mark.long),
         ["--trainer.accumulate_grad_batches", "2", "--trainer.limit_train_batches", "3"],
-        ["--trainer.val_check_interval", "2"],
+        pytest.param(["--trainer.val_check_interval", "2"], marks=pytest.mark.long),  # also in TWICE
     ],
 )
 def test_resumes_exactly_with(further: list[str], tmp_path: Path) -> None:
@@ -61,8 +61,11 @@ def test_resumes_exactly_with_augmented_training_data(name: str, further: list[s
     assert compare(whole, pieces) == []
 
 
+QUICK = ("plateau", "ema", "lora", "swa", "several")
+
+
 @pytest.mark.parametrize(
-    "technique", [pytest.param(each, marks=[pytest.mark.long] if "compile" in each else []) for each in TECHNIQUES]
+    "technique", [pytest.param(each, marks=[] if each in QUICK else [pytest.mark.long]) for each in TECHNIQUES]
 )
 def test_every_technique_resumes_exactly(technique: str, tmp_path: Path) -> None:
     name, further = TECHNIQUES[technique]

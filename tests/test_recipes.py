@@ -48,7 +48,11 @@ BRIEFLY = {
 }
 
 
-@pytest.fixture(scope="session", params=recipe_names())
+DEEP = ("efficientnet", "inception")  # what is tried of each recipe takes more than a few seconds of these
+RECIPES = [pytest.param(name, marks=[pytest.mark.long] if name in DEEP else []) for name in recipe_names()]
+
+
+@pytest.fixture(scope="session", params=RECIPES)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A run of the recipe over a few batches: its name, results and folder."""
     logs = tmp_path_factory.mktemp("logs")
@@ -192,7 +196,7 @@ class UntilMemorised(Callback):
             trainer.should_stop = self.after < 0.5 * self.before
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", RECIPES)
 def test_memorises_one_batch(name: str) -> None:
     run = built(name)
     if run.data.batch_size != 1:
@@ -217,7 +221,7 @@ def test_memorises_one_batch(name: str) -> None:
     assert memorised.after < 0.5 * memorised.before
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_batch_does_not_leak(name: str) -> None:
     """The loss of one example depends on no other example of its batch."""
     run = built(name)

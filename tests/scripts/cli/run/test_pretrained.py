@@ -94,7 +94,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet"])
+@pytest.mark.parametrize("name", ["cnn", pytest.param("resnet", marks=pytest.mark.long)])
 def test_takes_what_fits_and_has_a_new_head_for_other_classes(
     name: str, photos: Path, tmp_path: Path, capsys: Any
 ) -> None:
@@ -155,7 +155,11 @@ def test_translations_are_cut_into_the_same_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "further"), [("cnn", []), ("resnet", []), ("bert_classifier", ["--lora.rank", "2"]), ("attention_rnn", [])]
+    ("name", "further"),
+    [
+        *(("cnn", []), ("bert_classifier", ["--lora.rank", "2"]), ("attention_rnn", [])),
+        pytest.param("resnet", [], marks=pytest.mark.long),
+    ],
 )
 def test_an_exported_file_is_as_good_as_the_run(name: str, further: list[str], tmp_path: Path) -> None:
     small = ["--data.batch_size", "8"]
