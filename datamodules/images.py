@@ -28,7 +28,7 @@ from datamodules.files.images import (
     opened,
     read_idx,
 )
-from datamodules.files.splits import SPLIT_NAMES
+from datamodules.files.splits import SPLITS
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
 from datamodules.loading.sampling import generator
@@ -222,7 +222,7 @@ class Images(LabelledData):
             raise DataError(f"{path}: no images in it; expected a folder of class folders ({', '.join(IMAGE_FILES)})")
         official = {
             split: torch.tensor([of == split for of in splits]).nonzero().flatten()
-            for split in SPLIT_NAMES
+            for split in SPLITS
             if split in splits
         }
         if official and "" in splits:

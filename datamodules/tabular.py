@@ -14,6 +14,7 @@ from torch import Tensor
 from datamodules.base import DataModule
 from datamodules.errors import DataError
 from datamodules.files.encoding import known_encoding
+from datamodules.files.splits import split_files
 from datamodules.files.table_columns import (
     Column,
     column_called,
@@ -23,7 +24,7 @@ from datamodules.files.table_columns import (
     numbers,
     strings,
 )
-from datamodules.files.tables import aligned, read_table, table_files
+from datamodules.files.tables import TABLE_FILES, aligned, read_table
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Rows, Source
 from datamodules.storage.fingerprint import hash_numbers
@@ -90,13 +91,14 @@ class Tabular(DataModule):
         if self.is_embedded:
             self.table = self._embedded_table()
         elif self.path.is_dir():
-            files = table_files(self.path)
+            files = split_files(self.path, TABLE_FILES, self.note)
             parts = {name: read_table(file, self.encoding, self.header) for name, file in files.items()}
             start = 0
             for name, part in parts.items():
                 official[name] = torch.arange(start, start + len(part))
                 start += len(part)
-                parts[name] = aligned(parts["train"], part, files[name])
+                parts[name] = aligned(next(iter(parts.values())), part, files[name])
+            official.pop("", None)
             self.table = pa.concat_tables(parts.values(), promote_options="permissive")
         else:
             self.table = read_table(self.path, self.encoding, self.header)

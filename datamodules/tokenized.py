@@ -175,7 +175,7 @@ class TokenizedData(DataModule):
         if self.is_published:
             folder = self.published_folder()
             return {split: folder / name for split, name in self.published_files[self.dataset].files.items()}
-        return split_files(self.path, self.suffixes) if self.path.is_dir() else {"": self.path}
+        return split_files(self.path, self.suffixes, self.note) if self.path.is_dir() else {"": self.path}
 
     def take_tokenizers(self, learned: dict[str, Any]) -> None:
         """Use an earlier run's tokenizer."""

@@ -17,7 +17,7 @@ from datamodules.base import DataModule
 from datamodules.errors import DataError, check_probability
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
-from datamodules.files.sentence_pairs import SentencePair, pair_files, parallel_files, read_pairs, read_parallel
+from datamodules.files.sentence_pairs import SentencePair, pair_files, parallel_file, read_pairs, read_parallel
 from datamodules.files.text_files import stripped_lines
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
@@ -42,6 +42,7 @@ from datamodules.tokenizing.tokens import (
 Scoring = Literal["13a", "zh", "char"]
 
 LANGUAGES = {"phrases": ("en", "zh"), "Multi30k": ("en", "de", "fr"), "Tatoeba": ("en", "zh")}
+MULTI30K = {"train": "train", "val": "val", "test": "test_2016_flickr"}  # the file of each split, without its language
 
 
 class Pair(NamedTuple):
@@ -239,8 +240,13 @@ class Translation(DataModule):
         if self.dataset == "Tatoeba":
             return {"": [self._folder() / "cmn.txt"]}
         if self.is_published:
-            return parallel_files(self._folder(), self._languages())
-        return pair_files(self.path, self.source, self.target)
+            folder, languages = self._folder(), self._languages()
+            return {
+                split: [parallel_file(folder, name, language) for language in languages]
+                for split, name in MULTI30K.items()
+                if split == "train" or any(folder.glob(f"{name}.*"))
+            }
+        return pair_files(self.path, self.source, self.target, self.note)
 
     def split(self, source: Source) -> Splits:
         """Split by distinct source sentences, so that none with several translations is in two splits."""

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from datamodules.errors import DataError
 from datamodules.files.file_list import FileList, files_in
 from datamodules.files.paths import as_on_disk, printable, regular
-from datamodules.files.splits import SPLIT_OF
+from datamodules.files.splits import USUAL, is_hidden, split_of
 from datamodules.files.text_files import lines_of
 
 IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -153,21 +153,27 @@ class ImageFiles(Dataset[Any]):
 
 
 def found_in(folder: Path) -> Iterator[tuple[Path, str, str]]:
-    """(file, label, split) for each image of a folder of class folders, or of one such folder for each split."""
-    children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
-    if not any(child.name.lower() == "train" for child in children):
+    """(file, label, split) for each image of a folder of class folders, or of one such folder for each split.
+
+    Raises:
+        DataError: some folders with images have names of splits, and some have not.
+    """
+    children = [child for child in sorted(folder.iterdir()) if child.is_dir() and not is_hidden(child)]
+    splits = {child: split_of(child.name) for child in children}
+    if "train" not in splits.values():
         yield from ((file, label, "") for file, label in of_classes(children, folder))
         return
-    for child in children:
-        split = SPLIT_OF.get(child.name.lower(), "")
+    others = [child for child, split in splits.items() if not split and next(files_in(child, IMAGE_FILES), None)]
+    if others:
+        raise DataError(
+            f"{folder}: {' and '.join(child.name for child in splits if splits[child])} are named like splits "
+            f"({USUAL}), but {' and '.join(child.name for child in others)} are not; move these out of the folder, "
+            f"or list the images in a CSV file"
+        )
+    for child, split in splits.items():
         if split:
-            classes = [grandchild for grandchild in sorted(child.iterdir()) if grandchild.is_dir()]
+            classes = [part for part in sorted(child.iterdir()) if part.is_dir() and not is_hidden(part)]
             yield from ((file, label, split) for file, label in of_classes(classes, child))
-        elif next(files_in(child, IMAGE_FILES), None):
-            raise DataError(
-                f"{child}: neither a split nor, beside one called train, a class; expected {', '.join(SPLIT_OF)}, "
-                "or a CSV file that lists the images"
-            )
 
 
 def of_classes(folders: Iterable[Path], parent: Path) -> Iterator[tuple[Path, str]]:
@@ -196,9 +202,9 @@ def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
         label, split = row[1].strip(), row[2].strip() if len(row) == 3 else ""
         if not isfile(file):
             raise DataError(f"{where}: there is no file {file}")
-        if split and split.lower() not in SPLIT_OF:
-            raise DataError(f"{where}: the split is {split}, expected one of {', '.join(SPLIT_OF)}")
-        yield file, label, SPLIT_OF.get(split.lower(), "")
+        if split and not split_of(split):
+            raise DataError(f"{where}: the split is {split}, expected {USUAL}")
+        yield file, label, split_of(split)
 
 
 def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:

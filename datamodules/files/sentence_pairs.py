@@ -7,13 +7,13 @@ from pathlib import Path
 
 from datamodules.errors import DataError
 from datamodules.files.delimited import MAX_FIELD_SIZE, Row
-from datamodules.files.splits import SPLIT_NAMES
+from datamodules.files.splits import Note, split_files, split_of
 from datamodules.files.text_files import lines_of
 
 SentencePair = tuple[str, str]  # in both languages
 
 TABLE_FILES = (".tsv", ".csv", ".txt", ".tsv.gz", ".csv.gz", ".txt.gz")
-FILE_NAMES = SPLIT_NAMES | {"test": (*SPLIT_NAMES["test"], "test_2016_flickr")}  # without suffixes, of each split
+TABLE_SUFFIXES = {"tsv", "csv", "txt"}
 
 
 def lines_without_end(path: Path, encoding: str) -> Iterator[str]:
@@ -95,19 +95,20 @@ def _pair(source: str, target: str, path: Path, line_number: int) -> list[Senten
     return [(source, target)] if source else []
 
 
-def pair_files(path: Path, source: str | None, target: str | None) -> dict[str, list[Path]]:
+def pair_files(path: Path, source: str | None, target: str | None, note: Note) -> dict[str, list[Path]]:
     """The table or the two parallel files of each split; of all splits under an empty name where there are none.
 
     Args:
         path: a table, one of two parallel files, or a folder of either.
         source: suffix of the files to translate from.
         target: suffix of the files to translate into.
+        note: reports which files of a folder are ignored.
 
     Raises:
         DataError: there are no such files, or it is not clear which ones are meant.
     """
     if path.is_dir():
-        return _files_in(path, source, target)
+        return _files_in(path, source, target, note)
     if path.name.endswith(TABLE_FILES):
         return {"": [path]}
     stem, _, suffix = path.name.removesuffix(".gz").rpartition(".")
@@ -116,55 +117,37 @@ def pair_files(path: Path, source: str | None, target: str | None) -> dict[str, 
             f"{path}: expected a table (.tsv or .csv), or one of two parallel files such as train.en, "
             f"with the other's suffix as --data.target"
         )
-    return {"": [path, _language_file(path.parent, stem, target)]}
+    return {"": [path, parallel_file(path.parent, stem, target)]}
 
 
-def _files_in(folder: Path, source: str | None, target: str | None) -> dict[str, list[Path]]:
-    tables = {
-        split: [table]
-        for split, names in FILE_NAMES.items()
-        for name in names
-        for suffix in TABLE_FILES
-        if (table := folder / f"{name}{suffix}").is_file()
-    }
-    if "train" in tables:
-        return tables
-    files = (file for file in folder.iterdir() if file.is_file())
-    names = [file.name.removesuffix(".gz").rpartition(".") for file in files]
-    languages = sorted({language for name, _, language in names if name in FILE_NAMES["train"]})
-    if not languages:
-        raise DataError(f"{folder}: expected train.tsv, or two parallel files such as train.en and train.zh")
+def _files_in(folder: Path, source: str | None, target: str | None, note: Note) -> dict[str, list[Path]]:
+    names = [file.name.removesuffix(".gz").rpartition(".") for file in folder.iterdir() if file.is_file()]
+    languages = sorted({last for first, _, last in names if split_of(first) == "train"} - TABLE_SUFFIXES)
+    if not languages or (TABLE_SUFFIXES & {last for first, _, last in names if split_of(first) == "train"}):
+        return {split: [table] for split, table in split_files(folder, TABLE_FILES, note).items()}
     if source is None or target is None:
         raise DataError(
             f"{folder}: has train.{' and train.'.join(languages)}; say with --data.source and --data.target "
             f"from which to translate into which"
         )
-    return parallel_files(folder, (source, target))
+    of_source, of_target = (
+        split_files(folder, (f".{language}", f".{language}.gz"), lambda ignored: None) for language in (source, target)
+    )
+    if missing := of_source.keys() ^ of_target.keys():
+        sides = [" and ".join(file.name for file in files.values()) for files in (of_source, of_target)]
+        raise DataError(f"{folder}: found {sides[0]}, but {sides[1]}: {min(missing)} is missing in one language")
+    return {split: [file, of_target[split]] for split, file in of_source.items()}
 
 
-def parallel_files(folder: Path, languages: tuple[str, str]) -> dict[str, list[Path]]:
-    """The two parallel files of each split in a folder.
+def parallel_file(folder: Path, name: str, language: str) -> Path:
+    """The file of a language, which may be packed as `.gz`.
 
     Raises:
-        DataError: one of two, or those for training, are missing.
+        DataError: there is none.
     """
-    return {
-        split: [_language_file(folder, name, language) for language in languages]
-        for split, names in FILE_NAMES.items()
-        for name in names
-        if name == "train" or any(_candidates(folder, name, language) for language in languages)
-    }
-
-
-def _candidates(folder: Path, name: str, language: str) -> list[Path]:
-    paths = (folder / f"{name}.{language}", folder / f"{name}.{language}.gz")
-    return [path for path in paths if path.is_file()]
-
-
-def _language_file(folder: Path, name: str, language: str) -> Path:
-    found = _candidates(folder, name, language)
-    if not found:
-        raise DataError(
-            f"{folder / name}.{language}: there is no such file; expected a sentence a line, as in its counterpart"
-        )
-    return found[0]
+    for file in (folder / f"{name}.{language}", folder / f"{name}.{language}.gz"):
+        if file.is_file():
+            return file
+    raise DataError(
+        f"{folder / name}.{language}: there is no such file; expected a sentence a line, as in its counterpart"
+    )

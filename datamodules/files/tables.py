@@ -122,20 +122,3 @@ def aligned(train: pa.Table, part: pa.Table, file: Path) -> pa.Table:
         elif not is_numeric(part[name]):
             raise DataError(f"{file}: column {name} holds text; in the training file it holds numbers")
     return part
-
-
-def table_files(folder: Path) -> dict[str, Path]:
-    """The files of a folder that are named train, val and test.
-
-    Raises:
-        DataError: there is none for training.
-    """
-    files = {
-        name: file
-        for name in ("train", "val", "test")
-        for file in sorted(folder.iterdir())
-        if file.name.startswith(f"{name}.") and file.name.endswith(TABLE_FILES)
-    }
-    if "train" not in files:
-        raise DataError(f"{folder}: expected train.csv (and val.csv, test.csv) or Parquet files in the folder")
-    return files

@@ -100,8 +100,8 @@ def test_a_folder_that_is_no_split_is_refused_beside_train(place: Path) -> None:
     write_classes(place / "train", 4)
     (place / "notes").mkdir()
     ready(place)
-    write_classes(place / "eval", 2, first=100)
-    with pytest.raises(DataError, match=r"eval: neither a split nor"):
+    write_classes(place / "other", 2, first=100)
+    with pytest.raises(DataError, match=r"train are named like splits .*, but other are not"):
         ready(place)
 
 
@@ -394,7 +394,7 @@ def test_a_label_that_a_restored_model_does_not_know_is_refused(place: Path, ref
         ("images/none.png,dog", [":3:", "there is no file", "none.png"]),
         ("a.png", [":3:", "expected a path, a label", "found a.png"]),
         ("a.png,dog,train,more", [":3:", "found a.png, dog, train, more"]),
-        ("a.png,dog,training", [":3:", "split is training", "train, val", "test"]),
+        ("a.png,dog,third", [":3:", "split is third", "train, val", "test"]),
     ],
 )
 def test_a_line_of_a_list_that_cannot_be_understood_is_named(

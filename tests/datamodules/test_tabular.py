@@ -380,7 +380,7 @@ def test_a_class_that_the_training_file_lacks_is_refused(place: Path, refused: A
 
 
 def test_a_folder_without_a_training_file_is_refused(place: Path, refused: Any) -> None:
-    with refused(place, "expected train.csv"):
+    with refused(place, "expected train, val (or valid, validation, dev, eval) and test files", "found nothing"):
         ready(place)
 
 

@@ -294,7 +294,7 @@ def test_a_type_that_the_training_split_lacks_is_refused(place: Path, refused: A
 
 def test_a_folder_without_a_training_file_and_an_empty_split_are_refused(place: Path, refused: Any) -> None:
     write(place / "dev.conll", columns(SENTENCES, "BIO"))
-    with refused("expected train, val (or dev) and test files"):
+    with refused("expected train, val (or valid, validation, dev, eval) and test files", "found dev.conll"):
         ready(place)
     with refused("split is empty"):
         ready(write(place / "one.conll", columns(SENTENCES[:1], "BIO")))

@@ -290,7 +290,8 @@ def test_wrong_options_are_refused(refused: Any, place: Path) -> None:
     path = table(place / "pairs.tsv")
     with refused("--data.target zh", path, "no such column", ENGLISH[0]):
         ready(path, target="zh")
-    with refused(place, "expected train.tsv, or two parallel files"):
+    table(place / "others.tsv")
+    with refused(place, "expected train, val", "test files (.tsv", "found others.tsv, pairs.tsv"):
         ready(place)
 
 
@@ -326,8 +327,11 @@ def test_files_that_are_not_parallel_are_refused(refused: Any, place: Path) -> N
         ready(path, target="de")
     with refused(place, "has train.de and train.en; say with --data.source and --data.target"):
         ready(place)
-    with refused(place / "train.fr", "there is no such file"):
+    with refused(place, "expected train, val", ".fr", "found train.de, train.en"):
         ready(place, source="en", target="fr")
+    write(place / "dev.en", ENGLISH)
+    with refused(place, "found train.en and dev.en, but train.de: val is missing in one language"):
+        ready(place, source="en", target="de")
 
 
 def test_too_few_pairs_to_split_are_refused(refused: Any, place: Path) -> None:
