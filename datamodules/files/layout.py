@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.errors import DataError
-from datamodules.files.written_numbers import looks_like_a_number
+from datamodules.files.written_numbers import is_written_number
 
 BLANKS = " "  # runs of them
 DELIMITERS = "\t;|," + BLANKS  # of two that cut every row alike, the first: decimal commas are no delimiters
@@ -158,7 +158,7 @@ def delimiter_of(sample: str, delimiters: str) -> str:
 def _numeric(rows: Sequence[Cells]) -> bool:
     """Whether a column below the first row has only numbers: words with blanks between them are a text."""
     columns = zip(*(row for row in rows[1:50] if len(row) == len(rows[-1])), strict=True)
-    return any(all(map(looks_like_a_number, column)) for column in columns)
+    return any(all(map(is_written_number, column)) for column in columns)
 
 
 def has_header(rows: Sequence[Cells]) -> bool:
@@ -176,7 +176,7 @@ def has_header(rows: Sequence[Cells]) -> bool:
     if score:
         return score > 0
     words = [cell for cell in first if cell]
-    return len(first) > 1 and not any(map(looks_like_a_number, words))
+    return len(first) > 1 and not any(map(is_written_number, words))
 
 
 def _evidence(name: str, values: Sequence[str]) -> int:
@@ -185,12 +185,12 @@ def _evidence(name: str, values: Sequence[str]) -> int:
         return 0
     usual = 3 * (name.lower() in USUAL_NAMES)
     present = [value for value in values if value]
-    if looks_like_a_number(name):
-        numeric = sum(map(looks_like_a_number, present))
+    if is_written_number(name):
+        numeric = sum(map(is_written_number, present))
         return -2 if 2 * numeric >= len(present) else -1
     if not present:
         return usual
-    if sum(map(looks_like_a_number, present)) >= 0.9 * len(present):
+    if sum(map(is_written_number, present)) >= 0.9 * len(present):
         return 2 + usual
     if name in present:
         return -2

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from datamodules.errors import DataError
 from datamodules.files.encoding import decoded, encoding_of
-from datamodules.files.layout import BLANKS, SAMPLE_BYTES, Layout, cells_of, layout_of
+from datamodules.files.layout import BLANKS, SAMPLE_BYTES, SAMPLE_ROWS, Layout, cells_of, layout_of
 from datamodules.files.splits import Note, listed
 from datamodules.files.table_columns import is_numeric
 from datamodules.files.text_files import byte_stream
@@ -26,6 +26,7 @@ from datamodules.files.written_numbers import (
     decimal_of,
     distinct,
     fits,
+    is_written_number,
     plain,
 )
 
@@ -175,9 +176,9 @@ def _with_numbers(table: pa.Table, path: Path, layout: Layout, reading: Reading)
     columns: dict[str, list[str]] = {}
     notes: list[str] = []
     for name in table.column_names:
-        if pa.types.is_string(table[name].type) and name not in reading.texts:
+        if pa.types.is_string(table[name].type) and name not in reading.texts and _seems_numeric(table[name]):
             texts = distinct(table[name])
-            others = [text for text in texts if not (fits(plain(text), ".") or fits(plain(text), ","))]
+            others = [text for text in texts if not is_written_number(text)]
             if texts and not others:
                 columns[name] = texts
             elif len(others) <= FEW_TEXTS * len(texts):
@@ -206,6 +207,12 @@ def _with_numbers(table: pa.Table, path: Path, layout: Layout, reading: Reading)
     return table, notes
 
 
+def _seems_numeric(column: pa.ChunkedArray) -> bool:
+    """Whether nearly all of the first texts of a column are numbers; of millions of others none is looked at."""
+    texts = distinct(column.slice(0, SAMPLE_ROWS))
+    return 2 * sum(map(is_written_number, texts)) > len(texts)
+
+
 def without_marks(table: pa.Table, classes: str | None = None) -> pa.Table:
     """The table with marks of missing values in columns of texts as null.
 
@@ -218,7 +225,8 @@ def without_marks(table: pa.Table, classes: str | None = None) -> pa.Table:
         if pa.types.is_string(column.type):
             marks = pa.array(["", "?"] if name == classes else MARKS)
             missing = pc.is_in(pc.utf8_trim_whitespace(column), marks)
-            table = table.set_column(index, name, pc.if_else(missing, None, column))
+            if pc.any(missing).as_py():
+                table = table.set_column(index, name, pc.if_else(missing, None, column))
     return table
 
 

@@ -31,9 +31,9 @@ def is_number(cell: str) -> bool:
     return True
 
 
-def looks_like_a_number(cell: str) -> bool:
+def is_written_number(cell: str) -> bool:
     """Whether a text is a number in any way of writing it."""
-    return is_number(cell) or (any(map(str.isdigit, cell)) and fits(plain(cell), ".") | fits(plain(cell), ","))
+    return bool(_DIGIT.search(cell)) and (fits(plain(cell), ".") or fits(plain(cell), ","))
 
 
 def plain(cell: str) -> str:
