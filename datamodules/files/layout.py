@@ -67,7 +67,12 @@ class Layout:
 
 
 def layout_of(
-    sample: str, path: Path, header: bool | None = None, delimiters: str = DELIMITERS, named: Iterable[object] = ()
+    sample: str,
+    path: Path,
+    header: bool | None = None,
+    delimiters: str = DELIMITERS,
+    named: Iterable[object] = (),
+    quoted: bool = True,
 ) -> Layout:
     """The layout of a file.
 
@@ -77,6 +82,7 @@ def layout_of(
         header: whether its first row has the names of the columns; decided from the rows by default.
         delimiters: the possible ones, the preferred first.
         named: names of columns that are expected; one of them in the first row makes it a header.
+        quoted: whether cells may be quoted; otherwise a quote is a character like others.
 
     Raises:
         DataError: there are no rows, or two columns have one name.
@@ -86,7 +92,7 @@ def layout_of(
     if stated:
         sample = sample[len(first_line) + 1 :]
     delimiter = stated[1] if stated else delimiter_of(sample, delimiters)
-    rows = parsed(sample, delimiter)
+    rows = parsed(sample, delimiter, quoted)
     if not rows:
         raise DataError(f"{path}: the file is empty")
     begins = int(bool(stated)) + rows[0][0] - 1  # lines before the first row
@@ -94,10 +100,10 @@ def layout_of(
     width = Counter(map(len, cells[1:])).most_common(1)[0][0] if len(cells) > 1 else len(cells[0])
     if header is None:
         expected = {str(name) for name in named if not str(name).lstrip("-").isdecimal()}
-        header = bool(expected & set(cells[0])) or len(cells[0]) == width - 1 > 0 or has_header(cells)
+        header = bool(expected & set(cells[0])) or names_rows(cells, width) or has_header(cells)
     if not header:
         return Layout(delimiter, [str(column) for column in range(len(cells[0]))], False, begins)
-    first = cells[0] if len(cells[0]) != width - 1 else ["", *cells[0]]  # as R writes the names of rows
+    first = ["", *cells[0]] if names_rows(cells, width) else cells[0]
     names = [str(column) if _UNNAMED.match(name) else name for column, name in enumerate(first)]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"{path}:{begins + 1}: two columns are called {twice[0]}")
@@ -109,11 +115,11 @@ def layout_of(
     return Layout(delimiter, names, True, int(bool(stated)) + ends, index, empty)
 
 
-def parsed(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+def parsed(text: str, delimiter: str, quoted: bool = True) -> list[tuple[int, list[str]]]:
     """The rows of a text that are not blank, each with the line, from 1, in which it begins."""
     rows: list[tuple[int, list[str]]] = []
     try:
-        for numbered in cells_of(io.StringIO(text, newline=""), delimiter):
+        for numbered in cells_of(io.StringIO(text, newline=""), delimiter, quoted):
             rows.append(numbered)
             if len(rows) == SAMPLE_ROWS:
                 break
@@ -122,21 +128,34 @@ def parsed(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def cells_of(lines: Iterable[str], delimiter: str, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+def cells_of(
+    lines: Iterable[str], delimiter: str, quoted: bool = True, path: Path | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """The cells of each row that is not blank, with the line, from 1, in which it begins.
 
     Raises:
-        csv.Error: a quote is never closed; where strict, also one that is not doubled.
+        csv.Error: a cell is too long, such as after a quote that is never closed.
+        DataError: where the file's path is given: this, or a quote that is not doubled.
     """
+    if not quoted:
+        stripped = (line.rstrip("\r\n") for line in lines)
+        yield from ((number, line.split(delimiter)) for number, line in enumerate(stripped, 1) if line.strip())
+        return
     csv.field_size_limit(MAX_FIELD_SIZE)
     if delimiter == BLANKS:
         lines = (" ".join(line.split()) + "\n" if '"' not in line else line.strip() + "\n" for line in lines)
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter in (BLANKS, ","), strict=strict)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == BLANKS, strict=path is not None)
     line_number = 1
-    for row in reader:
-        if any(row):
-            yield line_number, row
-        line_number = reader.line_num + 1
+    try:
+        for row in reader:
+            if row:
+                yield line_number, row
+            line_number = reader.line_num + 1
+    except csv.Error as error:
+        if path is None:
+            raise
+        message = f"{path}:{line_number}: not CSV ({error}); a quote within a quoted field is doubled"
+        raise DataError(message) from None
 
 
 def delimiter_of(sample: str, delimiters: str) -> str:
@@ -195,6 +214,15 @@ def _evidence(name: str, values: Sequence[str]) -> int:
     if name in present:
         return -2
     return usual + (2 * len(set(present)) <= len(present))  # values that recur, of which the name is none
+
+
+def names_rows(rows: Sequence[Cells], width: int) -> bool:
+    """Whether a file is as R writes it: each row begins with its name, for which the header has no cell."""
+    below = [row for row in rows[1:] if len(row) == width]
+    if not 1 < len(rows[0]) == width - 1 or len(below) < len(rows) - 1:
+        return False
+    names, *columns = zip(*below, strict=True)
+    return counts_up(names) or all(is_written_number(cell) for column in columns for cell in column)
 
 
 def counts_up(values: Sequence[str]) -> bool:

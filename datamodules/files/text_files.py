@@ -35,13 +35,14 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
     Args:
         path: file, unpacked if it is a `.gz`.
         encoding: encoding of the file.
-        newline: what ends a line, as for `open`.
+        newline: what ends a line, as for `open`; a lone carriage return where the file has no line feed.
 
     Raises:
         DataError: the file is empty, damaged, or not text in that encoding; the last two may be found while reading.
     """
     blank = True
     try:
+        newline = "\r" if newline == "\n" and _ends_in_returns(path) else newline
         with byte_stream(path) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as text:
             for index, line in enumerate(text):
                 line = line if index else line.removeprefix("\ufeff")
@@ -53,6 +54,13 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
         raise DataError(f"{path}: cannot be read ({error})") from None
     if blank:
         raise DataError(f"{path}: the file is empty")
+
+
+def _ends_in_returns(path: Path) -> bool:
+    """Whether the lines of a file end in carriage returns alone, as on old Macs."""
+    with byte_stream(path) as stream:
+        head = stream.read(1 << 16)
+    return b"\r" in head and b"\n" not in head
 
 
 def stripped_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
