@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.files.delimited import SUFFIXES, Table, read_lines, read_table, text_and_label_columns
+from datamodules.files.delimited import (
+    SUFFIXES,
+    Table,
+    read_labelled_lines,
+    read_lines,
+    read_table,
+    text_and_label_columns,
+)
+from datamodules.files.splits import class_files
 from datamodules.files.text_files import stripped_lines
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
@@ -36,8 +44,9 @@ class TextClassification(LabelledData, TokenizedData):
     A batch is `(Text, target)`: token ids with their lengths, and (B,) classes. Texts are tokenized once, and batched
     by length. Provides num_tokens (V), padding, max_length, token_names and the baseline tf_idf, besides the classes.
 
-    Your own files are CSV, TSV or JSON lines with a column of texts and one of labels: one file, or a folder with
-    train, val (or dev) and test. If they are large, neither texts nor tokens are kept in memory.
+    Your own files are CSV, TSV or JSON lines with a column of texts and one of labels, or lines of a label and a text:
+    one file, or a folder with train, val (or dev) and test; or a folder with a file of lines for each class. If they
+    are large, neither texts nor tokens are kept in memory.
 
     Args:
         dataset: a known data set, or the path of a file or folder.
@@ -147,6 +156,8 @@ class TextClassification(LabelledData, TokenizedData):
         return parts
 
     def _read_files(self) -> dict[str, tuple[Texts, list[str]]]:
+        if self.path.is_dir() and (classes := class_files(self.path, self.note)):
+            return self._read_classes(classes)
         files = self.find_files()
         large = is_large(files.values())
         parts: dict[str, tuple[Texts, list[str]]] = {}
@@ -159,6 +170,12 @@ class TextClassification(LabelledData, TokenizedData):
                 self.text_name = text
             parts[split] = (_texts(table, text, large), _labels(table, target))
         return parts
+
+    def _read_classes(self, files: dict[str, Path]) -> dict[str, tuple[Texts, list[str]]]:
+        large = is_large(files.values())
+        tables = {label: read_lines(file, self.encoding, large) for label, file in files.items()}
+        sizes = {label: sum(1 for _ in table) for label, table in tables.items()}
+        return {label: (_texts(table, "0", large), [label] * sizes[label]) for label, table in tables.items()}
 
     def check(self, source: Source, splits: Splits) -> None:
         """Also warn about empty texts."""
@@ -211,8 +228,8 @@ class TextClassification(LabelledData, TokenizedData):
         name = path.name.removesuffix(".gz")
         large = path.is_file() and is_large([path])
         is_table = name.endswith((".csv", ".tsv", ".jsonl", ".json"))
-        table = None if is_table else read_lines(path, self.encoding, large)
-        if table is None or all("\t" in line for _, (line,) in table):
+        table = None if is_table else self._read_lines(path, large)
+        if table is None or (len(table.names) == 1 and all("\t" in line for _, (line,) in table)):
             named = [name for name in (self.text, self.text_name) if name]
             table = read_table(path, self.encoding, self.header, large, named, self.note)
         chosen = self.text if self.text is not None else self.text_name
@@ -224,6 +241,13 @@ class TextClassification(LabelledData, TokenizedData):
             column = text_and_label_columns(table, None, None)[0]
         texts = _texts(table, column, large)
         return TextExamples(self.encoded(texts), self.padding), texts
+
+    def _read_lines(self, path: Path, large: bool) -> Table:
+        """The lines of a file, without their labels where lines had them in training."""
+        labelled = read_labelled_lines(path, self.encoding, large, self.note) if self.text_name == "1" else None
+        if labelled and {label for _, (label, _) in labelled} <= set(self.class_names):
+            return labelled
+        return read_lines(path, self.encoding, large, self.text_name, self.note)
 
 
 def _texts(table: Table, column: str, large: bool) -> Texts:

@@ -1,6 +1,7 @@
 """Tables of texts: CSV, TSV, JSON lines, or plain text with an example on each line."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -8,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.errors import DataError
-from datamodules.files.encoding import encoding_of
 from datamodules.files.layout import SAMPLE_ROWS, Layout, cells_of, layout_of
 from datamodules.files.splits import Note
-from datamodules.files.text_files import json_lines, lines_of, stripped_lines
+from datamodules.files.text_files import encoding_of, json_lines, lines_of, stripped_lines
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
 LABEL_COLUMNS = ("label", "target", "class", "category", "sentiment", "标签", "类别", "情感")
 CSV_DELIMITERS = ",;\t|"
+FASTTEXT = "__label__"
+LABELLED = re.compile(rf"({FASTTEXT}\S+|[+-]?\d{{1,2}}|[A-Z]{{2,}}(?::\w+)?)[\s,]+(\S.*)")  # SST's, TREC's
 SAMPLE = 1000  # rows of a large file from which its columns are inferred
 
 Row = tuple[int, list[str]]  # the line, from 1, in which it begins, and a cell for each column
@@ -98,6 +100,8 @@ def read_table(
         reread = (lambda: islice(_json_rows(path, encoding), 1, None)) if large else None
         return Table(path, rows[0][1], rows[1:], reread)
     encoding = encoding_of(path, encoding)
+    if not name.endswith((".csv", ".tsv")) and (table := read_labelled_lines(path, encoding, large, note)):
+        return table
     quoted = name.endswith(".csv") or _is_quoted(path, encoding)
     sample = "".join(islice(lines_of(path, encoding, newline=""), SAMPLE_ROWS))
     layout = layout_of(sample, path, header, CSV_DELIMITERS if name.endswith(".csv") else "\t", named, quoted)
@@ -137,13 +141,59 @@ class _Reader:
             yield line_number, row if kept is None else [row[column] for column in kept]
 
 
-def read_lines(path: Path, encoding: str, large: bool = False) -> Table:
-    """The lines of a file that are not blank, as a table of one column; otherwise as `read_table`."""
+def read_lines(
+    path: Path, encoding: str, large: bool = False, header: str = "", note: Note = lambda text: None
+) -> Table:
+    """The lines of a file that are not blank, as a table of one column; otherwise as `read_table`.
+
+    Args:
+        path: the file.
+        encoding: encoding of the file.
+        large: as for `read_table`.
+        header: the column's name, which is left out where it is the first line.
+        note: reports that.
+    """
+    first = next(line for _, line in stripped_lines(path, encoding))
+    skipped = int(first == header)
+    if skipped:
+        note(f"{path}: left out the first line, {first}: it names the column")
 
     def read() -> Iterator[Row]:
-        return ((line_number, [line]) for line_number, line in stripped_lines(path, encoding))
+        rows = ((line_number, [line]) for line_number, line in stripped_lines(path, encoding))
+        return islice(rows, skipped, None)
 
     return Table(path, ["0"], list(islice(read(), SAMPLE if large else None)), read if large else None)
+
+
+def read_labelled_lines(path: Path, encoding: str, large: bool, note: Note) -> Table | None:
+    """Lines of a label, a blank and a text, as SST, TREC and fastText have them; None where a line is none.
+
+    Args:
+        path: the file.
+        encoding: encoding of the file.
+        large: as for `read_table`.
+        note: reports that lines are read so.
+
+    Raises:
+        DataError: a line beyond the first ones is no such line.
+    """
+
+    def read() -> Iterator[Row]:
+        for line_number, line in stripped_lines(path, encoding):
+            found = LABELLED.match(line)
+            if not found:
+                raise DataError(f"{path}:{line_number}: expected a label, a blank and a text, found {line[:40]}")
+            if found[2].startswith(FASTTEXT):
+                raise DataError(f"{path}:{line_number}: has several labels, expected one: {line[:40]}")
+            yield line_number, [found[1].removeprefix(FASTTEXT), found[2]]
+
+    sample = [line for _, line in islice(stripped_lines(path, encoding), SAMPLE)]
+    found = [LABELLED.match(line) for line in sample]
+    labels = {match[1] for match in found if match}
+    if not all(found) or not 1 < len(labels) <= max(2, len(sample) // 3):
+        return None
+    note(f"{path}: each line is read as a label, a blank and a text")
+    return Table(path, ["0", "1"], list(islice(read(), SAMPLE if large else None)), read if large else None)
 
 
 def _is_quoted(path: Path, encoding: str) -> bool:

@@ -18,6 +18,7 @@ UNLABELLED = (".data", ".dat")  # endings of UCI's training files, beside a `.te
 
 _SPLIT_OF = {word: split for split, words in SPLIT_WORDS.items() for word in words.split("|")}
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_ABOUT = re.compile(r"readme|licen[cs]e|\.(md|pdf|html|zip|gz)$", re.IGNORECASE)
 _AFFIX = re.compile(r"(?<=.)(set|data|split)$")
 
 Note = Callable[[str], None]
@@ -97,3 +98,23 @@ def _base(file: Path) -> str:
 def listed(names: Sequence[str], limit: int = 5) -> str:
     """The first names of a list, and how many more there are."""
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def class_files(folder: Path, note: Note) -> dict[str, Path]:
+    """The file of each class in a folder where no name states a split, by what is different in their names.
+
+    `rt-polarity.pos` and `rt-polarity.neg` are of the classes pos and neg. Empty where the folder has other files.
+    """
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not is_hidden(file))
+    about = [file for file in files if _ABOUT.search(file.name)]
+    files = [file for file in files if file not in about]
+    parts = [re.split(r"[._-]", file.name) for file in files]
+    if len(files) < 2 or any(map(split_of, (file.name for file in files))) or len(set(map(len, parts))) > 1:
+        return {}
+    places = [place for place, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1]
+    if len(places) != 1:
+        return {}
+    found = {part[places[0]]: file for part, file in zip(parts, files, strict=True)}
+    ignored = f"; ignored {listed([file.name for file in about])}" if about else ""
+    note(f"{folder}: each file has the texts of a class, a line each: {listed(list(found))}{ignored}")
+    return found

@@ -12,11 +12,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from datamodules.errors import DataError
-from datamodules.files.encoding import decoded, encoding_of
+from datamodules.files.encoding import decoded
 from datamodules.files.layout import BLANKS, SAMPLE_BYTES, SAMPLE_ROWS, Layout, cells_of, layout_of
 from datamodules.files.splits import Note, listed
 from datamodules.files.table_columns import is_numeric
-from datamodules.files.text_files import byte_stream
+from datamodules.files.text_files import byte_stream, encoding_of
 from datamodules.files.written_numbers import (
     MARKS,
     NUMBER_MARKS,

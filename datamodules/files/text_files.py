@@ -56,6 +56,13 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
         raise DataError(f"{path}: the file is empty")
 
 
+def encoding_of(path: Path, encoding: str) -> str:
+    """The encoding of a file: UTF-16 where its byte order mark says so, else as given."""
+    with byte_stream(path) as stream:
+        mark = stream.read(2)
+    return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else encoding
+
+
 def _ends_in_returns(path: Path) -> bool:
     """Whether the lines of a file end in carriage returns alone, as on old Macs."""
     with byte_stream(path) as stream:

@@ -344,3 +344,51 @@ def test_thucnews_titles_are_read(shared_data: Path, tmp_path: Path) -> None:
     assert data.class_counts == [1000] * 10
     assert {"finance", "stocks", "game"} <= set(data.class_names)
     assert "词汇阅读是关键 08年考研暑期英语复习全指南" in data.texts
+
+
+@pytest.mark.parametrize("line", ["{label} {text}", "__label__{label} {text}", "__label__{label} , {text}"])
+def test_lines_of_a_label_and_a_text_are_read(line: str, place: Path) -> None:
+    rows = [(f"a {'fine' if row % 2 else 'bad'} film, number {row}", str(row % 2)) for row in range(40)]
+    file = place / "sst.txt"
+    file.write_text("".join(line.format(label=label, text=text) + "\n" for text, label in rows))
+    data = ready(file)
+    assert read(data) == rows
+    assert data.notes == [f"{file}: each line is read as a label, a blank and a text"]
+    assert list(data.read_input(file)[1]) == [text for text, _ in rows]
+
+
+def test_several_labels_a_line_are_refused(place: Path, refused: Any) -> None:
+    (place / "t.txt").write_text("__label__a __label__b text\n__label__a text\n__label__b text\n" * 5)
+    with refused(place / "t.txt", ":1:", "has several labels"):
+        ready(place / "t.txt")
+
+
+def test_a_folder_has_a_file_for_each_class(place: Path) -> None:
+    for label in ("quote", "plain"):
+        (place / f"{label}.tok.gt9.5000").write_text("".join(f"{label} text {row}\n" for row in range(20)))
+    (place / "subjdata.README.1.0").write_text("about")
+    data = ready(place)
+    assert read(data)[::20] == [("plain text 0", "plain"), ("quote text 0", "quote")]
+    assert data.notes[0] == (
+        f"{place}: each file has the texts of a class, a line each: plain, quote; ignored subjdata.README.1.0"
+    )
+
+
+@pytest.mark.parametrize("name", ["new.csv", "new.tsv", "new.txt"])
+def test_the_header_of_an_input_is_no_text(name: str, place: Path) -> None:
+    data = ready(write_csv(place / "train.csv"))
+    (place / name).write_text("text\nfirst text\nsecond text\n")
+    assert list(data.read_input(place / name)[1]) == ["first text", "second text"]
+
+
+def test_columns_without_a_name_and_content_are_left_out(place: Path) -> None:
+    file = place / "spam.csv"
+    file.write_text(csv_text([(text, f"{label},,,") for text, label in examples()], "v1,v2,,,\n"), encoding="utf-8")
+    data = ready(file)
+    assert read(data) == examples()
+    assert data.notes == [f"{file}: left out 3 empty columns without a name"]
+
+
+def write_csv(file: Path) -> Path:
+    file.write_text(csv_text(examples()), encoding="utf-8")
+    return file
