@@ -1,7 +1,9 @@
 """Data whose examples belong to classes."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -12,6 +14,8 @@ from datamodules.loading.examples import Source
 from datamodules.loading.sampling import ClassBalancedSampler, Splits
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_labels
+
+_SUFFIX = re.compile(r"(?<=\d)\.0+$|(?<=[^.])\.$")  # of a whole number as a float; of UCI's test labels
 
 Balance = Literal["none", "weights", "over", "under"]
 
@@ -91,26 +95,62 @@ class LabelledData(DataModule):
                 )
 
 
-def class_codes(values: Sequence[str], known: Sequence[str] | None, where: str) -> tuple[list[str], Tensor]:
+def class_codes(
+    values: Sequence[str], known: Sequence[str] | None, where: str, note: Callable[[str], None] = lambda text: None
+) -> tuple[list[str], Tensor]:
     """The class names, numbers first and in numerical order, and each example's class index.
+
+    Labels that are written in two ways are of one class: `1` and `1.0`, `true` and `True`, `>50K` and `>50K.`.
 
     Args:
         values: the label of each example.
         known: the class names of an earlier run, which are kept.
         where: the source of the labels, for the message.
+        note: reports which labels are of one class.
 
     Raises:
         DataError: a label is none of the known class names.
     """
-    names = list(known) if known is not None else sorted(set(values), key=_numerical_order)
+    distinct = dict.fromkeys(values)
+    class_of = _classes_of(list(distinct), known)
+    names = list(known) if known is not None else sorted(set(class_of.values()), key=_numerical_order)
     code = {name: index for index, name in enumerate(names)}
+    changed = [f"{value} as {name}" for value, name in class_of.items() if value != name]
+    if changed:
+        note(f"{where}: reads the label {', '.join(changed[:5])}")
     for row, value in enumerate(values):
-        if value not in code:
+        if class_of[value] not in code:
             raise DataError(
                 f"{where}: example {row + 1} has label {value}, which is none of the model's classes: "
                 + ", ".join(names[:20])
             )
-    return names, torch.tensor([code[value] for value in values], dtype=torch.long)
+    return names, torch.tensor([code[class_of[value]] for value in values], dtype=torch.long)
+
+
+def _classes_of(labels: Sequence[str], known: Sequence[str] | None) -> dict[str, str]:
+    """The class of each label: itself, or the one that is written plainly where both are there."""
+    names = set(labels if known is None else known)
+    plain = {label: _plain(label) for label in [*labels, *names]}
+    shared = Counter(plain[name] for name in names)
+    of_plain = {plain[name]: name for name in names}
+    if names <= {"0", "1"}:
+        of_plain |= {"false": "0", "true": "1"}
+    elif {plain[name] for name in names} <= {"false", "true"}:
+        of_plain |= {"0": of_plain.get("false", "0"), "1": of_plain.get("true", "1")}
+    classes: dict[str, str] = {}
+    for label in labels:
+        if known is not None:
+            classes[label] = label if label in names else of_plain.get(plain[label], label)
+        else:
+            classes[label] = plain[label] if shared[plain[label]] > 1 else label
+    return classes
+
+
+def _plain(label: str) -> str:
+    """A label without the ways in which programs write the same one."""
+    if label.lower() in ("true", "false"):
+        return label.lower()
+    return _SUFFIX.sub("", label)
 
 
 def _numerical_order(value: str) -> tuple[int, float, str]:

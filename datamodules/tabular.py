@@ -267,7 +267,7 @@ class TabularClassification(Tabular, LabelledData):
                 f"(--data.target chooses another column; --model linear_regression predicts numbers)"
             )
         labels = [str(value) for value in strings(column)]
-        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
+        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset, self.note)
         return self.labels
 
     def target_digest(self) -> str:

@@ -125,7 +125,7 @@ class TextClassification(LabelledData, TokenizedData):
             if not {*official} <= {"train", "val", "test"}:
                 official = {}  # the parts are not splits
         self.tokens = None
-        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
+        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset, self.note)
         if len(self.class_names) > 20 and 2 * len(self.class_names) > len(labels):
             raise DataError(
                 f"{self.dataset}: {len(self.class_names)} different labels in {len(labels)} examples, such as "

@@ -17,8 +17,14 @@ from datamodules.base import DataModule
 from datamodules.errors import DataError, check_probability
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
-from datamodules.files.sentence_pairs import SentencePair, pair_files, parallel_file, read_pairs, read_parallel
-from datamodules.files.text_files import stripped_lines
+from datamodules.files.sentence_pairs import (
+    SentencePair,
+    pair_files,
+    parallel_file,
+    read_pairs,
+    read_parallel,
+    read_sources,
+)
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TRANSLATIONS, Remotes
@@ -226,8 +232,8 @@ class Translation(DataModule):
 
             def read(*paths: Path) -> Iterator[SentencePair]:
                 if len(paths) == 2:
-                    return read_parallel(paths[0], paths[1], encoding)
-                return read_pairs(paths[0], encoding, *columns)
+                    return read_parallel(paths[0], paths[1], encoding, self.note)
+                return read_pairs(paths[0], encoding, *columns, self.note)
 
             files = self._files()
             self.files = list(chain.from_iterable(files.values()))
@@ -332,7 +338,7 @@ class Translation(DataModule):
         return ExportablePairs(model, self)
 
     def read_input(self, path: Path) -> tuple[TextExamples, Rows[str]]:
-        """The sentences of a text file, one a line; blank lines are left out."""
+        """The sentences of a text file, one a line, or of a table; blank ones are left out."""
         if path.is_dir():
             raise DataError(f"--input {path}: expected a text file with a sentence a line, found a folder")
         lines, _ = read_rows({"": [path]}, self._sentences, ["lines", self.encoding], from_json=str)
@@ -340,4 +346,4 @@ class Translation(DataModule):
         return TextExamples(self._encoded(lines, lines, self.source_tokenizer), padding), lines
 
     def _sentences(self, path: Path) -> Iterator[str]:
-        return (line for _, line in stripped_lines(path, self.encoding))
+        return read_sources(path, self.encoding, self.source, self.note)

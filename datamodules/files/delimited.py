@@ -79,6 +79,7 @@ def read_table(
     large: bool = False,
     named: Iterable[object] = (),
     note: Note = lambda text: None,
+    quoted: bool | None = None,
 ) -> Table:
     """Read a table of texts; the format follows from the suffix: JSON lines, CSV, or else tab-separated columns.
 
@@ -90,6 +91,7 @@ def read_table(
         large: keep only the first rows in memory, and read the others as they are needed.
         named: names of columns that are expected; one of them in the first row makes it a header.
         note: reports what is left out.
+        quoted: whether cells may be quoted; by default those of CSV, and those of others if that reads all of it.
 
     Raises:
         DataError: the file is empty, not text in that encoding, ragged, or not JSON (with the line).
@@ -100,9 +102,13 @@ def read_table(
         reread = (lambda: islice(_json_rows(path, encoding), 1, None)) if large else None
         return Table(path, rows[0][1], rows[1:], reread)
     encoding = encoding_of(path, encoding)
-    if not name.endswith((".csv", ".tsv")) and (table := read_labelled_lines(path, encoding, large, note)):
+    if (
+        quoted is None
+        and not name.endswith((".csv", ".tsv"))
+        and (table := read_labelled_lines(path, encoding, large, note))
+    ):
         return table
-    quoted = name.endswith(".csv") or _is_quoted(path, encoding)
+    quoted = name.endswith(".csv") or _is_quoted(path, encoding) if quoted is None else quoted
     sample = "".join(islice(lines_of(path, encoding, newline=""), SAMPLE_ROWS))
     layout = layout_of(sample, path, header, CSV_DELIMITERS if name.endswith(".csv") else "\t", named, quoted)
     reader = _Reader(path, encoding, layout, quoted)

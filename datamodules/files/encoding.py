@@ -8,6 +8,8 @@ from typing import Any
 
 from datamodules.errors import DataError
 
+CANDIDATES = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252", "utf_16")
+SAMPLE = 1 << 18  # bytes
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON and YAML escape half of a character
 
 
@@ -20,7 +22,9 @@ def decoded(content: bytes, encoding: str, path: Path) -> str:
     try:
         return content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise not_text(path, error.start, content[error.start], encoding) from None
+        raise not_text(
+            path, error.start, content[error.start], encoding, content[max(error.start - 1000, 0) :]
+        ) from None
 
 
 def json_value(text: str | bytes) -> Any:
@@ -48,12 +52,30 @@ def json_value(text: str | bytes) -> Any:
     return value
 
 
-def not_text(path: Path, position: int, byte: int, encoding: str) -> DataError:
-    """The error for a file with a byte that is not text in that encoding."""
+def not_text(path: Path, position: int, byte: int, encoding: str, sample: bytes) -> DataError:
+    """The error for a file with a byte that is not text in that encoding.
+
+    Args:
+        path: the file.
+        position: of the byte in it.
+        byte: the byte.
+        encoding: in which it is not text.
+        sample: bytes of the file, from which its encoding is guessed.
+    """
+    likely = " or ".join(likely_encodings(sample)) or "gb18030 or latin-1"
     return DataError(
-        f"{path}: byte {position} (0x{byte:02x}) is not {encoding} text; "
-        f"give its encoding as --data.encoding, such as gb18030 or latin-1"
+        f"{path}: byte {position} (0x{byte:02x}) is not {encoding} text; it looks like {likely}: "
+        f"give its encoding as --data.encoding"
     )
+
+
+def likely_encodings(sample: bytes) -> list[str]:
+    """The encodings that a text is most likely in, judged by how often its characters follow one another."""
+    from charset_normalizer import from_bytes  # for an error alone
+
+    lines = sample[:SAMPLE].split(b"\n")
+    telling = b"\n".join(line for line in lines if any(byte > 127 for byte in line))
+    return [match.encoding for match in from_bytes(telling, cp_isolation=list(CANDIDATES))][:2]
 
 
 def known_encoding(name: str) -> str:

@@ -40,6 +40,7 @@ class Layout:
         skipped: lines before the first row of data.
         index: whether the first column, which has no name, counts the rows.
         empty: the columns without a name and without content, as far as the sample goes.
+        title: a line above that is no row, such as `|1x3 Cross validator`.
     """
 
     delimiter: str
@@ -48,6 +49,7 @@ class Layout:
     skipped: int
     index: bool = False
     empty: list[int] = field(default_factory=list)
+    title: str = ""
 
     @property
     def kept(self) -> list[int]:
@@ -63,7 +65,7 @@ class Layout:
         """What is left out, in words."""
         index = ["the first column, which has no name and counts the rows"] * self.index
         plural = f"{len(self.empty)} empty columns without a name" if len(self.empty) > 1 else "an empty column"
-        return index + [plural] * bool(self.empty)
+        return [f"the line {self.title}"] * bool(self.title) + index + [plural] * bool(self.empty)
 
 
 def layout_of(
@@ -95,14 +97,17 @@ def layout_of(
     rows = parsed(sample, delimiter, quoted)
     if not rows:
         raise DataError(f"{path}: the file is empty")
-    begins = int(bool(stated)) + rows[0][0] - 1  # lines before the first row
     cells = [[cell.strip() for cell in row] for _, row in rows]
     width = Counter(map(len, cells[1:])).most_common(1)[0][0] if len(cells) > 1 else len(cells[0])
+    title = ""
+    if len(cells) > 3 and len(cells[0]) == 1 and width > 2 and len(cells[1]) >= width - 1:
+        title, cells, rows = cells[0][0], cells[1:], rows[1:]
+    begins = int(bool(stated)) + rows[0][0] - 1  # lines before the first row
     if header is None:
         expected = {str(name) for name in named if not str(name).lstrip("-").isdecimal()}
         header = bool(expected & set(cells[0])) or names_rows(cells, width) or has_header(cells)
     if not header:
-        return Layout(delimiter, [str(column) for column in range(len(cells[0]))], False, begins)
+        return Layout(delimiter, [str(column) for column in range(len(cells[0]))], False, begins, title=title)
     first = ["", *cells[0]] if names_rows(cells, width) else cells[0]
     names = [str(column) if _UNNAMED.match(name) else name for column, name in enumerate(first)]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
@@ -112,7 +117,7 @@ def layout_of(
     index = len(first) > 1 and 0 in columns and counts_up(columns.pop(0))
     empty = [column for column, values in columns.items() if not any(values)]
     ends = rows[1][0] - 1 if len(rows) > 1 else len(sample.splitlines())
-    return Layout(delimiter, names, True, int(bool(stated)) + ends, index, empty)
+    return Layout(delimiter, names, True, int(bool(stated)) + ends, index, empty, title)
 
 
 def parsed(text: str, delimiter: str, quoted: bool = True) -> list[tuple[int, list[str]]]:

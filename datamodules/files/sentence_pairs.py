@@ -1,19 +1,30 @@
 """Sentences and their translations, from a table or from two parallel files."""
 
-import csv
-from collections.abc import Iterator
-from itertools import chain, zip_longest
+import re
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 from datamodules.errors import DataError
-from datamodules.files.delimited import Row
-from datamodules.files.layout import MAX_FIELD_SIZE
+from datamodules.files.delimited import Table, read_lines, read_table
 from datamodules.files.splits import Note, split_files, split_of
 from datamodules.files.text_files import lines_of
+from datamodules.files.written_numbers import is_written_number
 
 SentencePair = tuple[str, str]  # in both languages
 
 TABLE_FILES = (".tsv", ".csv", ".txt", ".tsv.gz", ".csv.gz", ".txt.gz")
+SIDES = {  # names of columns, besides codes of languages
+    *("source", "target", "src", "tgt", "trg", "text", "sentence", "translation", "id", "score", "split", "reference"),
+    *("english", "german", "french", "chinese", "spanish", "italian", "russian", "japanese", "korean", "arabic"),
+    *("中文", "英文", "英语", "汉语", "原文", "译文", "源语言", "目标语言", "编号"),
+}
+_LANGUAGE = re.compile(  # codes of ISO 639 that are no words of a first sentence
+    "(?:source_|target_|sentence_|text_)?"
+    "(?:en|de|fr|zh|cn|es|it|ru|ja|jp|ko|ar|pt|nl|pl|tr|vi|th|hi|cs|sv|da|fi|el|he|hu|ro|uk|fa|eng|deu|fra|cmn|zho|spa)"
+    "(?:[_-][A-Za-z]{2,4})?$",
+    re.IGNORECASE,
+)
 TABLE_SUFFIXES = {"tsv", "csv", "txt"}
 
 
@@ -32,68 +43,117 @@ def lines_without_end(path: Path, encoding: str) -> Iterator[str]:
         blank = 0 if line else blank + 1
 
 
-def read_parallel(source: Path, target: Path, encoding: str) -> Iterator[SentencePair]:
-    """Pairs of two files that have a sentence on each line.
+def read_parallel(source: Path, target: Path, encoding: str, note: Note) -> Iterator[SentencePair]:
+    """Pairs of two files that have a sentence on each line; those that are blank on a side are left out.
 
     Raises:
-        DataError: a file is empty, they differ in length, or a sentence has no counterpart.
+        DataError: a file is empty, or they differ in length.
     """
-    sides = zip_longest(lines_without_end(source, encoding), lines_without_end(target, encoding))
-    for line_number, (one, other) in enumerate(sides, 1):
-        if one is None or other is None:
-            sizes = [sum(1 for _ in lines_without_end(path, encoding)) for path in (source, target)]
-            raise DataError(f"{target}: expected {sizes[0]} lines as in {source.name}, found {sizes[1]}")
-        yield from _pair(one.strip(), other.strip(), target, line_number)
+
+    def sides() -> Iterator[tuple[int, str, str]]:
+        lines = zip_longest(lines_without_end(source, encoding), lines_without_end(target, encoding))
+        for line_number, (one, other) in enumerate(lines, 1):
+            if one is None or other is None:
+                sizes = [sum(1 for _ in lines_without_end(path, encoding)) for path in (source, target)]
+                raise DataError(f"{target}: expected {sizes[0]} lines as in {source.name}, found {sizes[1]}")
+            yield line_number, one, other
+
+    return _complete(sides(), target, note)
 
 
-def read_pairs(path: Path, encoding: str, source: str | None, target: str | None) -> Iterator[SentencePair]:
-    """Pairs of two columns of a table: tab-separated and never quoted, or, in a `.csv`, comma-separated and quoted.
+def read_pairs(path: Path, encoding: str, source: str | None, target: str | None, note: Note) -> Iterator[SentencePair]:
+    """Pairs of two columns of a table; those that are blank on a side are left out.
 
     Args:
-        path: the file.
+        path: the file: comma-separated and quoted if it is a `.csv`, else tab-separated.
         encoding: encoding of the file.
-        source: name, if the first line has names, or index of the source's column; the first by default.
-        target: the same of the translation's column; the second by default.
+        source: name or index of the source's column; the first with sentences by default.
+        target: the same of the translation's column; the second with sentences by default.
+        note: reports which columns are read, where that is not plain, and how many pairs are left out.
 
     Raises:
         DataError: the file is empty or ragged (with the line), or has no such column.
     """
-    lines = lines_without_end(path, encoding)
-    if path.name.endswith((".csv", ".csv.gz")):
-        csv.field_size_limit(MAX_FIELD_SIZE)
-        reader = csv.reader(f"{line}\n" for line in lines)
-        rows: Iterator[Row] = ((reader.line_num, row) for row in reader if row)
-    else:
-        rows = ((line_number, line.split("\t")) for line_number, line in enumerate(lines, 1) if line.strip())
-    line_number, row = next(rows)
-    first = [cell.strip() for cell in row]
-    if len(first) < 2:
+    table, sentences = _sentence_columns(path, encoding, [source, target], note)
+    if len(table.names) < 2:
         raise DataError(f"{path}:1: expected a sentence and its translation, separated by a tab (in a .csv, a comma)")
-    columns = []
-    for option, name, default in (("source", source, 0), ("target", target, 1)):
-        if name is None or name in first:
-            columns.append(default if name is None else first.index(name))
-        elif name.isdecimal() and int(name) < len(first):
-            columns.append(int(name))
-        else:
-            raise DataError(
-                f"--data.{option} {name}: {path} has no such column; its first line has {' | '.join(first)}"
-            )
-    if source not in first and target not in first:
-        rows = chain([(line_number, row)], rows)
-    for line_number, cells in rows:
-        if len(cells) != len(first):
-            raise DataError(
-                f"{path}:{line_number}: expected {len(first)} fields as in the first line, found {len(cells)}"
-            )
-        yield from _pair(cells[columns[0]].strip(), cells[columns[1]].strip(), path, line_number)
+    chosen = [
+        default if name is None else _column(table, name, option)
+        for option, name, default in (("source", source, sentences[0]), ("target", target, sentences[1]))
+    ]
+    if source is None and target is None and chosen != table.names[:2]:
+        note(f"{path}: reads column {chosen[0]} and its translation, {chosen[1]}; those before have no sentences")
+    one, other = (table.names.index(name) for name in chosen)
+    return _complete(((line_number, row[one], row[other]) for line_number, row in table), path, note)
 
 
-def _pair(source: str, target: str, path: Path, line_number: int) -> list[SentencePair]:
-    """A pair, or nothing if both sides are blank."""
-    if bool(source) != bool(target):
-        raise DataError(f"{path}:{line_number}: one side of the pair is blank: {source or target}")
-    return [(source, target)] if source else []
+def read_sources(path: Path, encoding: str, source: str | None, note: Note) -> Iterator[str]:
+    """The sentences of a file to translate: its lines, or the source's column of a table; without blank ones.
+
+    Args:
+        path: the file.
+        encoding: encoding of the file.
+        source: name or index of the column in training; the first with sentences where there is none of that name.
+        note: reports what is left out.
+    """
+    lines = read_lines(path, encoding, large=True)
+    if not _is_csv(path) and not all("\t" in line for _, (line,) in lines.rows):
+        return (line for _, (line,) in lines)
+    table, sentences = _sentence_columns(path, encoding, [source], note)
+    known = source is not None and (source in table.names or source.isdecimal())
+    column = table.names.index(_column(table, str(source), "source") if known else sentences[0])
+    return (row[column].strip() for _, row in table if row[column].strip())
+
+
+def _sentence_columns(path: Path, encoding: str, named: list[str | None], note: Note) -> tuple[Table, list[str]]:
+    """A table, and the names of its columns that have sentences; of at least two columns, where it has two."""
+    quoted = _is_csv(path)  # elsewhere a quote is one of a sentence
+    first = [cell.strip() for cell in read_table(path, encoding, False, large=True, quoted=quoted).rows[0][1]]
+    header = any(name in first for name in named if name is not None) or all(map(_names_a_side, first))
+    table = read_table(path, encoding, header, large=True, note=note, quoted=quoted)
+    sentences = [name for name in table.names if not _has_no_sentences(table, name)]
+    return table, sentences if len(sentences) > 1 or len(table.names) == 1 else table.names
+
+
+def _is_csv(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(".csv")
+
+
+def _column(table: Table, name: str, option: str) -> str:
+    """The name of a column that an option names.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    if name not in table.names and not (name.isdecimal() and int(name) < len(table.names)):
+        shown = " | ".join(table.rows[0][1] if table.names[0] == "0" else table.names)
+        raise DataError(f"--data.{option} {name}: {table.path} has no such column; its first line has {shown}")
+    return table.column_name(name, f"--data.{option}")
+
+
+def _names_a_side(cell: str) -> bool:
+    """Whether a cell is the name of a language or a column, and no sentence."""
+    return cell.strip().lower() in SIDES or bool(_LANGUAGE.match(cell.strip()))
+
+
+def _has_no_sentences(table: Table, name: str) -> bool:
+    """Whether a column has numbers, scores, names of languages, or nothing, as far as the first rows go."""
+    column = table.names.index(name)
+    cells = [row[column].strip() for _, row in table.rows if row[column].strip()]
+    return all(map(is_written_number, cells)) or all(map(_names_a_side, cells)) or name.lower() in ("id", "score")
+
+
+def _complete(sides: Iterable[tuple[int, str, str]], path: Path, note: Note) -> Iterator[SentencePair]:
+    """The pairs that have both sides; the others are counted."""
+    blank: list[int] = []
+    for line_number, one, other in sides:
+        pair = one.strip(), other.strip()
+        if all(pair):
+            yield pair
+        elif any(pair):
+            blank.append(line_number)
+    if blank:
+        note(f"{path}: left out {len(blank)} pairs that are blank on one side, the first in line {blank[0]}")
 
 
 def pair_files(path: Path, source: str | None, target: str | None, note: Note) -> dict[str, list[Path]]:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -167,7 +167,7 @@ def _without_copies(text: str, layout: Layout) -> tuple[bytes, int]:
 def _without_unnamed(table: pa.Table, layout: Layout) -> tuple[pa.Table, list[str]]:
     """The table without columns that have no name and are an index or empty, and what was left out, in words."""
     empty = [column for column in layout.empty if not distinct(pc.cast(table.column(column), pa.string()))]
-    layout = Layout(layout.delimiter, layout.names, layout.header, layout.skipped, layout.index, empty)
+    layout = replace(layout, empty=empty)
     return table.select(layout.kept), layout.told()
 
 

@@ -129,7 +129,9 @@ def _bad_byte(path: Path, encoding: str) -> DataError:
             try:
                 decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                return not_text(path, end - len(error.object) + error.start, error.object[error.start], encoding)
+                position = end - len(error.object) + error.start
+                sample = error.object[max(error.start - 1000, 0) :]
+                return not_text(path, position, error.object[error.start], encoding, sample)
             assert block, f"{path}: is text after all"
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.labels import LabelledData
+from datamodules.labels import LabelledData, class_codes
 from datamodules.nodes import Nodes
 from datamodules.tabular import TabularClassification
 from datamodules.text import TextClassification
@@ -108,3 +108,34 @@ def test_nodes_of_a_graph_are_taken_more_than_once(place: Path) -> None:
     ((graph, target),) = data.train_dataloader()
     assert torch.bincount(target).tolist() == [max(data.class_counts)] * 2
     assert torch.equal(data.labels[graph.nodes], target)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ("1 0 1.0 0.0", "0 1"),
+        ("1.0 0.0", "0.0 1.0"),
+        ("True false true", "false true"),
+        (">50K <=50K >50K. <=50K.", "<=50K >50K"),
+        ("Dr. Mr. Prof", "Dr. Mr. Prof"),
+        ("a A b", "A a b"),
+        ("01 1", "01 1"),
+        ("1.5 1", "1 1.5"),
+    ],
+)
+def test_labels_that_are_written_in_two_ways_are_of_one_class(labels: str, names: str) -> None:
+    notes: list[str] = []
+    found, codes = class_codes(labels.split(), None, "data", notes.append)
+    assert sorted(found) == names.split()
+    assert bool(notes) == (len(found) < len(set(labels.split())))
+    assert len(codes) == len(labels.split())
+
+
+@pytest.mark.parametrize(
+    ("known", "labels", "expected"),
+    [("0 1", "1.0 true False 0", [1, 1, 0, 0]), ("false true", "1 0 TRUE", [1, 0, 1]), ("a b", "b. a", [1, 0])],
+)
+def test_labels_are_of_the_classes_that_are_known(known: str, labels: str, expected: list[int]) -> None:
+    names, codes = class_codes(labels.split(), known.split(), "data")
+    assert names == known.split()
+    assert codes.tolist() == expected

@@ -598,3 +598,19 @@ def test_a_test_file_without_the_target_is_left_out(place: Path) -> None:
     assert sum(map(len, data.splits)) == 40
     assert "ignored sample_submission.csv" in data.notes[0]
     assert f"{place / 'test.csv'}: has no column label, and is not tested on; predict it with" in data.notes[1]
+
+
+def test_the_two_files_of_uci_adult_are_read(place: Path) -> None:
+    draw = random.Random(1)
+    table = [(draw.randint(17, 90), draw.choice(["Private", "?", "State-gov"]), draw.randint(1, 99)) for _ in range(80)]
+    lines = [f"{age}, {work}, {hours}, {'>50K' if hours > 50 else '<=50K'}" for age, work, hours in table]
+    (place / "adult.data").write_text("\n".join(lines[:60]) + "\n\n")
+    (place / "adult.test").write_text("|1x3 Cross validator\n" + "".join(f"{line}.\n" for line in lines[60:]))
+    (place / "adult.names").write_text("about the data")
+    data = ready(place)
+    assert data.class_names == ["<=50K", ">50K"]
+    assert len(data.splits.test) == 20
+    assert len(data.table) == 80
+    assert any("left out the line |1x3 Cross validator" in note for note in data.notes)
+    assert any("ignored adult.names" in note for note in data.notes)
+    assert [state.get("values") for state in data.columns][1] == ["", "Private", "State-gov"]

@@ -304,8 +304,6 @@ def test_wrong_files_are_refused(refused: Any, place: Path) -> None:
         ready(write(place / "ragged.tsv", ["a\tb", "c\td", "e"]))
     with refused(place / "one.tsv:1", "expected a sentence and its translation"):
         ready(write(place / "one.tsv", ["a", "b"]))
-    with refused(place / "blank.tsv:2", "one side of the pair is blank: c"):
-        ready(write(place / "blank.tsv", ["a\tb", "c\t "]))
     latin = write(place / "latin.tsv", ["a\tä"] * 20, "latin-1")
     with refused(latin, "byte 2 (0xe4) is not utf-8 text", "--data.encoding"):
         ready(latin)
@@ -373,3 +371,53 @@ def test_the_published_files_are_those_of_the_catalogue(shared_data: Path) -> No
         for remote in remotes[name]:
             content = (shared_data / folder / remote.name).read_bytes()
             assert remote.checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "header"),
+    [
+        ("pairs.csv", '"{0}","{1}"', "en,de"),
+        ("pairs.csv", '{2},"{0}","{1}"', "id,en,de"),
+        ("pairs.csv", '"{0}","{1}",0.{2}', "source,target,score"),
+        ("pairs.tsv", "{2}\t{0}\t9{2}\t{1}", None),  # Tatoeba's
+        ("pairs.tsv", "1.0{2}\t{0}\t{1}", None),  # WikiMatrix'
+        ("pairs.tsv", "en\t{0}\tde\t{1}", None),
+        ("pairs.tsv", "{0}\t{1}", "English\tGerman"),
+        ("pairs.tsv", "{0}\t{1}\tsomeone wrote it, {2}", None),
+    ],
+)
+def test_the_columns_of_sentences_are_found(name: str, line: str, header: str | None, place: Path) -> None:
+    lines = [line.format(*pair, row + 10) for row, pair in enumerate(zip(ENGLISH, GERMAN, strict=True))]
+    file = write(place / name, [header, *lines] if header else lines)
+    assert list(ready(file).pairs) == list(zip(ENGLISH, GERMAN, strict=True))
+
+
+def test_a_first_pair_of_single_words_is_one(place: Path) -> None:
+    file = write(
+        place / "pairs.tsv", ["Hi.\tHallo.", "Run!\tLauf!", *map("\t".join, zip(ENGLISH, GERMAN, strict=True))]
+    )
+    assert ready(file).pairs[0] == ("Hi.", "Hallo.")
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_pairs_that_are_blank_on_one_side_are_left_out_and_counted(parallel: bool, place: Path) -> None:
+    english, german = ["", *ENGLISH, "only", ""], ["nur", *GERMAN, " ", ""]
+    if parallel:
+        write(place / "corpus.en", english)
+        file = write(place / "corpus.de", german)
+        data = ready(place / "corpus.en", target="de")
+    else:
+        file = write(place / "pairs.tsv", list(map("\t".join, zip(english, german, strict=True))))
+        data = ready(file)
+    assert list(data.pairs) == list(zip(ENGLISH, GERMAN, strict=True))
+    assert f"{file}: left out 2 pairs that are blank on one side, the first in line 1" in data.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("new.csv", '{1},"{0}","x"'), ("new.tsv", "{1}\t{0}\tx"), ("new.txt", "{0}")]
+)
+def test_the_sentences_of_an_input_are_found(name: str, line: str, place: Path) -> None:
+    data = ready(table(place / "pairs.tsv"))
+    lines = [line.format(sentence, row) for row, sentence in enumerate(ENGLISH[:5])]
+    lines = ["id,en,de", *lines] if name == "new.csv" else lines
+    assert list(data.read_input(write(place / name, lines))[1]) == ENGLISH[:5]
