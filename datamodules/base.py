@@ -75,6 +75,7 @@ class DataModule(BatchedData):
     published: ClassVar[Remotes] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     fitted: ClassVar[tuple[str, ...]] = ()
+    added: ClassVar[dict[str, Any]] = {}  # fitted attributes that earlier checkpoints lack, and their values there
     shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their batch size
     full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
     shapes_return: ClassVar[bool] = True  # whether shapes recur within a few batches
@@ -273,7 +274,12 @@ class DataModule(BatchedData):
         return self._fingerprint
 
     def _state_digests(self, state: dict[str, Any]) -> dict[str, str]:
-        return {f"{LEARNED}{name.replace('_', ' ')}": hash_state(state[name]) for name in self.fitted if name in state}
+        known = {name: state[name] for name in self.fitted if name in state}
+        return {
+            f"{LEARNED}{name.replace('_', ' ')}": hash_state(value)
+            for name, value in known.items()
+            if name not in self.added or value != self.added[name]  # as earlier versions saved it
+        }
 
     def changed_since(self, saved: str | dict[str, str], state: dict[str, Any]) -> str | None:
         """How this data differs from that which a checkpoint was trained on, in words; None where it does not.
@@ -332,7 +338,7 @@ class DataModule(BatchedData):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of an earlier run, instead of fitting it again."""
         for name in self.fitted:
-            setattr(self, name, state_dict[name])
+            setattr(self, name, {**self.added, **state_dict}[name])
         self.restored = True
 
     def take_tokenizers(self, state: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.table_columns import column_called, is_numeric, numbers
 from datamodules.files.tables import Reading, read_table
+from datamodules.files.time_axis import FILLS, Fill, TimeOptions, in_order, regular
+from datamodules.files.written_numbers import Decimal
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits
 from datamodules.storage.catalogue import SERIES, Remotes
@@ -68,7 +70,7 @@ class ExportableWindows(ExportableModule):
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """The rows of the windows as they were read."""
-        rows = self.data.splits.test[: len(batch), None] + torch.arange(self.data.window)
+        rows = self.data.starts[self.data.splits.test[: len(batch)], None] + torch.arange(self.data.window)
         return (self.data.values[rows],)
 
     def forward(self, window: Tensor) -> Tensor:  # type: ignore[override]
@@ -88,8 +90,9 @@ class Series(DataModule):
     A window of the validation or test part may reach back into the part before it, never forward. Provides
     num_features, horizon, season, target_mean and target_std.
 
-    Your own file is a CSV or Parquet file with a row a time step, the oldest first and none left out. For predictions
-    give one with at least `window` rows; the `horizon` values after its last row are forecast.
+    Your own file is a CSV or Parquet file with a row a time step, of one series or of several, none of whose windows
+    reaches into another. Rows are sorted by their dates or times. For predictions give one with at least `window` rows;
+    the `horizon` values after the last row of each series are forecast.
 
     Args:
         dataset: a known data set, or the path of a CSV or Parquet file.
@@ -101,6 +104,11 @@ class Series(DataModule):
             and none for your own.
         header: whether a CSV file's first row names the columns; detected by default.
         encoding: of a CSV file.
+        series: name of the column that tells several series in one file apart; found by default.
+        fill: what missing rows and values are filled with: the `previous` value, or `linear`, those between their
+            neighbours; by default none are, and missing values are refused.
+        day_first: whether a date such as 02/03/2021 is in March; decided from all dates by default.
+        decimal: the decimal sign, "." or ","; decided from the numbers by default.
         kwargs: as for DataModule.
 
     Raises:
@@ -110,7 +118,8 @@ class Series(DataModule):
     embedded: ClassVar[tuple[str, ...]] = ("sunspots",)
     published: ClassVar[Remotes] = SERIES
     provides: ClassVar[tuple[str, ...]] = ("num_features", "horizon", "season", "target_mean", "target_std")
-    fitted: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season")
+    fitted: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season", "series")
+    added: ClassVar[dict[str, Any]] = {"series": None}
 
     def __init__(
         self,
@@ -122,9 +131,15 @@ class Series(DataModule):
         season: int | None = None,
         header: bool | None = None,
         encoding: str = "utf-8",
+        series: str | None = None,
+        fill: Fill = "none",
+        day_first: bool | None = None,
+        decimal: Decimal | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
+        if fill not in FILLS:
+            raise ValueError(f"--data.fill: expected one of {', '.join(FILLS)}, got {fill}")
         for name, steps in (("window", window), ("horizon", horizon)):
             if steps < 1:
                 raise ValueError(f"--data.{name}: expected at least 1 time step, got {steps}")
@@ -139,10 +154,16 @@ class Series(DataModule):
         self.season = season
         self.header = header
         self.encoding = known_encoding(encoding)
+        self.series = series
+        self.fill: Fill = fill
+        self.day_first = day_first
+        self.decimal = decimal
         self.columns: list[str] = []
         self.means: list[float] = []
         self.stds: list[float] = []
-        self.values: Tensor
+        self.values: Tensor  # of all series, one after the other
+        self.lengths: list[int] = []  # of each series
+        self.starts: Tensor  # the first row of each window
 
     @property
     def num_features(self) -> int:
@@ -166,22 +187,36 @@ class Series(DataModule):
             columns = [column_called(self.target, table, "--data.target", self.dataset)]
             columns += [column_called(name, table, "--data.covariates", self.dataset) for name in self.covariates]
             self.columns = list(dict.fromkeys(columns))
-        self.values = self._columns_of(table, self.dataset)
-        size = len(self.values) - self.window - self.horizon + 1
-        if size < 1:
-            raise self._too_short(self.dataset, len(self.values), self.window + self.horizon)
+            if self.series is not None:
+                self.series = column_called(self.series, table, "--data.series", self.dataset)
+        self.values, self.lengths, _ = self._values_of(table, self.dataset)
+        self.starts = self._all_starts(self.window + self.horizon)
+        if len(self.starts) == 0:
+            raise self._too_short(self.dataset, max(self.lengths), self.window + self.horizon)
         official = {}
         if self.dataset in STEPS_A_DAY:
             ends = np.cumsum([30 * STEPS_A_DAY[self.dataset] * months for months in ETT_MONTHS]).tolist()
             if len(self.values) < ends[-1]:
                 raise DataError(f"{self.dataset}: has {len(self.values)} rows, expected at least {ends[-1]}")
             official = self._starts(ends)._asdict()
-        return Source(size, official=official)
+        return Source(len(self.starts), official=official)
+
+    def _all_starts(self, rows: int) -> Tensor:
+        """The first rows of all windows of so many rows, none of which reaches into another series."""
+        first = np.cumsum([0, *self.lengths[:-1]]).tolist()
+        parts = [
+            torch.arange(begin, begin + max(0, length - rows + 1))
+            for begin, length in zip(first, self.lengths, strict=True)
+        ]
+        short = sum(len(part) == 0 for part in parts)
+        if 0 < short < len(parts):
+            self.note(f"{self.dataset}: left out {short} of {len(parts)} series, which have less than {rows} rows")
+        return torch.cat(parts)
 
     @property
     def _reading(self) -> Reading:
         named = self.columns if self.restored else [self.target, *self.covariates]
-        return Reading(self.encoding, self.header, named, note=self.note)
+        return Reading(self.encoding, self.header, named, decimal=self.decimal, note=self.note)
 
     def _file(self) -> Path:
         if self.is_embedded:
@@ -193,30 +228,30 @@ class Series(DataModule):
             raise DataError(f"{self.dataset}: is a folder; expected a CSV or Parquet file with a row a time step")
         return self.path
 
-    def _columns_of(self, table: pa.Table, where: str) -> Tensor:
-        """The values of the target and the covariates, (N, C), as float64."""
+    def _values_of(self, table: pa.Table, where: str) -> tuple[Tensor, list[int], list[str]]:
+        """The target and the covariates of all series in the order of time, (N, C) float64; their lengths and names."""
         if len(table) == 0:
             raise DataError(f"{where}: a header and no rows")
-        for name in table.column_names:
-            if pa.types.is_temporal(table[name].type):
-                back = np.diff(numbers(table[name])) < 0
-                if back.any():
-                    row = int(back.argmax()) + 2
-                    raise DataError(f"{where}: row {row}: its {name} is before that of row {row - 1}; sort the rows")
-                break
-        columns = []
-        for name in self.columns:
+        for name in [*self.columns, *([self.series] if self.series else [])]:
             if name not in table.column_names:
                 raise DataError(f"{where}: no column {name}; it has {', '.join(table.column_names)}")
+        ordered = in_order(table, TimeOptions(self.series, self.fill, self.day_first, self.columns), where, self.note)
+        if not self.restored:
+            self.series = ordered.column or None
+        columns = []
+        for name in self.columns:
             if not is_numeric(table[name]):
                 raise DataError(f"{where}: column {name} holds {table[name].type}, expected numbers")
             values = numbers(table[name])
-            if not np.isfinite(values).all():
-                row = int((~np.isfinite(values)).argmax())
-                found = "missing" if np.isnan(values[row]) else f"{values[row]}, not a finite number"
+            usable = ~np.isinf(values) if self.fill != "none" else np.isfinite(values)
+            if not usable.all():
+                row = int((~usable).argmax())
+                missing = f"missing; --data.fill {' or '.join(FILLS[1:])} fills it in"
+                found = missing if np.isnan(values[row]) else f"{values[row]}, not a finite number"
                 raise DataError(f"{where}: row {row + 1}, column {name}: the value is {found}")
-            columns.append(values)
-        return torch.from_numpy(np.stack(columns, axis=1))
+            columns.append(values[ordered.rows])
+        values, lengths = regular(np.stack(columns, axis=1), ordered, self.fill, where, self.note)
+        return torch.from_numpy(values), lengths, ordered.names
 
     def _too_short(self, where: str, found: int, expected: int) -> DataError:
         return DataError(
@@ -236,12 +271,16 @@ class Series(DataModule):
         )
 
     def split(self, source: Source) -> Splits:
-        """The official parts, or the last rows for testing and those before them for validation."""
+        """The official parts, or the last rows of each series for testing and those before them for validation."""
         if source.official:
             return Splits(**source.official)
-        size = len(self.values)
-        test, val = round(size * self.test_fraction), round(size * self.val_fraction)
-        return self._starts([size - test - val, size - test, size])
+        parts, windows = [], 0
+        for length in self.lengths:
+            test, val = round(length * self.test_fraction), round(length * self.val_fraction)
+            if length >= self.window + self.horizon:
+                parts.append([part + windows for part in self._starts([length - test - val, length - test, length])])
+                windows += length - self.window - self.horizon + 1
+        return Splits(*(torch.cat(of_series) for of_series in zip(*parts, strict=True)))
 
     def check(self, source: Source, splits: Splits) -> None:
         """Refuse a part without a single window."""
@@ -258,7 +297,7 @@ class Series(DataModule):
 
     def fit(self, train: Tensor) -> None:
         """Fit each column's mean and standard deviation to the rows of the training part."""
-        rows = self.values[: int(train.max()) + self.window + self.horizon]
+        rows = self.values[self._rows_of(self.starts[train])]
         self.means = rows.mean(0).tolist()
         self.stds = rows.std(0, correction=0).tolist()
         if self.stds[0] == 0:
@@ -270,6 +309,14 @@ class Series(DataModule):
         if self.season is None and period is not None and period <= self.window:
             self.season = period
 
+    def _rows_of(self, starts: Tensor) -> Tensor:
+        """The rows of windows with the values after them."""
+        size = self.window + self.horizon
+        inside = torch.zeros(len(self.values) + 1, dtype=torch.long)
+        inside.index_add_(0, starts, torch.ones_like(starts))
+        inside.index_add_(0, starts + size, -torch.ones_like(starts))
+        return inside.cumsum(0)[:-1].nonzero().flatten()
+
     def _series(self, values: Tensor) -> Tensor:
         """(N, 1 + C): the target in its own units, and all columns standardised."""
         scaled = (values - torch.tensor(self.means, dtype=torch.float64)) / torch.tensor(self.stds, dtype=torch.float64)
@@ -277,18 +324,22 @@ class Series(DataModule):
 
     def examples(self, index: Tensor) -> Windows:
         """Windows with the values after them."""
-        return Windows(self._series(self.values), self.window, self.horizon, index)
+        return Windows(self._series(self.values), self.window, self.horizon, self.starts[index])
 
     def read_input(self, path: Path) -> tuple[Windows, list[str]]:
-        """The last window of a file; its forecast is a row for each time step ahead."""
+        """The last window of each series of a file; its forecast is a row for each time step ahead."""
         if path.is_dir():
             raise DataError(f"--input {path}: is a folder; expected a CSV or Parquet file")
-        values = self._columns_of(read_table(path, self._reading), str(path))
-        if len(values) < self.window:
-            raise DataError(f"{path}: has {len(values)} rows, expected at least --data.window {self.window}")
-        last = torch.tensor([len(values) - self.window])
-        names = [f"{len(values) + step}" for step in range(1, self.horizon + 1)]
-        return Windows(self._series(values), self.window, 0, last), names
+        values, lengths, names = self._values_of(read_table(path, self._reading), str(path))
+        if min(lengths) < self.window:
+            raise DataError(f"{path}: has {min(lengths)} rows, expected at least --data.window {self.window}")
+        last = torch.tensor(lengths).cumsum(0) - self.window
+        steps = [
+            f"{name} {length + step}".lstrip()
+            for name, length in zip(names, lengths, strict=True)
+            for step in range(1, self.horizon + 1)
+        ]
+        return Windows(self._series(values), self.window, 0, last), steps
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads windows."""

@@ -1,3 +1,6 @@
+import random
+from collections.abc import Iterable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -179,13 +182,109 @@ def test_a_series_that_cannot_be_used_is_refused(
         ready(file, **options)
 
 
-def test_rows_out_of_order_are_refused(place: Path, refused: Any) -> None:
-    file = write(place / "load.csv", values())
-    lines = file.read_text(encoding="utf-8").splitlines()
-    lines[5], lines[6] = lines[6], lines[5]
-    file.write_text("\n".join(lines), encoding="utf-8")
-    with refused(file, "row 6", "time is before that of row 5", "sort"):
+def days(size: int = 60, start: date = date(2021, 1, 5)) -> list[date]:
+    return [start + timedelta(days=row) for row in range(size)]
+
+
+def dated(file: Path, lines: Iterable[str], names: str = "date,load") -> Path:
+    file.write_text("\n".join([names, *lines]) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("%Y-%m-%d", "%m/%d/%Y", "%d.%m.%Y", "%d/%m/%y", "%Y年%m月%d日", "%Y/%m/%d", "%d-%b-%Y", "%B %d, %Y"),
+        *("%Y%m%d", "%Y-%m-%dT%H:%M:%SZ", "%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "%s"),
+    ],
+)
+@pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
+def test_rows_are_sorted_by_their_dates(form: str, order: str, place: Path) -> None:
+    rows = [(day.strftime(form), row**1.5) for row, day in enumerate(days())]
+    lines = [f'"{day}",{value}' for day, value in rows]
+    if order != "ascending":
+        lines = lines[::-1] if order == "descending" else random.Random(0).sample(lines, len(lines))
+    data = ready(dated(place / "load.csv", lines))
+    assert data.values[:, 0].tolist() == [value for _, value in rows]
+    assert data.notes == [f"{data.dataset}: its rows are not in the order of date; they are sorted by it"] * (
+        order != "ascending"
+    )
+
+
+def test_a_date_that_may_begin_with_the_month_is_asked_about(place: Path, refused: Any) -> None:
+    pairs = [(day, month) for day in range(1, 13) for month in range(1, 7)]
+    lines = [f"{day:02}/{month:02}/2021,{day + month}" for day, month in random.Random(1).sample(pairs, len(pairs))]
+    file = dated(place / "load.csv", lines)
+    with refused(file, "column date", "may begin with the day or the month", "--data.day_first true or false"):
         ready(file)
+    sums = [ready(file, day_first=day_first).values[:3, 0].tolist() for day_first in (True, False)]
+    assert sums == [[2, 3, 4], [2, 3, 4]]
+
+
+@pytest.mark.parametrize("by", ["store", "date"])
+@pytest.mark.parametrize("names", [("north", "south"), ("1", "2")])
+def test_several_series_are_told_apart_and_never_mixed(by: str, names: tuple[str, str], place: Path) -> None:
+    table = [
+        (name, day, sign * (row + 1))
+        for name, sign in zip(names, (1, -1), strict=True)
+        for row, day in enumerate(days(50))
+    ]
+    if by == "date":
+        table.sort(key=lambda row: row[1])
+    data = ready(dated(place / "load.csv", [f"{name},{day},{load}" for name, day, load in table], "store,date,load"))
+    assert data.lengths == [50, 50]
+    assert data.notes == [f"{data.dataset}: reads 2 series, told apart by store: {', '.join(names)}"]
+    for split, count in (("train", 2 * (35 - W - H + 1)), ("val", 2 * 3), ("test", 2 * 8)):
+        x, y = whole(data, split)
+        inputs = x[..., 0] * data.stds[0] + data.means[0]
+        assert len(y) == count
+        assert ((inputs > 0).all(1) == (y > 0).all(1)).all()
+        assert ((inputs > 0).all(1) | (inputs < 0).all(1)).all()
+    rows = np.array([load for _, _, load in table if abs(load) <= 35])
+    assert data.means[0] == pytest.approx(rows.mean(), abs=1e-9)
+    assert data.read_input(place / "load.csv")[1][::H] == [f"{name} 51" for name in names]
+
+
+def test_several_columns_that_tell_series_apart_are_asked_about(place: Path, refused: Any) -> None:
+    lines = [
+        f"{day},{store},{town},{row}" for row, day in enumerate(days(30)) for store, town in (("a", "x"), ("b", "y"))
+    ]
+    file = dated(place / "load.csv", lines, "date,store,town,load")
+    with refused(file, "which column tells the series apart?", "--data.series", "store or town"):
+        ready(file)
+    assert ready(file, series="town").lengths == [30, 30]
+
+
+@pytest.mark.parametrize("fill", ["linear", "previous"])
+def test_gaps_and_repeated_times_are_told_and_filled(fill: str, place: Path) -> None:
+    kept = [row for row in range(60) if row not in (7, 20, 21)]
+    lines = [f"{days()[row]},{row}" for row in kept]
+    lines.insert(5, f"{days()[4]},6")
+    file = dated(place / "load.csv", lines)
+    assert ready(file).notes == [
+        f"{file}: 2 steps of time are longer than the usual 1 day; --data.fill linear (or previous) fills them",
+        f"{file}: 1 times are repeated; --data.fill linear (or previous) averages their values",
+    ]
+    data = ready(file, fill=fill)
+    expected = [float(row) for row in range(60)]
+    expected[4] = 5.0
+    if fill == "previous":
+        expected[7], expected[20], expected[21] = 6, 19, 19
+    assert data.values[:, 0].tolist() == expected
+
+
+def test_missing_values_are_filled_on_demand(place: Path, refused: Any) -> None:
+    lines = [f"{day},{'' if row in (0, 9) else row}" for row, day in enumerate(days())]
+    file = dated(place / "load.csv", lines)
+    with refused(file, "row 1, column load: the value is missing", "--data.fill previous or linear"):
+        ready(file)
+    assert ready(file, fill="linear").values[:11, 0].tolist() == [1, *range(1, 11)]
+
+
+def test_months_are_equal_steps(place: Path) -> None:
+    lines = [f"{2000 + month // 12}-{month % 12 + 1:02},{month}" for month in range(72) if month != 30]
+    data = ready(dated(place / "load.csv", lines), fill="linear")
+    assert data.values[:, 0].tolist() == list(range(72))
 
 
 @pytest.mark.parametrize(
