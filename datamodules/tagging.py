@@ -15,14 +15,15 @@ from torch.utils.data import Dataset
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.entities import (
-    COLUMN_SUFFIXES,
     Sentence,
     Unit,
     cut_words,
+    infer_format,
     infer_unit,
     read_sentences,
     sentence_from_json,
 )
+from datamodules.files.entity_layout import COLUMN_SUFFIXES, Layout
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import ENTITIES, Remotes
@@ -35,7 +36,13 @@ from datamodules.tokenizing.pieces import Pieces
 from datamodules.tokenizing.tokens import UNKNOWN, Text, padded_rows, padding_id
 
 IGNORED = -100  # the target where there is no word
-UNPACKED = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".jsonl", ".json")
+UNPACKED = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".csv", ".jsonl", ".json")
+FAULTS = {
+    "overlap": "entities overlap a longer one and are left out",
+    "comment": "comment lines are left out",
+    "blank": "words are blank and left out",
+    "range": "lines of several words (3-4) or of none (3.1) are left out",
+}
 SENTENCE_ENDS = "。！？；!?;."
 MEMORY_FACTOR = 8  # times as much memory as plain texts: each word has a position, a token and a tag
 MAX_CACHED_WORDS = 100_000  # whose tokens are kept
@@ -255,6 +262,17 @@ class Tagging(TokenizedData):
         self.unit: Unit = "word"
         self.sentences: Rows[Sentence] = []
         self.encoder: Encoder | None = None
+        self.layout: Layout | None = None  # of the training split's columns
+        self.layouts: dict[Path, Layout | None] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned, and which column of the training split's file was what."""
+        return super().state_dict() | {"layout": self.layout and self.layout._asdict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of an earlier run; checkpoints of earlier versions contain no columns."""
+        super().load_state_dict(state_dict)
+        self.layout = Layout(**layout) if (layout := state_dict.get("layout")) else None
 
     @property
     def tag_names(self) -> list[str]:
@@ -278,16 +296,30 @@ class Tagging(TokenizedData):
     def _read_files(self) -> dict[str, Tensor]:
         self.files = self.find_files()
         self.sentences, official = self._sentences(self.files)
-        overlaps = sum(sentence.overlaps for sentence in self.sentences)
-        if overlaps:
-            self.note(f"{self.dataset}: {overlaps} entities overlap a longer one and are left out")
+        self._note_faults(self.sentences, self.dataset)
         return official
 
     def _sentences(self, files: dict[str, Path], tagged: bool = True) -> tuple[Rows[Sentence], dict[str, Tensor]]:
-        read = partial(read_sentences, encoding=self.encoding, tagged=tagged)
+        """The sentences of files; what is unusual about their columns is reported, once for files that are alike."""
+        learned = None if tagged else self.layout
+        formats = {file: infer_format(file, self.encoding, tagged, learned) for file in files.values()}
+        self.layouts = {file: layout for file, (layout, _) in formats.items()}
+        alike: dict[str, list[str]] = {}
+        for file, (_, notes) in formats.items():
+            if notes:
+                alike.setdefault("; ".join(notes), []).append(file.name)
+        for text, names in alike.items():
+            self.note(f"{', '.join(names)}: {text}")
         parts = {split: [file] for split, file in files.items()}
-        options = ["sentences", self.encoding, tagged]
+        options = ["sentences and faults", self.encoding, tagged, *self.layouts.values()]
+        read = partial(_read, layouts=self.layouts, encoding=self.encoding, tagged=tagged)
         return read_rows(parts, read, options, from_json=sentence_from_json, times=MEMORY_FACTOR)
+
+    def _note_faults(self, sentences: Rows[Sentence], name: str) -> None:
+        counts = Counter(fault for sentence in sentences for fault in sentence.faults)
+        for fault, text in FAULTS.items():
+            if counts[fault]:
+                self.note(f"{name}: {counts[fault]} {text}")
 
     def _cut(self, sentences: Rows[Sentence]) -> None:
         if isinstance(sentences, StoredRows):
@@ -335,6 +367,7 @@ class Tagging(TokenizedData):
 
     def fit(self, train: Tensor) -> None:
         """Learn the entity types, the tokenizer, and, for the baseline, the most frequent type of each name."""
+        self.layout = next(iter(self.layouts.values()), None)
         counts: dict[str, Counter[str]] = {}
         entity_types: set[str] = set()
         for sentence in chosen(self.sentences, train):
@@ -379,9 +412,14 @@ class Tagging(TokenizedData):
         if path.is_dir():
             raise DataError(f"{path}: expected a file with a sentence on each line, found a folder")
         sentences, _ = self._sentences({"": path}, tagged=False)
+        self._note_faults(sentences, path.name)
         self._cut(sentences)
-        names = [str(row + 1) for row in range(len(sentences))]
+        names = [sentence.name or str(row + 1) for row, sentence in enumerate(sentences)]
         return self._examples(sentences, torch.arange(len(sentences)), None), names
+
+
+def _read(path: Path, layouts: dict[Path, Layout | None], encoding: str, tagged: bool) -> Iterator[Sentence]:
+    return read_sentences(path, encoding, tagged, layouts[path])
 
 
 def _words_with_spaces(sentence: Sentence) -> str:

@@ -4,11 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from datamodules.errors import DataError
+from datamodules.files.entity_columns import read_words
+from datamodules.files.entity_layout import COLUMN_SUFFIXES, Layout, infer_layout, is_columns
 from datamodules.files.text_files import json_lines, lines_of
 from datamodules.storage.streaming import Repeatable
 
@@ -17,8 +18,6 @@ Unit = Literal["word", "character"]
 CJK = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"  # and punctuation
 _WORD = re.compile(rf"[{CJK}]|\d+|[^\W\d_{CJK}]+|\S")
 _IS_CJK = re.compile(rf"[{CJK}]")
-_TAG = re.compile(r"(O|([BIESMLUW])-(\S+))$")
-COLUMN_SUFFIXES = (".conll", ".bio", ".bmes")
 BEGINS, ENDS = "BSUW", "ESLUW"  # in BIO, BIOES, BMES, BMEWO and BILOU
 
 
@@ -44,13 +43,15 @@ class Sentence:
         text: the sentence.
         words: start and end of each word that has a label; empty if the file does not cut the text into words.
         entities: entities from left to right, which do not overlap.
-        overlaps: number of other entities that were left out because they overlap a longer one.
+        faults: what was left out or changed: `overlap` for each other entity that overlaps a longer one, …
+        name: the publisher's identifier.
     """
 
     text: str
     words: list[tuple[int, int]] = field(default_factory=list)
     entities: list[Entity] = field(default_factory=list)
-    overlaps: int = 0
+    faults: Sequence[str] = ()
+    name: str = ""
 
 
 def sentence_from_json(row: list[Any], unit: Unit | None = None) -> Sentence:
@@ -60,11 +61,11 @@ def sentence_from_json(row: list[Any], unit: Unit | None = None) -> Sentence:
         row: the attributes.
         unit: unit by which to cut the text if the file does not cut it.
     """
-    text, words, entities, overlaps = row
+    text, words, entities, faults, name = row
     spans = [(start, end) for start, end in words]
     if unit and not spans:
         spans = cut_words(text, unit)
-    return Sentence(text, spans, [Entity(*entity) for entity in entities], overlaps)
+    return Sentence(text, spans, [Entity(*entity) for entity in entities], faults, name)
 
 
 def cut_words(text: str, unit: Unit) -> list[tuple[int, int]]:
@@ -129,45 +130,27 @@ def entities_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> list[E
     return entities
 
 
-def read_columns(lines: Iterable[str], path: Path, tagged: bool = True) -> Iterator[Sentence]:
-    """Sentences of a file with a word and its tag on each line, and an empty line after each sentence.
-
-    The word is the first column, the tag the last. Tags may be in BIO, BIOES, BMES or BILOU.
+def read_columns(
+    lines: Iterable[str], path: Path, tagged: bool = True, layout: Layout | None = None
+) -> Iterator[Sentence]:
+    """Sentences of a file with a word and its tag on each line. Tags may be in BIO, BIOES, BMES or BILOU.
 
     Args:
-        lines: lines of the file, which are iterated twice.
+        lines: lines of the file, which are iterated several times.
         path: the file, for messages.
-        tagged: whether there are tags; otherwise a last column is ignored.
+        tagged: whether there are tags; otherwise these are ignored.
+        layout: which column is what; inferred by default.
 
     Raises:
         DataError: a line has no tag, or one of no known scheme.
     """
-    spaces = any(len(word) > 1 for words, _ in _words_and_tags(lines, path, tagged) for word in words)
-    for words, tags in _words_and_tags(lines, path, tagged):
+    layout = layout or infer_layout(lines, path, tagged)[0]
+    spaces = layout.spaces
+    if spaces is None:
+        spaces = any(len(word) > 1 for words, _, _ in read_words(lines, path, layout, tagged) for word in words)
+    for words, tags, left_out in read_words(lines, path, layout, tagged):
         text, spans = join_words(words, spaces)
-        yield Sentence(text, spans, entities_of(tags, spans) if tagged else [])
-
-
-def _words_and_tags(lines: Iterable[str], path: Path, tagged: bool) -> Iterator[tuple[list[str], list[str]]]:
-    words: list[str] = []
-    tags: list[str] = []
-    for line_number, line in enumerate(chain(lines, [""]), start=1):
-        columns = [column.strip() for column in line.split("\t")] if "\t" in line.strip() else line.split()
-        if not columns or not columns[0] or columns[0] == "-DOCSTART-":
-            if words:
-                yield words, tags
-                words, tags = [], []
-            continue
-        if tagged:
-            if len(columns) < 2:
-                raise DataError(f"{path}:{line_number}: expected a word and its tag, found only {columns[0]}")
-            if not _TAG.match(columns[-1]):
-                raise DataError(
-                    f"{path}:{line_number}: the tag of {columns[0]} is {columns[-1]}; expected O, or B-, I-, M-, E- or "
-                    f"S- and a type, such as B-person"
-                )
-        words.append(columns[0])
-        tags.append(columns[-1])
+        yield Sentence(text, spans, entities_of(tags, spans) if tagged else [], tuple(left_out))
 
 
 def _spans(row: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -219,7 +202,7 @@ def read_json_lines(lines: Iterable[str], path: Path, tagged: bool = True) -> It
         for entity in sorted(entities, key=lambda entity: entity.start - entity.end):  # the longest first
             if all(entity.end <= other.start or entity.start >= other.end for other in kept):
                 kept.append(entity)
-        yield Sentence(row["text"], [], sorted(kept), len(set(entities)) - len(kept))
+        yield Sentence(row["text"], [], sorted(kept), ("overlap",) * (len(set(entities)) - len(kept)))
 
 
 def _checked_spans(row: dict[str, Any], where: str) -> list[Entity]:
@@ -243,25 +226,50 @@ def _checked_spans(row: dict[str, Any], where: str) -> list[Entity]:
     return entities
 
 
-def read_sentences(path: Path, encoding: str, tagged: bool = True) -> Iterator[Sentence]:
-    """The sentences of a file, whose format is inferred.
+def read_sentences(path: Path, encoding: str, tagged: bool = True, layout: Layout | None = None) -> Iterator[Sentence]:
+    """The sentences of a file.
 
     Args:
-        path: JSON lines, or columns; without tags also plain text with a sentence on each line, unless the suffix is
-            .conll, .bio or .bmes: then with a word on each. May be packed as .gz.
+        path: JSON lines, or columns; without tags also plain text with a sentence on each line. May be packed as .gz.
         encoding: encoding of the file.
         tagged: whether entities are required.
+        layout: which column is what, of a file of columns.
 
     Raises:
-        DataError: the file is empty, not text, or in none of the formats.
+        DataError: the file is empty, not text, or not in that format.
     """
     lines = Repeatable(lambda: lines_of(path, encoding, newline=None))
-    first = next(line for line in lines if line.strip())
-    if first.lstrip().startswith(("{", "[{")):
+    if layout is not None:
+        return read_columns(lines, path, tagged, layout)
+    if _is_json(lines):
         return read_json_lines(lines, path, tagged)
-    columns = (line.split() for line in lines if line.strip())
-    if tagged or all(len(row) >= 2 and _TAG.match(row[-1]) for row in columns if row[0] != "-DOCSTART-"):
-        return read_columns(lines, path, tagged)
-    if path.name.removesuffix(".gz").endswith(COLUMN_SUFFIXES):
-        return read_columns(lines, path, tagged)  # a word a line
     return (Sentence(line.strip()) for line in lines if line.strip())
+
+
+def infer_format(
+    path: Path, encoding: str, tagged: bool = True, learned: Layout | None = None
+) -> tuple[Layout | None, list[str]]:
+    """Which column of a file is what, and what is unusual about it; no columns if it is JSON or plain text.
+
+    Args:
+        path: the file.
+        encoding: encoding of the file.
+        tagged: whether there have to be tags.
+        learned: what training found, for prediction.
+
+    Raises:
+        DataError: the file is empty, or not text.
+    """
+    lines = Repeatable(lambda: lines_of(path, encoding, newline=None))
+    if _is_json(lines):
+        return None, []
+    layout, notes = infer_layout(lines, path, tagged, learned)
+    if tagged or path.name.removesuffix(".gz").endswith(COLUMN_SUFFIXES):
+        return layout, notes
+    if is_columns(lines, layout, learned):
+        return layout, [*notes, f"read as a word on each line, in column {layout.word + 1}"]
+    return None, []
+
+
+def _is_json(lines: Iterable[str]) -> bool:
+    return next(line for line in lines if line.strip()).lstrip().startswith(("{", "[{"))
