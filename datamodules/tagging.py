@@ -18,11 +18,10 @@ from datamodules.files.entities import (
     Sentence,
     Unit,
     cut_words,
-    infer_format,
     infer_unit,
-    read_sentences,
     sentence_from_json,
 )
+from datamodules.files.entity_files import infer_format, read_sentences
 from datamodules.files.entity_layout import COLUMN_SUFFIXES, Layout
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
@@ -41,6 +40,14 @@ FAULTS = {
     "overlap": "entities overlap a longer one and are left out",
     "comment": "comment lines are left out",
     "blank": "words are blank and left out",
+    "inside": "sentences have tags without B or I: neighbouring words of one type are one entity",
+    "utf16": "spans are counted in UTF-16; converted",
+    "labels": "spans have several labels, of which the first is read",
+    "unlabelled": "spans have no label and are left out",
+    "unannotated": "tasks are not annotated and left out",
+    "annotators": "tasks are annotated several times, of which the first is read",
+    "rejected": "examples were rejected or ignored in annotation and are left out",
+    "null": "records are null and left out",
     "range": "lines of several words (3-4) or of none (3.1) are left out",
 }
 SENTENCE_ENDS = "。！？；!?;."

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.files.entities import Entity, Sentence, cut_words, entities_of, infer_unit, read_columns
+from datamodules.files.entities import Entity, Sentence, cut_words, entities_of, infer_unit
+from datamodules.files.entity_files import read_columns
 from datamodules.synthetic.names import generated_names
 from datamodules.tagging import IGNORED, Tagging, tags_of
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from datamodules.files.entities import Sentence, infer_format, read_sentences
+from datamodules.files.entities import Sentence
+from datamodules.files.entity_files import infer_format, read_sentences
 from datamodules.files.entity_layout import Layout
 
 ANNA = ["Anna", "lives", "in", "Ulm", "."]
