@@ -28,6 +28,7 @@ SAMPLE = 1000  # records from which the scheme of tags is inferred
 _BEGINNING = re.compile(r"\s*[\[{]\s*([\"\[{}\]]|$)")
 
 Skipped = str  # why a record is left out
+Span = tuple[int, int, str, str]  # start, end, type and text
 
 
 def is_json(lines: Iterable[str], path: Path) -> bool:
@@ -207,11 +208,12 @@ def scheme_of(tags: Counter[str]) -> str:
 
 def _tokens(row: dict[str, Any]) -> tuple[list[str], list[Any] | None] | None:
     """The tokens of a record and their tags, of which there may be none; None if it has no tokens."""
-    words = next((row[key] for key in TOKENS if isinstance(row.get(key), list) and _is_words(row[key])), None)
+    lists = [key for key, value in row.items() if isinstance(value, list)]
+    words = next((row[key] for key in TOKENS if key in lists and _is_words(row[key])), None) if lists else None
     if words is None:
         return None
-    lists = (row[key] for key in TAGS if isinstance(row.get(key), list) and row[key] is not words)
-    return words, next((cells for cells in lists if all(isinstance(cell, str | int) for cell in cells)), None)
+    others = (row[key] for key in TAGS if key in lists and row[key] is not words)
+    return words, next((cells for cells in others if all(isinstance(cell, str | int) for cell in cells)), None)
 
 
 def _sentence(row: Any, where: str, tagged: bool, tokens: Tokens) -> Sentence | Skipped:
@@ -267,8 +269,9 @@ def _text(row: dict[str, Any], where: str) -> str:
 
 def _spans_of(row: dict[str, Any]) -> Any:
     """The spans of a record: under one of the usual names, or else the only list of spans."""
-    found = [row[key] for key in SPANS if isinstance(row.get(key), list | dict)]
-    found = [spans for spans in found if spans] or found
+    found = [row[key] for key in SPANS if key in row and isinstance(row[key], list | dict)]
+    if len(found) > 1:
+        found = [spans for spans in found if spans] or found
     if not found:
         found = [spans for spans in row.values() if isinstance(spans, list) and spans and _is_span(spans[0])]
     if not found and ("annotation_id" in row or "lead_time" in row or any(key in row for key in SPANS)):
@@ -301,19 +304,24 @@ def _flat(found: Any) -> Iterator[Any]:
     for entity_type, names in found.items():
         for name, positions in names.items():
             for start, end in positions:
-                yield {"start": start, "end": end + 1, "type": entity_type, "text": name}
+                yield _place(start), _place(end) + 1, str(entity_type), name
 
 
-def _span(span: Any, faults: list[str]) -> tuple[int, int, str, str] | None:
+def _span(span: Any, faults: list[str]) -> Span | None:
     """Start, end, type and text of a span; None if it has no type."""
+    if isinstance(span, tuple):
+        return span
     if isinstance(span, list):
         start, end, kind = span
         return _place(start), _place(end), str(kind), ""
     place = span["points"][0] if isinstance(span.get("points"), list) else span  # Dataturks'
-    start, end = (next((place[key] for key in keys if key in place), None) for keys in (STARTS, ENDS))
-    key = next((key for key in TYPES if key in span), "type")
-    kind = span[key]
-    name = next((place[name] for name in NAMES if name != key and isinstance(place.get(name), str)), "")
+    start, end = place.get("start"), place.get("end")
+    start = _first(place, STARTS) if start is None else start
+    end = _first(place, ENDS) if end is None else end
+    key = "type" if "type" in span else next((key for key in TYPES if key in span), "type")
+    kind, name = span[key], place.get("text")
+    if not isinstance(name, str):
+        name = next((place[name] for name in NAMES if name != key and isinstance(place.get(name), str)), "")
     if isinstance(kind, list):
         faults += ["labels"] * (len(kind) > 1)
         kind = kind[0] if kind else None
@@ -323,7 +331,13 @@ def _span(span: Any, faults: list[str]) -> tuple[int, int, str, str] | None:
     return _place(start), _place(end), str(kind), name
 
 
+def _first(row: dict[str, Any], keys: Sequence[str]) -> Any:
+    return next((row[key] for key in keys if key in row), None)
+
+
 def _place(value: Any) -> int:
+    if type(value) is int:
+        return value
     if isinstance(value, bool) or float(value) != int(value):
         raise ValueError
     return int(value)
