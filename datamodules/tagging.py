@@ -233,10 +233,9 @@ class Tagging(TokenizedData):
     there is no word. A word is classified at its first token. A sentence longer than `max_length` is cut into pieces,
     and is still scored as one sentence.
 
-    Your own files are columns (a word and its tag on each line, an empty line after each sentence; BIO, BIOES, BMES
-    or BILOU) or JSON lines (`{"text": …, "entities": [{"start": …, "end": …, "type": …}]}`): one file, or a folder
-    with train, val (or dev) and test; all may be packed as .gz. If they are large, they are not kept in memory, and
-    the sentences of a batch are tokenized when it is loaded.
+    Your own files are columns (a word and its tag on each line, an empty line after each sentence) or JSON (texts with
+    spans, or tokens with tags): one file, or a folder with train, val (or dev) and test; all may be packed as .gz. If
+    they are large, they are not kept in memory, and the sentences of a batch are tokenized when it is loaded.
 
     Args:
         dataset: a known data set, or the path of a file or folder.
@@ -415,7 +414,7 @@ class Tagging(TokenizedData):
         return ExportableSentences(model, self)
 
     def read_input(self, path: Path) -> tuple[TaggedExamples | LazyExamples, list[str]]:
-        """Sentences of a file: plain text (one a line), JSON lines with a text, or a word on each line."""
+        """Sentences of a file as for training, which needs no tags, or of plain text, one a line."""
         if path.is_dir():
             raise DataError(f"{path}: expected a file with a sentence on each line, found a folder")
         sentences, _ = self._sentences({"": path}, tagged=False)
