@@ -23,6 +23,7 @@ from datamodules.files.entities import (
 )
 from datamodules.files.entity_files import infer_format, read_sentences
 from datamodules.files.entity_layout import COLUMN_SUFFIXES, Layout
+from datamodules.files.entity_tags import UNTYPED
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import ENTITIES, Remotes
@@ -40,7 +41,7 @@ FAULTS = {
     "overlap": "entities overlap a longer one and are left out",
     "comment": "comment lines are left out",
     "blank": "words are blank and left out",
-    "inside": "sentences have tags without B or I: neighbouring words of one type are one entity",
+    **{scheme: f"sentences have {text}" for scheme, text in UNTYPED.items()},
     "utf16": "spans are counted in UTF-16; converted",
     "labels": "spans have several labels, of which the first is read",
     "unlabelled": "spans have no label and are left out",

@@ -12,7 +12,7 @@ from datamodules.errors import DataError
 from datamodules.files.encoding import json_value
 from datamodules.files.entities import Entity, Sentence, entities_of, join_words
 from datamodules.files.entity_layout import COLUMN_SUFFIXES
-from datamodules.files.entity_tags import SCHEMES, canonical, has_tags, has_types
+from datamodules.files.entity_tags import SCHEMES, UNTYPED, canonical, has_tags, has_types
 from datamodules.files.text_files import json_lines
 
 TEXTS = ("text", "data", "content", "sentence", "originalText", "raw_text")
@@ -174,7 +174,7 @@ class Tokens:
         tags = self.tags(words, cells, where) if tagged else ["O"] * len(words)
         kept = [(word.strip(), tag) for word, tag in zip(words, tags, strict=True) if word.strip()]
         text, spans = join_words([word for word, _ in kept], self.spaces)
-        faults = ("blank",) * (len(words) - len(kept)) + ("inside",) * (self.scheme == "inside" and tagged)
+        faults = ("blank",) * (len(words) - len(kept)) + (self.scheme,) * (self.scheme in UNTYPED and tagged)
         return Sentence(text, spans, entities_of([tag for _, tag in kept], spans), faults)
 
     def tags(self, words: Sequence[str], cells: Any, where: str) -> list[str]:
@@ -248,10 +248,13 @@ def _task(row: dict[str, Any], where: str) -> tuple[str, Any, list[str]] | Skipp
     """The text of a record, its spans, and what is unusual; the first annotation of one of Label Studio's tasks."""
     if not isinstance(row.get("data"), dict):
         return _text(row, where), _spans_of(row), []
-    done = [each for each in row.get("annotations", row.get("completions", [])) if not each.get("was_cancelled")]
-    if not done:
-        return "unannotated"
-    results = [each for each in done[0].get("result", []) if isinstance(each.get("value"), dict)]
+    try:
+        done = [each for each in row.get("annotations", row.get("completions")) or [] if not each.get("was_cancelled")]
+        if not done:
+            return "unannotated"
+        results = [each for each in done[0]["result"] if isinstance(each.get("value"), dict)]
+    except (AttributeError, KeyError, TypeError):
+        raise DataError(f'{where}: expected "annotations" with a "result" of spans, as Label Studio has them') from None
     spans = [each["value"] for each in results if "start" in each["value"]]
     return _text(row, where), spans, ["annotators"] * (len(done) > 1)
 
@@ -288,7 +291,7 @@ def _entities(text: str, found: Any, row: dict[str, Any], where: str, faults: li
         if found is None:
             raise DataError(f'{where}: expected a list "entities" of spans, found {", ".join(row)}')
         spans = [each for span in _flat(found) if (each := _span(span, faults))]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{where}: a span needs a start, an end and a type") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datamodules.errors import DataError
-from datamodules.files.entity_tags import PREFIXED, SCHEMES, are_chunks, canonical, has_tags, has_types
+from datamodules.files.entity_tags import PREFIXED, SCHEMES, UNTYPED, are_chunks, canonical, has_tags, has_types
 from datamodules.files.splits import listed
 
 COLUMN_SUFFIXES = (".conll", ".bio", ".bmes", ".bioes", ".iob", ".iob2", ".conllu")
@@ -18,9 +18,11 @@ WORD_NAMES = ("word", "words", "token", "tokens", "form", "char", "character", "
 TAG_NAMES = ("ner_tag", "ner_tags", "ner", "tag", "tags", "label", "labels", "entity", "bio", "iob", "标签")
 SENTENCE_NAMES = ("sentence #", "sentence_id", "sentence id", "sent_id", "sentence_idx", "sentence", "sent", "sid")
 FULL_STOPS = frozenset((".", "!", "?", "。", "！", "？", "｡", "…", "……"))
+SAMPLE_OF_TAGS = 100  # rows below the first one that show whether it is a header
 MAX_WORDS = 500  # of a sentence, in a file that does not say where sentences end
 
 NUMBERED = re.compile(r"(\d|\D+)(\d{1,4})$")  # a character and its position in a longer word
+_LIKE_TAG = re.compile(r"[A-Za-z]{1,2}[-_]")
 _NUMBER = re.compile(r"\d{1,18}([-.]\d+)?$")
 _PART_OF_SPEECH = re.compile(r"[A-Z$.,:;`'\"()#*_-]+\d?$")
 _COMMENT = re.compile(r"#\s*((begin|end) document|[\w.]+\s*=)")
@@ -33,7 +35,8 @@ class Layout(NamedTuple):
         width: number of columns.
         word: column of the words.
         tag: column of the tags; None if there is none, -1 if it is the last of a varying number of columns.
-        scheme: `prefix` (B-person), `suffix` (person-B), `features` (NER=B-person), `brackets` or `inside` (person).
+        scheme: `prefix` (B-person), `suffix` (person-B), `features` (NER=B-person), `brackets`, `bare` (B), or `inside`
+            (person).
         delimiter: what separates the columns; blanks if it is empty.
         running: column of a running number; None if there is none.
         sentence: column that differs between two sentences; None if there is none.
@@ -88,8 +91,8 @@ def infer_layout(
     notes: list[str] = []
     names = _header(data, tagged, learned)
     if names:
+        notes.append(f"the first line is a header, {listed(data[0], limit=10)}")
         data = data[1:]
-        notes.append("the first line is a header")
     if not data:
         return Layout(delimiter=delimiter, names=names), notes
     layout, found = _columns(
@@ -160,7 +163,18 @@ def _header(data: Sequence[Sequence[str]], tagged: bool, learned: Layout | None)
     known = {*TAG_NAMES, *SENTENCE_NAMES, "pos"} & {*first}
     if {*WORD_NAMES} & {*first} and not has_tag and (known or (tagged and len(first) > 1)):
         return first
-    return first if learned and learned.names and first == [*learned.names][: len(first)] else []
+    if learned:
+        return first if learned.names and first == [*learned.names][: len(first)] else []
+    return first if tagged and _is_above_tags(data) else []
+
+
+def _is_above_tags(data: Sequence[Sequence[str]]) -> bool:
+    """Whether a cell of the first row is no tag, and all those below it are."""
+    for column, cell in enumerate(data[0]):
+        below = [canonical(row[column], "prefix") for row in data[1:SAMPLE_OF_TAGS] if len(row) > column]
+        if len(below) > 4 and all(below) and not (canonical(cell, "prefix") or _LIKE_TAG.match(cell)):
+            return True
+    return False
 
 
 class Columns:
@@ -251,8 +265,8 @@ def _columns(columns: Columns, layout: Layout, tagged: bool, learned: Layout | N
     elif tagged and (left_out or word > 0):
         where = f"words are in column {word + 1}, tags in {'the last' if tag == -1 else f'column {(tag or 0) + 1}'}"
         notes.append(f"{where}; left out: {_numbers(left_out)}" if left_out else where)
-    if tagged and scheme == "inside":
-        notes.append("the tags have no B or I: neighbouring words of one type are one entity")
+    if tagged and scheme in UNTYPED:
+        notes.append(UNTYPED[scheme])
     if numbered:
         notes.append("each word ends in a number, its position in a longer word, as in 李0, which is left out")
     return layout, notes

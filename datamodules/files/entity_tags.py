@@ -4,11 +4,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-SCHEMES = ("prefix", "suffix", "features", "brackets")  # B-person, person-B, NER=B-person|…, (person*
+SCHEMES = ("prefix", "suffix", "features", "brackets", "bare")  # B-person, person-B, NER=B-person|…, (person*, B
+UNTYPED = {
+    "inside": "tags without B or I: neighbouring words of one type are one entity",
+    "bare": "tags without a type: all are of the type entity",
+}
 CHUNKS = frozenset(  # English and German phrases: no entities
     re.findall(r"\w+", "NP VP PP ADJP ADVP SBAR PRT CONJP INTJ LST UCP NC VC PC AC ADVC ADJC")
 )
 
+LETTERS = frozenset("BIESMLUW")
 PREFIXED = re.compile(r"([BIESMLUW])[-_](\S+)$")
 _SUFFIXED = re.compile(r"(\S+)[-_]([BIESMLUW])$")
 _IN_FEATURES = re.compile(r"(?:^|\|)(?:name|NER|ner)=([^|]+)")  # in the last column of CoNLL-U
@@ -20,6 +25,8 @@ def canonical(cell: str, scheme: str) -> str | None:
     """A tag as O or as letter, dash and type; None if it is none of the scheme."""
     if cell == "O":
         return cell
+    if scheme == "bare":
+        return f"{cell}-entity" if cell in LETTERS else None
     if scheme == "inside":
         return f"I-{cell}" if _INSIDE.match(cell) else None
     if scheme == "brackets":
@@ -39,7 +46,7 @@ def has_tags(counts: Counter[str], scheme: str, strict: bool) -> bool:
     known = sum(number for cell, number in counts.items() if cell != "O" and canonical(cell, scheme))
     if scheme == "prefix" and not rest:
         return True
-    return known > 0 and known >= rest * (1 if strict or scheme in ("suffix", "brackets") else 0.5)
+    return known > 0 and known >= rest * (1 if strict or scheme in ("suffix", "brackets", "bare") else 0.5)
 
 
 def has_types(counts: Counter[str]) -> bool:

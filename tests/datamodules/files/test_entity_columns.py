@@ -94,7 +94,11 @@ SHAPES = {
     "letter last": (file_of("{word} {tag}", **{"B-PER": "PER-B", "B-LOC": "LOC-B", "I-LOC": "LOC-I"}), ""),
     "types alone": (
         file_of("{word} {tag}", **{"B-PER": "PER", "B-LOC": "LOC", "I-LOC": "LOC"}),
-        "the tags have no B or I",
+        "tags without B or I: neighbouring words",
+    ),
+    "header of other names": (
+        file_of("{word}\t{tag}", begin="Mot\tEtiquette\n"),
+        "the first line is a header, Mot, Etiquette",
     ),
     "OntoNotes": (
         file_of(
@@ -124,6 +128,14 @@ def test_of_nested_tags_the_first_are_read_with_a_note(place: Path) -> None:
     sentences, notes = read(path)
     assert entities_of(sentences) == [[("University of Ulm", "ORG")]] * 5
     assert "columns 3, 4 have tags: only those of column 3 are read" in notes
+
+
+def test_letters_alone_are_tags_of_one_type(place: Path) -> None:
+    path = place / "train.tsv"
+    path.write_text("adenomatous\tB\npolyposis\tI\ncoli\tI\ntumour\tO\n\n" * 5, encoding="utf-8")
+    sentences, notes = read(path)
+    assert entities_of(sentences) == [[("adenomatous polyposis coli", "entity")]] * 5
+    assert "tags without a type: all are of the type entity" in notes
 
 
 def test_phrases_alone_are_read_as_tags(place: Path) -> None:
