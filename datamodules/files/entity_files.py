@@ -7,6 +7,7 @@ from datamodules.files.entities import Sentence, entities_of, join_words
 from datamodules.files.entity_columns import read_words
 from datamodules.files.entity_json import is_json, read_json
 from datamodules.files.entity_layout import COLUMN_SUFFIXES, Layout, infer_layout, is_columns
+from datamodules.files.entity_rows import infer_rows, read_rows_of_words
 from datamodules.files.text_files import lines_of
 from datamodules.storage.streaming import Repeatable
 
@@ -26,10 +27,11 @@ def read_columns(
         DataError: a line has no tag, or one of no known scheme.
     """
     layout = layout or infer_layout(lines, path, tagged)[0]
+    read = read_rows_of_words if layout.scheme == "rows" else read_words
     spaces = layout.spaces
     if spaces is None:
-        spaces = any(len(word) > 1 for words, _, _ in read_words(lines, path, layout, tagged) for word in words)
-    for words, tags, left_out in read_words(lines, path, layout, tagged):
+        spaces = any(len(word) > 1 for words, _, _ in read(lines, path, layout, tagged) for word in words)
+    for words, tags, left_out in read(lines, path, layout, tagged):
         text, spans = join_words(words, spaces)
         yield Sentence(text, spans, entities_of(tags, spans) if tagged else [], tuple(left_out))
 
@@ -71,6 +73,8 @@ def infer_format(
     lines = Repeatable(lambda: lines_of(path, encoding, newline=None))
     if is_json(lines, path):
         return None, []
+    if table := infer_rows(lines, path, learned):
+        return table
     layout, notes = infer_layout(lines, path, tagged, learned)
     if tagged or path.name.removesuffix(".gz").endswith(COLUMN_SUFFIXES):
         return layout, notes

@@ -35,8 +35,8 @@ class Layout(NamedTuple):
         width: number of columns.
         word: column of the words.
         tag: column of the tags; None if there is none, -1 if it is the last of a varying number of columns.
-        scheme: `prefix` (B-person), `suffix` (person-B), `features` (NER=B-person), `brackets`, `bare` (B), or `inside`
-            (person).
+        scheme: `prefix` (B-person), `suffix` (person-B), `features` (NER=B-person), `brackets`, `bare` (B), `inside`
+            (person), or `rows` of a sentence each.
         delimiter: what separates the columns; blanks if it is empty.
         running: column of a running number; None if there is none.
         sentence: column that differs between two sentences; None if there is none.
@@ -81,7 +81,7 @@ def infer_layout(
     """
     sample = list(islice(lines, SAMPLE))
     different = Counter(sample)
-    delimiter = _delimiter(different, path)
+    delimiter = delimiter_of(different, path)
     cells = {line: cells_of(line, delimiter) for line in different}
     width = _width(different, cells)
     cells |= {line: [] for line, row in cells.items() if row and row[0].startswith("-DOCSTART-")}
@@ -127,7 +127,8 @@ def is_columns(lines: Iterable[str], layout: Layout, learned: Layout | None) -> 
     return len(words) >= 2 * len(groups) > 2 and all(word.isascii() for (word,) in words)
 
 
-def _delimiter(lines: Counter[str], path: Path) -> str:
+def delimiter_of(lines: Counter[str], path: Path) -> str:
+    """What separates the columns of lines, of which each is given how often it occurs; blanks if it is empty."""
     size = sum(number for line, number in lines.items() if line.strip() and not line.startswith("#"))
 
     def share(sign: str) -> float:
