@@ -118,9 +118,9 @@ def is_columns(lines: Iterable[str], layout: Layout, learned: Layout | None) -> 
     if learned is None or any(len(row) != layout.width for row in words):
         return False
     if layout.width > 1:
-        return layout.width in (learned.width - 1, learned.width) and bool(
-            layout.delimiter or layout.running is not None
-        )
+        has_blanks = any(" " in row[layout.word] for row in words)
+        is_table = bool(layout.delimiter) or layout.running is not None
+        return layout.width == learned.width - 1 and is_table and not has_blanks
     if all(len(word) == 1 for (word,) in words):
         return len(words) > 1
     groups = "".join("x" if row else " " for row in rows).split()
@@ -255,11 +255,12 @@ def _columns(columns: Columns, layout: Layout, tagged: bool, learned: Layout | N
     if not tagged:  # of few words all may be numbers
         numbers = [column for column in numbers if columns.is_running(column) or columns.is_slow(column)]
     layout = layout._replace(tag=tag, scheme=scheme, running=running, varies=columns.varies)
-    word = _named(layout.names, WORD_NAMES)
-    word = _learned_word(layout, columns, learned) if word is None and learned else word
+    word, sentence = _named(layout.names, WORD_NAMES), _named(layout.names, SENTENCE_NAMES)
+    if word is None and learned and (places := _as_learned(layout, columns, learned)):
+        word, sentence = places
     word = _word_column(columns, others, numbers) if word is None else word
     numbered = columns.is_numbered(word) or bool(learned and learned.numbered)
-    layout = layout._replace(word=word, numbered=numbered, sentence=_named(layout.names, SENTENCE_NAMES))
+    layout = layout._replace(word=word, numbered=numbered, sentence=sentence)
     left_out = [column for column in range(columns.width) if column not in (word, tag, columns.width + (tag or 0))]
     if tagged and columns.varies and tag == -1:
         notes.append("the number of columns varies: the first is the word, the last the tag")
@@ -310,17 +311,18 @@ def _word_column(columns: Columns, others: Sequence[int], numbers: Sequence[int]
     return next((column for column in words if columns.looks_like_words(column)), words[0])
 
 
-def _learned_word(layout: Layout, columns: Columns, learned: Layout) -> int | None:
-    """The column of words as in training, if the columns are those, with or without the tags."""
+def _as_learned(layout: Layout, columns: Columns, learned: Layout) -> tuple[int, int | None] | None:
+    """The columns of words and of sentences as in training, if the columns are those, with or without the tags."""
     tag = learned.width - 1 if learned.tag in (None, -1) else learned.tag
     removed = learned.width if layout.width == learned.width else tag
-    if layout.width not in (learned.width, learned.width - 1):
+    word, running = learned.word - (learned.word > removed), learned.running
+    if layout.width not in (learned.width, learned.width - 1) or word == layout.tag:
         return None
-    if learned.running is None:
-        counts_up = layout.running == 0 and columns.cells(0)[0] in ("0", "1")
-        return None if counts_up and learned.word == 0 else learned.word - (learned.word > removed)
-    running = learned.running - (learned.running > removed)
-    return learned.word - (learned.word > removed) if columns.is_running(running) else None
+    if running is None and layout.running == 0 == word and columns.cells(0)[0] in ("0", "1"):
+        return None
+    if running is not None and not columns.is_running(running - (running > removed)):
+        return None
+    return word, None if learned.sentence is None else learned.sentence - (learned.sentence > removed)
 
 
 def _numbers(columns: Iterable[int]) -> str:

@@ -216,6 +216,8 @@ def test_without_an_empty_line_sentences_end_at_full_stops(place: Path, refused:
         ("{word} {pos} {tag}", "{word} {pos}"),
         ("{word} {tag}", "{word}"),
         ("{n}\t{word}\t{tag}", "{n}\t{word}"),
+        ("{s}\t{word}\t{tag}", "{s}\t{word}"),
+        ("{tag} {word} {pos}", "{tag} {word}"),
     ],
 )
 def test_prediction_finds_the_words_as_training_did(train: str, input_: str, place: Path) -> None:
@@ -247,6 +249,7 @@ def test_a_header_that_training_had_is_found_in_prediction(place: Path) -> None:
         ("李雷去了\n\n下雨了\n", False),
         ("Anna\n\nLi\n\n", False),
         ("1\tAnna\n2\tlives\n\n1\tLi\n2\tmet\n", True),
+        ("1\tAnna lives\n2\tLi met\n", False),
     ],
 )
 def test_a_text_file_is_words_only_if_its_lines_say_so(content: str, is_words: bool, place: Path) -> None:
@@ -256,3 +259,11 @@ def test_a_text_file_is_words_only_if_its_lines_say_so(content: str, is_words: b
     sentences, notes = read(path, False, learned)
     assert ("a word on each line" in notes) == is_words
     assert (len(sentences[0].words) > 1) == is_words
+
+
+def test_the_column_of_sentences_is_that_of_training_however_short_the_file(place: Path) -> None:
+    path = place / "train.conll"
+    path.write_text(file_of("s{s} {word} {tag}", ""), encoding="utf-8")
+    layout, _ = infer_format(path, "utf-8")
+    path.write_text("s1 Anna\ns1 lives\ns2 Li\n", encoding="utf-8")
+    assert words_of(read(path, False, layout)[0]) == [["Anna", "lives"], ["Li"]]
