@@ -117,7 +117,7 @@ def _fitted(row: list[str], line: str, layout: Layout) -> list[str]:
     missing = layout.width - len(row)
     if missing < 0:
         end = layout.word - missing + 1
-        return [*row[: layout.word], (layout.delimiter.strip() or " ").join(row[layout.word : end]), *row[end:]]
+        return [*row[: layout.word], (layout.delimiter.strip() or " ").join(row[layout.word : end]).strip(), *row[end:]]
     if missing == 1 and line[:1] in (" ", "\t") and layout.word == 0 and canonical(row[-1], layout.scheme):
         return ["", *row]
     return [row[0], *[""] * missing, *row[1:]] if len(row) > 1 and layout.word == 0 else row

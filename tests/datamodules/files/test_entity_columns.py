@@ -144,7 +144,7 @@ def test_phrases_alone_are_read_as_tags(place: Path) -> None:
     assert entities_of(read(path)[0]) == [[("He", "NP"), ("ran", "VP")]] * 5
 
 
-@pytest.mark.parametrize("line", ["\u3000 O", "  O", "\u3000\tO", "\tO"])
+@pytest.mark.parametrize("line", ["\u3000 O", "  O", "\u3000\tO", "\tO", "\t\tO"])
 def test_blank_words_are_left_out_and_counted(line: str, place: Path) -> None:
     path = place / "names.bio"
     mark = "\t" if "\t" in line else " "
