@@ -144,7 +144,7 @@ def test_phrases_alone_are_read_as_tags(place: Path) -> None:
     assert entities_of(read(path)[0]) == [[("He", "NP"), ("ran", "VP")]] * 5
 
 
-@pytest.mark.parametrize("line", ["\u3000 O", "  O", "\u3000\tO", "\tO", "\t\tO"])
+@pytest.mark.parametrize("line", ["\u3000 O", "  O", "\u3000\tO", "\tO"])
 def test_blank_words_are_left_out_and_counted(line: str, place: Path) -> None:
     path = place / "names.bio"
     mark = "\t" if "\t" in line else " "
@@ -152,6 +152,8 @@ def test_blank_words_are_left_out_and_counted(line: str, place: Path) -> None:
     sentences, _ = read(path)
     assert [sentence.text for sentence in sentences] == ["王明", "你"]
     assert [[*sentence.faults] for sentence in sentences] == [["blank"], []]
+    path.write_text("Anna\tB-PER\n\t\tO\n" + "is\tO\n" * 30, encoding="utf-8")
+    assert words_of(read(path)[0])[0][:2] == ["Anna", "is"], "where a tab is the word"
 
 
 def test_a_word_may_contain_the_delimiter(place: Path) -> None:
