@@ -152,7 +152,7 @@ def test_blank_words_are_left_out_and_counted(line: str, place: Path) -> None:
     sentences, _ = read(path)
     assert [sentence.text for sentence in sentences] == ["王明", "你"]
     assert [[*sentence.faults] for sentence in sentences] == [["blank"], []]
-    path.write_text("Anna\tB-PER\n\t\tO\n" + "is\tO\n" * 30, encoding="utf-8")
+    path.write_text("Anna\tB-PER\n\t\tO\n" + "is\tO\n" * 30 + "\nUlm\tO\n", encoding="utf-8")
     assert words_of(read(path)[0])[0][:2] == ["Anna", "is"], "where a tab is the word"
 
 
