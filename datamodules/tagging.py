@@ -303,7 +303,7 @@ class Tagging(TokenizedData):
     def _read_files(self) -> dict[str, Tensor]:
         self.files = self.find_files()
         self.sentences, official = self._sentences(self.files)
-        self._note_faults(self.sentences, self.dataset)
+        self._note_faults(Counter(fault for each in self.sentences for fault in each.faults), self.dataset)
         return official
 
     def _sentences(self, files: dict[str, Path], tagged: bool = True) -> tuple[Rows[Sentence], dict[str, Tensor]]:
@@ -322,8 +322,7 @@ class Tagging(TokenizedData):
         read = partial(_read, layouts=self.layouts, encoding=self.encoding, tagged=tagged)
         return read_rows(parts, read, options, from_json=sentence_from_json, times=MEMORY_FACTOR)
 
-    def _note_faults(self, sentences: Rows[Sentence], name: str) -> None:
-        counts = Counter(fault for sentence in sentences for fault in sentence.faults)
+    def _note_faults(self, counts: Counter[str], name: str) -> None:
         for fault, text in FAULTS.items():
             if counts[fault]:
                 self.note(f"{name}: {counts[fault]} {text}")
@@ -419,9 +418,12 @@ class Tagging(TokenizedData):
         if path.is_dir():
             raise DataError(f"{path}: expected a file with a sentence on each line, found a folder")
         sentences, _ = self._sentences({"": path}, tagged=False)
-        self._note_faults(sentences, path.name)
+        names, faults = [], Counter[str]()
+        for row, sentence in enumerate(sentences, start=1):
+            names.append(sentence.name or str(row))
+            faults.update(sentence.faults)
+        self._note_faults(faults, path.name)
         self._cut(sentences)
-        names = [sentence.name or str(row + 1) for row, sentence in enumerate(sentences)]
         return self._examples(sentences, torch.arange(len(sentences)), None), names
 
 
