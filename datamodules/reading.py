@@ -320,14 +320,14 @@ class Reading(TokenizedData):
     def _read_files(self) -> None:
         self.files = self.find_files()
         self.book, self.official_contexts = read_books(self.files, self.encoding)
-        if corrected := self.book.corrected:
-            self.note(f"{self.dataset}: {corrected} answers are not at their answer_start; corrected")
-        if guessed := self.book.guessed:
-            self.note(
-                f"{self.dataset}: {guessed} answers have no answer_start and occur several times; the first is taken"
-            )
-        if lost := self.book.lost:
-            self.note(f"{self.dataset}: {lost} answers are not in their context")
+        book = self.book
+        for count, text in (
+            (book.corrected, "are not at their answer_start; corrected"),
+            (book.guessed, "have no answer_start and occur several times; the first is taken"),
+            (book.lost, "are not in their context"),
+        ):
+            if count:
+                self.note(f"{self.dataset}: {count} answers {text}")
 
     def split(self, source: Source) -> Splits:
         """Split by contexts; leave out training questions without a known answer."""
@@ -398,7 +398,7 @@ class Reading(TokenizedData):
     def read_input(self, path: Path) -> tuple[ReadingExamples | LazyExamples, list[str]]:
         """The questions of a file as for training, which needs no answers."""
         if path.is_dir():
-            raise DataError(f"{path}: expected a file in SQuAD's JSON, found a folder")
+            raise DataError(f"{path}: expected a file of questions in JSON, found a folder")
         book, _ = read_books({"": path}, self.encoding, answered=False)
         names = [question.name or str(row + 1) for row, question in enumerate(book.questions)]
         return self._examples(book, torch.arange(len(book.questions)), answered=False), names
