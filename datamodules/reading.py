@@ -258,9 +258,9 @@ class Reading(TokenizedData):
     context are in the same split. A training question whose answer is not found in its context is left out, and
     counted; in the other splits it is kept.
 
-    Your own files are SQuAD's JSON: one file, or a folder with train, val (or dev) and test. If they are large, they
-    are not kept in memory, and the windows of a batch are cut when it is loaded; but a JSON document is parsed as a
-    whole the first time, which takes about four times its size.
+    Your own files are SQuAD's JSON, or JSON with a context beside each question: one file, or a folder with train, val
+    (or dev) and test. If they are large, they are not kept in memory, and the windows of a batch are cut when it is
+    loaded; but a JSON document is parsed as a whole the first time, which takes about four times its size.
 
     Args:
         dataset: a known data set, or the path of a file or folder.
@@ -277,7 +277,7 @@ class Reading(TokenizedData):
     trainable: ClassVar[tuple[str, ...]] = ("wordpiece",)
     shapes_return: ClassVar[bool] = False  # in the number of windows, and in the tokens of the longest
     min_length: ClassVar[int] = 16
-    suffixes: ClassVar[tuple[str, ...]] = (".json",)
+    suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl")
     published_files: ClassVar[dict[str, PublishedFiles]] = {  # SQuAD's test splits are not published
         "SQuAD": PublishedFiles("squad", {"train": "train-v1.1.json", "test": "dev-v1.1.json"}),
         "SQuAD2": PublishedFiles("squad", {"train": "train-v2.0.json", "test": "dev-v2.0.json"}),
@@ -320,10 +320,14 @@ class Reading(TokenizedData):
     def _read_files(self) -> None:
         self.files = self.find_files()
         self.book, self.official_contexts = read_books(self.files, self.encoding)
-        if corrected := self.book.corrected:
-            self.note(f"{self.dataset}: {corrected} answers are not at their answer_start; corrected")
-        if lost := self.book.lost:
-            self.note(f"{self.dataset}: {lost} answers are not in their context")
+        book = self.book
+        for count, text in (
+            (book.corrected, "are not at their answer_start; corrected"),
+            (book.guessed, "have no answer_start and occur several times; the first is taken"),
+            (book.lost, "are not in their context"),
+        ):
+            if count:
+                self.note(f"{self.dataset}: {count} answers {text}")
 
     def split(self, source: Source) -> Splits:
         """Split by contexts; leave out training questions without a known answer."""
@@ -392,9 +396,9 @@ class Reading(TokenizedData):
         return ExportablePassages(model, self)
 
     def read_input(self, path: Path) -> tuple[ReadingExamples | LazyExamples, list[str]]:
-        """The questions of a file in SQuAD's JSON, which needs no answers."""
+        """The questions of a file as for training, which needs no answers."""
         if path.is_dir():
-            raise DataError(f"{path}: expected a file in SQuAD's JSON, found a folder")
+            raise DataError(f"{path}: expected a file of questions in JSON, found a folder")
         book, _ = read_books({"": path}, self.encoding, answered=False)
         names = [question.name or str(row + 1) for row, question in enumerate(book.questions)]
         return self._examples(book, torch.arange(len(book.questions)), answered=False), names

@@ -8,21 +8,21 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, pre_tokenizers
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.entities import (
-    COLUMN_SUFFIXES,
     Sentence,
     Unit,
     cut_words,
     infer_unit,
-    read_sentences,
     sentence_from_json,
 )
+from datamodules.files.entity_files import infer_format, read_sentences
+from datamodules.files.entity_layout import COLUMN_SUFFIXES, Layout
+from datamodules.files.entity_tags import UNTYPED
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import ENTITIES, Remotes
@@ -32,13 +32,26 @@ from datamodules.storage.streaming import Repeatable
 from datamodules.synthetic.names import generated_names
 from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum
 from datamodules.tokenizing.pieces import Pieces
-from datamodules.tokenizing.tokens import UNKNOWN, Text, padded_rows, padding_id
+from datamodules.tokenizing.tokens import Text, padded_rows
+from datamodules.tokenizing.word_encoder import Encoder
 
 IGNORED = -100  # the target where there is no word
-UNPACKED = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".jsonl", ".json")
-SENTENCE_ENDS = "。！？；!?;."
+UNPACKED = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".csv", ".jsonl", ".json")
+FAULTS = {
+    "overlap": "entities overlap a longer one and are left out",
+    "comment": "comment lines are left out",
+    "blank": "words are blank and left out",
+    **{scheme: f"sentences have {text}" for scheme, text in UNTYPED.items()},
+    "utf16": "spans are counted in UTF-16; converted",
+    "labels": "spans have several labels, of which the first is read",
+    "unlabelled": "spans have no label and are left out",
+    "unannotated": "tasks are not annotated and left out",
+    "annotators": "tasks are annotated several times, of which the first is read",
+    "rejected": "examples were rejected or ignored in annotation and are left out",
+    "null": "records are null and left out",
+    "range": "lines of several words (3-4) or of none (3.1) are left out",
+}
 MEMORY_FACTOR = 8  # times as much memory as plain texts: each word has a position, a token and a tag
-MAX_CACHED_WORDS = 100_000  # whose tokens are kept
 MAX_NAMES = 100_000  # that the baseline knows: enough for it, and they are saved in every checkpoint
 
 
@@ -87,62 +100,6 @@ class ExportableSentences(ExportableModule):
         """Scores of each word's tags (B, W, K)."""
         unused = first[:, 0]  # needed only to decode the output
         return self.network(Sentences(ids, lengths, first, unused, unused, []))
-
-
-class Encoder:
-    """Cuts words into tokens, and long sentences into pieces.
-
-    Args:
-        tokenizer: tokenizer of the model.
-        max_length: maximum number of tokens in a piece, including the special ones.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
-        self.tokenizer = tokenizer
-        if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):  # as for a word that is not the first
-            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        example = tokenizer.encode("a")
-        special = example.special_tokens_mask
-        inside = special.index(0) if 0 in special else len(special)
-        self.before = example.ids[:inside]
-        self.after = [token for token, mark in zip(example.ids[inside:], special[inside:], strict=True) if mark]
-        self.room = max_length - len(self.before) - len(self.after)
-        unknown = tokenizer.token_to_id(UNKNOWN)
-        self.unknown = padding_id(tokenizer) if unknown is None else unknown
-        self.cache: dict[str, list[int]] = {}
-
-    def add_words(self, words: set[str]) -> None:
-        """Tokenize words that are not in the cache yet."""
-        if len(self.cache) > MAX_CACHED_WORDS:
-            self.cache.clear()
-        new = sorted(words - self.cache.keys())
-        for word, encoding in zip(new, self.tokenizer.encode_batch(new, add_special_tokens=False), strict=True):
-            self.cache[word] = (encoding.ids or [self.unknown])[: self.room]
-
-    def pieces(self, words: Sequence[str]) -> tuple[list[list[int]], list[tuple[int, int]]]:
-        """The tokens of each piece, and for each word the piece and the position in it of its first token.
-
-        A full piece ends after the last sentence in its second half, or else after the last word.
-        """
-        cuts, used, last_end = [0], 0, 0
-        sizes = [len(self.cache[word]) for word in words]
-        for index, size in enumerate(sizes):
-            if used + size > self.room:
-                begin = cuts[-1]
-                cut = last_end if last_end > begin and sum(sizes[begin:last_end]) * 2 > self.room else index
-                cuts.append(cut)
-                used = sum(sizes[cut:index])
-            used += size
-            if words[index][-1] in SENTENCE_ENDS:
-                last_end = index + 1
-        pieces, first = [], []
-        for piece, (start, end) in enumerate(zip(cuts, [*cuts[1:], len(words)], strict=True)):
-            tokens = list(self.before)
-            for word in words[start:end]:
-                first.append((piece, len(tokens)))
-                tokens += self.cache[word]
-            pieces.append(tokens + self.after)
-        return pieces, first
 
 
 class TaggedExamples(Dataset[Any]):
@@ -219,10 +176,9 @@ class Tagging(TokenizedData):
     there is no word. A word is classified at its first token. A sentence longer than `max_length` is cut into pieces,
     and is still scored as one sentence.
 
-    Your own files are columns (a word and its tag on each line, an empty line after each sentence; BIO, BIOES, BMES
-    or BILOU) or JSON lines (`{"text": …, "entities": [{"start": …, "end": …, "type": …}]}`): one file, or a folder
-    with train, val (or dev) and test; all may be packed as .gz. If they are large, they are not kept in memory, and
-    the sentences of a batch are tokenized when it is loaded.
+    Your own files are columns (a word and its tag on each line, an empty line after each sentence) or JSON (texts with
+    spans, or tokens with tags): one file, or a folder with train, val (or dev) and test; all may be packed as .gz. If
+    they are large, they are not kept in memory, and the sentences of a batch are tokenized when it is loaded.
 
     Args:
         dataset: a known data set, or the path of a file or folder.
@@ -255,6 +211,17 @@ class Tagging(TokenizedData):
         self.unit: Unit = "word"
         self.sentences: Rows[Sentence] = []
         self.encoder: Encoder | None = None
+        self.layout: Layout | None = None  # of the training split's columns
+        self.layouts: dict[Path, Layout | None] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned, and which column of the training split's file was what."""
+        return super().state_dict() | {"layout": self.layout and self.layout._asdict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of an earlier run; checkpoints of earlier versions contain no columns."""
+        super().load_state_dict(state_dict)
+        self.layout = Layout(**layout) if (layout := state_dict.get("layout")) else None
 
     @property
     def tag_names(self) -> list[str]:
@@ -278,16 +245,29 @@ class Tagging(TokenizedData):
     def _read_files(self) -> dict[str, Tensor]:
         self.files = self.find_files()
         self.sentences, official = self._sentences(self.files)
-        overlaps = sum(sentence.overlaps for sentence in self.sentences)
-        if overlaps:
-            self.note(f"{self.dataset}: {overlaps} entities overlap a longer one and are left out")
+        self._note_faults(Counter(fault for each in self.sentences for fault in each.faults), self.dataset)
         return official
 
     def _sentences(self, files: dict[str, Path], tagged: bool = True) -> tuple[Rows[Sentence], dict[str, Tensor]]:
-        read = partial(read_sentences, encoding=self.encoding, tagged=tagged)
+        """The sentences of files; what is unusual about their columns is reported, once for files that are alike."""
+        learned = None if tagged else self.layout
+        formats = {file: infer_format(file, self.encoding, tagged, learned) for file in files.values()}
+        self.layouts = {file: layout for file, (layout, _) in formats.items()}
+        alike: dict[str, list[str]] = {}
+        for file, (_, notes) in formats.items():
+            if notes:
+                alike.setdefault("; ".join(notes), []).append(file.name)
+        for text, names in alike.items():
+            self.note(f"{', '.join(names)}: {text}")
         parts = {split: [file] for split, file in files.items()}
-        options = ["sentences", self.encoding, tagged]
+        options = ["sentences and faults", self.encoding, tagged, *self.layouts.values()]
+        read = partial(_read, layouts=self.layouts, encoding=self.encoding, tagged=tagged)
         return read_rows(parts, read, options, from_json=sentence_from_json, times=MEMORY_FACTOR)
+
+    def _note_faults(self, counts: Counter[str], name: str) -> None:
+        for fault, text in FAULTS.items():
+            if counts[fault]:
+                self.note(f"{name}: {counts[fault]} {text}")
 
     def _cut(self, sentences: Rows[Sentence]) -> None:
         if isinstance(sentences, StoredRows):
@@ -335,6 +315,7 @@ class Tagging(TokenizedData):
 
     def fit(self, train: Tensor) -> None:
         """Learn the entity types, the tokenizer, and, for the baseline, the most frequent type of each name."""
+        self.layout = next(iter(self.layouts.values()), None)
         counts: dict[str, Counter[str]] = {}
         entity_types: set[str] = set()
         for sentence in chosen(self.sentences, train):
@@ -375,13 +356,21 @@ class Tagging(TokenizedData):
         return ExportableSentences(model, self)
 
     def read_input(self, path: Path) -> tuple[TaggedExamples | LazyExamples, list[str]]:
-        """Sentences of a file: plain text (one a line), JSON lines with a text, or a word on each line."""
+        """Sentences of a file as for training, which needs no tags, or of plain text, one a line."""
         if path.is_dir():
             raise DataError(f"{path}: expected a file with a sentence on each line, found a folder")
         sentences, _ = self._sentences({"": path}, tagged=False)
+        names, faults = [], Counter[str]()
+        for row, sentence in enumerate(sentences, start=1):
+            names.append(sentence.name or str(row))
+            faults.update(sentence.faults)
+        self._note_faults(faults, path.name)
         self._cut(sentences)
-        names = [str(row + 1) for row in range(len(sentences))]
         return self._examples(sentences, torch.arange(len(sentences)), None), names
+
+
+def _read(path: Path, layouts: dict[Path, Layout | None], encoding: str, tagged: bool) -> Iterator[Sentence]:
+    return read_sentences(path, encoding, tagged, layouts[path])
 
 
 def _words_with_spaces(sentence: Sentence) -> str:

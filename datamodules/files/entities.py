@@ -1,24 +1,16 @@
-"""Sentences with named entities, read from files in any of the usual formats."""
+"""Sentences with named entities: their words, and the entities that tags make."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
-
-from datamodules.errors import DataError
-from datamodules.files.text_files import json_lines, lines_of
-from datamodules.storage.streaming import Repeatable
 
 Unit = Literal["word", "character"]
 
 CJK = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"  # and punctuation
 _WORD = re.compile(rf"[{CJK}]|\d+|[^\W\d_{CJK}]+|\S")
 _IS_CJK = re.compile(rf"[{CJK}]")
-_TAG = re.compile(r"(O|([BIESMLUW])-(\S+))$")
-COLUMN_SUFFIXES = (".conll", ".bio", ".bmes")
 BEGINS, ENDS = "BSUW", "ESLUW"  # in BIO, BIOES, BMES, BMEWO and BILOU
 
 
@@ -44,13 +36,15 @@ class Sentence:
         text: the sentence.
         words: start and end of each word that has a label; empty if the file does not cut the text into words.
         entities: entities from left to right, which do not overlap.
-        overlaps: number of other entities that were left out because they overlap a longer one.
+        faults: what was left out or changed: `overlap` for each other entity that overlaps a longer one, …
+        name: the publisher's identifier.
     """
 
     text: str
     words: list[tuple[int, int]] = field(default_factory=list)
     entities: list[Entity] = field(default_factory=list)
-    overlaps: int = 0
+    faults: Sequence[str] = ()
+    name: str = ""
 
 
 def sentence_from_json(row: list[Any], unit: Unit | None = None) -> Sentence:
@@ -60,11 +54,11 @@ def sentence_from_json(row: list[Any], unit: Unit | None = None) -> Sentence:
         row: the attributes.
         unit: unit by which to cut the text if the file does not cut it.
     """
-    text, words, entities, overlaps = row
+    text, words, entities, faults, name = row
     spans = [(start, end) for start, end in words]
     if unit and not spans:
         spans = cut_words(text, unit)
-    return Sentence(text, spans, [Entity(*entity) for entity in entities], overlaps)
+    return Sentence(text, spans, [Entity(*entity) for entity in entities], faults, name)
 
 
 def cut_words(text: str, unit: Unit) -> list[tuple[int, int]]:
@@ -127,141 +121,3 @@ def entities_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> list[E
             entities.append(Entity(start, end, entity_type))
         is_open = letter not in ENDS
     return entities
-
-
-def read_columns(lines: Iterable[str], path: Path, tagged: bool = True) -> Iterator[Sentence]:
-    """Sentences of a file with a word and its tag on each line, and an empty line after each sentence.
-
-    The word is the first column, the tag the last. Tags may be in BIO, BIOES, BMES or BILOU.
-
-    Args:
-        lines: lines of the file, which are iterated twice.
-        path: the file, for messages.
-        tagged: whether there are tags; otherwise a last column is ignored.
-
-    Raises:
-        DataError: a line has no tag, or one of no known scheme.
-    """
-    spaces = any(len(word) > 1 for words, _ in _words_and_tags(lines, path, tagged) for word in words)
-    for words, tags in _words_and_tags(lines, path, tagged):
-        text, spans = join_words(words, spaces)
-        yield Sentence(text, spans, entities_of(tags, spans) if tagged else [])
-
-
-def _words_and_tags(lines: Iterable[str], path: Path, tagged: bool) -> Iterator[tuple[list[str], list[str]]]:
-    words: list[str] = []
-    tags: list[str] = []
-    for line_number, line in enumerate(chain(lines, [""]), start=1):
-        columns = [column.strip() for column in line.split("\t")] if "\t" in line.strip() else line.split()
-        if not columns or not columns[0] or columns[0] == "-DOCSTART-":
-            if words:
-                yield words, tags
-                words, tags = [], []
-            continue
-        if tagged:
-            if len(columns) < 2:
-                raise DataError(f"{path}:{line_number}: expected a word and its tag, found only {columns[0]}")
-            if not _TAG.match(columns[-1]):
-                raise DataError(
-                    f"{path}:{line_number}: the tag of {columns[0]} is {columns[-1]}; expected O, or B-, I-, M-, E- or "
-                    f"S- and a type, such as B-person"
-                )
-        words.append(columns[0])
-        tags.append(columns[-1])
-
-
-def _spans(row: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """The spans of a JSON row as dictionaries with start, end and type (and text); inclusive ends become exclusive."""
-    found = next((row[name] for name in ("entities", "spans", "labels", "label") if name in row), None)
-    if isinstance(found, dict):  # {"person": {"Anna": [[0, 3]]}}, as CLUENER has it
-        return [
-            {"start": start, "end": end + 1, "type": entity_type, "text": name}
-            for entity_type, names in found.items()
-            for name, positions in names.items()
-            for start, end in positions
-        ]
-    if not isinstance(found, list):
-        return None
-    spans = []
-    for span in found:
-        if isinstance(span, list):
-            start, end, entity_type = span
-            span = {"start": start, "end": end, "type": entity_type}
-        span = {**span, "type": span.get("type", span.get("label"))}
-        length = len(span.get("text", ""))
-        if length and span["end"] - span["start"] == length - 1:
-            span["end"] += 1
-        spans.append(span)
-    return spans
-
-
-def read_json_lines(lines: Iterable[str], path: Path, tagged: bool = True) -> Iterator[Sentence]:
-    """Sentences of a file with a JSON object on each line: a text, and spans with a start, an end and a type.
-
-    `{"text": "Anna lives in Ulm", "entities": [{"start": 0, "end": 4, "type": "person"}]}`; a span may also be a list
-    `[0, 4, "person"]`. Ends are exclusive, unless a span's own `text` shows that they are inclusive; CLUENER's
-    `{"label": {"person": {"Anna": [[0, 3]]}}}` is read, too.
-
-    Args:
-        lines: lines of the file.
-        path: the file, for messages.
-        tagged: whether spans are required.
-
-    Raises:
-        DataError: a line is not such an object, or a span is not in its text.
-    """
-    for line_number, line, row in json_lines(lines, path):
-        where = f"{path}:{line_number}"
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise DataError(f'{where}: expected an object with a "text", found {line.strip()[:60]}')
-        entities = _checked_spans(row, where) if tagged else []
-        kept: list[Entity] = []
-        for entity in sorted(entities, key=lambda entity: entity.start - entity.end):  # the longest first
-            if all(entity.end <= other.start or entity.start >= other.end for other in kept):
-                kept.append(entity)
-        yield Sentence(row["text"], [], sorted(kept), len(set(entities)) - len(kept))
-
-
-def _checked_spans(row: dict[str, Any], where: str) -> list[Entity]:
-    try:
-        spans = _spans(row)
-        if spans is None:
-            raise DataError(f'{where}: expected a list "entities" of spans, found {", ".join(row)}')
-        entities = [Entity(int(span["start"]), int(span["end"]), str(span["type"])) for span in spans]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{where}: a span needs a start, an end and a type") from None
-    for entity, span in zip(entities, spans, strict=True):
-        found = row["text"][max(entity.start, 0) : entity.end]
-        if not 0 <= entity.start < entity.end <= len(row["text"]) or found != span.get("text", found):
-            named = f" ({span['text']})" if span.get("text") else ""
-            raise DataError(
-                f"{where}: the span {entity.start}-{entity.end}{named} is not in the text, "
-                f"which has {len(row['text'])} characters"
-            )
-    return entities
-
-
-def read_sentences(path: Path, encoding: str, tagged: bool = True) -> Iterator[Sentence]:
-    """The sentences of a file, whose format is inferred.
-
-    Args:
-        path: JSON lines, or columns; without tags also plain text with a sentence on each line, unless the suffix is
-            .conll, .bio or .bmes: then with a word on each. May be packed as .gz.
-        encoding: encoding of the file.
-        tagged: whether entities are required.
-
-    Raises:
-        DataError: the file is empty, not text, or in none of the formats.
-    """
-    lines = Repeatable(lambda: lines_of(path, encoding, newline=None))
-    first = next(line for line in lines if line.strip())
-    if first.lstrip().startswith(("{", "[{")):
-        return read_json_lines(lines, path, tagged)
-    columns = (line.split() for line in lines if line.strip())
-    if tagged or all(len(row) >= 2 and _TAG.match(row[-1]) for row in columns if row[0] != "-DOCSTART-"):
-        return read_columns(lines, path, tagged)
-    if path.name.removesuffix(".gz").endswith(COLUMN_SUFFIXES):
-        return read_columns(lines, path, tagged)  # a word a line
-    return (Sentence(line.strip()) for line in lines if line.strip())

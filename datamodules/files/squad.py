@@ -1,7 +1,8 @@
-"""Questions about texts, read from SQuAD's JSON."""
+"""Questions about texts, read from JSON in SQuAD's form, in Hugging Face's flat one, and in CMRC's."""
 
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -11,10 +12,12 @@ from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.files.encoding import decoded, json_value
-from datamodules.files.paths import regular
+from datamodules.files.text_files import byte_stream, json_lines
 from datamodules.storage.stored_rows import Rows, concatenated, split_indices, stored_rows
 from datamodules.storage.streaming import Repeatable, file_state, is_large
 
+CONTEXTS = ("context", "context_text", "passage")
+QUESTIONS = ("question", "query_text", "query")
 MEMORY_FACTOR = 4  # times as much memory as plain texts: each question is stored with windows of its context
 
 
@@ -31,6 +34,7 @@ class Question:
         end: the position after it.
         corrected: number of answers that are elsewhere in the context than the file states.
         lost: number of answers that are not in the context.
+        guessed: number of answers without a position that occur several times in the context.
     """
 
     text: str
@@ -41,6 +45,7 @@ class Question:
     end: int | None = None
     corrected: int = 0
     lost: int = 0
+    guessed: int = 0
 
     @property
     def can_train(self) -> bool:
@@ -70,6 +75,11 @@ class Book:
         """Number of answers that are not in their context."""
         return sum(question.lost for question in self.questions)
 
+    @property
+    def guessed(self) -> int:
+        """Number of answers without a position that occur several times in their context."""
+        return sum(question.guessed for question in self.questions)
+
 
 def find_answer(answer: str, context: str, expected: int) -> int | None:
     """The position of an answer in its context: as expected, or else the nearest one; None if it is not there."""
@@ -83,7 +93,7 @@ def find_answer(answer: str, context: str, expected: int) -> int | None:
 
 
 def read_books(files: dict[str, Path], encoding: str, answered: bool = True) -> tuple[Book, dict[str, Tensor]]:
-    """The contexts and questions of files in SQuAD's JSON, which are kept in memory unless the files are too large.
+    """The contexts and questions of files of JSON, which are kept in memory unless the files are too large.
 
     A JSON document cannot be read in parts: the first of several processes parses a large file, once.
 
@@ -119,10 +129,12 @@ def _question_from_json(row: list[Any]) -> Question:
 
 
 def read_squad(path: Path, encoding: str, answered: bool = True, first: int = 0) -> Book:
-    """The contexts and questions of a file in SQuAD's JSON.
+    """The contexts and questions of a file in SQuAD's JSON, or with the context beside each question.
 
     Rajpurkar et al. 2016, https://arxiv.org/abs/1606.05250; `is_impossible` as in SQuAD 2.0, Rajpurkar et al. 2018,
-    https://arxiv.org/abs/1806.03822. A wrong `answer_start` is corrected if the answer's text is found.
+    https://arxiv.org/abs/1806.03822. A wrong `answer_start` is corrected if the answer's text is found. It may be a
+    document or JSON lines, of articles, of paragraphs with `qas`, or of objects with a `context`, a `question` and
+    `answers`; CMRC's `context_text` and `query_text` are read, too.
 
     Args:
         path: the file.
@@ -134,31 +146,86 @@ def read_squad(path: Path, encoding: str, answered: bool = True, first: int = 0)
         DataError: the file is empty, not text, not JSON, or not in that form; the message has the position.
     """
     contexts: list[str] = []
+    known: dict[str, int] = {}  # contexts beside their questions: equal ones are one
     questions: list[Question] = []
-    for i, article in enumerate(_articles(path, encoding)):
-        for j, paragraph in enumerate(_part(article, "paragraphs", list, f"{path}: data[{i}]")):
-            where = f"{path}: data[{i}].paragraphs[{j}]"
-            context = _part(paragraph, "context", str, where)
-            for k, row in enumerate(_part(paragraph, "qas", list, where)):
-                questions.append(_question(row, context, first + len(contexts), f"{where}.qas[{k}]", answered))
+    for where, record in _records(path, encoding):
+        if _value(record, QUESTIONS) is not None:
+            context = _text(record, CONTEXTS, where)
+            if context not in known:
+                known[context] = len(contexts)
+                contexts.append(context)
+            questions.append(_question(record, context, first + known[context], where, answered))
+            continue
+        for place, paragraph in _paragraphs(record, where):
+            context = _text(paragraph, CONTEXTS, place)
+            for index, row in enumerate(_part(paragraph, "qas", list, place)):
+                questions.append(_question(row, context, first + len(contexts), f"{place}.qas[{index}]", answered))
             contexts.append(context)
     return Book(contexts, questions)
 
 
-def _articles(path: Path, encoding: str) -> list[Any]:
-    text = decoded(regular(path).read_bytes(), encoding, path)
+def _paragraphs(record: Any, where: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(record, dict) and "paragraphs" not in record and "qas" in record:
+        yield where, record
+        return
+    for index, paragraph in enumerate(_part(record, "paragraphs", list, where)):
+        yield f"{where}.paragraphs[{index}]", paragraph
+
+
+def _records(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
+    """The articles, paragraphs or questions of a file, each with where it is."""
+    with byte_stream(path) as stream:
+        text = decoded(stream.read(), encoding, path)
     if not text.strip():
         raise DataError(f"{path}: the file is empty")
     try:
-        articles = json_value(text)
+        document = json_value(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg}, column {error.colno})") from None
-    articles = articles.get("data") if isinstance(articles, dict) else articles
-    if not isinstance(articles, list):
+        if not _is_json_lines(text):
+            raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg}, column {error.colno})") from None
+        lines = json_lines(io.StringIO(text), path)
+        return (
+            (f"{path}:{n}", row) for n, _, row in lines if not (isinstance(row, dict) and "header" in row)
+        )  # MRQA's
+    rows = _rows(document)
+    if rows is None:
         raise DataError(
-            f'{path}: expected SQuAD\'s form, {{"data": [{{"paragraphs": [{{"context": …, "qas": […]}}]}}]}}'
+            f'{path}: expected SQuAD\'s form, {{"data": [{{"paragraphs": [{{"context": …, "qas": […]}}]}}]}}, '
+            f'or {{"context": …, "question": …, "answers": …}} in a list or on each line'
         )
-    return articles
+    return ((f"{path}: data[{index}]", row) for index, row in enumerate(rows))
+
+
+def _is_json_lines(text: str) -> bool:
+    first = next(line for line in io.StringIO(text) if line.strip())
+    try:
+        return isinstance(json_value(first), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def _rows(document: Any) -> list[Any] | None:
+    """The records of a document."""
+    if isinstance(document, dict):
+        if "paragraphs" in document or "qas" in document or isinstance(_value(document, QUESTIONS), str):
+            return [document]
+        columns = [*document.values()]
+        if all(isinstance(column, list) for column in columns) and isinstance(_value(document, QUESTIONS), list):
+            return [dict(zip(document, row, strict=False)) for row in zip(*columns, strict=False)]
+        document = document.get("data", document.get("rows"))
+    if not isinstance(document, list):
+        return None
+    return [row["row"] if isinstance(row, dict) and isinstance(row.get("row"), dict) else row for row in document]
+
+
+def _value(row: Any, keys: Sequence[str]) -> Any:
+    return next((row[key] for key in keys if key in row), None) if isinstance(row, dict) else None
+
+
+def _text(row: Any, keys: Sequence[str], where: str) -> str:
+    key = next((key for key in keys if isinstance(row, dict) and key in row), keys[0])
+    text: str = _part(row, key, str, where)
+    return text
 
 
 def _part(row: Any, key: str, type_: type, where: str) -> Any:
@@ -172,24 +239,61 @@ def _part(row: Any, key: str, type_: type, where: str) -> Any:
 
 
 def _question(row: Any, context: str, index: int, where: str, answered: bool) -> Question:
-    question = Question(_part(row, "question", str, where), index, str(row.get("id", "")))
-    if not answered or row.get("is_impossible"):
+    name = _value(row, ("id", "query_id", "qid", "question_id", "_id"))
+    question = Question(_text(row, QUESTIONS, where), index, "" if name is None else str(name))
+    if not answered or str(row.get("is_impossible", False)).lower() in ("true", "1", "1.0"):
         return question
-    answers = _part(row, "answers", list, where)
-    if not answers and "is_impossible" not in row:
+    answers = _answers(row, where)
+    if not answers and "is_impossible" not in row and not isinstance(row.get("answers"), dict):
         raise DataError(f'{where}: no answers; a question without one is marked by "is_impossible": true')
-    for i, answer in enumerate(answers):
-        text = _part(answer, "text", str, f"{where}.answers[{i}]").strip()
+    for place, written, start in answers:
+        text = written.strip()
         if not text:
-            raise DataError(f"{where}.answers[{i}]: the answer's text is empty")
-        start = answer.get("answer_start", -1)
-        if not isinstance(start, int):
-            raise DataError(f"{where}.answers[{i}]: expected an integer as answer_start, found {start!r}")
-        found = find_answer(text, context, start)
-        stripped = found is not None and context[max(start, 0) :].lstrip().startswith(text) and answer["text"] != text
+            raise DataError(f"{place}: the answer's text is empty")
+        found = find_answer(text, context, -1 if start is None else start)
+        stripped = found is not None and context[max(start or 0, 0) :].lstrip().startswith(text) and written != text
         question.lost += found is None
-        question.corrected += found is not None and found != start and not stripped
+        if start is None:
+            question.guessed += context.count(text) > 1
+        else:
+            question.corrected += found is not None and found != start and not stripped
         question.answers.append(text)
         if found is not None and question.start is None:
             question.start, question.end = found, found + len(text)
     return question
+
+
+def _answers(row: dict[str, Any], where: str) -> list[tuple[str, str, int | None]]:
+    """Where each answer is in the file, its text, and its position in the context, if that is stated.
+
+    A list of dictionaries, as in SQuAD, of texts, as in CMRC; or a dictionary of lists, as in Hugging Face's files.
+    """
+    answers = row["answer"] if "answers" not in row and "answer" in row else row.get("answers")
+    if isinstance(answers, dict) and isinstance(answers.get("text"), list):
+        texts, starts = answers["text"], answers.get("answer_start", [None] * len(answers["text"]))
+        if not isinstance(starts, list) or len(starts) != len(texts):
+            raise DataError(f"{where}: expected as many answer_start as texts of answers, {len(texts)}")
+        answers = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+    elif isinstance(answers, str):
+        answers = [{"text": answers, "answer_start": row.get("answer_start")}]
+    elif isinstance(answers, dict):
+        answers = [answers]
+    found = []
+    for index, answer in enumerate(_part({"answers": answers}, "answers", list, where)):
+        place = f"{where}.answers[{index}]"
+        answer = {"text": answer} if isinstance(answer, str) else answer
+        found.append((place, _text(answer, ("text",), place), _position(answer.get("answer_start"), place)))
+    return found
+
+
+def _position(start: Any, where: str) -> int | None:
+    """An answer's position: 18, 18.0 or "18"."""
+    if start is None:
+        return None
+    try:
+        position = int(float(start))
+    except (TypeError, ValueError, OverflowError):
+        position = None
+    if position is None or isinstance(start, bool) or position != float(start):
+        raise DataError(f"{where}: expected an integer as answer_start, found {start!r}")
+    return position

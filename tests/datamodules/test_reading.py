@@ -141,6 +141,23 @@ def test_wrong_positions_are_corrected_and_lost_answers_left_out_of_training_onl
     assert (answers.spans == -100).any()
 
 
+def test_questions_beside_their_contexts_are_split_by_context_and_read_without_answers(place: Path) -> None:
+    rows = [
+        {"id": f"{context[-2:]} {number}", "context": context, "question": question, "answers": {"text": answers}}
+        for number in range(3)
+        for context, asked in varied(10)
+        for question, answers in asked[number : number + 1]
+    ]
+    file = write(place / "all.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    data = ready(file)
+    contexts = [{data.book.questions[n].context for n in split.tolist()} for split in data.splits]
+    assert sum(map(len, contexts)) == len(set.union(*contexts)) == 20
+    for row in rows:
+        del row["answers"]
+    data.set_input(write(place / "new.json", json.dumps(rows)))
+    assert [*data.predicted_names] == [row["id"] for row in rows]
+
+
 def test_questions_about_one_context_are_in_one_split(place: Path) -> None:
     data = ready(write(place / "all.json", squad(varied(10))))
     contexts = [{data.book.questions[n].context for n in split.tolist()} for split in data.splits]

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.files.entities import Entity, Sentence, cut_words, entities_of, infer_unit, read_columns
+from datamodules.files.entities import Entity, Sentence, cut_words, entities_of, infer_unit
+from datamodules.files.entity_files import read_columns
 from datamodules.synthetic.names import generated_names
 from datamodules.tagging import IGNORED, Tagging, tags_of
 
@@ -282,6 +283,40 @@ def test_faults_are_reported_with_their_line(
     (place / name).write_bytes(content)
     with refused(message):
         ready(place / name)
+
+
+def test_what_a_column_is_is_told_once_and_kept_for_prediction(place: Path, capsys: Any) -> None:
+    lines = columns(SENTENCES * 5, "BIO").splitlines()
+    numbered = "".join(f"{n} {line.replace(' ', ' NN ')}\n" if line else "\n" for n, line in enumerate(lines))
+    for name in ("train.txt", "dev.txt"):
+        write(place / name, numbered)
+    data = ready(place)
+    assert read(data) == SENTENCES * 10
+    notes = capsys.readouterr().err
+    assert notes.count("train.txt, dev.txt: words are in column 2, tags in column 4; left out: 1, 3") == 1
+    again = Tagging(str(place), batch_size=1)
+    again.load_state_dict(data.state_dict())
+    again.set_input(write(place / "new.conll", "1 2024 CD\n2 2025 CD\n\n1 Ulm NN\n"))
+    assert again.predicted is not None
+    assert again.predicted[torch.arange(2)].texts == ["2024 2025", "Ulm"]
+    before = {name: value for name, value in data.state_dict().items() if name != "layout"}
+    again.load_state_dict(before)
+    again.set_input(write(place / "new.conll", "Ulm\nis\n"))
+    assert again.predicted is not None
+    assert again.predicted[torch.arange(1)].texts == ["Ulm is"], "checkpoints of earlier versions know no columns"
+
+
+def test_predictions_carry_the_identifiers_of_records(place: Path) -> None:
+    data = ready(write(place / "all.jsonl", json_lines(SENTENCES * 5)))
+    data.set_input(write(place / "new.jsonl", '{"id": "a7", "text": "Ulm"}\n{"id": 9, "tokens": ["Bonn"]}\n'))
+    assert data.predicted_names == ["a7", "9"]
+
+
+def test_what_is_left_out_of_words_is_counted_in_notes(place: Path, capsys: Any) -> None:
+    ready(write(place / "all.txt", "# a comment\n" + columns(SENTENCES * 5, "BIO").replace("lives", "\u3000")))
+    notes = capsys.readouterr().err
+    assert "1 comment lines are left out" in notes
+    assert "5 words are blank and left out" in notes
 
 
 def test_a_type_that_the_training_split_lacks_is_refused(place: Path, refused: Any) -> None:
