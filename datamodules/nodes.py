@@ -18,7 +18,7 @@ from datamodules.export.exportable import ExportableModule
 from datamodules.files import planetoid
 from datamodules.files.encoding import known_encoding
 from datamodules.files.table_columns import Column, column_digest, strings
-from datamodules.files.tables import read_table
+from datamodules.files.tables import Reading, read_table, without_marks
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import cut
@@ -334,7 +334,7 @@ class Nodes(LabelledData):
         for file in ("nodes.csv", "edges.csv"):
             if not (folder / file).is_file():
                 raise DataError(f"{folder}: expected nodes.csv and edges.csv in the folder, found no {file}")
-        table = read_table(folder / "nodes.csv", self.encoding, header=True)
+        table = without_marks(read_table(folder / "nodes.csv", Reading(self.encoding, True, note=self.note)))
         if "id" not in table.column_names:
             raise DataError(f"{folder / 'nodes.csv'}: no column id; it has {', '.join(table.column_names)}")
         index_of: dict[str | None, int] = {}
@@ -342,9 +342,11 @@ class Nodes(LabelledData):
             if name in index_of:
                 raise DataError(f"{folder / 'nodes.csv'}: two nodes have the id {name}")
             index_of[name] = index
-        edges = read_table(folder / "edges.csv", self.encoding, header=None)
+        edges = read_table(folder / "edges.csv", Reading(self.encoding, None, note=self.note))
         if all(name in index_of for name in edges.column_names[:2]):
-            edges = read_table(folder / "edges.csv", self.encoding, header=False)  # they are nodes, not a header
+            edges = read_table(
+                folder / "edges.csv", Reading(self.encoding, False, note=self.note)
+            )  # they are nodes, not a header
         if edges.num_columns < 2:
             raise DataError(f"{folder / 'edges.csv'}: expected two columns of node ids, found {edges.num_columns}")
         pairs = np.empty((len(edges), 2), np.int64)

@@ -13,7 +13,7 @@ from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.table_columns import column_called, is_numeric, numbers
-from datamodules.files.tables import read_table
+from datamodules.files.tables import Reading, read_table
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits
 from datamodules.storage.catalogue import SERIES, Remotes
@@ -161,7 +161,7 @@ class Series(DataModule):
 
     def read(self) -> Source:
         """Read the columns; an example is a window with the values to forecast after it."""
-        table = read_table(self._file(), self.encoding, self.header)
+        table = read_table(self._file(), self._reading)
         if not self.restored:
             columns = [column_called(self.target, table, "--data.target", self.dataset)]
             columns += [column_called(name, table, "--data.covariates", self.dataset) for name in self.covariates]
@@ -177,6 +177,11 @@ class Series(DataModule):
                 raise DataError(f"{self.dataset}: has {len(self.values)} rows, expected at least {ends[-1]}")
             official = self._starts(ends)._asdict()
         return Source(size, official=official)
+
+    @property
+    def _reading(self) -> Reading:
+        named = self.columns if self.restored else [self.target, *self.covariates]
+        return Reading(self.encoding, self.header, named, note=self.note)
 
     def _file(self) -> Path:
         if self.is_embedded:
@@ -278,7 +283,7 @@ class Series(DataModule):
         """The last window of a file; its forecast is a row for each time step ahead."""
         if path.is_dir():
             raise DataError(f"--input {path}: is a folder; expected a CSV or Parquet file")
-        values = self._columns_of(read_table(path, self.encoding, self.header), str(path))
+        values = self._columns_of(read_table(path, self._reading), str(path))
         if len(values) < self.window:
             raise DataError(f"{path}: has {len(values)} rows, expected at least --data.window {self.window}")
         last = torch.tensor([len(values) - self.window])

@@ -1,7 +1,9 @@
 """Tables: numbers scaled, categories encoded, missing values filled in, all fitted to the training split."""
 
 import math
+import re
 from abc import abstractmethod
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,15 +21,18 @@ from datamodules.files.table_columns import (
     Column,
     column_called,
     column_digest,
-    is_number,
     is_numeric,
     numbers,
     strings,
 )
-from datamodules.files.tables import TABLE_FILES, aligned, read_table
+from datamodules.files.tables import TABLE_FILES, Reading, aligned, read_table, without_marks
+from datamodules.files.written_numbers import Decimal, is_number
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Rows, Source
 from datamodules.storage.fingerprint import hash_numbers
+
+CLASS_MARKS = ("None", "NA", "N/A", "n/a", "null", "NULL")  # that may name a class of the target
+MAX_CLASSES_BESIDE_A_MARK = 20
 
 
 class Tabular(DataModule):
@@ -41,6 +46,7 @@ class Tabular(DataModule):
         header: whether a CSV file's first row names the columns; detected by default.
         encoding: of a CSV file.
         ignore: names or indices of columns to leave out.
+        decimal: the decimal sign, "." or ","; decided from the numbers by default.
         kwargs: as for DataModule.
     """
 
@@ -54,9 +60,13 @@ class Tabular(DataModule):
         header: bool | None = None,
         encoding: str = "utf-8",
         ignore: list[str | int] | None = None,
+        decimal: Decimal | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
+        if decimal not in (None, ".", ","):
+            raise ValueError(f'--data.decimal: expected "." or ",", got {decimal}')
+        self.decimal = decimal
         self.target = target
         self.header = header
         self.encoding = known_encoding(encoding)
@@ -85,23 +95,21 @@ class Tabular(DataModule):
         target = bunch.target if names is None else np.asarray(names)[bunch.target].astype(str)
         return pa.table({**columns, "target": target})
 
+    def _read_file(self, file: Path) -> pa.Table:
+        """The table of a file, whose columns are texts where they were in training."""
+        names = self.column_names if self.restored else [self.target, *self.ignore]
+        texts = frozenset(state["name"] for state in self.columns if state["kind"] == "category")
+        return read_table(file, Reading(self.encoding, self.header, names, texts, self.decimal, self.note))
+
     def read(self) -> Source:
         """Read the table and the target: one file, or a folder with a file for each split."""
         official: dict[str, Tensor] = {}
         if self.is_embedded:
             self.table = self._embedded_table()
         elif self.path.is_dir():
-            files = split_files(self.path, TABLE_FILES, self.note)
-            parts = {name: read_table(file, self.encoding, self.header) for name, file in files.items()}
-            start = 0
-            for name, part in parts.items():
-                official[name] = torch.arange(start, start + len(part))
-                start += len(part)
-                parts[name] = aligned(next(iter(parts.values())), part, files[name])
-            official.pop("", None)
-            self.table = pa.concat_tables(parts.values(), promote_options="permissive")
+            self.table, official = self._read_splits(split_files(self.path, TABLE_FILES, self.note))
         else:
-            self.table = read_table(self.path, self.encoding, self.header)
+            self.table = self._read_file(self.path)
         if not self.restored:
             self.column_names = self.table.column_names
             self.target_name = column_called(self.target, self.table, "--data.target", self.dataset)
@@ -109,6 +117,7 @@ class Tabular(DataModule):
             raise self._lacks(self.target_name, self.table, self.dataset)
         if len(self.table) == 0:
             raise DataError(f"{self.dataset}: a header and no rows")
+        self.table = without_marks(self.table, classes=self._target_of_classes())
         column = self.table[self.target_name]
         if column.null_count:
             row = pc.index(pc.is_null(column), True).as_py()
@@ -117,6 +126,37 @@ class Tabular(DataModule):
                 f"(in {column.null_count} of {len(column)} rows)"
             )
         return Source(len(self.table), self.read_target(column), official)
+
+    def _read_splits(self, files: dict[str, Path]) -> tuple[pa.Table, dict[str, Tensor]]:
+        """The tables of all splits together, and the rows of each; a test file without the target is left out."""
+        parts: dict[str, pa.Table] = {}
+        official: dict[str, Tensor] = {}
+        start = 0
+        for split, file in files.items():
+            part = self._read_file(file)
+            train = parts.setdefault("train", part)
+            target = column_called(self.target, train, "--data.target", file)
+            if (
+                split == "test"
+                and {*part.column_names, target} == {*train.column_names}
+                and target not in part.column_names
+            ):
+                self.note(
+                    f"{file}: has no column {target}, and is not tested on; predict it with "
+                    f"python scripts/predict.py --checkpoint RUN --input {file}"
+                )
+                continue
+            parts[split] = aligned(train, part, file)
+            official[split] = torch.arange(start, start + len(part))
+            start += len(part)
+        official.pop("", None)
+        return pa.concat_tables(
+            [parts[split] for split in files if split in parts], promote_options="permissive"
+        ), official
+
+    def _target_of_classes(self) -> str | None:
+        """The target's name if a mark of missing values, such as None, is one of its few classes."""
+        return None
 
     @abstractmethod
     def read_target(self, column: pa.ChunkedArray) -> Tensor | None:
@@ -171,12 +211,27 @@ class Tabular(DataModule):
         return Rows(self._encode(part, self.dataset), self._targets()[index])
 
     def read_input(self, path: Path) -> tuple[Rows, list[str]]:
-        """Rows of a file that may lack the target column."""
-        table = read_table(path, self.encoding, self.header)
+        """Rows of a file that may lack the target column, named by its column of ids, or else by their numbers."""
+        table = without_marks(self._read_file(path))
         inputs = [name for name in self.column_names if name != self.target_name]
-        if all(name.isdecimal() for name in inputs) and table.num_columns == len(inputs):
-            table = table.rename_columns(inputs)  # they are named by their index, wherever the target was
-        return Rows(self._encode(table, str(path))), [str(row + 1) for row in range(len(table))]
+        unnamed = all(name.isdecimal() for name in table.column_names)
+        if unnamed and not set(inputs) <= set(table.column_names):
+            expected = inputs if table.num_columns == len(inputs) else self.column_names
+            if table.num_columns == len(expected):
+                table = table.rename_columns(expected)
+                if not all(name.isdecimal() for name in expected):
+                    self.note(f"{path}: has no header; its columns are taken for {', '.join(expected)}, in this order")
+        return Rows(self._encode(table, str(path))), ids_of(table) or [str(row + 1) for row in range(len(table))]
+
+
+def ids_of(table: pa.Table) -> list[str] | None:
+    """The values of a table's column of ids: one that is called so, and whose values are all different."""
+    for name in table.column_names:
+        if re.search(r"(^|[^a-zA-Z])id$|[a-z]I[dD]$|^编号$|^序号$", name if name != name.upper() else name.lower()):
+            ids = [value for value in strings(table[name]) if value is not None]
+            if len(set(ids)) == len(table):
+                return ids
+    return None
 
 
 class TabularClassification(Tabular, LabelledData):
@@ -188,6 +243,20 @@ class TabularClassification(Tabular, LabelledData):
     embedded: ClassVar[tuple[str, ...]] = ("breast_cancer", "wine", "iris")
     provides: ClassVar[tuple[str, ...]] = (*Tabular.provides, *LabelledData.provides)
     fitted: ClassVar[tuple[str, ...]] = (*Tabular.fitted, *LabelledData.fitted)
+
+    def _target_of_classes(self) -> str | None:
+        column = self.table[self.target_name]
+        if not pa.types.is_string(column.type):
+            return None
+        counts = Counter(text or "" for text in strings(column))
+        marks = {mark: count for mark, count in counts.items() if mark in CLASS_MARKS}
+        if not marks or not 0 < len(counts) - len(marks) <= MAX_CLASSES_BESIDE_A_MARK:
+            return None
+        found = " and ".join(f"{mark} ({count} rows)" for mark, count in marks.items())
+        self.note(
+            f"{self.dataset}: {found} is a class of the target {self.target_name}; remove these rows if it is not"
+        )
+        return self.target_name
 
     def read_target(self, column: pa.ChunkedArray) -> Tensor:
         """Class indices."""

@@ -152,7 +152,7 @@ class TextClassification(LabelledData, TokenizedData):
         parts: dict[str, tuple[Texts, list[str]]] = {}
         header, text, target = self.header, self.text, self.target
         for split, file in sorted(files.items(), key=lambda item: item[0] != "train"):
-            table = read_table(file, self.encoding, header, large)
+            table = read_table(file, self.encoding, header, large, (text, target), self.note)
             text, target = text_and_label_columns(table, text, target)  # the other files need the training file's
             header = table.names != [str(index) for index in range(len(table.names))]
             if not self.restored:
@@ -213,7 +213,8 @@ class TextClassification(LabelledData, TokenizedData):
         is_table = name.endswith((".csv", ".tsv", ".jsonl", ".json"))
         table = None if is_table else read_lines(path, self.encoding, large)
         if table is None or all("\t" in line for _, (line,) in table):
-            table = read_table(path, self.encoding, self.header, large)
+            named = [name for name in (self.text, self.text_name) if name]
+            table = read_table(path, self.encoding, self.header, large, named, self.note)
         chosen = self.text if self.text is not None else self.text_name
         if len(table.names) == 1:
             column = table.names[0]

@@ -1,20 +1,22 @@
 """Tables of texts: CSV, TSV, JSON lines, or plain text with an example on each line."""
 
-import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from datamodules.errors import DataError
+from datamodules.files.encoding import encoding_of
+from datamodules.files.layout import SAMPLE_ROWS, Layout, cells_of, layout_of
+from datamodules.files.splits import Note
 from datamodules.files.text_files import json_lines, lines_of, stripped_lines
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
 LABEL_COLUMNS = ("label", "target", "class", "category", "sentiment", "标签", "类别", "情感")
-MAX_FIELD_SIZE = 1 << 24  # characters: a quote that is never closed consumes no more; Python's default is 131,072
+CSV_DELIMITERS = ",;\t|"
 SAMPLE = 1000  # rows of a large file from which its columns are inferred
 
 Row = tuple[int, list[str]]  # the line, from 1, in which it begins, and a cell for each column
@@ -68,39 +70,71 @@ class Table:
             raise DataError(f"{option} {column}: {self.path} has no such column; it has {known}") from None
 
 
-def read_table(path: Path, encoding: str, header: bool | None = None, large: bool = False) -> Table:
+def read_table(
+    path: Path,
+    encoding: str,
+    header: bool | None = None,
+    large: bool = False,
+    named: Iterable[object] = (),
+    note: Note = lambda text: None,
+) -> Table:
     """Read a table of texts; the format follows from the suffix: JSON lines, CSV, or else tab-separated columns.
 
     Args:
         path: the file.
         encoding: encoding of the file.
-        header: whether the first row contains the column names; inferred by default. JSON lines have names anyway.
+        header: whether the first row contains the column names; decided from the rows by default. JSON lines have
+            names anyway.
         large: keep only the first rows in memory, and read the others as they are needed.
+        named: names of columns that are expected; one of them in the first row makes it a header.
+        note: reports what is left out.
 
     Raises:
         DataError: the file is empty, not text in that encoding, ragged, or not JSON (with the line).
     """
-    name = path.name.removesuffix(".gz")
+    name = path.name.lower().removesuffix(".gz")
     if name.endswith((".jsonl", ".json")):
-        header = True
-        read = _json_rows
-    elif name.endswith(".csv"):
-        read = _csv_rows
-    else:
-        read = _quoted_rows if _is_quoted(path, encoding) else _tab_rows
-    rows = list(islice(read(path, encoding), SAMPLE if large else None))
-    if header is None:
-        header = has_header([row for _, row in rows])
-    first = rows[0][1]
-    names = [cell.strip() for cell in first] if header else [str(index) for index in range(len(first))]
-    if len(set(names)) < len(names):
-        duplicate = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}:1: two columns are called {duplicate}")
-    skipped = int(header)
-    if len(rows) == skipped:
+        rows = list(islice(_json_rows(path, encoding), SAMPLE + 1 if large else None))
+        reread = (lambda: islice(_json_rows(path, encoding), 1, None)) if large else None
+        return Table(path, rows[0][1], rows[1:], reread)
+    encoding = encoding_of(path, encoding)
+    quoted = name.endswith(".csv") or _is_quoted(path, encoding)
+    sample = "".join(islice(lines_of(path, encoding, newline=""), SAMPLE_ROWS))
+    layout = layout_of(sample, path, header, CSV_DELIMITERS if name.endswith(".csv") else "\t", named, quoted)
+    reader = _Reader(path, encoding, layout, quoted)
+    kept = list(islice(reader, SAMPLE if large else None))
+    if not kept:
         raise DataError(f"{path}: a header and no rows")
-    reread = (lambda: islice(read(path, encoding), skipped, None)) if large else None
-    return Table(path, names, rows[skipped:], reread)
+    copies = [f"{reader.copies} later copies of the header"] * bool(reader.copies)
+    if told := copies + layout.told():
+        note(f"{path}: left out {' and '.join(told)}")
+    return Table(path, [layout.names[column] for column in layout.kept], kept, reader.__iter__ if large else None)
+
+
+class _Reader:
+    """The rows of a delimited file, without its header, copies of that, and columns that are left out."""
+
+    def __init__(self, path: Path, encoding: str, layout: Layout, quoted: bool) -> None:
+        self.path = path
+        self.encoding = encoding
+        self.layout = layout
+        self.quoted = quoted
+        self.copies = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        layout, width, self.copies = self.layout, len(self.layout.names), 0
+        kept = layout.kept if layout.left_out else None
+        lines = lines_of(self.path, self.encoding, newline="" if self.quoted else "\n")
+        for line_number, row in cells_of(lines, layout.delimiter, self.quoted, self.path):
+            if line_number <= layout.skipped:
+                continue
+            if len(row) != width:
+                where = f"{self.path}:{line_number}"
+                raise DataError(f"{where}: expected {width} fields as in the first line, found {len(row)}")
+            if layout.header and [cell.strip() for cell in row] == layout.names:
+                self.copies += 1
+                continue
+            yield line_number, row if kept is None else [row[column] for column in kept]
 
 
 def read_lines(path: Path, encoding: str, large: bool = False) -> Table:
@@ -112,76 +146,15 @@ def read_lines(path: Path, encoding: str, large: bool = False) -> Table:
     return Table(path, ["0"], list(islice(read(), SAMPLE if large else None)), read if large else None)
 
 
-def has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row contains column names: usual names, or short words that occur in no row below.
-
-    The label of a first example is a number, or occurs again among the other examples.
-    """
-    first = [cell.strip() for cell in rows[0]]
-    if any(cell.lower() in TEXT_COLUMNS + LABEL_COLUMNS for cell in first):
-        return True
-    if any(not cell or len(cell) > 40 or _is_number(cell) for cell in first):
-        return False
-    below = [{row[index].strip() for row in rows[1:]} for index in range(len(first))]
-    return len(first) > 1 and not any(cell in cells for cell, cells in zip(first, below, strict=True))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _csv_rows(path: Path, encoding: str, delimiter: str = "") -> Iterator[Row]:
-    if not delimiter:
-        first = next((line for line in lines_of(path, encoding) if line.strip()), "")
-        delimiter = ";" if first.count(";") > 0 == first.count(",") else ","
-    csv.field_size_limit(MAX_FIELD_SIZE)
-    reader = csv.reader(lines_of(path, encoding, newline=""), delimiter=delimiter, strict=True)
-    return _same_width(_with_line_numbers(reader, path), path)
-
-
-def _with_line_numbers(reader: Any, path: Path) -> Iterator[Row]:
-    line_number = 1
-    try:
-        for row in reader:
-            if row:
-                yield line_number, row
-            line_number = reader.line_num + 1
-    except csv.Error as error:
-        message = f"{path}:{line_number}: not CSV ({error}); a quote within a quoted field is doubled"
-        raise DataError(message) from None
-
-
-def _quoted_rows(path: Path, encoding: str) -> Iterator[Row]:
-    return _csv_rows(path, encoding, "\t")
-
-
-def _tab_rows(path: Path, encoding: str) -> Iterator[Row]:
-    lines = (line.replace("\r\n", "\n").removesuffix("\n") for line in lines_of(path, encoding))
-    rows = ((line_number, line.split("\t")) for line_number, line in enumerate(lines, start=1) if line.strip())
-    return _same_width(rows, path)
-
-
 def _is_quoted(path: Path, encoding: str) -> bool:
     """Whether a tab-separated file has a spreadsheet's quoted fields; elsewhere a quote is mostly a quote."""
     if not any('"' in line for line in lines_of(path, encoding)):
         return False
     try:  # a lone quote would consume several rows
-        return not any("\t" in cell for _, row in _quoted_rows(path, encoding) for cell in row)
+        rows = cells_of(lines_of(path, encoding, newline=""), "\t", path=path)
+        return not any("\t" in cell for _, row in rows for cell in row)
     except DataError:
         return False
-
-
-def _same_width(rows: Iterator[Row], path: Path) -> Iterator[Row]:
-    width = 0
-    for line_number, row in rows:
-        width = width or len(row)
-        if len(row) != width:
-            raise DataError(f"{path}:{line_number}: expected {width} fields as in the first line, found {len(row)}")
-        yield line_number, row
 
 
 def _json_rows(path: Path, encoding: str) -> Iterator[Row]:

@@ -23,6 +23,13 @@ def decoded(content: bytes, encoding: str, path: Path) -> str:
         raise not_text(path, error.start, content[error.start], encoding) from None
 
 
+def encoding_of(path: Path, encoding: str) -> str:
+    """The encoding of a file: UTF-16 where its byte order mark says so, else as given."""
+    with path.open("rb") as file:
+        mark = file.read(2)
+    return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else encoding
+
+
 def json_value(text: str | bytes) -> Any:
     """The value of a JSON text.
 

@@ -6,7 +6,8 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from datamodules.errors import DataError
-from datamodules.files.delimited import MAX_FIELD_SIZE, Row
+from datamodules.files.delimited import Row
+from datamodules.files.layout import MAX_FIELD_SIZE
 from datamodules.files.splits import Note, split_files, split_of
 from datamodules.files.text_files import lines_of
 

@@ -1,5 +1,6 @@
 """Columns of a table: as numbers or texts, their digests, and their encoding as features."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,18 @@ MAX_CATEGORIES = 32  # of a column
 ROWS_PER_OCCURRENCE = 200  # a category that is rarer would only be memorised
 
 
-def is_number(cell: str) -> bool:
-    """Whether a text is a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def strings(column: pa.ChunkedArray) -> list[str | None]:
     """The column's values as text, stripped of whitespace and single quotes."""
-    text = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
-    return [None if value is None else _unquoted(value) for value in text.to_pylist()]
+    texts, codes = distinct_strings(column)
+    return [None if code < 0 else texts[code] for code in codes.tolist()]
+
+
+def distinct_strings(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Texts as `strings` returns them, and for each row the index of its text among them; -1 where it is missing."""
+    encoded = pc.cast(column, pa.string()).combine_chunks().dictionary_encode()
+    texts = [_unquoted(value) for value in pc.utf8_trim_whitespace(encoded.dictionary).to_pylist()]
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return texts, codes
 
 
 def _unquoted(value: str) -> str:
@@ -63,13 +63,14 @@ class Column:
                 mean, std = float(present.mean()), float(present.std())
             state = {"mean": mean, "std": std if std > 0 else 1.0, "missing": len(present) < len(values)}
             return cls({"name": name, "kind": "number", **state})
-        texts = strings(column)
-        counts: dict[str, int] = {}
-        for text in texts:
-            counts[text or ""] = counts.get(text or "", 0) + 1
-        if len(counts) > max(MAX_CATEGORIES, len(texts) // 2):
+        texts, codes = distinct_strings(column)
+        counts: Counter[str] = Counter()
+        for text, count in enumerate(np.bincount(codes + 1, minlength=len(texts) + 1).tolist()):
+            counts[texts[text - 1] if text else ""] += count
+        counts += Counter()  # without those of which there is none
+        if len(counts) > max(MAX_CATEGORIES, len(column) // 2):
             return None  # names, ticket numbers, free text: nearly unique in each row
-        frequent = [value for value in sorted(counts) if counts[value] >= len(texts) / ROWS_PER_OCCURRENCE]
+        frequent = [value for value in sorted(counts) if counts[value] >= len(column) / ROWS_PER_OCCURRENCE]
         if not frequent:
             return None
         top = sorted(frequent, key=lambda value: -counts[value])[:MAX_CATEGORIES]
@@ -98,8 +99,9 @@ class Column:
             stacked = np.stack([scaled, missing], axis=1) if self.state["missing"] else scaled[:, None]
             return torch.from_numpy(stacked.astype(np.float32))
         code = {value: index for index, value in enumerate(self.state["values"])}
-        codes = torch.tensor([code.get(text or "", len(code)) for text in strings(column)], dtype=torch.long)
-        return torch.nn.functional.one_hot(codes, len(code) + 1)[:, :-1].float()
+        texts, rows = distinct_strings(column)
+        codes = torch.tensor([code.get(text, len(code)) for text in [*texts, ""]])
+        return torch.nn.functional.one_hot(codes[torch.from_numpy(rows)], len(code) + 1)[:, :-1].float()
 
 
 def is_numeric(column: pa.ChunkedArray) -> bool:

@@ -3,16 +3,30 @@
 import codecs
 import io
 import json
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
 from datamodules.errors import DataError
 from datamodules.files.encoding import json_value, not_text
 from datamodules.files.paths import printable, regular
+from datamodules.files.splits import is_hidden, listed
+
+HEAD = 64  # bytes from which a file's format is recognised
+NO_TEXT = {  # what begins like this, in lower case
+    b"\xd0\xcf\x11\xe0": "an Excel 97 workbook or another old Office file; save its table as CSV (UTF-8)",
+    b"%pdf": "a PDF; save its table as CSV (UTF-8)",
+    b"sqlite format 3": "an SQLite database; export its table as CSV",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
+    b"rar!": "a RAR archive; unpack it",
+    b"<!doctype html": "a web page; download the file that it shows instead (on GitHub: Raw)",
+    b"<html": "a web page; download the file that it shows instead (on GitHub: Raw)",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull",
+}
 
 
 def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[str]:
@@ -21,13 +35,14 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
     Args:
         path: file, unpacked if it is a `.gz`.
         encoding: encoding of the file.
-        newline: what ends a line, as for `open`.
+        newline: what ends a line, as for `open`; a lone carriage return where the file has no line feed.
 
     Raises:
         DataError: the file is empty, damaged, or not text in that encoding; the last two may be found while reading.
     """
     blank = True
     try:
+        newline = "\r" if newline == "\n" and _ends_in_returns(path) else newline
         with byte_stream(path) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as text:
             for index, line in enumerate(text):
                 line = line if index else line.removeprefix("\ufeff")
@@ -41,6 +56,13 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
         raise DataError(f"{path}: the file is empty")
 
 
+def _ends_in_returns(path: Path) -> bool:
+    """Whether the lines of a file end in carriage returns alone, as on old Macs."""
+    with byte_stream(path) as stream:
+        head = stream.read(1 << 16)
+    return b"\r" in head and b"\n" not in head
+
+
 def stripped_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, each with its line number from 1; otherwise as `lines_of`."""
     lines = enumerate(lines_of(path, encoding), start=1)
@@ -49,18 +71,45 @@ def stripped_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
-    """The bytes of a file; those of a `.gz` unpacked.
+    """The bytes of a file; those of a gzip file, or of the only file in a zip, unpacked, whatever its name is.
 
     Raises:
-        DataError: it is not a regular file.
+        DataError: it is not a regular file, or one that holds no text.
     """
-    if printable(path) == str(regular(path)):
-        with pa.input_stream(str(path)) as stream:
-            yield stream
-    else:  # Arrow accepts no name that is not UTF-8
-        compression = "gzip" if path.suffix == ".gz" else None
-        with path.open("rb") as file, pa.input_stream(file, compression=compression) as stream:
-            yield stream
+    with regular(path).open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        if head.startswith(b"PK\x03\x04"):
+            with _only_member(path, file) as member, pa.PythonFile(member, mode="r") as stream:
+                yield stream
+            return
+        if found := next((what for magic, what in NO_TEXT.items() if head.lstrip().lower().startswith(magic)), None):
+            raise DataError(f"{path}: is {found}")
+        compressed = head.startswith(b"\x1f\x8b")
+        if compressed or printable(path) != str(path):  # Arrow accepts no name that is not UTF-8
+            with pa.input_stream(file, compression="gzip" if compressed else None) as stream:
+                yield stream
+            return
+    with pa.input_stream(str(path), compression=None) as stream:
+        yield stream
+
+
+def _only_member(path: Path, file: IO[bytes]) -> IO[bytes]:
+    """The only file in a zip.
+
+    Raises:
+        DataError: it has several, or is a spreadsheet.
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+        names = [name for name in archive.namelist() if not name.endswith("/") and not is_hidden(Path(name))]
+        if "xl/workbook.xml" in names or "content.xml" in names:
+            raise DataError(f"{path}: is a spreadsheet; save its table as CSV (UTF-8)")
+        if len(names) != 1:
+            raise DataError(f"{path}: is a zip of {len(names)} files, such as {listed(names, 3)}; unpack it")
+        return archive.open(names[0])
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path}: cannot be unpacked ({error})") from None
 
 
 def _bad_byte(path: Path, encoding: str) -> DataError:

@@ -237,7 +237,7 @@ def test_nodes_that_cannot_be_used_are_refused(nodes: list[Row], words: list[str
         ("人 1,人 2\n人 3,人 40\n", ["edge 2 joins node 人 40", "nodes.csv does not have"]),
         ("from,to\n人 1,人 2\n人 41,人 3\n", ["edge 2 joins node 人 41"]),
         ("from,to\n人 1,人 2\n人 3\n", [":3:", "expected 2 fields", "found 1"]),
-        ("人 1\n人 2\n", ["expected two columns of node ids, found 1"]),
+        ("人\n物\n", ["expected two columns of node ids, found 1"]),
         ("", ["the file is empty"]),
     ],
 )

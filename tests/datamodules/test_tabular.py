@@ -1,5 +1,8 @@
 import gzip
+import io
 import random
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from datamodules.files.tables import Reading, read_table
 from datamodules.tabular import Tabular, TabularClassification, TabularRegression
 
 NAMES = ["height", "colour", "weight", "label"]
@@ -34,6 +38,14 @@ def rows(number: int = 40) -> list[Row]:
 def text(table: list[Row], names: list[str] | None = NAMES, delimiter: str = ",") -> str:
     lines = ([names] if names else []) + [["" if cell is None else str(cell) for cell in row] for row in table]
     return "".join(delimiter.join(line) + "\n" for line in lines)
+
+
+def zipped(*members: tuple[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file.getvalue()
 
 
 def write(file: Path, table: list[Row], names: list[str] | None = NAMES) -> Path:
@@ -107,6 +119,82 @@ def test_a_file_is_read_alike_in_every_format(
     data = ready(place / name, **options)
     assert data.state_dict() == reference.state_dict()
     assert all(map(torch.equal, everything(data), everything(reference)))
+
+
+def indexed(table: list[Row], first: str, step: int = 1) -> str:
+    """With a first column that counts, as pandas and R write it."""
+    lines = text(table).splitlines()
+    return "".join(
+        f"{line}\n" for line in [first + lines[0], *(f"{7 + step * row},{x}" for row, x in enumerate(lines[1:]))]
+    )
+
+
+def decimal_commas(table: list[Row]) -> str:
+    return text(table, delimiter=";").replace(".", ",")
+
+
+LEFT_OUT = "left out the first column, which has no name and counts the rows"
+AS_NUMBERS = "column height is read as numbers"
+
+
+@pytest.mark.parametrize(
+    ("written", "note"),
+    [
+        (lambda table: indexed(table, ","), LEFT_OUT),
+        (lambda table: indexed(table, "Unnamed: 0,"), LEFT_OUT),
+        (lambda table: indexed(table, ""), LEFT_OUT),  # R leaves out the name of the names of rows
+        (lambda table: text(table[:9]) + text(table[9:20]) + text(table[20:]), "left out 2 later copies of the header"),
+        (lambda table: text(table).replace("\n", ",,\n"), "left out 2 empty columns without a name"),
+        (lambda table: "sep=;\n" + text(table, delimiter=";"), None),
+        (lambda table: text(table, delimiter="|"), None),
+        (lambda table: text(table).replace(",,", ",?,").replace(",", "   "), None),
+        (lambda table: text(table).replace("\n", "\r"), None),
+        (lambda table: text(table).replace(",,", ",-,"), None),
+        (lambda table: text(table).replace(",", ", "), None),
+        (decimal_commas, f"{AS_NUMBERS} (decimal ,)"),
+        (lambda table: decimal_commas(table).replace("\n", "\r\n"), f"{AS_NUMBERS} (decimal ,)"),
+        (lambda table: text([[f"{row[0]} €", *row[1:]] for row in table]), f"{AS_NUMBERS} (decimal ., without €)"),
+        (lambda table: text([[f"{row[0]:.3f}%", *row[1:]] for row in table]), f"{AS_NUMBERS} (decimal ., without %)"),
+        (lambda table: text([[f"$ {row[0]}", *row[1:]] for row in table]), f"{AS_NUMBERS} (decimal ., without $)"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_table_is_read_like_the_same_written_plainly(
+    written: Callable[[list[Row]], str], note: str | None, packed: bool, place: Path, reference: TabularClassification
+) -> None:
+    content = written(rows()).encode()
+    file = place / ("table.zip" if packed else "table.csv")
+    file.write_bytes(zipped(("folder/rows.csv", content), ("__MACOSX/._rows.csv", b"")) if packed else content)
+    data = ready(file)
+    assert data.notes == ([f"{file}: {note}"] if note else [])
+    assert data.state_dict() == reference.state_dict()
+    assert all(map(torch.equal, everything(data), everything(reference)))
+
+
+def test_utf_16_is_recognised(place: Path, reference: TabularClassification) -> None:
+    (place / "table.csv").write_text(text(rows(), delimiter="\t"), encoding="utf-16")
+    assert ready(place / "table.csv").state_dict() == reference.state_dict()
+
+
+def test_a_number_that_may_be_a_thousand_is_asked_about(place: Path, refused: Any) -> None:
+    table = [[f"{row % 7 + 1},{row:03}", f"{row % 5},{row:03}", row] for row in range(20)]
+    file = place / "table.tsv"
+    file.write_text(text(table, ["price", "other", "y"], delimiter="\t"))
+    with refused(file, "column price: 1,000 may be a thousand or have decimals", '--data.decimal "." or ","'):
+        ready(file, TabularRegression)
+    of_thousands, of_decimals = (ready(file, TabularRegression, decimal=decimal).table for decimal in (".", ","))
+    assert of_thousands["price"].to_pylist()[:3] == [1000.0, 2001.0, 3002.0]
+    assert of_decimals["price"].to_pylist()[:3] == [1.0, 2.001, 3.002]
+    with file.open("a") as more:
+        more.write("12,5\t1,000\t1\n")
+    assert ready(file, TabularRegression).table["price"].to_pylist()[-1] == 12.5
+
+
+def test_few_texts_in_a_column_of_numbers_are_told(place: Path) -> None:
+    table = [["about 3" if row == 5 else f"{row / 8}", row % 2] for row in range(400)]
+    notes: list[str] = []
+    read_table(write(place / "table.csv", table, ["x", "y"]), Reading(note=notes.append))
+    assert notes == [f"{place / 'table.csv'}: column x is read as text: about 3 are no numbers, as the others are"]
 
 
 def test_a_parquet_file_is_read_alike(place: Path, reference: TabularClassification) -> None:
@@ -307,7 +395,12 @@ def test_a_table_that_cannot_be_used_is_refused(content: bytes, parts: list[str]
     ("name", "content", "parts"),
     [
         ("cut.csv.gz", gzip.compress(text(rows(500)).encode())[:500], ["cannot be read"]),
-        ("false.csv.gz", b"not packed at all", ["cannot be read"]),
+        ("book.xls", b"\xd0\xcf\x11\xe0 and more", ["is an Excel 97 workbook", "as CSV"]),
+        ("page.csv", b"<!DOCTYPE html>\n<html>", ["is a web page"]),
+        ("pointer.csv", b"version https://git-lfs.github.com/spec/v1\noid", ["a pointer of Git LFS"]),
+        ("two.zip", zipped(("a.csv", b"x,y\n1,2\n"), ("b.csv", b"x,y\n1,2\n")), ["zip of 2 files", "a.csv, b.csv"]),
+        ("book.xlsx", zipped(("xl/workbook.xml", b""), ("a.xml", b"")), ["is a spreadsheet", "as CSV"]),
+        ("cut.zip", zipped(("a.csv", b"x,y\n1,2\n"))[:40], ["cannot be unpacked"]),
         ("false.parquet", b"not Parquet", ["cannot be read"]),
         ("empty.parquet", b"", ["cannot be read"]),
     ],
@@ -457,3 +550,51 @@ def test_housing_is_regression(shared_data: Path) -> None:
     assert sum(name.startswith("ocean_proximity=") for name in data.feature_names) >= 4
     assert x.isfinite().all()
     assert x[data.splits.train].mean(0)[0].abs() < 1e-4
+
+
+def test_a_column_of_texts_stays_one_whatever_a_file_to_predict_contains(place: Path) -> None:
+    table = [[("01", "02", "A1")[row % 3], row / 7, row % 3] for row in range(60)]
+    data = ready(write(place / "table.csv", table, ["code", "x", "y"]))
+    alone, beside = (
+        data.read_input(write(place / name, [["01", 0.5], ["02", 0.5], *more], ["code", "x"]))[0][torch.arange(2)]
+        for name, more in (("alone.csv", []), ("beside.csv", [["A1", 0.5]]))
+    )
+    assert torch.equal(alone, beside)
+    assert alone[:, :3].sum() == 2  # both codes are known
+
+
+@pytest.mark.parametrize("columns", [3, 4])
+def test_a_file_to_predict_without_a_header_is_read_by_position(columns: int, place: Path) -> None:
+    data = ready(write(place / "table.csv", rows()))
+    named, unnamed = (
+        data.read_input(write(place / name, [row[:columns] for row in rows()[:6]], names))[0][torch.arange(6)]
+        for name, names in (("named.csv", NAMES[:columns]), ("unnamed.csv", None))
+    )
+    assert torch.equal(named, unnamed)
+    assert f"has no header; its columns are taken for {', '.join(NAMES[:columns])}, in this order" in data.notes[-1]
+
+
+def test_predictions_have_the_ids_of_their_rows(place: Path) -> None:
+    table = [[f"K{row:03}", *cells] for row, cells in enumerate(rows())]
+    data = ready(write(place / "table.csv", table, ["customer_id", *NAMES]))
+    assert data.read_input(place / "table.csv")[1][:2] == ["K000", "K001"]
+    repeated = write(place / "repeated.csv", [table[0], table[0]], ["customer_id", *NAMES])
+    assert data.read_input(repeated)[1] == ["1", "2"]
+
+
+@pytest.mark.parametrize("mark", ["None", "NA", "null"])
+def test_a_mark_that_is_one_of_a_few_classes_is_one(mark: str, place: Path) -> None:
+    table = [[row / 7, (mark, "apnea", "insomnia")[row % 3]] for row in range(60)]
+    data = ready(write(place / "table.csv", table, ["x", "disorder"]))
+    assert set(data.class_names) == {mark, "apnea", "insomnia"}
+    assert f"{mark} (20 rows) is a class of the target disorder" in data.notes[0]
+
+
+def test_a_test_file_without_the_target_is_left_out(place: Path) -> None:
+    write(place / "train.csv", rows())
+    write(place / "test.csv", [row[:3] for row in rows()[:7]], NAMES[:3])
+    write(place / "sample_submission.csv", [[1, "是"]], ["id", "label"])
+    data = ready(place)
+    assert sum(map(len, data.splits)) == 40
+    assert "ignored sample_submission.csv" in data.notes[0]
+    assert f"{place / 'test.csv'}: has no column label, and is not tested on; predict it with" in data.notes[1]

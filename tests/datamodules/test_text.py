@@ -237,7 +237,6 @@ ROWS = "".join(f"text number {number},{number % 2}\n" for number in range(20))
         ("t.jsonl", b'{"text": "a", "label": 1}\n["b", 1]\n', [":2:", "expected an object"]),
         ("t.jsonl", b'{"text": "a", "label": 1}\n{"text": "b"}\n', [":2:", "has no label", "it has text"]),
         ("t.csv.gz", gzip.compress(ROWS.encode() * 50, mtime=0)[:80], ["cannot be read"]),
-        ("t.csv.gz", b"not packed", ["cannot be read"]),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(
