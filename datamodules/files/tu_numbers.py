@@ -10,11 +10,10 @@ import numpy as np
 from datamodules.errors import DataError
 from datamodules.files.paths import regular
 from datamodules.files.splits import Note, listed
-from datamodules.files.table_columns import is_number
-from datamodules.files.tables import MISSING
+from datamodules.files.written_numbers import MARKS, is_number
 
 Array = np.ndarray[Any, Any]
-MARKS = {"", "?", "nan", "NaN"}  # of a missing label among words, where `None` may be a class
+WORD_MARKS = {"", "?", "nan", "NaN"}  # of a missing label among words, where `None` may be a class
 COMMENT = re.compile(r"[#%][ \t]+\S")  # a `#` alone may be a label, such as that of a chemical bond
 COMMENT_LINES = re.compile(r"(?m)^[#%][ \t].*")
 
@@ -97,8 +96,8 @@ def labels_in(path: Path, what: str, note: Note) -> list[Array]:
     columns = []
     for index, cells in enumerate(_words(path, encoding, delimiter, what), 1):
         distinct = dict.fromkeys(cells)
-        words = [cell for cell in distinct if not _is_number(cell) and cell not in MISSING]
-        marks = [cell for cell in distinct if cell in (MARKS if words else MISSING)]
+        words = [cell for cell in distinct if not _is_number(cell) and cell not in MARKS]
+        marks = [cell for cell in distinct if cell in (WORD_MARKS if words else MARKS)]
         measured = [] if words else [cell for cell in distinct if cell not in marks and not _label(cell)]
         if measured:
             place = "are no classes" if what == "graphs" else f"belong in NAME_{what[:-1]}_attributes.txt"

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.files.tu_dataset import read_tu
 from datamodules.graphs import GraphClasses, GraphExamples, Graphs
 from datamodules.loading.sampling import ranges
 from datamodules.synthetic.motifs import generated_motifs
@@ -455,12 +454,15 @@ def test_numbers_may_begin_with_0(place: Path) -> None:
 
 
 def test_the_first_number_follows_from_all_edges(place: Path) -> None:
-    parts = {"A": [[1, 2], [2, 1]] * 12, "graph_indicator": [[1]] * 2 + [[2]] * 3, "graph_labels": [[0], [1]]}
-    parts["A"] += [[3, 4], [4, 3]]  # from 1: a node of the first graph and of the second; from 0, both of the second
-    parts["A"] = [line for line in parts["A"] if line not in ([1, 2], [2, 1])] + [[0, 1], [2, 4]]
-    assert read_tu(write(place, parts), [].append).store.edge_index.T.tolist() == [[0, 1], [1, 2], [2, 1], [0, 2]]
-    parts["A"] = [[3, 4], [2, 3], [2, 4]]
-    assert read_tu(write(place, parts), [].append).store.edge_index.T.tolist() == [[1, 2], [0, 1], [0, 2]]
+    """[3, 4] joins two graphs if the nodes are numbered from 1, and one with itself if they are from 0."""
+    parts: Parts = {"A": [[3, 4], [2, 3]], "graph_indicator": [[1], [1], [2], [2], [2]], "graph_labels": [[0], [1]]}
+    data = GraphClasses(str(write(place, parts)))
+    data.read()
+    assert data.store.edge_index.T.tolist() == [[1, 2], [0, 1]]
+    assert data.store.edge_start.tolist() == [0, 0, 2]
+    write(place, {**parts, "A": [[1, 2], [3, 4]]})
+    data.read()
+    assert data.store.edge_index.T.tolist() == [[0, 1], [0, 1]]
 
 
 def test_edges_in_one_direction_are_told_and_read_in_both_if_asked(place: Path) -> None:
@@ -527,7 +529,7 @@ def test_input_that_does_not_fit_the_model_is_refused(
         ({"max_degree": -1}, ["--data.max_degree", "at least 0", "got -1"]),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, int], words: list[str], refused: Any) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any], words: list[str], refused: Any) -> None:
     with refused(*words):
         GraphClasses("motifs", **options)
 
