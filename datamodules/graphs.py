@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,14 +12,14 @@ from torch.utils.data import Dataset
 from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
-from datamodules.files.tu_dataset import read_tu, tu_name
+from datamodules.files.tu_dataset import TUGraphs, read_tu, tu_files
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.graph_store import Store
 from datamodules.loading.sampling import ranges
 from datamodules.storage.catalogue import TUDATASETS, Remotes
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import hash_numbers
+from datamodules.storage.fingerprint import hash_numbers, hash_texts
 from datamodules.synthetic.motifs import generated_motifs
 
 
@@ -38,6 +39,10 @@ class Graphs(NamedTuple):
     edge_attr: Tensor
     graph: Tensor
     num_graphs: int
+
+
+Column = np.ndarray[Any, Any]
+Vocabulary = list[Any]  # known labels: of a file's only column, or a list for each of its columns
 
 
 class GraphExamples(Dataset[Any]):
@@ -107,13 +112,13 @@ class ExportableGraphs(ExportableModule):
 class GraphClasses(LabelledData):
     """Graphs that each belong to a class.
 
-    A batch is `(Graphs, target)`; see Graphs. A node's features are its label (one-hot), its attributes
-    (standardised), and its degree (one-hot, the last for all larger); an edge's are its label and its attributes.
+    A batch is `(Graphs, target)`; see Graphs. A node's features are its labels (each one-hot), its attributes
+    (standardised), and its degree (one-hot, the last for all larger); an edge's are its labels and its attributes.
     Provides num_features, num_edge_features, num_classes, class_names and class_counts.
 
     Your own files are a folder in TUDataset's text layout: NAME_A.txt, NAME_graph_indicator.txt,
     NAME_graph_labels.txt and, if there are any, NAME_node_labels.txt, NAME_node_attributes.txt,
-    NAME_edge_labels.txt, NAME_edge_attributes.txt.
+    NAME_edge_labels.txt, NAME_edge_attributes.txt. They may be in a folder inside it, such as `raw`.
 
     Args:
         dataset: a known data set, or the path of a folder.
@@ -121,6 +126,7 @@ class GraphClasses(LabelledData):
         max_degree: node degrees from this on count as the same; 0 leaves degrees out of the features.
         edge_dropout: probability of each edge to be dropped in a training step, in both directions together.
         feature_masking: probability of each feature to be zero, for all nodes, in a training step.
+        undirected: whether an edge that your files list in one direction alone is read in both.
         kwargs: as for LabelledData and DataModule.
     """
 
@@ -139,6 +145,7 @@ class GraphClasses(LabelledData):
         max_degree: int = 6,
         edge_dropout: float = 0.0,
         feature_masking: float = 0.0,
+        undirected: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
@@ -150,10 +157,11 @@ class GraphClasses(LabelledData):
         check_probability("feature_masking", feature_masking)
         self.edge_dropout = edge_dropout
         self.feature_masking = feature_masking
+        self.undirected = undirected
         self.num_graphs = num_graphs
         self.max_degree = max_degree
-        self.node_labels: list[int] = []
-        self.edge_labels: list[int] = []
+        self.node_labels: Vocabulary = []
+        self.edge_labels: Vocabulary = []
         self.node_scale: list[list[float]] = [[], []]  # mean and standard deviation of each attribute
         self.edge_scale: list[list[float]] = [[], []]
         self.store: Store
@@ -162,37 +170,54 @@ class GraphClasses(LabelledData):
     @property
     def num_features(self) -> int:
         """F"""
-        return max(1, len(self.node_labels) + len(self.node_scale[0]) + (self.max_degree + 1 if self.max_degree else 0))
+        return max(
+            1, _width(self.node_labels) + len(self.node_scale[0]) + (self.max_degree + 1 if self.max_degree else 0)
+        )
 
     @property
     def num_edge_features(self) -> int:
         """D"""
-        return len(self.edge_labels) + len(self.edge_scale[0])
+        return _width(self.edge_labels) + len(self.edge_scale[0])
 
     def read(self) -> Source:
         """Read graphs and classes."""
-        labels: list[str] | None
         if self.is_embedded:
             self.store, labels = generated_motifs(self.num_graphs, seed=0)
-            where = self.dataset
-        else:
-            folder = self.folder_of([f"{self.dataset}_A.txt"]) if self.is_published else self.path
-            where = str(folder)
-            self.store, labels = read_tu(folder, tu_name(folder))
-        if labels is None:
-            raise DataError(f"{where}: expected {tu_name(Path(where))}_graph_labels.txt in it")
-        self.class_names, self.labels = class_codes(labels, self.known_classes, where)
-        return Source(len(self.store), self.labels)
+            self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
+            return Source(len(self.store), self.labels)
+        folder = self.folder_of([f"{self.dataset}_A.txt"]) if self.is_published else self.path
+        self.store, classes, _ = self._read_files(folder)
+        if classes is None:
+            name = tu_files(folder)["graph_labels"].name
+            raise DataError(f"{folder}: expected {name} in it, with a class for each graph")
+        labelled = torch.tensor([graph for graph, label in enumerate(classes) if label], dtype=torch.long)
+        known = [label for label in classes if label]
+        self.class_names, codes = class_codes(known, self.known_classes, str(folder))
+        self.labels = torch.zeros(len(classes), dtype=torch.long)
+        self.labels[labelled] = codes
+        return Source(len(known), self.labels, {} if len(known) == len(classes) else {"train": labelled})
+
+    def _read_files(self, path: Path) -> TUGraphs:
+        """Graphs; of a restored datamodule, with as many labels of a node and an edge as it was trained on."""
+        graphs = read_tu(path, self.note, self.undirected)
+        if self.restored or self.is_set_up:
+            for name in ("node_labels", "edge_labels"):
+                found, used = getattr(graphs.store, name), len(_columns(getattr(self, name)))
+                if len(found) > used:
+                    what = name.replace("_", " ")
+                    self.note(f"{path}: {used} of {len(found)} columns of {what} are read, as in training")
+                setattr(graphs.store, name, found[:used])
+        return graphs
 
     def example_hashes(self) -> list[Any]:
         """The nodes and edges of each graph in the order of the file; graphs in another order count as different."""
         store = self.store
         nodes, edges = store.node_start.tolist(), store.edge_start.tolist()
-        of_nodes = [part for part in (store.node_labels, store.node_attributes) if part is not None]
-        of_edges = [part for part in (store.edge_index.T, store.edge_labels, store.edge_attributes) if part is not None]
+        of_nodes = [*store.node_labels, store.node_attributes.numpy()]
+        of_edges = [store.edge_index.T.numpy(), *store.edge_labels, store.edge_attributes.numpy()]
         return [
-            tuple(part[nodes[graph] : nodes[graph + 1]].numpy().tobytes() for part in of_nodes)
-            + tuple(part[edges[graph] : edges[graph + 1]].numpy().tobytes() for part in of_edges)
+            tuple(part[nodes[graph] : nodes[graph + 1]].tobytes() for part in of_nodes)
+            + tuple(part[edges[graph] : edges[graph + 1]].tobytes() for part in of_edges)
             for graph in range(len(store))
         ]
 
@@ -204,10 +229,12 @@ class GraphClasses(LabelledData):
             "sizes of the graphs": store.node_start,
             **attributes,
             "edge attributes": store.edge_attributes,
-            "node labels": store.node_labels,
-            "edge labels": store.edge_labels,
         }
-        digests = {name: hash_numbers(part) for name, part in parts.items() if part is not None}
+        digests = {name: hash_numbers(part) for name, part in parts.items()}
+        for name, columns in (("node labels", store.node_labels), ("edge labels", store.edge_labels)):
+            for index, column in enumerate(columns, 1):
+                digest = hash_texts(column.tolist()) if column.dtype.kind == "U" else hash_numbers(column)
+                digests[name if index == 1 else f"{name} {index}"] = digest
         return digests | {"edges": hash_numbers(store.edge_start, store.edge_index), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
@@ -215,8 +242,8 @@ class GraphClasses(LabelledData):
         store = self.store
         nodes = ranges(store.node_start[train], store.node_start[train + 1] - store.node_start[train])
         edges = ranges(store.edge_start[train], store.edge_start[train + 1] - store.edge_start[train])
-        self.node_labels = [] if store.node_labels is None else store.node_labels[nodes].unique().tolist()
-        self.edge_labels = [] if store.edge_labels is None else store.edge_labels[edges].unique().tolist()
+        self.node_labels = _vocabulary([column[nodes.numpy()] for column in store.node_labels])
+        self.edge_labels = _vocabulary([column[edges.numpy()] for column in store.edge_labels])
         self.node_scale = _scale(store.node_attributes[nodes])
         self.edge_scale = _scale(store.edge_attributes[edges])
 
@@ -255,17 +282,37 @@ class GraphClasses(LabelledData):
 
     def read_input(self, path: Path) -> tuple[GraphExamples, list[str]]:
         """All graphs of a folder, which needs no classes."""
-        store, _ = read_tu(path, tu_name(path))
+        store, _, ids = self._read_files(path)
         encoded = self.encode(store, str(path))
-        return GraphExamples(store, *encoded, torch.arange(len(store))), [str(index + 1) for index in range(len(store))]
+        return GraphExamples(store, *encoded, torch.arange(len(store))), ids
 
 
-def _one_hot(labels: Tensor | None, known: list[int], rows: int, where: str) -> Tensor:
-    if not known:
-        return torch.empty(rows, 0)
-    if labels is None:
-        raise DataError(f"{where}: missing, though the model was trained with them")
-    return (labels[:, None] == torch.tensor(known)).float()
+def _vocabulary(columns: list[Column]) -> Vocabulary:
+    known = [[label for label in np.unique(column).tolist() if label != ""] for column in columns]
+    return known[0] if len(known) == 1 else known
+
+
+def _columns(vocabulary: Vocabulary) -> list[list[Any]]:
+    """The known labels of each column."""
+    return vocabulary if not vocabulary or isinstance(vocabulary[0], list) else [vocabulary]
+
+
+def _width(vocabulary: Vocabulary) -> int:
+    return sum(map(len, _columns(vocabulary)))
+
+
+def _one_hot(labels: list[Column], vocabulary: Vocabulary, rows: int, where: str) -> Tensor:
+    known = _columns(vocabulary)
+    if len(labels) < len(known):
+        found = f"{len(labels)} columns, expected {len(known)}" if labels else "missing"
+        raise DataError(f"{where}: {found}, though the model was trained with them")
+    parts = [torch.empty(rows, 0)]
+    for column, names in zip(labels, known, strict=False):
+        values = np.array(names)
+        alike = column.dtype.kind == values.dtype.kind
+        column, values = (column, values) if alike else (column.astype(str), values.astype(str))
+        parts.append(torch.from_numpy(column[:, None] == values).float())
+    return torch.cat(parts, dim=1)
 
 
 def _scale(values: Tensor) -> list[list[float]]:

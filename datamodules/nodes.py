@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
@@ -17,14 +15,15 @@ from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
 from datamodules.files import planetoid
 from datamodules.files.encoding import known_encoding
+from datamodules.files.node_tables import NodeFiles, class_column, read_nodes, splits_in
+from datamodules.files.splits import listed
 from datamodules.files.table_columns import Column, column_digest, strings
-from datamodules.files.tables import Reading, read_table, without_marks
 from datamodules.labels import LabelledData, class_codes
+from datamodules.loading.adjacency import csr, matrix_digest, normalised_adjacency, undirected
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import cut
 from datamodules.storage.catalogue import PLANETOID, Remotes
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import hash_numbers
 
 
 class Graph(NamedTuple):
@@ -43,54 +42,6 @@ class Graph(NamedTuple):
     nodes: Tensor
 
 
-def csr(matrix: Any) -> Tensor:
-    """A scipy matrix as a sparse CSR tensor."""
-    matrix = sp.csr_matrix(matrix, dtype=np.float32)
-    matrix.sum_duplicates()
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(matrix.indptr.astype(np.int64)),
-        torch.from_numpy(matrix.indices.astype(np.int64)),
-        torch.from_numpy(matrix.data),
-        size=matrix.shape,
-        check_invariants=False,  # scipy guarantees them
-    )
-
-
-def _matrix_digest(matrix: Any) -> str:
-    """A digest of a scipy matrix, whatever the order in which its values are stored."""
-    matrix = sp.csr_matrix(matrix, copy=True)
-    matrix.sum_duplicates()
-    indices = (part.astype(np.int64) for part in (np.array(matrix.shape), matrix.indptr, matrix.indices))
-    return hash_numbers(*indices, matrix.data)
-
-
-def undirected(pairs: np.ndarray[Any, Any], size: int) -> Any:
-    """The symmetric 0/1 adjacency matrix of (E, 2) pairs, without loops."""
-    ones = np.ones(len(pairs), np.float32)
-    matrix = sp.csr_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(size, size))
-    matrix = ((matrix + matrix.T) > 0).astype(np.float32)
-    matrix.setdiag(0)
-    matrix.eliminate_zeros()
-    return matrix.tocsr()
-
-
-def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 as a sparse CSR tensor (N, N), where D are the row sums of A + I.
-
-    Args:
-        edge_index: (2, E) both directions of each edge, without duplicates and loops.
-        num_nodes: N
-    """
-    loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
-    both = torch.cat([edge_index, loops], 1)
-    rows, columns = both[:, (both[0] * num_nodes + both[1]).argsort()]
-    degree = torch.bincount(rows, minlength=num_nodes)
-    scale = degree.float().rsqrt()
-    start = F.pad(degree.cumsum(0), (1, 0))
-    values = scale[rows] * scale[columns]
-    return torch.sparse_csr_tensor(start, columns, values, (num_nodes, num_nodes), check_invariants=False)
-
-
 class Network(NamedTuple):
     """A graph as it was read.
 
@@ -103,6 +54,11 @@ class Network(NamedTuple):
     adjacency: Any
     words: Any = None
     table: Any = None
+
+
+def network_of(files: NodeFiles) -> Network:
+    """The graph that files hold."""
+    return Network(undirected(files.pairs, len(files.ids)), files.words, files.table)
 
 
 class NodeExamples(Dataset[Any]):
@@ -188,6 +144,7 @@ class Nodes(LabelledData):
 
     Your own files are a folder with `nodes.csv` (a column `id`, a column with the class, which may be empty, any
     columns of features, and perhaps a column `split` of train, val and test) and `edges.csv` (two columns of ids).
+    Those of Gephi, SNAP, OGB, Planetoid and Cora's first publication are read, too; see docs/en/nodes.md.
 
     Args:
         dataset: a known data set, or the path of a folder.
@@ -226,15 +183,15 @@ class Nodes(LabelledData):
         self.columns: list[dict[str, Any]] = []
         self.num_nodes = 0
         self.num_words = 0  # features that are not columns of a table
+        self.reserved: list[str] = []  # columns of a table that are no features
         self.network: Network
         self.graph: Graph | None = None
 
     @property
     def num_features(self) -> int:
         """F"""
-        if self.columns:
-            return sum(len(Column(state).features) for state in self.columns)
-        return self.num_words or self.num_nodes
+        columns = sum(len(Column(state).features) for state in self.columns)
+        return columns + self.num_words or self.num_nodes
 
     def read(self) -> Source:
         """Read nodes, edges and classes."""
@@ -263,108 +220,46 @@ class Nodes(LabelledData):
 
     def _read_planetoid(self) -> Source:
         prefix = f"ind.{self.dataset.lower()}."
-        folder = self.folder_of([prefix + part for part in planetoid.PARTS])
-        part = planetoid.read(folder, prefix)
-        tested = part["test.index"]
-        size = max(int(tested.max()) + 1, len(part["graph"]))
-        known = part["allx"].shape[0]
-        # CiteSeer's test indices have gaps: isolated nodes without features or a class.
-        features = sp.lil_matrix((size, part["allx"].shape[1]), dtype=np.float32)
-        features[:known] = part["allx"]
-        features[tested] = part["tx"]
-        onehot = np.zeros((size, part["ally"].shape[1]), np.int64)
-        onehot[:known] = part["ally"]
-        onehot[tested] = part["ty"]
-        sums = np.asarray(features.sum(1)).ravel()
-        scale = np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
-        words = (sp.diags(scale) @ features.tocsr()).tocsr()  # each row sums to one
-        pairs = np.array([(node, other) for node, others in part["graph"].items() for other in others], np.int64)
-        self._check_edges(pairs, size, str(folder / f"{prefix}graph"))
-        self.network = Network(undirected(pairs, size), words)
-        labels = [str(label) for label in onehot.argmax(1)]
-        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
-        train = part["y"].shape[0]
-        official = {
-            "train": torch.arange(train),
-            "val": torch.arange(train, train + planetoid.VALIDATION),
-            "test": torch.from_numpy(np.sort(tested)),
-        }
-        return Source(size, self.labels, official)
+        return self._citations(self.folder_of([prefix + part for part in planetoid.PARTS]), prefix)
 
-    def _check_edges(self, pairs: np.ndarray[Any, Any], size: int, where: str) -> None:
-        wrong = ((pairs < 0) | (pairs >= size)).any(1)
-        if wrong.any():
-            row = int(wrong.argmax())
-            first, second = pairs[row]
-            raise DataError(f"{where}: edge {row + 1} joins {first} and {second}, but nodes go from 0 to {size - 1}")
+    def _citations(self, folder: Path, prefix: str) -> Source:
+        pairs, words, labels, official = planetoid.read_citations(folder, prefix)
+        self.network = Network(undirected(pairs, len(labels)), words)
+        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
+        return Source(len(labels), self.labels, {split: torch.from_numpy(rows) for split, rows in official.items()})
 
     def _read_files(self) -> Source:
-        folder = self.path
-        self.network, table = self._read_network(folder)
-        if self.target not in table.column_names:
-            raise DataError(
-                f"{folder / 'nodes.csv'}: no column {self.target} with the classes (--data.target names another); "
-                f"it has {', '.join(table.column_names)}"
-            )
-        texts = strings(table[self.target])
-        labelled = torch.tensor([node for node, text in enumerate(texts) if text is not None], dtype=torch.long)
+        if found := planetoid.own_files(self.path):
+            return self._citations(*found)
+        files = read_nodes(self.path, self.encoding, self.target, self.note)
+        self.network = network_of(files)
+        target = class_column(files.table, self.target, files.path)
+        self.reserved = [*files.reserved, target]
+        texts = strings(files.table[target])
+        labelled = np.array([node for node, text in enumerate(texts) if text is not None], np.int64)
         if len(labelled) == 0:
-            raise DataError(f"{folder / 'nodes.csv'}: no node has a class in column {self.target}")
-        names = [str(texts[node]) for node in labelled.tolist()]
-        self.class_names, codes = class_codes(names, self.known_classes, str(folder / "nodes.csv"))
+            raise DataError(f"{files.path}: no node has a class in column {target}")
+        if len(labelled) < len(texts):
+            missing = len(texts) - len(labelled)
+            self.note(f"{files.path}: {missing} of {len(texts)} nodes have no class, and are in no split")
+        self.class_names, codes = class_codes(
+            [str(texts[node]) for node in labelled], self.known_classes, str(files.path)
+        )
         self.labels = torch.zeros(len(texts), dtype=torch.long)
         self.labels[labelled] = codes
-        official = {"train": labelled}
-        if "split" in table.column_names:
-            chosen = strings(table["split"])
-            for row, split in enumerate(chosen):
-                if split not in (None, "train", "val", "test"):
-                    raise DataError(
-                        f"{folder / 'nodes.csv'}: row {row + 1}: column split has {split}, expected train, val or test"
-                    )
-            official = {
-                split: torch.tensor([node for node in labelled.tolist() if chosen[node] == split], dtype=torch.long)
-                for split in ("train", "val", "test")
-                if split in chosen
-            }
-        return Source(sum(map(len, official.values())), self.labels, official)
-
-    def _read_network(self, folder: Path) -> tuple[Network, pa.Table]:
-        """Read nodes.csv and edges.csv."""
-        for file in ("nodes.csv", "edges.csv"):
-            if not (folder / file).is_file():
-                raise DataError(f"{folder}: expected nodes.csv and edges.csv in the folder, found no {file}")
-        table = without_marks(read_table(folder / "nodes.csv", Reading(self.encoding, True, note=self.note)))
-        if "id" not in table.column_names:
-            raise DataError(f"{folder / 'nodes.csv'}: no column id; it has {', '.join(table.column_names)}")
-        index_of: dict[str | None, int] = {}
-        for index, name in enumerate(strings(table["id"])):
-            if name in index_of:
-                raise DataError(f"{folder / 'nodes.csv'}: two nodes have the id {name}")
-            index_of[name] = index
-        edges = read_table(folder / "edges.csv", Reading(self.encoding, None, note=self.note))
-        if all(name in index_of for name in edges.column_names[:2]):
-            edges = read_table(
-                folder / "edges.csv", Reading(self.encoding, False, note=self.note)
-            )  # they are nodes, not a header
-        if edges.num_columns < 2:
-            raise DataError(f"{folder / 'edges.csv'}: expected two columns of node ids, found {edges.num_columns}")
-        pairs = np.empty((len(edges), 2), np.int64)
-        for side in (0, 1):
-            for line, name in enumerate(strings(edges.column(side))):
-                if name not in index_of:
-                    raise DataError(
-                        f"{folder / 'edges.csv'}: edge {line + 1} joins node {name}, which nodes.csv does not have"
-                    )
-                pairs[line, side] = index_of[name]
-        return Network(undirected(pairs, len(table)), table=table), table
+        official = files.splits or splits_in(files.table, files.reserved, files.path) or {"train": labelled}
+        official = {split: rows[np.isin(rows, labelled)] for split, rows in official.items()}
+        size = sum(map(len, official.values()))
+        if size < len(labelled):
+            self.note(f"{files.path}: {len(labelled) - size} of {len(labelled)} nodes with a class are in no split")
+        return Source(size, self.labels, {split: torch.from_numpy(rows) for split, rows in official.items()})
 
     def contents(self) -> dict[str, str]:
         """Digests of the edges, the features and the classes."""
         network = self.network
-        parts = {"edges": _matrix_digest(network.adjacency), "labels": self.label_digest}
+        parts = {"edges": matrix_digest(network.adjacency), "labels": self.label_digest}
         if network.words is not None:
-            parts["features"] = _matrix_digest(network.words)
+            parts["features"] = matrix_digest(network.words)
         for state in self.columns:
             parts[f"column {state['name']}"] = column_digest(network.table[state["name"]])
         return parts
@@ -373,28 +268,34 @@ class Nodes(LabelledData):
         """Fit the scaling and the categories of the columns of features."""
         table = self.network.table
         if table is not None:
-            given = [name for name in table.column_names if name not in ("id", "split", self.target)]
-            columns = (Column.fitted(name, table[name], train) for name in given)
-            self.columns = [column.state for column in columns if column is not None]
+            given = [name for name in table.column_names if name not in self.reserved]
+            columns = {name: Column.fitted(name, table[name], train) for name in given}
+            self.columns = [column.state for column in columns.values() if column is not None]
+            if left_out := [name for name, column in columns.items() if column is None]:
+                self.note(f"{self.dataset}: columns without values, or whose values hardly recur: {listed(left_out)}")
         self.examples(train)  # refuses an infinity anywhere before training
 
     def _graph(self, network: Network, where: str) -> Graph:
         """The graph as tensors; without features each node has its index, one-hot."""
         size = network.adjacency.shape[0]
-        if self.columns:
-            names = [] if network.table is None else network.table.column_names
-            for state in self.columns:
-                if state["name"] not in names:
-                    raise DataError(f"{where}: no column {state['name']}; it has {', '.join(names) or 'none'}")
-            x = torch.cat([Column(state).encode(network.table[state["name"]], where) for state in self.columns], dim=1)
-        elif self.num_words:
+        parts = []
+        names = [] if network.table is None else network.table.column_names
+        for state in self.columns:
+            if state["name"] not in names:
+                raise DataError(f"{where}: no column {state['name']}; it has {', '.join(names) or 'none'}")
+            parts.append(Column(state).encode(network.table[state["name"]], where))
+        if self.num_words:
             found = 0 if network.words is None else network.words.shape[1]
             if found != self.num_words:
                 raise DataError(
                     f"{where}: its nodes have {found} words as features, expected {self.num_words}, "
                     f"which the model was trained on"
                 )
-            x = csr(network.words)
+            parts.append(csr(network.words))
+        if len(parts) > 1:
+            x = torch.cat([part.to_dense() for part in parts], dim=1)
+        elif parts:
+            x = parts[0]
         elif size == self.num_nodes:
             x = csr(sp.identity(size, dtype=np.float32))
         else:
@@ -426,7 +327,12 @@ class Nodes(LabelledData):
         return ExportableGraph(model, self)
 
     def read_input(self, path: Path) -> tuple[NodeExamples, list[str]]:
-        """All nodes of a folder with nodes.csv, which needs no column of classes, and edges.csv."""
-        network, table = self._read_network(path)
+        """All nodes of a folder, of which none needs a class."""
+        if found := planetoid.own_files(path):
+            pairs, words, labels, _ = planetoid.read_citations(*found)
+            network, names = Network(undirected(pairs, len(labels)), words), list(map(str, range(len(labels))))
+        else:
+            files = read_nodes(path, self.encoding, self.target, self.note)
+            network, names = network_of(files), files.ids
         graph = self._graph(network, str(path))
-        return NodeExamples(graph, graph.nodes), [str(name) for name in strings(table["id"])]
+        return NodeExamples(graph, graph.nodes), names

@@ -8,7 +8,7 @@ of plain numbers, sparse matrices of them, and the graph.
 import math
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -160,3 +160,61 @@ def read(folder: Path, prefix: str) -> dict[str, Any]:
     known = parts["allx"].shape[0]
     expect("allx", parts["x"].shape[0] + VALIDATION <= known <= limit, f"{VALIDATION} rows more than in x, at least")
     return parts
+
+
+class Citations(NamedTuple):
+    """A data set.
+
+    Args:
+        pairs: (E, 2) nodes that each edge joins.
+        words: scipy (N, F), each row of a sum of one.
+        labels: each node's class.
+        official: each split's nodes.
+    """
+
+    pairs: np.ndarray[Any, Any]
+    words: Any
+    labels: list[str]
+    official: dict[str, np.ndarray[Any, Any]]
+
+
+def read_citations(folder: Path, prefix: str) -> Citations:
+    """A data set put together from its files, as `read` returns them.
+
+    Raises:
+        DataError: as `read`, or an edge joins a node that there is not.
+    """
+    part = read(folder, prefix)
+    tested = part["test.index"]
+    size = max(int(tested.max()) + 1, len(part["graph"]))
+    known = part["allx"].shape[0]
+    # CiteSeer's test indices have gaps: isolated nodes without features or a class.
+    features = sp.lil_matrix((size, part["allx"].shape[1]), dtype=np.float32)
+    features[:known] = part["allx"]
+    features[tested] = part["tx"]
+    onehot = np.zeros((size, part["ally"].shape[1]), np.int64)
+    onehot[:known] = part["ally"]
+    onehot[tested] = part["ty"]
+    sums = np.asarray(features.sum(1)).ravel()
+    scale = np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
+    words = (sp.diags(scale) @ features.tocsr()).tocsr()  # each row sums to one
+    pairs = np.array([(node, other) for node, others in part["graph"].items() for other in others], np.int64)
+    wrong = ((pairs < 0) | (pairs >= size)).any(1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        first, second = pairs[row]
+        where = folder / f"{prefix}graph"
+        raise DataError(f"{where}: edge {row + 1} joins {first} and {second}, but nodes go from 0 to {size - 1}")
+    train = part["y"].shape[0]
+    official = {
+        "train": np.arange(train),
+        "val": np.arange(train, train + VALIDATION),
+        "test": np.sort(tested),
+    }
+    return Citations(pairs, words, [str(label) for label in onehot.argmax(1)], official)
+
+
+def own_files(path: Path) -> tuple[Path, str] | None:
+    """The folder and the prefix of Planetoid's files in a folder, or in one or two folders inside it."""
+    found = [file for depth in ("", "*/", "*/*/") for file in sorted(path.glob(f"{depth}ind.*.graph"))]
+    return (found[0].parent, found[0].name.removesuffix("graph")) if found else None

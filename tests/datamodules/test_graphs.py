@@ -260,13 +260,16 @@ NODES, EDGES = len(rings()["graph_indicator"]), len(rings()["A"])
         ({**rings(), "graph_indicator": []}, ["_graph_indicator.txt", "the file is empty"]),
         ({**rings(), "graph_labels": []}, ["_graph_labels.txt", "the file is empty"]),
         (changed("graph_indicator", 6, [1]), ["_graph_indicator.txt:6:", "ascend from 1"]),
-        (changed("graph_indicator", 1, [0]), ["_graph_indicator.txt:1:", "ascend from 1"]),
+        (changed("graph_indicator", 1, [0]), ["_A.txt:1:", "joins nodes of two graphs"]),
+        (changed("graph_indicator", 6, [1.5]), ["_graph_indicator.txt:6:", "expected whole numbers, found 1.5"]),
         (changed("node_attributes", 7, [1.5, "nan"]), ["_node_attributes.txt:7:", "column 2 is nan", "finite"]),
         (changed("node_attributes", 7, ["-inf", 1.5]), ["_node_attributes.txt:7:", "column 1 is -inf"]),
         (changed("edge_attributes", 9, ["inf"]), ["_edge_attributes.txt:9:", "column 1 is inf"]),
         (changed("node_attributes", 7, [1.5]), ["_node_attributes.txt:7:", "expected 2 numbers, found 1"]),
-        (changed("node_labels", 3, ["C"]), ["_node_labels.txt:3:", "expected numbers, found C"]),
-        (changed("node_labels", 3, ["é"]), ["_node_labels.txt:3:", "expected numbers"]),
+        (changed("node_labels", 3, [3.25]), ["_node_labels.txt:3:", "found 3.25", "NAME_node_attributes.txt"]),
+        (changed("node_labels", 3, ["C", "N"]), ["_node_labels.txt:3:", "expected 1 labels, found 2"]),
+        (changed("graph_labels", 3, [0.5]), ["_graph_labels.txt:3:", "found 0.5", "are no classes"]),
+        ({**rings(), "graph_labels": [[1, 0]] * 24}, ["_graph_labels.txt:1:", "one class for each graph", "2 columns"]),
         (without_last("node_labels"), ["_node_labels.txt", f"{NODES - 1} lines", f"{NODES} nodes"]),
         (without_last("node_attributes"), ["_node_attributes.txt", f"{NODES - 1} lines", f"{NODES} nodes"]),
         (without_last("edge_labels"), ["_edge_labels.txt", f"{EDGES - 1} lines", f"{EDGES} edges"]),
@@ -279,6 +282,12 @@ NODES, EDGES = len(rings()["graph_indicator"]), len(rings()["A"])
 def test_files_that_cannot_be_used_are_refused(parts: Parts, words: list[str], place: Path, refused: Any) -> None:
     write(place, parts)
     with refused(place, *words):
+        ready(place)
+
+
+def test_words_that_are_not_utf_8_are_refused(place: Path, refused: Any) -> None:
+    (write(place, rings()) / "环 RINGS_graph_labels.txt").write_bytes("毒\n无\n".encode("gb18030") * 12)
+    with refused("_graph_labels.txt", "is not UTF-8"):
         ready(place)
 
 
@@ -302,6 +311,189 @@ def test_a_missing_file_is_named(missing: str, words: list[str], place: Path, re
     write(place, rings(), missing)
     with refused(place, "expected", *words):
         ready(place)
+
+
+def test_several_data_sets_are_refused_unless_one_is_called_like_the_folder(place: Path, refused: Any) -> None:
+    write(place, rings())
+    for file in list(place.iterdir()):
+        shutil.copyfile(file, place / file.name.replace("环 RINGS", place.name))
+    assert len(ready(place).store) == 24
+    for file in place.glob(f"{place.name}_*"):
+        file.rename(place / file.name.replace(place.name, "another"))
+    with refused(place, "several data sets", "another_A.txt", "环 RINGS_A.txt"):
+        ready(place)
+    assert len(ready(place / "another_A.txt").store) == 24
+
+
+def told(data: GraphClasses, *words: str) -> bool:
+    """Whether one note contains all the words."""
+    return any(all(word in note for word in words) for note in data.notes)
+
+
+@pytest.mark.parametrize("wrapper", ["raw", "RINGS", "RINGS/raw"])
+def test_the_files_may_be_in_a_folder_inside_it(wrapper: str, place: Path) -> None:
+    (place / wrapper).mkdir(parents=True)
+    (place / "__MACOSX").mkdir()
+    (place / "__MACOSX" / "._RINGS_A.txt").write_text("")
+    write(place / wrapper, rings())
+    data = ready(place)
+    assert data.contents() == ready(place / wrapper).contents()
+    assert len(data.read_input(place)[1]) == 24
+
+
+FORMS: list[tuple[str, bytes, bytes]] = [
+    ("blanks", b", ", b" "),
+    ("commas alone", b", ", b","),
+    ("tabs", b", ", b"\t"),
+    ("semicolons", b", ", b"; "),
+    ("Windows", b"\n", b"\r\n"),
+    ("an empty line at the end", b"\n", b"\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new"), FORMS)
+def test_numbers_in_any_usual_form_are_read_the_same(name: str, old: bytes, new: bytes, place: Path) -> None:
+    plain = ready(write(place / "plain", rings()))
+    for file in write(place / "other", rings()).iterdir():
+        file.write_bytes(file.read_bytes().replace(old, new) + (b"\n" if "empty" in name else b""))
+    other = ready(place / "other")
+    assert other.contents() == plain.contents()
+    assert other.state_dict() == plain.state_dict()
+    assert other.notes == plain.notes == []
+
+
+@pytest.mark.parametrize("form", ["{}.0", "{:.18e}", "0{}"])
+def test_whole_numbers_may_be_written_as_floats(form: str, place: Path) -> None:
+    parts = rings()
+    parts["graph_labels"] = [[graph % 2] for graph in range(24)]
+    plain = ready(write(place / "plain", parts))
+    for name in ("A", "graph_indicator", "graph_labels", "node_labels", "edge_labels"):
+        parts[name] = [[form.format(value) for value in line] for line in parts[name]]  # type: ignore[misc]
+    other = ready(write(place / "other", parts))
+    assert other.contents() == plain.contents()
+    assert (other.class_names, other.node_labels) == (["0", "1"], plain.node_labels)
+
+
+def test_every_column_of_labels_becomes_features(place: Path) -> None:
+    parts = rings()
+    parts["node_labels"] = [[line[0], index % 2 + 7] for index, line in enumerate(parts["node_labels"])]
+    parts["edge_labels"] = [[line[0], "=#-"[index % 3]] for index, line in enumerate(parts["edge_labels"])]  # type: ignore[list-item]
+    data = ready(write(place / "train", parts), max_degree=0)
+    assert data.node_labels == [[3, 4, 5], [7, 8]]
+    assert data.edge_labels == [[0, 1], ["#", "-", "="]]
+    batch, _ = everything(data.examples(torch.arange(24)))
+    assert batch.x.shape[1] == data.num_features == 5 + 2
+    assert batch.edge_attr.shape[1] == data.num_edge_features == 5 + 1
+    assert (batch.x[:, 3:5].argmax(1) == torch.arange(NODES) % 2).all()
+    assert (batch.edge_attr[:, :2].sum(1) == 1).all()
+    examples, _ = data.read_input(place / "train")
+    assert_same(everything(examples), batch)
+    contents = data.contents()
+    parts["edge_labels"][0][1] = "other"  # type: ignore[call-overload]
+    changes = ready(write(place / "other", parts)).contents()
+    assert [name for name in contents if contents[name] != changes[name]] == ["edge labels 2"]
+
+
+def test_a_model_that_was_trained_on_the_first_column_of_labels_reads_that_alone(place: Path, refused: Any) -> None:
+    data = ready(write(place / "one", rings()))
+    parts = {**rings(), "node_labels": [[line[0], 9] for line in rings()["node_labels"]]}
+    write(place / "two", parts)
+    assert_same(everything(data.read_input(place / "two")[0]), everything(data.read_input(place / "one")[0]))
+    assert told(data, "1 of 2 columns of node labels", "as in training")
+    with refused(place / "one", "node labels: 1 columns, expected 2"):
+        ready(place / "two").read_input(place / "one")
+
+
+def test_labels_may_be_words(place: Path) -> None:
+    parts: dict[str, Any] = rings()
+    parts["graph_labels"] = [['"not toxic"' if graph % 2 else "toxic"] for graph in range(24)]
+    parts["node_labels"] = [["CNO"[int(label) - 3]] for (label,) in rings()["node_labels"]]
+    data = ready(write(place / "train", parts))
+    assert data.class_names == ["not toxic", "toxic"]
+    assert data.node_labels == ["C", "N", "O"]
+    assert data.notes == []
+    plain = ready(write(place / "numbers", rings()))
+    assert_same(everything(data.read_input(place / "train")[0]), everything(plain.read_input(place / "numbers")[0]))
+
+
+def test_a_label_means_the_same_whatever_else_is_in_its_file(place: Path) -> None:
+    data = ready(write(place / "train", rings()))
+    parts: dict[str, Any] = rings()
+    parts["node_labels"][0] = ["X"]
+    found = everything(data.read_input(write(place / "new", parts))[0])
+    expected = everything(data.read_input(place / "train")[0])
+    assert (found.x[0, :3] == 0).all()
+    assert torch.equal(found.x[1:], expected.x[1:])
+    assert told(data, "node_labels.txt", "numbers and words (X)")
+
+
+def test_missing_labels_are_told_and_their_graphs_are_not_trained_on(place: Path) -> None:
+    parts: dict[str, Any] = rings()
+    parts["graph_labels"][5], parts["graph_labels"][8] = ["nan"], ["?"]
+    parts["node_labels"][0] = ["NA"]
+    data = ready(write(place, parts))
+    assert sorted(torch.cat(list(data.splits)).tolist()) == [graph for graph in range(24) if graph not in (5, 8)]
+    assert (data.class_names, data.node_labels) == (["-1", "1"], ["3", "4", "5"])
+    assert told(data, "graph_labels.txt", "2 of 24 labels are missing (nan, ?)")
+    assert told(data, "node_labels.txt", f"1 of {NODES} labels are missing (NA)")
+    assert len(data.read_input(place)[1]) == 24
+
+
+def test_numbers_may_begin_with_0(place: Path) -> None:
+    parts = rings()
+    plain = ready(write(place / "plain", parts))
+    parts["A"] = [[node - 1 for node in line] for line in parts["A"]]
+    nodes_alone = ready(write(place / "nodes", parts))
+    parts["graph_indicator"] = [[graph - 1] for (graph,) in parts["graph_indicator"]]
+    both = ready(write(place / "both", parts))
+    assert plain.contents() == nodes_alone.contents() == both.contents()
+    assert told(nodes_alone, "_A.txt", "numbers the nodes from 0")
+    assert not told(nodes_alone, "_indicator.txt")
+    assert told(both, "_graph_indicator.txt", "numbers the graphs from 0")
+    assert both.read_input(place / "both")[1] == [str(graph) for graph in range(24)]
+
+
+def test_the_first_number_follows_from_all_edges(place: Path) -> None:
+    """[3, 4] joins two graphs if the nodes are numbered from 1, and one with itself if they are from 0."""
+    parts: Parts = {"A": [[3, 4], [2, 3]], "graph_indicator": [[1], [1], [2], [2], [2]], "graph_labels": [[0], [1]]}
+    data = GraphClasses(str(write(place, parts)))
+    data.read()
+    assert data.store.edge_index.T.tolist() == [[1, 2], [0, 1]]
+    assert data.store.edge_start.tolist() == [0, 0, 2]
+    write(place, {**parts, "A": [[1, 2], [3, 4]]})
+    data.read()
+    assert data.store.edge_index.T.tolist() == [[0, 1], [0, 1]]
+
+
+def test_edges_in_one_direction_are_told_and_read_in_both_if_asked(place: Path) -> None:
+    parts = rings()
+    for name in ("A", "edge_labels", "edge_attributes"):
+        parts[name] = parts[name][::2]
+    write(place / "once", parts)
+    once = ready(place / "once")
+    assert once.store.edge_index.shape[1] == EDGES // 2
+    assert told(once, f"{EDGES // 2} of its {EDGES // 2} edges have no edge back", "--data.undirected true")
+    both, plain = ready(place / "once", undirected=True), ready(write(place / "both", rings()))
+    assert told(both, "read in both directions")
+
+    def edges(data: GraphClasses) -> list[list[float]]:
+        batch, _ = everything(data.examples(torch.arange(24)))
+        rows: Tensor = torch.cat([batch.edge_index.T.float(), batch.edge_attr], dim=1)
+        return sorted(rows.tolist())
+
+    assert edges(both) == edges(plain)
+    assert ready(place / "both", undirected=True).contents() == plain.contents()
+
+
+def test_repeated_edges_and_loops_are_told(place: Path) -> None:
+    parts = rings()
+    for pair in ([1, 2], [1, 2], [3, 3]):
+        for name in ("edge_labels", "edge_attributes"):
+            parts[name].append(parts[name][0])
+        parts["A"].append([*map(float, pair)])
+    data = ready(write(place, parts))
+    assert told(data, "2 edges repeat an earlier one, 1 join a node with itself", "kept")
+    assert data.store.edge_index.shape[1] == EDGES + 3
 
 
 def test_a_class_that_a_restored_model_does_not_know_is_refused(place: Path, refused: Any) -> None:
@@ -337,7 +529,7 @@ def test_input_that_does_not_fit_the_model_is_refused(
         ({"max_degree": -1}, ["--data.max_degree", "at least 0", "got -1"]),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, int], words: list[str], refused: Any) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any], words: list[str], refused: Any) -> None:
     with refused(*words):
         GraphClasses("motifs", **options)
 

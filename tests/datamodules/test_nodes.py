@@ -10,7 +10,8 @@ import scipy.sparse as sp
 import torch
 
 from datamodules.files.planetoid import read_part
-from datamodules.nodes import Graph, Nodes, csr, normalised_adjacency, undirected
+from datamodules.loading.adjacency import csr, normalised_adjacency, undirected
+from datamodules.nodes import Graph, Nodes
 
 NAMES = ["id", "age", "town", "label", "split"]
 Row = list[Any]
@@ -217,7 +218,7 @@ def changed(row: int, column: str, value: object) -> list[Row]:
     [
         (changed(3, "id", "人 2"), ["nodes.csv", "two nodes have the id 人 2"]),
         (changed(3, "age", "inf"), ["row 4", "column age", "inf is not a finite number"]),
-        (changed(3, "split", "testing"), ["nodes.csv", "row 4", "split has testing", "train, val or test"]),
+        (changed(3, "split", "holdout"), ["nodes.csv", "row 4", "split has holdout", "train, val or test"]),
         ([[*row[:3], "a", row[4]] for row in people()], ["one class, a"]),
         ([[*row[:3], "", row[4]] for row in people()], ["nodes.csv", "no node has a class in column label"]),
         (changed(12, "label", "c"), ["training split lacks class c", "1 in test"]),

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 from torch_geometric.nn import GATConv
 
-from datamodules.nodes import Graph, csr, normalised_adjacency, undirected
+from datamodules.loading.adjacency import csr, normalised_adjacency, undirected
+from datamodules.nodes import Graph
 from lightning_modules.gat_nodes import NodeGAT
 
 

@@ -6,7 +6,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from datamodules.nodes import Graph, csr, normalised_adjacency, undirected
+from datamodules.loading.adjacency import csr, normalised_adjacency, undirected
+from datamodules.nodes import Graph
 from lightning_modules.gcn import GCN
 from lightning_modules.layers.graph import dropout
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.graphs import GraphClasses
-from datamodules.nodes import Nodes, undirected
+from datamodules.loading.adjacency import undirected
+from datamodules.nodes import Nodes
 
 
 def pairs_of(edge_index: Tensor) -> set[tuple[int, int]]:

@@ -300,7 +300,7 @@ def rows(count: int, label: str = "") -> str:
 def tu(folder: Path, **changed: str) -> None:
     """A hundred graphs of two nodes."""
     parts = {
-        "A": "".join(f"{2 * graph + 1}, {2 * graph + 2}\n" for graph in range(100)),
+        "A": "".join(f"{node}, {node + 1}\n{node + 1}, {node}\n" for node in range(1, 200, 2)),
         "graph_indicator": "".join(f"{graph + 1}\n{graph + 1}\n" for graph in range(100)),
         "graph_labels": "1\n2\n" * 50,
     }
@@ -350,7 +350,7 @@ def nodes(folder: Path, edges: str = "a,b\nb,c\n", table: str = "id,label\n" + "
         ("cnn", lambda path: images(path, (9, 9), (9, 9), (7, 9)), "9 x 7 pixels, expected 9 x 9 like the others"),
         # 16. a label out of range
         ("linear_regression", lambda path: write(path, "a,b\n1,2\n1,many\n"), "row 2: the target b is many"),
-        ("gat", lambda path: tu(path, graph_indicator="0\n" * 200), "expected graph indices that ascend from 1"),
+        ("gat", lambda path: tu(path, graph_indicator="-1\n" * 200), "expected graph indices that ascend from 1"),
         # 17. not UTF-8
         ("mlp", lambda path: write(path, "大小,类\n1,好\n2,坏\n".encode("gb18030")), "--data.encoding"),
         # 18. infinity in a feature

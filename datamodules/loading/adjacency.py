@@ -1,0 +1,59 @@
+"""Adjacency matrices and sparse features of one graph."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from datamodules.storage.fingerprint import hash_numbers
+
+
+def csr(matrix: Any) -> Tensor:
+    """A scipy matrix as a sparse CSR tensor."""
+    matrix = sp.csr_matrix(matrix, dtype=np.float32)
+    matrix.sum_duplicates()
+    return torch.sparse_csr_tensor(
+        torch.from_numpy(matrix.indptr.astype(np.int64)),
+        torch.from_numpy(matrix.indices.astype(np.int64)),
+        torch.from_numpy(matrix.data),
+        size=matrix.shape,
+        check_invariants=False,  # scipy guarantees them
+    )
+
+
+def matrix_digest(matrix: Any) -> str:
+    """A digest of a scipy matrix, whatever the order in which its values are stored."""
+    matrix = sp.csr_matrix(matrix, copy=True)
+    matrix.sum_duplicates()
+    indices = (part.astype(np.int64) for part in (np.array(matrix.shape), matrix.indptr, matrix.indices))
+    return hash_numbers(*indices, matrix.data)
+
+
+def undirected(pairs: np.ndarray[Any, Any], size: int) -> Any:
+    """The symmetric 0/1 adjacency matrix of (E, 2) pairs, without loops."""
+    ones = np.ones(len(pairs), np.float32)
+    matrix = sp.csr_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(size, size))
+    matrix = ((matrix + matrix.T) > 0).astype(np.float32)
+    matrix.setdiag(0)
+    matrix.eliminate_zeros()
+    return matrix.tocsr()
+
+
+def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 as a sparse CSR tensor (N, N), where D are the row sums of A + I.
+
+    Args:
+        edge_index: (2, E) both directions of each edge, without duplicates and loops.
+        num_nodes: N
+    """
+    loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
+    both = torch.cat([edge_index, loops], 1)
+    rows, columns = both[:, (both[0] * num_nodes + both[1]).argsort()]
+    degree = torch.bincount(rows, minlength=num_nodes)
+    scale = degree.float().rsqrt()
+    start = F.pad(degree.cumsum(0), (1, 0))
+    values = scale[rows] * scale[columns]
+    return torch.sparse_csr_tensor(start, columns, values, (num_nodes, num_nodes), check_invariants=False)
