@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from datamodules.errors import DataError
-from datamodules.files.encoding import encoding_of
 from datamodules.files.layout import counts_up
 from datamodules.files.splits import Note, listed
 from datamodules.files.table_columns import distinct_strings, strings
 from datamodules.files.tables import Reading, read_table
-from datamodules.files.text_files import lines_of
+from datamodules.files.text_files import encoding_of, lines_of
 
 Array = np.ndarray[Any, Any]
 ENDS = (  # names of the two columns, without `node` and `id`
