@@ -37,10 +37,10 @@ def test_what_is_learned_split_and_known_again_does_not_depend_on_the_seed_of_ha
 
 
 def test_numbers_come_first_and_in_numerical_order_and_nan_is_none_of_them() -> None:
-    expected = ["-inf", "-0", "0", "01", "1", "1.0", "12", "１２", "1_000", "1e5", "inf", "-nan", "NaN", "nan", "猫"]
+    expected = ["-inf", "-0", "0", "01", "1", "12", "１２", "1_000", "1e5", "inf", "-nan", "NaN", "nan", "猫"]
     for seed in range(20):
         labels = AWKWARD * 3
         random.Random(seed).shuffle(labels)
         names, codes = class_codes(labels, None, "here")
         assert names == expected
-        assert [names[code] for code in codes.tolist()] == labels
+        assert [names[code] for code in codes.tolist()] == ["1" if label == "1.0" else label for label in labels]
