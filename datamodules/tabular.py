@@ -15,6 +15,7 @@ from torch import Tensor
 
 from datamodules.base import DataModule
 from datamodules.errors import DataError
+from datamodules.files.date_columns import DATES, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
 from datamodules.files.splits import split_files
 from datamodules.files.table_columns import (
@@ -47,11 +48,15 @@ class Tabular(DataModule):
         encoding: of a CSV file.
         ignore: names or indices of columns to leave out.
         decimal: the decimal sign, "." or ","; decided from the numbers by default.
+        dates: what becomes of columns of dates: the time that has `elapsed`, the `parts` (year, month, day, weekday,
+            hour), or `none`.
+        day_first: whether a date such as 02/03/2021 is in March; decided from all dates by default.
         kwargs: as for DataModule.
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_features",)
-    fitted: ClassVar[tuple[str, ...]] = ("columns", "column_names", "target_name")
+    fitted: ClassVar[tuple[str, ...]] = ("columns", "column_names", "target_name", "date_orders")
+    added: ClassVar[dict[str, Any]] = {"date_orders": {}}
 
     def __init__(
         self,
@@ -61,9 +66,16 @@ class Tabular(DataModule):
         encoding: str = "utf-8",
         ignore: list[str | int] | None = None,
         decimal: Decimal | None = None,
+        dates: Dates = "elapsed",
+        day_first: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
+        if dates not in DATES:
+            raise ValueError(f"--data.dates: expected one of {', '.join(DATES)}, got {dates}")
+        self.dates = dates
+        self.day_first = day_first
+        self.date_orders: Orders = {}
         if decimal not in (None, ".", ","):
             raise ValueError(f'--data.decimal: expected "." or ",", got {decimal}')
         self.decimal = decimal
@@ -117,7 +129,7 @@ class Tabular(DataModule):
             raise self._lacks(self.target_name, self.table, self.dataset)
         if len(self.table) == 0:
             raise DataError(f"{self.dataset}: a header and no rows")
-        self.table = without_marks(self.table, classes=self._target_of_classes())
+        self.table = self._prepared(without_marks(self.table, classes=self._target_of_classes()), self.dataset)
         column = self.table[self.target_name]
         if column.null_count:
             row = pc.index(pc.is_null(column), True).as_py()
@@ -153,6 +165,14 @@ class Tabular(DataModule):
         return pa.concat_tables(
             [parts[split] for split in files if split in parts], promote_options="permissive"
         ), official
+
+    def _prepared(self, table: pa.Table, where: str) -> pa.Table:
+        """The table with its dates as features."""
+        orders = self.date_orders if self.restored or self.columns else None
+        table, orders = with_times(table, orders, self.day_first, self.target_name, where, self.note)
+        if not self.restored:
+            self.date_orders = orders
+        return as_features(table, self.dates, self.target_name)
 
     def _target_of_classes(self) -> str | None:
         """The target's name if a mark of missing values, such as None, is one of its few classes."""
@@ -221,7 +241,9 @@ class Tabular(DataModule):
                 table = table.rename_columns(expected)
                 if not all(name.isdecimal() for name in expected):
                     self.note(f"{path}: has no header; its columns are taken for {', '.join(expected)}, in this order")
-        return Rows(self._encode(table, str(path))), ids_of(table) or [str(row + 1) for row in range(len(table))]
+        names = ids_of(table)
+        table = self._prepared(table, str(path))
+        return Rows(self._encode(table, str(path))), names or [str(row + 1) for row in range(len(table))]
 
 
 def ids_of(table: pa.Table) -> list[str] | None:

@@ -31,12 +31,18 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Found = dict[str, str | None]
+Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def parsed_dates(
-    texts: Sequence[str], day_first: bool | None, where: str
-) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """The seconds since 1970 of dates that are all written in one way; None where they are no dates.
+def pattern_of(text: str) -> re.Pattern[str] | None:
+    """The first pattern of dates that a text has."""
+    return next((pattern for pattern in PATTERNS if pattern.match(text)), None)
+
+
+def parsed_dates(texts: Sequence[str], day_first: bool | None, where: str) -> tuple[Seconds, bool | None] | None:
+    """The seconds since 1970 of dates that are all written in one way, and whether the day comes first.
+
+    None where they are no dates.
 
     Whether a day or a month comes first is decided by the values above 12 of all texts, or else by which reading is in
     order.
@@ -49,7 +55,7 @@ def parsed_dates(
     Raises:
         DataError: both readings fit, and neither or both are in order.
     """
-    pattern = next((pattern for pattern in PATTERNS if texts and pattern.match(texts[0])), None)
+    pattern = pattern_of(texts[0]) if texts else None
     if pattern is None:
         return None
     matches = [pattern.match(text) for text in texts]
@@ -58,24 +64,24 @@ def parsed_dates(
     found = [match.groupdict() for match in matches if match]
     try:
         if "one" not in found[0]:
-            return _seconds(found)
+            return _seconds(found), day_first
         large = {key for each in found for key in ("one", "other") if int(each[key] or 0) > 12}
         if len(large) == 2:
             return None
         if day_first is None and large:
             day_first = large == {"one"}
         if day_first is not None:
-            return _seconds(found, day_first)
+            return _seconds(found, day_first), day_first
         readings = [_seconds(found, first) for first in (True, False)]
     except ValueError:  # such as a 30th of February
         return None
     ordered = [all(np.diff(each) > 0) or all(np.diff(each) < 0) for each in readings]
     if ordered[0] == ordered[1]:
         raise DataError(f"{where}: {texts[0]} may begin with the day or the month; give --data.day_first true or false")
-    return readings[0] if ordered[0] else readings[1]
+    return (readings[0], True) if ordered[0] else (readings[1], False)
 
 
-def _seconds(found: list[Found], day_first: bool = True) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _seconds(found: list[Found], day_first: bool = True) -> Seconds:
     """The seconds since 1970 of the parts of dates."""
     return np.array([(_moment(each, day_first) - EPOCH).total_seconds() for each in found])
 

@@ -99,9 +99,9 @@ def _times(table: pa.Table, options: TimeOptions, where: str) -> tuple[str, Arra
             return name, numbers(column)
         if pa.types.is_string(column.type) or days:
             texts = [text or "" for text in strings(column)]
-            seconds = parsed_dates(texts, options.day_first, f"{where}: column {name}")
-            if seconds is not None:
-                return name, seconds
+            parsed = parsed_dates(texts, options.day_first, f"{where}: column {name}")
+            if parsed is not None:
+                return name, parsed[0]
     return None
 
 

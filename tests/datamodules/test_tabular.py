@@ -3,6 +3,7 @@ import io
 import random
 import zipfile
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -614,3 +615,33 @@ def test_the_two_files_of_uci_adult_are_read(place: Path) -> None:
     assert any("left out the line |1x3 Cross validator" in note for note in data.notes)
     assert any("ignored adult.names" in note for note in data.notes)
     assert [state.get("values") for state in data.columns][1] == ["", "Private", "State-gov"]
+
+
+def dated_rows(form: str) -> list[Row]:
+    days = [date(2021, 1, 1) + timedelta(days=17 * row) for row in range(60)]
+    return [[None if row == 9 else day.strftime(form), row % 7, row % 2] for row, day in enumerate(days)]
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%m/%d/%Y", "%Y年%m月%d日", "%d %b %Y"])
+@pytest.mark.parametrize("dates", ["elapsed", "parts", "none"])
+def test_dates_become_the_features_of_the_same_iso_dates(form: str, dates: str, place: Path) -> None:
+    names = ["day", "x", "y"]
+    plain = ready(write(place / "iso.csv", dated_rows("%Y-%m-%d"), names), dates=dates)
+    data = ready(write(place / "table.csv", dated_rows(form), names), dates=dates)
+    assert torch.equal(everything(data)[0], everything(plain)[0])
+    assert data.feature_names == plain.feature_names
+    assert data.notes[0] == f"{place / 'table.csv'}: column day is read as dates"
+    parts = {"elapsed": ["day"], "parts": [f"day {part}" for part in ("year", "month", "day", "weekday", "hour")]}
+    assert [state["name"] for state in data.columns] == [*parts.get(dates, []), "x"]
+    new = write(place / "new.csv", [row[:2] for row in dated_rows(form)[3:4]], names[:2])
+    assert torch.equal(data.read_input(new)[0][torch.arange(1)], everything(data)[0][3:4])
+    options: Any = {"dates": dates}
+    other = TabularClassification(str(place / "table.csv"), batch_size=1, **options)
+    other.load_state_dict(data.state_dict())
+    assert torch.equal(other.read_input(new)[0][torch.arange(1)], everything(data)[0][3:4])
+
+
+def test_an_input_without_dates_where_training_had_them_is_refused(place: Path, refused: Any) -> None:
+    data = ready(write(place / "table.csv", dated_rows("%d.%m.%Y"), ["day", "x", "y"]))
+    with refused(place / "new.csv", "column day held dates in training, now it holds soon"):
+        data.read_input(write(place / "new.csv", [["soon", 1]], ["day", "x"]))
