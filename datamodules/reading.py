@@ -320,14 +320,8 @@ class Reading(TokenizedData):
     def _read_files(self) -> None:
         self.files = self.find_files()
         self.book, self.official_contexts = read_books(self.files, self.encoding)
-        book = self.book
-        for count, text in (
-            (book.corrected, "are not at their answer_start; corrected"),
-            (book.guessed, "have no answer_start and occur several times; the first is taken"),
-            (book.lost, "are not in their context"),
-        ):
-            if count:
-                self.note(f"{self.dataset}: {count} answers {text}")
+        for fault in self.book.faults:
+            self.note(f"{self.dataset}: {fault}")
 
     def split(self, source: Source) -> Splits:
         """Split by contexts; leave out training questions without a known answer."""

@@ -80,6 +80,16 @@ class Book:
         """Number of answers without a position that occur several times in their context."""
         return sum(question.guessed for question in self.questions)
 
+    @property
+    def faults(self) -> list[str]:
+        """What is unusual about the answers, with counts."""
+        counts = {
+            "are not at their answer_start; corrected": self.corrected,
+            "have no answer_start and occur several times; the first is taken": self.guessed,
+            "are not in their context": self.lost,
+        }
+        return [f"{count} answers {text}" for text, count in counts.items() if count]
+
 
 def find_answer(answer: str, context: str, expected: int) -> int | None:
     """The position of an answer in its context: as expected, or else the nearest one; None if it is not there."""
