@@ -69,8 +69,20 @@ def differences(before: Config, now: Config) -> list[str]:
     return [
         f"--{short[name]} {new.get(name)} (was {old.get(name)})"
         for name in names
-        if old.get(name) != new.get(name) and str(old.get(name)) != str(new.get(name))  # devices: 1 and "1" are one
+        if old.get(name) != new.get(name)
+        and str(old.get(name)) != str(new.get(name))  # devices: 1 and "1" are one
+        and (name in old or not _is_new(name, new))
     ]
+
+
+def _is_new(name: str, now: Config) -> bool:
+    """Whether a setting that a run lacks is an option of a later version, which has its default."""
+    part, _, argument = name.partition(".init_args.")
+    if not argument or "." in argument or part not in ("model", "data"):
+        return False
+    from scripts.cli.command_line.classes import class_at, default_of
+
+    return bool(default_of(class_at(now[f"{part}.class_path"]), argument) == now[name])
 
 
 def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
