@@ -53,7 +53,8 @@ class DataModule(BatchedData):
     A subclass reads (`read`), fits to the training split (`fit`) and returns a split's examples (`examples`).
     `embedded` and `published` are the data sets that it knows by name: literals, or a table of
     `datamodules.storage.catalogue`, for they are read without importing the class. `provides` are the attributes that
-    are passed to the model, `fitted` those that are fitted to the training split and kept in a checkpoint.
+    are passed to the model, `fitted` those that are fitted to the training split and kept in a checkpoint; `unfitted`
+    are the values of those that checkpoints of earlier versions lack.
 
     Args:
         dataset: name of a known data set, or the path of your own files.
@@ -75,6 +76,7 @@ class DataModule(BatchedData):
     published: ClassVar[Remotes] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     fitted: ClassVar[tuple[str, ...]] = ()
+    unfitted: ClassVar[dict[str, Any]] = {}
     shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their batch size
     full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
     shapes_return: ClassVar[bool] = True  # whether shapes recur within a few batches
@@ -283,7 +285,9 @@ class DataModule(BatchedData):
             state: the fitted state then.
         """
         if isinstance(saved, dict):
-            return described(saved, self.fingerprint) or None
+            new = {f"{LEARNED}{name.replace('_', ' ')}" for name in self.unfitted}
+            now = {name: digest for name, digest in self.fingerprint.items() if name in saved or name not in new}
+            return described(saved, now) or None
         if saved != self.earlier_fingerprint():
             return "its examples, or which split they are in"
         before = self._state_digests(state)
@@ -332,7 +336,7 @@ class DataModule(BatchedData):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of an earlier run, instead of fitting it again."""
         for name in self.fitted:
-            setattr(self, name, state_dict[name])
+            setattr(self, name, state_dict[name] if name in state_dict else self.unfitted[name])
         self.restored = True
 
     def take_tokenizers(self, state: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,16 +19,8 @@ from datamodules.base import Preview
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
-from datamodules.files.images import (
-    IMAGE_FILES,
-    ImageFiles,
-    decode,
-    ends_of,
-    found_in,
-    listed_in,
-    opened,
-    read_idx,
-)
+from datamodules.files.images import ImageFiles, ends_of, found_in, listed_in, read_idx
+from datamodules.files.pixels import EARLIER_LEVELS, IMAGE_FILES, REMARKS, decode, is_grey, levels_of, opened
 from datamodules.files.splits import SPLITS
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
@@ -38,6 +31,7 @@ from datamodules.storage.fingerprint import content_digests, hash_numbers, of_fi
 
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
 CPU = torch.device("cpu")
+EXAMINED = 1000  # files in which the levels of deep images are looked for
 AT_ONCE = 2**20  # values that are read at once, of at most 256 images, to compute their mean and standard deviation
 MNIST_LIKE = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -101,7 +95,8 @@ class Images(LabelledData):
     embedded: ClassVar[tuple[str, ...]] = ("digits",)
     published: ClassVar[Remotes] = IMAGES
     provides: ClassVar[tuple[str, ...]] = ("in_channels", "image_size", *LabelledData.provides)
-    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape")
+    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape", "levels")
+    unfitted: ClassVar[dict[str, Any]] = {"levels": EARLIER_LEVELS}
 
     def __init__(
         self,
@@ -136,6 +131,7 @@ class Images(LabelledData):
         self.shape: list[int] = []
         self.mean: list[float] = []
         self.std: list[float] = []
+        self.levels: dict[str, list[float]] = {}  # of images of more than 8 bits a channel
         self._scales: dict[torch.device, tuple[Tensor, Tensor]] = {}
         self.images: Tensor | None = None
         self.files = FileList()
@@ -227,23 +223,42 @@ class Images(LabelledData):
         }
         if official and "" in splits:
             raise DataError(f"{path}: some images belong to a split, but {self.files[splits.index('')]} to none")
-        self._examine(self.files[0])
+        if not self.restored:
+            self._examine(official.get("train", torch.arange(len(labels))))
         if len(self.files) * math.prod(self.shape) <= IN_MEMORY:
-            self.images = self._on_disk(self.files).in_memory()
+            self.images = self._in_memory(self._on_disk(self.files))
         return labels, official
 
-    def _examine(self, file: Path) -> None:
-        """Take the shape of all images from the first."""
-        if self.restored:
-            return
-        if self.channels is None:
-            with opened(file) as image:
-                self.channels = 1 if image.mode.startswith(("1", "L", "I", "F")) else 3
-        self.shape = list(decode(file, self.channels, self.size).shape)
+    def _examine(self, train: Tensor) -> None:
+        """Take the shape of all images from the first, and the levels of deep ones from some that are trained on."""
+        some = train[:: -(-len(train) // EXAMINED)].tolist()
+        self.levels = levels_of(self.files[index] for index in some)
+        for kind, (low, high) in self.levels.items():
+            if kind == "F" or (low, high) != (0, 65535):
+                numbers = "floating point numbers" if kind == "F" else "integers of more than 8 bits"
+                self.note(f"{self.dataset}: images of {numbers}: {low:g} is read as black, {high:g} as white")
+        channels = self.channels
+        if channels is None:
+            with opened(self.files[0]) as image:
+                channels = 1 if is_grey(image) else 3
+        self.shape = list(decode(self.files[0], channels, self.size, self.levels).shape)
 
     def _on_disk(self, files: FileList, targets: Tensor | None = None, index: Tensor | None = None) -> ImageFiles:
         channels, height, width = self.shape
-        return ImageFiles(files, channels, height, width, self._side, targets, index)
+        return ImageFiles(files, channels, height, width, self._side, self.levels, targets, index)
+
+    def _in_memory(self, images: ImageFiles) -> Tensor:
+        """All images, decoded; what that changed is reported."""
+        images.seen = []
+        decoded = images.in_memory()
+        self._report(images)
+        return decoded
+
+    def _report(self, images: ImageFiles) -> None:
+        seen = Counter(images.seen)
+        for kind, remark in REMARKS.items():
+            if seen[kind] and (kind != "colour" or not (self.channels or self.restored)):
+                self.note(f"{self.dataset}: {seen[kind]} of {len(images)} images {remark}")
 
     def _fit_shape(self) -> None:
         """Convert images that are in memory to the requested size and number of channels."""
@@ -304,10 +319,14 @@ class Images(LabelledData):
             train = train[torch.randperm(len(train), generator=generator(0))[:10_000]]
         total = torch.zeros(3, self.in_channels, dtype=torch.float64)
         examples = self.examples(train)
+        if isinstance(examples, ImageFiles):
+            examples.seen = []
         for part in torch.arange(len(train)).split(max(1, min(256, AT_ONCE // math.prod(self.shape)))):
             pixels = examples[part][0].double() / 255
             count = torch.full((self.in_channels,), pixels[:, 0].numel())
             total += torch.stack([count, pixels.sum((0, 2, 3)), pixels.square().sum((0, 2, 3))])
+        if isinstance(examples, ImageFiles):
+            self._report(examples)
         count, first, second = total
         mean = first / count
         self.mean = mean.tolist()
@@ -337,7 +356,7 @@ class Images(LabelledData):
             files.append(file)
         images = self._on_disk(files)
         fits = len(files) * math.prod(self.shape) <= IN_MEMORY
-        return Rows(images.in_memory()) if fits else images, files
+        return Rows(self._in_memory(images)) if fits else images, files
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise, and augment in training; on the device, a complete batch at once."""

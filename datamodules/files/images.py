@@ -1,4 +1,4 @@
-"""Images in files: found, decoded, and identified."""
+"""Images in files: found, read as they are needed, and identified."""
 
 import csv
 import gzip
@@ -7,24 +7,22 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from os.path import isfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
 from datamodules.files.file_list import FileList, files_in
 from datamodules.files.paths import as_on_disk, printable, regular
+from datamodules.files.pixels import IMAGE_FILES, Levels, decode
 from datamodules.files.splits import USUAL, is_hidden, split_of
 from datamodules.files.text_files import lines_of
 
-IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 TAIL = 4096  # bytes at the end of a file, in which compressed images differ
 
 
@@ -49,48 +47,6 @@ def read_idx(path: Path) -> Tensor:
     return torch.from_numpy(values.copy())
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """An image file.
-
-    Raises:
-        DataError: the file is no image, or a damaged one, which may be detected while it is used.
-    """
-    try:
-        with Image.open(regular(path)) as image:
-            yield image
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a complete image ({error})") from None
-
-
-def decode(path: Path, channels: int, size: int | None) -> Tensor:
-    """Decode an image file to (channels, height, width) uint8.
-
-    Args:
-        path: the file.
-        channels: 1 for grey, 3 for colour.
-        size: scale the shorter side to this many pixels and cut out the middle square; None to leave it.
-
-    Raises:
-        DataError: the file is no image, or a damaged one.
-    """
-    mode = "RGB" if channels == 3 else "L"
-    with opened(path) as image:
-        if size is not None:
-            image.draft(mode, (size, size))  # a JPEG decodes faster at half its size
-        if image.mode.startswith("I"):  # 16 bits, which PIL would clip at 255
-            image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-        image = image.convert(mode)
-        if size is not None and image.size != (size, size):
-            scale = size / min(image.size)
-            width, height = (max(size, round(side * scale)) for side in image.size)
-            left, top = (width - size) // 2, (height - size) // 2
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-            image = image.crop((left, top, left + size, top + size))
-        pixels = np.asarray(image)
-    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels).copy()).permute(2, 0, 1)
-
-
 class ImageFiles(Dataset[Any]):
     """Image files decoded on access: memory does not grow with their number.
 
@@ -100,6 +56,7 @@ class ImageFiles(Dataset[Any]):
         height: in pixels.
         width: in pixels.
         size: as for `decode`.
+        levels: as for `decode`.
         targets: of all files, or None.
         index: the files of this split; all of them by default.
     """
@@ -111,12 +68,15 @@ class ImageFiles(Dataset[Any]):
         height: int,
         width: int,
         size: int | None,
+        levels: Levels,
         targets: Tensor | None = None,
         index: Tensor | None = None,
     ) -> None:
         self.paths = paths
         self.shape = (channels, height, width)
         self.size = size
+        self.levels = levels
+        self.seen: list[str] | None = None  # what decoding changed, if that is to be reported
         self.targets = targets
         self.index = torch.arange(len(paths)) if index is None else index
 
@@ -135,7 +95,7 @@ class ImageFiles(Dataset[Any]):
             DataError: it has another shape than the first.
         """
         path = self.paths[index]
-        image = decode(path, self.shape[0], self.size)
+        image = decode(path, self.shape[0], self.size, self.levels, self.seen)
         if image.shape != self.shape:
             raise DataError(
                 f"{path}: {image.shape[2]} x {image.shape[1]} pixels, expected "

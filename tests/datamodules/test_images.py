@@ -17,7 +17,7 @@ from datamodules import images as images_module
 from datamodules.augmentation.images import ImageAugmentation, shifted
 from datamodules.errors import DataError
 from datamodules.files import images
-from datamodules.files.images import decode
+from datamodules.files.pixels import decode
 from datamodules.images import FASHION_CLASSES, Images
 from tests.helpers.stopping import SHORT, train
 
@@ -583,3 +583,47 @@ def test_images_are_held_up_to_the_limit(beyond: bool, place: Path, monkeypatch:
     decoded = sum(picture.nbytes for _, _, picture in write_classes(place))
     monkeypatch.setattr(images_module, "IN_MEMORY", decoded - beyond)
     assert (ready(place).images is None) == beyond
+
+
+def test_what_decoding_changed_is_told_once_with_counts(place: Path, capsys: Any) -> None:
+    write_classes(place, channels=1)
+    frames = [Image.fromarray(pixels(seed, channels=1)) for seed in (90, 91)]
+    frames[0].save(place / "dog" / "90.gif", save_all=True, append_images=frames[1:])
+    write(place / "dog" / "92.png", 92, channels=4)
+    Image.fromarray(pixels(93, channels=1)).convert("F").save(place / "dog" / "93.tif")
+    data = ready(place)
+    assert sorted(note.removeprefix(f"{place}: ") for note in data.notes) == [
+        "1 of 27 images are transparent in parts: these become white, or black where the rest is white",
+        "1 of 27 images have colours, but are read in grey, as the first is; --data.channels 3 keeps them",
+        "1 of 27 images hold several frames, of which the first is read",
+        "images of floating point numbers: 0 is read as black, 255 as white",
+    ]
+    assert capsys.readouterr().err.count("note: ") == 4
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_prediction_scales_deep_pixels_as_training_did(
+    in_memory: bool, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_memory:
+        monkeypatch.setattr(images_module, "IN_MEMORY", 0)
+    for number in range(20):
+        folder = place / "train" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.array([[number / 10 - 4, 6]], np.float32)).save(folder / f"{number}.tif")
+    data = ready(place / "train")
+    assert data.levels == {"F": [-4, 6]}
+    Image.fromarray(np.array([[-4, 1]], np.float32)).save(place / "dark.tif")
+    found, _ = restored(data, place).read_input(place / "dark.tif")
+    assert found[torch.arange(1)].flatten().tolist() == [0, 128]
+
+
+def test_a_state_of_an_earlier_version_has_its_levels() -> None:
+    data = Images("digits")
+    data.setup()
+    earlier = {name: value for name, value in data.state_dict().items() if name != "levels"}
+    other = Images("digits")
+    other.load_state_dict(earlier)
+    assert other.levels == {"I": [0, 65535], "F": [0, 255]}
+    saved = {name: digest for name, digest in data.fingerprint.items() if name != "learned levels"}
+    assert data.changed_since(saved, earlier) is None

@@ -65,7 +65,7 @@ def restored(
     instantiated = parser.instantiate(options)
     data = build_data(parser.data, dict(instantiated.data))
     state = content.get(type(data).__qualname__)
-    if not isinstance(state, dict) or not {*data.fitted} <= {*state}:
+    if not isinstance(state, dict) or not {*data.fitted} <= {*state, *data.unfitted}:
         raise UsageError(f"--checkpoint {where}: was trained without {type(data).__name__}")
     try:
         data.load_state_dict(state)
