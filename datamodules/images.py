@@ -19,12 +19,13 @@ from datamodules.base import Preview
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
-from datamodules.files.images import ImageFiles, ends_of, found_in, listed_in, read_idx
+from datamodules.files.image_folders import found_in, without_classes
+from datamodules.files.images import ImageFiles, ends_of, listed_in, read_idx
 from datamodules.files.pixels import EARLIER_LEVELS, IMAGE_FILES, REMARKS, decode, is_grey, levels_of, opened
-from datamodules.files.splits import SPLITS
+from datamodules.files.splits import SPLITS, listed
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
-from datamodules.loading.sampling import generator
+from datamodules.loading.sampling import Splits, generator
 from datamodules.storage.catalogue import IMAGES, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import content_digests, hash_numbers, of_files
@@ -210,12 +211,14 @@ class Images(LabelledData):
         path = self.path
         self.files = FileList()
         labels, splits = [], []
-        for file, label, split in listed_in(path, self.encoding) if path.is_file() else found_in(path):
+        for file, label, split in listed_in(path, self.encoding) if path.is_file() else found_in(path, self.note):
             self.files.append(file)
             labels.append(sys.intern(label))  # a million equal labels take the memory of one
             splits.append(split)
         if not labels:
-            raise DataError(f"{path}: no images in it; expected a folder of class folders ({', '.join(IMAGE_FILES)})")
+            found = f", {without_classes(path)}" if path.is_dir() else ""
+            kinds = listed(IMAGE_FILES, 8)
+            raise DataError(f"{path}: no images in it; expected a folder of class folders with {kinds}{found}")
         official = {
             split: torch.tensor([of == split for of in splits]).nonzero().flatten()
             for split in SPLITS
@@ -286,6 +289,27 @@ class Images(LabelledData):
                 f"which the model was trained on"
             )
         self.shape = shape
+
+    def check(self, source: Source, splits: Splits) -> None:
+        """Refuse, in addition, a split in which all pixels are equal."""
+        super().check(source, splits)
+        for name, index in splits._asdict().items():
+            self._check_pixels(name, index)
+
+    def setup_test(self) -> None:
+        """Read data that a trained model is to be tested on."""
+        super().setup_test()
+        self._check_pixels("test", self.splits.test)
+
+    def _check_pixels(self, split: str, index: Tensor) -> None:
+        """Refuse a split in which all pixels are equal; mostly its first image shows that they are not."""
+        examples, values = self.examples(index), set()
+        for position in range(len(index)):
+            pixels = examples[torch.tensor([position])][0]
+            values |= {int(pixels.min()), int(pixels.max())}
+            if len(values) > 1:
+                return
+        raise DataError(f"{self.dataset}: all pixels of the {split} split are {values.pop()}; expected pictures")
 
     def example_hashes(self) -> Iterable[Hashable] | None:
         """The pixels of each of your own images; of those not in memory the path, or the content if requested."""

@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from os.path import isfile
 from pathlib import Path
@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
-from datamodules.files.file_list import FileList, files_in
-from datamodules.files.paths import as_on_disk, printable, regular
+from datamodules.files.file_list import FileList
+from datamodules.files.paths import as_on_disk, regular
 from datamodules.files.pixels import IMAGE_FILES, Levels, decode
-from datamodules.files.splits import USUAL, is_hidden, split_of
+from datamodules.files.splits import USUAL, split_of
 from datamodules.files.text_files import lines_of
 
 TAIL = 4096  # bytes at the end of a file, in which compressed images differ
@@ -110,41 +110,6 @@ class ImageFiles(Dataset[Any]):
             for row, image in enumerate(pool.map(self.decoded, self.index.tolist())):
                 images[row] = image
         return images
-
-
-def found_in(folder: Path) -> Iterator[tuple[Path, str, str]]:
-    """(file, label, split) for each image of a folder of class folders, or of one such folder for each split.
-
-    Raises:
-        DataError: some folders with images have names of splits, and some have not.
-    """
-    children = [child for child in sorted(folder.iterdir()) if child.is_dir() and not is_hidden(child)]
-    splits = {child: split_of(child.name) for child in children}
-    if "train" not in splits.values():
-        yield from ((file, label, "") for file, label in of_classes(children, folder))
-        return
-    others = [child for child, split in splits.items() if not split and next(files_in(child, IMAGE_FILES), None)]
-    if others:
-        raise DataError(
-            f"{folder}: {' and '.join(child.name for child in splits if splits[child])} are named like splits "
-            f"({USUAL}), but {' and '.join(child.name for child in others)} are not; move these out of the folder, "
-            f"or list the images in a CSV file"
-        )
-    for child, split in splits.items():
-        if split:
-            classes = [part for part in sorted(child.iterdir()) if part.is_dir() and not is_hidden(part)]
-            yield from ((file, label, split) for file, label in of_classes(classes, child))
-
-
-def of_classes(folders: Iterable[Path], parent: Path) -> Iterator[tuple[Path, str]]:
-    """(file, label) for each image of class folders."""
-    of_class: dict[str, Path] = {}
-    for folder in folders:
-        label = printable(folder.name)
-        if of_class.setdefault(label, folder) != folder:  # one of them is not UTF-8
-            raise DataError(f"{parent}: two folders in it are called {label}; rename one, or put both into one")
-        for file in files_in(folder, IMAGE_FILES):
-            yield file, label
 
 
 def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:

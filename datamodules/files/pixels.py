@@ -16,8 +16,8 @@ from datamodules.files.paths import regular
 
 HEIF_FILES = (".heic", ".heif", ".hif")
 IMAGE_FILES = (
-    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
-    *(".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", *(HEIF_FILES if find_spec("pillow_heif") else ())),
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".jfif", ".jpe", ".apng", ".dib", ".avif"),
+    *(".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", *(HEIF_FILES if find_spec("pillow_heif") else ())),
 )
 DEEP_FILES = (".png", ".tif", ".tiff", ".pgm", ".pnm", ".jp2", ".pfm")  # which can hold more than 8 bits a channel
 TURNS = {

@@ -627,3 +627,26 @@ def test_a_state_of_an_earlier_version_has_its_levels() -> None:
     assert other.levels == {"I": [0, 65535], "F": [0, 255]}
     saved = {name: digest for name, digest in data.fingerprint.items() if name != "learned levels"}
     assert data.changed_since(saved, earlier) is None
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_in_which_all_pixels_are_equal_is_refused(
+    split: str, in_memory: bool, place: Path, monkeypatch: pytest.MonkeyPatch, refused: Any
+) -> None:
+    if not in_memory:
+        monkeypatch.setattr(images_module, "IN_MEMORY", 0)
+    for name in ("train", "val", "test"):
+        write_classes(place / name, 2)
+    for file in (place / split).rglob("*.png"):
+        Image.new("RGB", (6, 6), (7, 7, 7)).save(file)
+    with refused(place, f"all pixels of the {split} split are 7"):
+        ready(place)
+
+
+def test_images_of_one_colour_each_are_pictures(place: Path) -> None:
+    for number in range(20):
+        folder = place / "ab"[number % 2]
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4), (number,) * 3).save(folder / f"{number}.png")
+    ready(place)

@@ -108,3 +108,12 @@ def test_nodes_of_a_graph_are_taken_more_than_once(place: Path) -> None:
     ((graph, target),) = data.train_dataloader()
     assert torch.bincount(target).tolist() == [max(data.class_counts)] * 2
     assert torch.equal(data.labels[graph.nodes], target)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_class_with_one_example_is_trained_on_and_told(seed: int, table: Path) -> None:
+    table.write_text(table.read_text() + "\n990,lone\n991,only")
+    data = ready(table, split_seed=seed)
+    assert data.class_counts[-2:] == [1, 1]
+    told = "2 classes have a single example, which is trained on: no score covers lone, only"
+    assert data.notes == [f"{table}: {told}"]
