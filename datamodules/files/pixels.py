@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,9 +60,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 def _register_heif(path: Path) -> None:
     if find_spec("pillow_heif") is None:
         raise DataError(f'{path}: HEIF is read by pillow-heif, which is not installed: pip install -e ".[heif]"')
-    from pillow_heif import register_heif_opener
-
-    register_heif_opener()
+    import_module("pillow_heif").register_heif_opener()
 
 
 def decode(
