@@ -4,7 +4,7 @@ import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,8 +19,9 @@ from datamodules.base import Preview
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
-from datamodules.files.image_folders import found_in, without_classes
-from datamodules.files.images import ImageFiles, ends_of, listed_in, read_idx
+from datamodules.files.image_folders import LISTS, found_in, without_classes
+from datamodules.files.image_lists import ImageList, several_labels
+from datamodules.files.images import ImageFiles, ends_of, read_idx
 from datamodules.files.pixels import EARLIER_LEVELS, IMAGE_FILES, REMARKS, decode, is_grey, levels_of, opened
 from datamodules.files.splits import SPLITS, listed
 from datamodules.labels import LabelledData, class_codes
@@ -69,11 +70,12 @@ class Images(LabelledData):
     mixed images the target is (B, K), each class's probability.
     Provides in_channels, image_size, num_classes, class_names and class_counts.
 
-    Your own files are a folder of class folders, with or without train, val and test folders around them; or a CSV
-    file with a path and a label a line, relative to its own folder, and perhaps a third column with the split.
+    Your own files are a folder of class folders, with or without train, val and test folders around them; or a list,
+    such as a CSV file, with a path or id and a label a line, relative to its own folder or one in it, and perhaps the
+    split.
 
     Args:
-        dataset: a known data set, or the path of a folder or a CSV file.
+        dataset: a known data set, or the path of a folder or a list.
         image_size: scale images to squares with this many pixels a side; by default they must be of one size.
         channels: 1 for grey, 3 for colour; as in the first image by default.
         flip: mirror training images left to right, each with probability 1/2.
@@ -87,7 +89,9 @@ class Images(LabelledData):
         mixup: blend training images with others, and their targets likewise; the mixing ratio is sampled, once a
             batch, from Beta(mixup, mixup) (Zhang et al. 2018); 0 to disable it.
         cutmix: the same by pasting a rectangle of the other image (Yun et al. 2019); with both, each batch samples one.
-        encoding: of a CSV file.
+        encoding: of a list.
+        image: name or index of a list's column of paths or ids; by default the one that names files.
+        target: name or index of a list's column of labels; inferred by default.
         hash_contents: identify images that do not fit into memory by their contents, all of which are then read before
             training, instead of their names, sizes and modification times. Those in memory always are.
         kwargs: as for LabelledData and DataModule.
@@ -114,6 +118,8 @@ class Images(LabelledData):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         encoding: str = "utf-8",
+        image: str | int | None = None,
+        target: str | int | None = None,
         hash_contents: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -128,6 +134,8 @@ class Images(LabelledData):
         self.size = image_size
         self.channels = channels
         self.encoding = known_encoding(encoding)
+        self.image = image
+        self.target = target
         self.hash_contents = hash_contents
         self.shape: list[int] = []
         self.mean: list[float] = []
@@ -211,7 +219,7 @@ class Images(LabelledData):
         path = self.path
         self.files = FileList()
         labels, splits = [], []
-        for file, label, split in listed_in(path, self.encoding) if path.is_file() else found_in(path, self.note):
+        for file, label, split in self._listed(path) if path.is_file() else found_in(path, self.note):
             self.files.append(file)
             labels.append(sys.intern(label))  # a million equal labels take the memory of one
             splits.append(split)
@@ -231,6 +239,15 @@ class Images(LabelledData):
         if len(self.files) * math.prod(self.shape) <= IN_MEMORY:
             self.images = self._in_memory(self._on_disk(self.files))
         return labels, official
+
+    def _listed(self, path: Path) -> Iterator[tuple[Path, str, str]]:
+        """(file, label, split) of each line of a list; several labels in one cell are refused."""
+        found: set[str] = set()
+        for file, label, split in ImageList(path, self.encoding, self.note, self.image).labelled(self.target, False):
+            found.add(label)
+            yield file, label, split
+        if cell := several_labels(found):
+            raise DataError(f"{path}: {cell} seems to be several labels; --data.multilabel true reads them as such")
 
     def _examine(self, train: Tensor) -> None:
         """Take the shape of all images from the first, and the levels of deep ones from some that are trained on."""
@@ -374,13 +391,19 @@ class Images(LabelledData):
         return self._on_disk(self.files, self.labels, index)
 
     def read_input(self, path: Path) -> tuple[Rows | ImageFiles, Names]:
-        """An image file, or all images of a folder in the order of their paths."""
+        """An image file, all images of a folder in the order of their paths, or those of a list, named as in it."""
         files = FileList()
-        for file in [path] if path.is_file() else files_in(path, IMAGE_FILES):
+        names: Names = files
+        if path.is_file() and path.name.lower().endswith(LISTS):
+            images_of = [*ImageList(path, self.encoding, self.note, self.image).images()]
+            names, found = [name for name, _ in images_of], (file for _, file in images_of)
+        else:
+            found = (file for file in ([path] if path.is_file() else files_in(path, IMAGE_FILES)))
+        for file in found:
             files.append(file)
         images = self._on_disk(files)
         fits = len(files) * math.prod(self.shape) <= IN_MEMORY
-        return Rows(self._in_memory(images)) if fits else images, files
+        return Rows(self._in_memory(images)) if fits else images, names
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise, and augment in training; on the device, a complete batch at once."""

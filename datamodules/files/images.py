@@ -1,13 +1,10 @@
 """Images in files: found, read as they are needed, and identified."""
 
-import csv
 import gzip
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,8 @@ from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
 from datamodules.files.file_list import FileList
-from datamodules.files.paths import as_on_disk, regular
-from datamodules.files.pixels import IMAGE_FILES, Levels, decode
-from datamodules.files.splits import USUAL, split_of
-from datamodules.files.text_files import lines_of
+from datamodules.files.paths import regular
+from datamodules.files.pixels import Levels, decode
 
 TAIL = 4096  # bytes at the end of a file, in which compressed images differ
 
@@ -110,26 +105,6 @@ class ImageFiles(Dataset[Any]):
             for row, image in enumerate(pool.map(self.decoded, self.index.tolist())):
                 images[row] = image
         return images
-
-
-def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
-    """(file, label, split) for each line of a CSV file."""
-    reader = csv.reader(lines_of(path, encoding, newline=""))
-    for row in reader:
-        where = f"{path}:{reader.line_num}"
-        if not row:
-            continue
-        file = as_on_disk(path.parent, row[0])
-        if reader.line_num == 1 and not isfile(file) and not row[0].lower().endswith(IMAGE_FILES):
-            continue  # a header
-        if len(row) not in (2, 3):
-            raise DataError(f"{where}: expected a path, a label and perhaps a split, found {', '.join(row)}")
-        label, split = row[1].strip(), row[2].strip() if len(row) == 3 else ""
-        if not isfile(file):
-            raise DataError(f"{where}: there is no file {file}")
-        if split and not split_of(split):
-            raise DataError(f"{where}: the split is {split}, expected {USUAL}")
-        yield file, label, split_of(split)
 
 
 def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -392,9 +392,8 @@ def test_a_label_that_a_restored_model_does_not_know_is_refused(place: Path, ref
     ("line", "parts"),
     [
         ("images/none.png,dog", [":3:", "there is no file", "none.png"]),
-        ("a.png", [":3:", "expected a path, a label", "found a.png"]),
-        ("a.png,dog,train,more", [":3:", "found a.png, dog, train, more"]),
-        ("a.png,dog,third", [":3:", "split is third", "train, val", "test"]),
+        ("a.png", [":3:", "expected 2 fields", "found 1"]),
+        ("a.png,dog,train,more", [":3:", "expected 2 fields", "found 4"]),
     ],
 )
 def test_a_line_of_a_list_that_cannot_be_understood_is_named(
@@ -403,6 +402,13 @@ def test_a_line_of_a_list_that_cannot_be_understood_is_named(
     write(place / "a.png", 0)
     (place / "list.csv").write_text(f"path,label\na.png,dog\n{line}\na.png,cat\n")
     with refused(place / "list.csv", *parts):
+        ready(place / "list.csv")
+
+
+def test_a_split_that_is_none_is_named(place: Path, refused: Any) -> None:
+    write(place / "a.png", 0)
+    (place / "list.csv").write_text("path,label,split\na.png,dog,train\na.png,dog,third\na.png,cat,test\n")
+    with refused(place / "list.csv", ":3:", "split is third", "train, val", "test"):
         ready(place / "list.csv")
 
 
@@ -650,3 +656,26 @@ def test_images_of_one_colour_each_are_pictures(place: Path) -> None:
         folder.mkdir(exist_ok=True)
         Image.new("RGB", (4, 4), (number,) * 3).save(folder / f"{number}.png")
     ready(place)
+
+
+def test_input_may_be_a_list_whose_names_the_predictions_have(place: Path) -> None:
+    written = write_classes(place / "train")
+    data = restored(ready(place / "train"), place / "train")
+    made = {name: write(place / "test" / f"{name}.png", 300 + number) for number, name in enumerate("bac")}
+    (place / "test.csv").write_text("id\nc\na\nb\na\n")
+    found, names = data.read_input(place / "test.csv")
+    assert list(names) == ["c", "a", "b", "a"]
+    assert torch.equal(found[torch.arange(4)], torch.stack([as_tensor(made[name]) for name in "caba"]))
+    relative = [str(file.relative_to(place)) for file, _, _ in written[:2]]
+    (place / "some.csv").write_text(f"label,path\ncat,{relative[0]}\ndog,{relative[1]}\n")
+    assert list(data.read_input(place / "some.csv")[1]) == relative
+
+
+def test_several_labels_in_a_cell_are_no_class_of_their_own(place: Path, refused: Any) -> None:
+    written = write_classes(place)
+    lines = [
+        f"{file.relative_to(place)},{'dog|cat' if row % 4 else name}" for row, (file, name, _) in enumerate(written)
+    ]
+    (place / "list.csv").write_text("path,tags\n" + "\n".join([*lines, f"{written[0][0].relative_to(place)},cat"]))
+    with refused(place / "list.csv", "dog|cat seems to be several labels", "--data.multilabel true"):
+        ready(place / "list.csv")

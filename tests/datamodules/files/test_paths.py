@@ -14,7 +14,7 @@ from datamodules.files.delimited import read_table
 from datamodules.files.encoding import json_value
 from datamodules.files.file_list import files_in
 from datamodules.files.image_folders import found_in
-from datamodules.files.images import listed_in
+from datamodules.files.image_lists import ImageList
 from datamodules.files.paths import as_on_disk, file_or_folder, printable, printable_path, regular, user_path
 
 
@@ -138,7 +138,7 @@ def test_a_list_finds_a_file_whose_name_is_spelt_otherwise(tmp_path: Path, on_di
     file = touched(tmp_path / on_disk)
     assert as_on_disk(tmp_path, listed).samefile(file)
     (tmp_path / "list.csv").write_text(f"{listed},x\n", encoding="utf-8")
-    ((found, _, _),) = listed_in(tmp_path / "list.csv", "utf-8")
+    ((_, found),) = ImageList(tmp_path / "list.csv", "utf-8", print).images()
     assert found.samefile(file)
 
 
