@@ -15,12 +15,12 @@ from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.auto_augment import AutoAugment
 from datamodules.augmentation.images import ImageAugmentation
-from datamodules.base import Preview
+from datamodules.base import DataModule, Preview
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
 from datamodules.files.image_folders import LISTS, found_in, without_classes
-from datamodules.files.image_lists import ImageList, several_labels
+from datamodules.files.image_lists import ImageList, several_codes, several_labels
 from datamodules.files.images import ImageFiles, ends_of, read_idx
 from datamodules.files.pixels import EARLIER_LEVELS, IMAGE_FILES, REMARKS, decode, is_grey, levels_of, opened
 from datamodules.files.splits import SPLITS, listed
@@ -29,7 +29,7 @@ from datamodules.loading.examples import Names, Rows, Source
 from datamodules.loading.sampling import Splits, generator
 from datamodules.storage.catalogue import IMAGES, Remotes
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import content_digests, hash_numbers, of_files
+from datamodules.storage.fingerprint import content_digests, hash_numbers, hash_texts, of_files
 
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
 CPU = torch.device("cpu")
@@ -92,6 +92,8 @@ class Images(LabelledData):
         encoding: of a list.
         image: name or index of a list's column of paths or ids; by default the one that names files.
         target: name or index of a list's column of labels; inferred by default.
+        multilabel: whether an image has any number of labels, in columns of 0 and 1 of a list or in one cell, such as
+            `cat|dog`; the target of a batch is then (B, K), 0 or 1.
         hash_contents: identify images that do not fit into memory by their contents, all of which are then read before
             training, instead of their names, sizes and modification times. Those in memory always are.
         kwargs: as for LabelledData and DataModule.
@@ -99,9 +101,15 @@ class Images(LabelledData):
 
     embedded: ClassVar[tuple[str, ...]] = ("digits",)
     published: ClassVar[Remotes] = IMAGES
-    provides: ClassVar[tuple[str, ...]] = ("in_channels", "image_size", *LabelledData.provides)
-    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape", "levels")
-    unfitted: ClassVar[dict[str, Any]] = {"levels": EARLIER_LEVELS}
+    provides: ClassVar[tuple[str, ...]] = (
+        "in_channels",
+        "image_size",
+        "multilabel",
+        "num_examples",
+        *LabelledData.provides,
+    )
+    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape", "levels", "num_examples")
+    unfitted: ClassVar[dict[str, Any]] = {"levels": EARLIER_LEVELS, "num_examples": 0}
 
     def __init__(
         self,
@@ -120,6 +128,7 @@ class Images(LabelledData):
         encoding: str = "utf-8",
         image: str | int | None = None,
         target: str | int | None = None,
+        multilabel: bool = False,
         hash_contents: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -136,8 +145,12 @@ class Images(LabelledData):
         self.encoding = known_encoding(encoding)
         self.image = image
         self.target = target
+        self.multilabel = multilabel
+        if multilabel and self.balance != "none":
+            raise ValueError(f"--data.balance {self.balance}: balances classes, one an image; expected none here")
         self.hash_contents = hash_contents
         self.shape: list[int] = []
+        self.num_examples = 0  # of the training split
         self.mean: list[float] = []
         self.std: list[float] = []
         self.levels: dict[str, list[float]] = {}  # of images of more than 8 bits a channel
@@ -167,6 +180,8 @@ class Images(LabelledData):
     def read(self) -> Source:
         """Read images and labels; files only as far as they fit memory."""
         official: dict[str, Tensor] = {}
+        if self.multilabel and (self.is_embedded or self.is_published):
+            raise DataError(f"--data.multilabel true: the images of {self.dataset} each have one class")
         if self.is_embedded:
             labels = self._read_digits()
         elif self.dataset == "CIFAR10":
@@ -178,6 +193,9 @@ class Images(LabelledData):
         if self.images is not None:
             self.pixel_digest = hash_numbers(self.images)  # before they are scaled, which may round otherwise elsewhere
             self._fit_shape()
+        if self.multilabel:
+            self.class_names, self.labels = several_codes(labels, self.known_classes, self.dataset, self.note)
+            return Source(len(labels), None, official)
         self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
         return Source(len(labels), self.labels, official)
 
@@ -217,6 +235,8 @@ class Images(LabelledData):
 
     def _read_files(self) -> tuple[list[str], dict[str, Tensor]]:
         path = self.path
+        if self.multilabel and path.is_dir():
+            raise DataError(f"--data.multilabel true: {path} is a folder; expected a list of images with their labels")
         self.files = FileList()
         labels, splits = [], []
         for file, label, split in self._listed(path) if path.is_file() else found_in(path, self.note):
@@ -241,12 +261,14 @@ class Images(LabelledData):
         return labels, official
 
     def _listed(self, path: Path) -> Iterator[tuple[Path, str, str]]:
-        """(file, label, split) of each line of a list; several labels in one cell are refused."""
+        """(file, label, split) of each line of a list; several labels in one cell need the option."""
         found: set[str] = set()
-        for file, label, split in ImageList(path, self.encoding, self.note, self.image).labelled(self.target, False):
+        for file, label, split in ImageList(path, self.encoding, self.note, self.image).labelled(
+            self.target, self.multilabel
+        ):
             found.add(label)
             yield file, label, split
-        if cell := several_labels(found):
+        if not self.multilabel and (cell := several_labels(found)):
             raise DataError(f"{path}: {cell} seems to be several labels; --data.multilabel true reads them as such")
 
     def _examine(self, train: Tensor) -> None:
@@ -308,10 +330,28 @@ class Images(LabelledData):
         self.shape = shape
 
     def check(self, source: Source, splits: Splits) -> None:
-        """Refuse, in addition, a split in which all pixels are equal."""
-        super().check(source, splits)
+        """Refuse, in addition, a split in which all pixels are equal, and labels that no image has in training."""
+        if self.multilabel:
+            DataModule.check(self, source, splits)
+            self._check_labels(splits)
+        else:
+            super().check(source, splits)
         for name, index in splits._asdict().items():
             self._check_pixels(name, index)
+
+    def _check_labels(self, splits: Splits) -> None:
+        counts = self.labels[splits.train].sum(0).long().tolist()
+        if missing := [name for name, count in zip(self.class_names, counts, strict=True) if not count]:
+            raise DataError(f"{self.dataset}: no image of the training split has the label {listed(missing)}")
+        if not self.restored:
+            self.class_counts = counts
+
+    @property
+    def label_digest(self) -> str:
+        """A digest of the class, or the labels, of each image in a split."""
+        if not self.multilabel:
+            return super().label_digest
+        return hash_texts([*self.class_names, hash_numbers(self.labels[torch.cat(self.splits).sort().values])])
 
     def setup_test(self) -> None:
         """Read data that a trained model is to be tested on."""
@@ -356,6 +396,7 @@ class Images(LabelledData):
 
     def fit(self, train: Tensor) -> None:
         """Compute the mean and standard deviation of each channel."""
+        self.num_examples = len(train)
         if len(train) > 10_000:  # enough for a mean to a thousandth
             train = train[torch.randperm(len(train), generator=generator(0))[:10_000]]
         total = torch.zeros(3, self.in_channels, dtype=torch.float64)

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from os.path import isfile
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.files.delimited import LABEL_COLUMNS, Row, read_table
@@ -143,7 +145,7 @@ class ImageList:
         return all(cell.lower() in LABELS or cell not in below for cell, *below in columns)
 
     def _exists(self, cell: str) -> bool:
-        return bool(cell) and (isfile(self.path.parent / cell) or self.places.find(cell) is not None)
+        return self.places.find(cell) is not None
 
     def _image_column(self) -> int:
         """The position of the column whose cells name files; of several, the one whose cells differ most."""
@@ -216,18 +218,40 @@ class ImageList:
         return [row[column].strip() for row in self.sample if column < len(row)]
 
 
-def separator_of(cells: set[str]) -> str:
-    """What separates several labels in one cell: the first of the usual ones whose parts recur in other cells."""
-    for separator in SEPARATORS:
-        parts = [_parts(cell, separator) for cell in cells]
-        if any(len(each) > 1 for each in parts):
-            return separator
-    return SEPARATORS[0]
+def several_codes(
+    cells: Sequence[str], known: Sequence[str] | None, where: str, note: Note
+) -> tuple[list[str], Tensor]:
+    """The class names, and which of them each image has.
 
+    Args:
+        cells: the labels of each image, separated.
+        known: the class names of an earlier run, which are kept.
+        where: the source of the labels, for messages.
+        note: reports what separates the labels.
 
-def labels_in(cell: str, separator: str) -> list[str]:
-    """The labels in a cell: none in an empty one, and each once."""
-    return list(dict.fromkeys(_parts(cell.strip("[]"), separator)))
+    Returns:
+        The names, and (N, C), 0 or 1.
+
+    Raises:
+        DataError: a label is none of the known class names, or there is only one.
+    """
+    distinct = set(cells)
+    separator = next((each for each in (SEVERAL, *SEPARATORS) if any(each in cell for cell in distinct)), SEVERAL)
+    labels = {cell: dict.fromkeys(_parts(cell.strip("[]"), separator)) for cell in distinct}
+    names = list(known) if known is not None else sorted({label for each in labels.values() for label in each})
+    if unknown := {label for each in labels.values() for label in each} - {*names}:
+        found = listed(sorted(unknown))
+        raise DataError(f"{where}: has the labels {found}, which the model does not know; it knows {listed(names, 20)}")
+    if len(names) < 2:
+        raise DataError(f"{where}: expected at least two labels, found {listed(names) or 'none'}")
+    if separator != SEVERAL:
+        shown = {" ": "blanks"}.get(separator, separator)
+        note(f"{where}: labels are separated by {shown}: {len(names)} labels, {listed(names)}")
+    code = {name: index for index, name in enumerate(names)}
+    present = torch.zeros(len(cells), len(names))
+    for row, cell in enumerate(cells):
+        present[row, [code[label] for label in labels[cell]]] = 1
+    return names, present
 
 
 def _parts(cell: str, separator: str) -> list[str]:

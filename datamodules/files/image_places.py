@@ -23,7 +23,7 @@ class Places:
         self.path = path
         self.note = note
         self.split = split_of(path.stem) or "train"  # whose folder is meant where several have the name
-        self.how = path.parent, 0, ""  # folder, leading parts that are dropped, and ending
+        self.how: tuple[Path, int, str] | None = None  # folder, number of leading parts dropped, and ending
         self.folders: list[Path] | None = None
         self.told = False
 
@@ -35,17 +35,18 @@ class Places:
         """
         if not name:
             return None
-        folder, dropped, ending = self.how
-        if not dropped and isfile(file := f"{folder}/{name}{ending}"):
+        if self.how and not self.how[1] and isfile(file := f"{self.how[0]}/{name}{self.how[2]}"):
             return Path(file)
         direct = as_on_disk(self.path.parent, name)
         if isfile(direct):
+            self.how = self.how or (self.path.parent, 0, "")
             return direct
         parts = name.replace("\\", "/").split("/")
         endings = [""] if name.lower().endswith(IMAGE_FILES) else [*IMAGE_FILES, *map(str.upper, IMAGE_FILES)]
-        for dropped in range(len(parts)):
+        # All are dropped from alike: what is missing in one class's folder is not that of its name in another's.
+        for dropped in range(len(parts)) if self.how is None else [self.how[1]]:
             tail = "/".join(parts[dropped:])
-            for ending in sorted(endings, key=lambda each: each != self.how[2]):
+            for ending in sorted(endings, key=lambda each: self.how is None or each != self.how[2]):
                 if found := self._among(name, tail + ending, dropped, ending):
                     return found
         return None

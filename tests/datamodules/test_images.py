@@ -1,4 +1,5 @@
 import gzip
+import json
 import math
 import os
 import shutil
@@ -19,6 +20,7 @@ from datamodules.errors import DataError
 from datamodules.files import images
 from datamodules.files.pixels import decode
 from datamodules.images import FASHION_CLASSES, Images
+from scripts.predict import main as predict
 from tests.helpers.stopping import SHORT, train
 
 CLASSES = ["猫", "dog", "sea horse"]
@@ -627,11 +629,15 @@ def test_prediction_scales_deep_pixels_as_training_did(
 def test_a_state_of_an_earlier_version_has_its_levels() -> None:
     data = Images("digits")
     data.setup()
-    earlier = {name: value for name, value in data.state_dict().items() if name != "levels"}
+    earlier = {name: value for name, value in data.state_dict().items() if name not in ("levels", "num_examples")}
     other = Images("digits")
     other.load_state_dict(earlier)
     assert other.levels == {"I": [0, 65535], "F": [0, 255]}
-    saved = {name: digest for name, digest in data.fingerprint.items() if name != "learned levels"}
+    saved = {
+        name: digest
+        for name, digest in data.fingerprint.items()
+        if name not in ("learned levels", "learned num examples")
+    }
     assert data.changed_since(saved, earlier) is None
 
 
@@ -679,3 +685,64 @@ def test_several_labels_in_a_cell_are_no_class_of_their_own(place: Path, refused
     (place / "list.csv").write_text("path,tags\n" + "\n".join([*lines, f"{written[0][0].relative_to(place)},cat"]))
     with refused(place / "list.csv", "dog|cat seems to be several labels", "--data.multilabel true"):
         ready(place / "list.csv")
+
+
+def write_labels(place: Path, hot: bool) -> Path:
+    written = write_classes(place, 20)
+    labels = [{0: "", 1: "cat", 2: "cat|dog", 3: "sea horse"}[row % 4] for row in range(len(written))]
+    names = ["cat", "dog", "sea horse"]
+    if hot:
+        labels = [",".join(str(int(name in label.split("|"))) for name in names) for label in labels]
+    lines = [f"{file.relative_to(place)},{label}" for (file, _, _), label in zip(written, labels, strict=True)]
+    (place / "list.csv").write_text("\n".join([f"path,{','.join(names) if hot else 'tags'}", *lines]))
+    return place / "list.csv"
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_an_image_may_have_several_labels(hot: bool, place: Path, refused: Any) -> None:
+    path = write_labels(place, hot)
+    data = ready(path, multilabel=True)
+    assert data.class_names == ["cat", "dog", "sea horse"]
+    _, target = everything(data)
+    assert target[:4].tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert data.class_counts == data.labels[data.splits.train].sum(0).tolist()
+    assert data.num_examples == len(data.splits.train)
+    before = data.contents()
+    path.write_text(path.read_text().replace("1,1,0" if hot else "cat|dog", "1,0,0" if hot else "cat", 1))
+    assert ready(path, multilabel=True).contents()["labels"] != before["labels"]
+    assert ready(path, multilabel=True).contents()["pixels"] == before["pixels"]
+    header, rows = path.read_text().split("\n", 1)
+    first, *others = rows.splitlines()
+    path.write_text("\n".join([header.replace("sea horse", "cow"), first if hot else first + "cow", *others]))
+    with refused(path, "cow", "which the model does not know", "cat, dog, sea horse"):
+        restored(data, path, multilabel=True).setup_test()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "parts"),
+    [
+        ("digits", {}, ["--data.multilabel true", "digits"]),
+        (".", {}, ["--data.multilabel true", "folder", "list of images"]),
+        ("digits", {"balance": "over"}, ["--data.balance over"]),
+    ],
+)
+def test_several_labels_are_of_lists_alone(
+    dataset: str, options: dict[str, Any], parts: list[str], refused: Any
+) -> None:
+    with refused(*parts):
+        Images(dataset, multilabel=True, **options).setup()
+
+
+def test_a_run_with_several_labels_trains_predicts_and_tests(place: Path, tmp_path: Path) -> None:
+    path = write_labels(place, hot=True)
+    words = ["--model", "cnn", *SHORT, "--data", str(path), "--data.batch_size", "8", "--data.mixup", "0.2"]
+    assert train([*words, "--data.multilabel", "true", "--logs", str(tmp_path)]) == 0
+    run = tmp_path / "cnn" / "version_0"
+    predict(["--checkpoint", str(run), "--input", str(path), "--output", str(tmp_path / "out.jsonl")])
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 60
+    assert all(row["prediction"] == [name for name, p in row["probabilities"].items() if p >= 0.5] for row in rows)
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    for part in ("test", "baseline"):
+        assert {"average_precision", "f1", "f1_micro"} <= {*results[part]}
+    assert list(results["per_class"]) == ["cat", "dog", "sea horse"]

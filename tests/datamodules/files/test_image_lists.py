@@ -78,6 +78,14 @@ def test_of_folders_with_the_same_ids_none_is_guessed(place: Path) -> None:
         listed(place, "id,label\na,cat\nb,dog\nc,cat", folder="two")
 
 
+def test_a_missing_image_is_not_that_of_its_name_in_another_folder(place: Path) -> None:
+    (place / "cat").mkdir()
+    (place / "cat" / "x.png").touch()
+    found = listed(place, "path,label\ncat/x.png,cat\ncat/a.png,cat\ndog/b.png,dog", folder="dog")
+    with pytest.raises(DataError, match=r"list.csv:3: there is no file .*cat/a\.png"):
+        pairs(found)
+
+
 def test_names_of_a_list_without_labels_are_those_in_it(place: Path) -> None:
     found = listed(place, "id\nc\na\nb", folder="test", name="test.csv")
     assert [name for name, _ in found.images()] == ["c", "a", "b"]
