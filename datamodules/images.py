@@ -128,7 +128,7 @@ class Images(LabelledData):
         encoding: str = "utf-8",
         image: str | int | None = None,
         target: str | int | None = None,
-        multilabel: bool = False,
+        multilabel: bool | None = None,
         hash_contents: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -145,7 +145,7 @@ class Images(LabelledData):
         self.encoding = known_encoding(encoding)
         self.image = image
         self.target = target
-        self.multilabel = multilabel
+        self.multilabel = bool(multilabel)
         if multilabel and self.balance != "none":
             raise ValueError(f"--data.balance {self.balance}: balances classes, one an image; expected none here")
         self.hash_contents = hash_contents

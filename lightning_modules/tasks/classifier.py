@@ -114,8 +114,8 @@ class Classifier(Task):
         class_names: Sequence[str] | None = None,
         class_counts: Sequence[int] | None = None,
         class_weights: Sequence[float] | None = None,
-        multilabel: bool = False,
-        num_examples: int = 0,
+        multilabel: bool | None = None,
+        num_examples: int | None = None,
         loss: Loss = "cross_entropy",
         gamma: float | None = None,
         label_smoothing: float = 0.0,
@@ -139,8 +139,8 @@ class Classifier(Task):
                 f"--data.multilabel true: {type(self).__name__} has a loss of its own, of one class an image"
             )
         self.num_classes = num_classes
-        self.multilabel = multilabel
-        self.num_examples = num_examples
+        self.multilabel = bool(multilabel)
+        self.num_examples = num_examples or 0
         super().__init__(**kwargs)
         self.class_names = list(class_names or map(str, range(num_classes)))
         self.class_counts = class_counts
