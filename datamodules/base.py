@@ -53,7 +53,8 @@ class DataModule(BatchedData):
     A subclass reads (`read`), fits to the training split (`fit`) and returns a split's examples (`examples`).
     `embedded` and `published` are the data sets that it knows by name: literals, or a table of
     `datamodules.storage.catalogue`, for they are read without importing the class. `provides` are the attributes that
-    are passed to the model, `fitted` those that are fitted to the training split and kept in a checkpoint.
+    are passed to the model, `fitted` those that are fitted to the training split and kept in a checkpoint; `added`
+    are the values of those that checkpoints of earlier versions lack.
 
     Args:
         dataset: name of a known data set, or the path of your own files.
@@ -75,7 +76,7 @@ class DataModule(BatchedData):
     published: ClassVar[Remotes] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     fitted: ClassVar[tuple[str, ...]] = ()
-    added: ClassVar[dict[str, Any]] = {}  # fitted attributes that earlier checkpoints lack, and their values there
+    added: ClassVar[dict[str, Any]] = {}
     shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their batch size
     full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
     shapes_return: ClassVar[bool] = True  # whether shapes recur within a few batches
@@ -274,12 +275,7 @@ class DataModule(BatchedData):
         return self._fingerprint
 
     def _state_digests(self, state: dict[str, Any]) -> dict[str, str]:
-        known = {name: state[name] for name in self.fitted if name in state}
-        return {
-            f"{LEARNED}{name.replace('_', ' ')}": hash_state(value)
-            for name, value in known.items()
-            if name not in self.added or value != self.added[name]  # as earlier versions saved it
-        }
+        return {f"{LEARNED}{name.replace('_', ' ')}": hash_state(state[name]) for name in self.fitted if name in state}
 
     def changed_since(self, saved: str | dict[str, str], state: dict[str, Any]) -> str | None:
         """How this data differs from that which a checkpoint was trained on, in words; None where it does not.
@@ -289,7 +285,9 @@ class DataModule(BatchedData):
             state: the fitted state then.
         """
         if isinstance(saved, dict):
-            return described(saved, self.fingerprint) or None
+            new = {f"{LEARNED}{name.replace('_', ' ')}" for name in self.added}
+            now = {name: digest for name, digest in self.fingerprint.items() if name in saved or name not in new}
+            return described(saved, now) or None
         if saved != self.earlier_fingerprint():
             return "its examples, or which split they are in"
         before = self._state_digests(state)

@@ -34,6 +34,9 @@ class ImagesToDraw(Images):
                     f"--data.{option} {value}: the model would learn to generate such images; expected {none}"
                 )
 
+        if self.multilabel:
+            raise ValueError("--data.multilabel true: images are generated of one class each; expected false")
+
     def read_input(self, path: Path) -> tuple[Rows, list[str]]:
         """The seeds of a text file.
 

@@ -3,7 +3,8 @@
 import math
 import os
 import sys
-from collections.abc import Hashable, Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,30 +15,25 @@ from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.auto_augment import AutoAugment
 from datamodules.augmentation.images import ImageAugmentation
-from datamodules.base import Preview
+from datamodules.base import DataModule, Preview
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
-from datamodules.files.images import (
-    IMAGE_FILES,
-    ImageFiles,
-    decode,
-    ends_of,
-    found_in,
-    listed_in,
-    opened,
-    read_idx,
-)
-from datamodules.files.splits import SPLITS
+from datamodules.files.image_folders import LISTS, found_in, without_classes
+from datamodules.files.image_lists import ImageList, several_codes, several_labels
+from datamodules.files.images import ImageFiles, ends_of, read_idx
+from datamodules.files.pixels import EARLIER_LEVELS, IMAGE_FILES, REMARKS, decode, is_grey, levels_of, opened
+from datamodules.files.splits import SPLITS, listed
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
-from datamodules.loading.sampling import generator
+from datamodules.loading.sampling import Splits, generator
 from datamodules.storage.catalogue import IMAGES, Remotes
 from datamodules.storage.download import DataError
-from datamodules.storage.fingerprint import content_digests, hash_numbers, of_files
+from datamodules.storage.fingerprint import content_digests, hash_numbers, hash_texts, of_files
 
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
 CPU = torch.device("cpu")
+EXAMINED = 1000  # files in which the levels of deep images are looked for
 AT_ONCE = 2**20  # values that are read at once, of at most 256 images, to compute their mean and standard deviation
 MNIST_LIKE = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -74,11 +70,12 @@ class Images(LabelledData):
     mixed images the target is (B, K), each class's probability.
     Provides in_channels, image_size, num_classes, class_names and class_counts.
 
-    Your own files are a folder of class folders, with or without train, val and test folders around them; or a CSV
-    file with a path and a label a line, relative to its own folder, and perhaps a third column with the split.
+    Your own files are a folder of class folders, with or without train, val and test folders around them; or a list,
+    such as a CSV file, with a path or id and a label a line, relative to its own folder or one in it, and perhaps the
+    split.
 
     Args:
-        dataset: a known data set, or the path of a folder or a CSV file.
+        dataset: a known data set, or the path of a folder or a list.
         image_size: scale images to squares with this many pixels a side; by default they must be of one size.
         channels: 1 for grey, 3 for colour; as in the first image by default.
         flip: mirror training images left to right, each with probability 1/2.
@@ -92,7 +89,11 @@ class Images(LabelledData):
         mixup: blend training images with others, and their targets likewise; the mixing ratio is sampled, once a
             batch, from Beta(mixup, mixup) (Zhang et al. 2018); 0 to disable it.
         cutmix: the same by pasting a rectangle of the other image (Yun et al. 2019); with both, each batch samples one.
-        encoding: of a CSV file.
+        encoding: of a list.
+        image: name or index of a list's column of paths or ids; by default the one that names files.
+        target: name or index of a list's column of labels; inferred by default.
+        multilabel: whether an image has any number of labels, in columns of 0 and 1 of a list or in one cell, such as
+            `cat|dog`; the target of a batch is then (B, K), 0 or 1.
         hash_contents: identify images that do not fit into memory by their contents, all of which are then read before
             training, instead of their names, sizes and modification times. Those in memory always are.
         kwargs: as for LabelledData and DataModule.
@@ -100,8 +101,15 @@ class Images(LabelledData):
 
     embedded: ClassVar[tuple[str, ...]] = ("digits",)
     published: ClassVar[Remotes] = IMAGES
-    provides: ClassVar[tuple[str, ...]] = ("in_channels", "image_size", *LabelledData.provides)
-    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape")
+    provides: ClassVar[tuple[str, ...]] = (
+        "in_channels",
+        "image_size",
+        "multilabel",
+        "num_examples",
+        *LabelledData.provides,
+    )
+    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape", "levels", "num_examples")
+    added: ClassVar[dict[str, Any]] = {"levels": EARLIER_LEVELS, "num_examples": 0}
 
     def __init__(
         self,
@@ -118,6 +126,9 @@ class Images(LabelledData):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         encoding: str = "utf-8",
+        image: str | int | None = None,
+        target: str | int | None = None,
+        multilabel: bool | None = None,
         hash_contents: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -132,10 +143,17 @@ class Images(LabelledData):
         self.size = image_size
         self.channels = channels
         self.encoding = known_encoding(encoding)
+        self.image = image
+        self.target = target
+        self.multilabel = bool(multilabel)
+        if multilabel and self.balance != "none":
+            raise ValueError(f"--data.balance {self.balance}: balances classes, one an image; expected none here")
         self.hash_contents = hash_contents
         self.shape: list[int] = []
+        self.num_examples = 0  # of the training split
         self.mean: list[float] = []
         self.std: list[float] = []
+        self.levels: dict[str, list[float]] = {}  # of images of more than 8 bits a channel
         self._scales: dict[torch.device, tuple[Tensor, Tensor]] = {}
         self.images: Tensor | None = None
         self.files = FileList()
@@ -162,6 +180,8 @@ class Images(LabelledData):
     def read(self) -> Source:
         """Read images and labels; files only as far as they fit memory."""
         official: dict[str, Tensor] = {}
+        if self.multilabel and (self.is_embedded or self.is_published):
+            raise DataError(f"--data.multilabel true: the images of {self.dataset} each have one class")
         if self.is_embedded:
             labels = self._read_digits()
         elif self.dataset == "CIFAR10":
@@ -173,6 +193,9 @@ class Images(LabelledData):
         if self.images is not None:
             self.pixel_digest = hash_numbers(self.images)  # before they are scaled, which may round otherwise elsewhere
             self._fit_shape()
+        if self.multilabel:
+            self.class_names, self.labels = several_codes(labels, self.known_classes, self.dataset, self.note)
+            return Source(len(labels), None, official)
         self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
         return Source(len(labels), self.labels, official)
 
@@ -212,14 +235,18 @@ class Images(LabelledData):
 
     def _read_files(self) -> tuple[list[str], dict[str, Tensor]]:
         path = self.path
+        if self.multilabel and path.is_dir():
+            raise DataError(f"--data.multilabel true: {path} is a folder; expected a list of images with their labels")
         self.files = FileList()
         labels, splits = [], []
-        for file, label, split in listed_in(path, self.encoding) if path.is_file() else found_in(path):
+        for file, label, split in self._listed(path) if path.is_file() else found_in(path, self.note):
             self.files.append(file)
             labels.append(sys.intern(label))  # a million equal labels take the memory of one
             splits.append(split)
         if not labels:
-            raise DataError(f"{path}: no images in it; expected a folder of class folders ({', '.join(IMAGE_FILES)})")
+            found = f", {without_classes(path)}" if path.is_dir() else ""
+            kinds = listed(IMAGE_FILES, 8)
+            raise DataError(f"{path}: no images in it; expected a folder of class folders with {kinds}{found}")
         official = {
             split: torch.tensor([of == split for of in splits]).nonzero().flatten()
             for split in SPLITS
@@ -227,23 +254,53 @@ class Images(LabelledData):
         }
         if official and "" in splits:
             raise DataError(f"{path}: some images belong to a split, but {self.files[splits.index('')]} to none")
-        self._examine(self.files[0])
+        if not self.restored:
+            self._examine(official.get("train", torch.arange(len(labels))))
         if len(self.files) * math.prod(self.shape) <= IN_MEMORY:
-            self.images = self._on_disk(self.files).in_memory()
+            self.images = self._in_memory(self._on_disk(self.files))
         return labels, official
 
-    def _examine(self, file: Path) -> None:
-        """Take the shape of all images from the first."""
-        if self.restored:
-            return
-        if self.channels is None:
-            with opened(file) as image:
-                self.channels = 1 if image.mode.startswith(("1", "L", "I", "F")) else 3
-        self.shape = list(decode(file, self.channels, self.size).shape)
+    def _listed(self, path: Path) -> Iterator[tuple[Path, str, str]]:
+        """(file, label, split) of each line of a list; several labels in one cell need the option."""
+        found: set[str] = set()
+        for file, label, split in ImageList(path, self.encoding, self.note, self.image).labelled(
+            self.target, self.multilabel
+        ):
+            found.add(label)
+            yield file, label, split
+        if not self.multilabel and (cell := several_labels(found)):
+            raise DataError(f"{path}: {cell} seems to be several labels; --data.multilabel true reads them as such")
+
+    def _examine(self, train: Tensor) -> None:
+        """Take the shape of all images from the first, and the levels of deep ones from some that are trained on."""
+        some = train[:: -(-len(train) // EXAMINED)].tolist()
+        self.levels = levels_of(self.files[index] for index in some)
+        for kind, (low, high) in self.levels.items():
+            if kind == "F" or (low, high) != (0, 65535):
+                numbers = "floating point numbers" if kind == "F" else "integers of more than 8 bits"
+                self.note(f"{self.dataset}: images of {numbers}: {low:g} is read as black, {high:g} as white")
+        channels = self.channels
+        if channels is None:
+            with opened(self.files[0]) as image:
+                channels = 1 if is_grey(image) else 3
+        self.shape = list(decode(self.files[0], channels, self.size, self.levels).shape)
 
     def _on_disk(self, files: FileList, targets: Tensor | None = None, index: Tensor | None = None) -> ImageFiles:
         channels, height, width = self.shape
-        return ImageFiles(files, channels, height, width, self._side, targets, index)
+        return ImageFiles(files, channels, height, width, self._side, self.levels, targets, index)
+
+    def _in_memory(self, images: ImageFiles) -> Tensor:
+        """All images, decoded; what that changed is reported."""
+        images.seen = []
+        decoded = images.in_memory()
+        self._report(images)
+        return decoded
+
+    def _report(self, images: ImageFiles) -> None:
+        seen = Counter(images.seen)
+        for kind, remark in REMARKS.items():
+            if seen[kind] and (kind != "colour" or not (self.channels or self.restored)):
+                self.note(f"{self.dataset}: {seen[kind]} of {len(images)} images {remark}")
 
     def _fit_shape(self) -> None:
         """Convert images that are in memory to the requested size and number of channels."""
@@ -271,6 +328,45 @@ class Images(LabelledData):
                 f"which the model was trained on"
             )
         self.shape = shape
+
+    def check(self, source: Source, splits: Splits) -> None:
+        """Refuse, in addition, a split in which all pixels are equal, and labels that no image has in training."""
+        if self.multilabel:
+            DataModule.check(self, source, splits)
+            self._check_labels(splits)
+        else:
+            super().check(source, splits)
+        for name, index in splits._asdict().items():
+            self._check_pixels(name, index)
+
+    def _check_labels(self, splits: Splits) -> None:
+        counts = self.labels[splits.train].sum(0).long().tolist()
+        if missing := [name for name, count in zip(self.class_names, counts, strict=True) if not count]:
+            raise DataError(f"{self.dataset}: no image of the training split has the label {listed(missing)}")
+        if not self.restored:
+            self.class_counts = counts
+
+    @property
+    def label_digest(self) -> str:
+        """A digest of the class, or the labels, of each image in a split."""
+        if not self.multilabel:
+            return super().label_digest
+        return hash_texts([*self.class_names, hash_numbers(self.labels[torch.cat(self.splits).sort().values])])
+
+    def setup_test(self) -> None:
+        """Read data that a trained model is to be tested on."""
+        super().setup_test()
+        self._check_pixels("test", self.splits.test)
+
+    def _check_pixels(self, split: str, index: Tensor) -> None:
+        """Refuse a split in which all pixels are equal; mostly its first image shows that they are not."""
+        examples, values = self.examples(index), set()
+        for position in range(len(index)):
+            pixels = examples[torch.tensor([position])][0]
+            values |= {int(pixels.min()), int(pixels.max())}
+            if len(values) > 1:
+                return
+        raise DataError(f"{self.dataset}: all pixels of the {split} split are {values.pop()}; expected pictures")
 
     def example_hashes(self) -> Iterable[Hashable] | None:
         """The pixels of each of your own images; of those not in memory the path, or the content if requested."""
@@ -300,14 +396,19 @@ class Images(LabelledData):
 
     def fit(self, train: Tensor) -> None:
         """Compute the mean and standard deviation of each channel."""
+        self.num_examples = len(train)
         if len(train) > 10_000:  # enough for a mean to a thousandth
             train = train[torch.randperm(len(train), generator=generator(0))[:10_000]]
         total = torch.zeros(3, self.in_channels, dtype=torch.float64)
         examples = self.examples(train)
+        if isinstance(examples, ImageFiles):
+            examples.seen = []
         for part in torch.arange(len(train)).split(max(1, min(256, AT_ONCE // math.prod(self.shape)))):
             pixels = examples[part][0].double() / 255
             count = torch.full((self.in_channels,), pixels[:, 0].numel())
             total += torch.stack([count, pixels.sum((0, 2, 3)), pixels.square().sum((0, 2, 3))])
+        if isinstance(examples, ImageFiles):
+            self._report(examples)
         count, first, second = total
         mean = first / count
         self.mean = mean.tolist()
@@ -331,13 +432,19 @@ class Images(LabelledData):
         return self._on_disk(self.files, self.labels, index)
 
     def read_input(self, path: Path) -> tuple[Rows | ImageFiles, Names]:
-        """An image file, or all images of a folder in the order of their paths."""
+        """An image file, all images of a folder in the order of their paths, or those of a list, named as in it."""
         files = FileList()
-        for file in [path] if path.is_file() else files_in(path, IMAGE_FILES):
+        names: Names = files
+        if path.is_file() and path.name.lower().endswith(LISTS):
+            images_of = [*ImageList(path, self.encoding, self.note, self.image).images()]
+            names, found = [name for name, _ in images_of], (file for _, file in images_of)
+        else:
+            found = (file for file in ([path] if path.is_file() else files_in(path, IMAGE_FILES)))
+        for file in found:
             files.append(file)
         images = self._on_disk(files)
         fits = len(files) * math.prod(self.shape) <= IN_MEMORY
-        return Rows(images.in_memory()) if fits else images, files
+        return Rows(self._in_memory(images)) if fits else images, names
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise, and augment in training; on the device, a complete batch at once."""

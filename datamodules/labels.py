@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
+from datamodules.files.splits import listed
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import ClassBalancedSampler, Splits
 from datamodules.storage.download import DataError
@@ -83,6 +84,12 @@ class LabelledData(DataModule):
             if counts["train"][index] == 0:
                 elsewhere = ", ".join(f"{counts[split][index]} in {split}" for split in ("val", "test"))
                 raise DataError(f"{self.dataset}: the training split lacks class {name} ({elsewhere})")
+        single = [name for name, *count in zip(self.class_names, *counts.values(), strict=True) if sum(count) == 1]
+        if single:
+            names = (
+                f"{len(single)} classes have a single example" if len(single) > 1 else "a class has a single example"
+            )
+            self.note(f"{self.dataset}: {names}, which is trained on: no score covers {listed(single)}")
         if not self.restored:
             self.class_counts = counts["train"]
         if self.balance in ("over", "under"):

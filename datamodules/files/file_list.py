@@ -2,10 +2,12 @@
 
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.files.paths import regular
+from datamodules.files.splits import is_hidden
 
 
 class FileList:
@@ -32,16 +34,27 @@ class FileList:
         return (self[index] for index in range(len(self)))
 
 
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+def files_in(folder: Path, suffixes: tuple[str, ...], others: Counter[str] | None = None) -> Iterator[Path]:
     """The files of a folder and of the folders in it that have one of the suffixes, in the order of their paths.
+
+    Args:
+        folder: the folder; hidden files and folders in it are skipped.
+        suffixes: in small letters.
+        others: counts the suffixes of the other files.
 
     Raises:
         DataError: something with such a suffix is not a file.
     """
-    for name in sorted(os.listdir(folder)):
-        path = folder / name
-        if path.is_dir():
-            if not path.is_symlink():
-                yield from files_in(path, suffixes)
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        path = folder / entry.name
+        if is_hidden(path):
+            continue
+        if entry.is_dir():
+            if not entry.is_symlink():
+                yield from files_in(path, suffixes, others)
         elif path.suffix.lower() in suffixes:
-            yield regular(path)
+            yield path if entry.is_file() else regular(path)
+        elif others is not None:
+            others[path.suffix.lower()] += 1

@@ -1,30 +1,23 @@
-"""Images in files: found, decoded, and identified."""
+"""Images in files: found, read as they are needed, and identified."""
 
-import csv
 import gzip
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from os.path import isfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
-from datamodules.files.file_list import FileList, files_in
-from datamodules.files.paths import as_on_disk, printable, regular
-from datamodules.files.splits import USUAL, is_hidden, split_of
-from datamodules.files.text_files import lines_of
+from datamodules.files.file_list import FileList
+from datamodules.files.paths import regular
+from datamodules.files.pixels import Levels, decode
 
-IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 TAIL = 4096  # bytes at the end of a file, in which compressed images differ
 
 
@@ -49,48 +42,6 @@ def read_idx(path: Path) -> Tensor:
     return torch.from_numpy(values.copy())
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """An image file.
-
-    Raises:
-        DataError: the file is no image, or a damaged one, which may be detected while it is used.
-    """
-    try:
-        with Image.open(regular(path)) as image:
-            yield image
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a complete image ({error})") from None
-
-
-def decode(path: Path, channels: int, size: int | None) -> Tensor:
-    """Decode an image file to (channels, height, width) uint8.
-
-    Args:
-        path: the file.
-        channels: 1 for grey, 3 for colour.
-        size: scale the shorter side to this many pixels and cut out the middle square; None to leave it.
-
-    Raises:
-        DataError: the file is no image, or a damaged one.
-    """
-    mode = "RGB" if channels == 3 else "L"
-    with opened(path) as image:
-        if size is not None:
-            image.draft(mode, (size, size))  # a JPEG decodes faster at half its size
-        if image.mode.startswith("I"):  # 16 bits, which PIL would clip at 255
-            image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
-        image = image.convert(mode)
-        if size is not None and image.size != (size, size):
-            scale = size / min(image.size)
-            width, height = (max(size, round(side * scale)) for side in image.size)
-            left, top = (width - size) // 2, (height - size) // 2
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-            image = image.crop((left, top, left + size, top + size))
-        pixels = np.asarray(image)
-    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels).copy()).permute(2, 0, 1)
-
-
 class ImageFiles(Dataset[Any]):
     """Image files decoded on access: memory does not grow with their number.
 
@@ -100,6 +51,7 @@ class ImageFiles(Dataset[Any]):
         height: in pixels.
         width: in pixels.
         size: as for `decode`.
+        levels: as for `decode`.
         targets: of all files, or None.
         index: the files of this split; all of them by default.
     """
@@ -111,12 +63,15 @@ class ImageFiles(Dataset[Any]):
         height: int,
         width: int,
         size: int | None,
+        levels: Levels,
         targets: Tensor | None = None,
         index: Tensor | None = None,
     ) -> None:
         self.paths = paths
         self.shape = (channels, height, width)
         self.size = size
+        self.levels = levels
+        self.seen: list[str] | None = None  # what decoding changed, if that is to be reported
         self.targets = targets
         self.index = torch.arange(len(paths)) if index is None else index
 
@@ -135,7 +90,7 @@ class ImageFiles(Dataset[Any]):
             DataError: it has another shape than the first.
         """
         path = self.paths[index]
-        image = decode(path, self.shape[0], self.size)
+        image = decode(path, self.shape[0], self.size, self.levels, self.seen)
         if image.shape != self.shape:
             raise DataError(
                 f"{path}: {image.shape[2]} x {image.shape[1]} pixels, expected "
@@ -150,61 +105,6 @@ class ImageFiles(Dataset[Any]):
             for row, image in enumerate(pool.map(self.decoded, self.index.tolist())):
                 images[row] = image
         return images
-
-
-def found_in(folder: Path) -> Iterator[tuple[Path, str, str]]:
-    """(file, label, split) for each image of a folder of class folders, or of one such folder for each split.
-
-    Raises:
-        DataError: some folders with images have names of splits, and some have not.
-    """
-    children = [child for child in sorted(folder.iterdir()) if child.is_dir() and not is_hidden(child)]
-    splits = {child: split_of(child.name) for child in children}
-    if "train" not in splits.values():
-        yield from ((file, label, "") for file, label in of_classes(children, folder))
-        return
-    others = [child for child, split in splits.items() if not split and next(files_in(child, IMAGE_FILES), None)]
-    if others:
-        raise DataError(
-            f"{folder}: {' and '.join(child.name for child in splits if splits[child])} are named like splits "
-            f"({USUAL}), but {' and '.join(child.name for child in others)} are not; move these out of the folder, "
-            f"or list the images in a CSV file"
-        )
-    for child, split in splits.items():
-        if split:
-            classes = [part for part in sorted(child.iterdir()) if part.is_dir() and not is_hidden(part)]
-            yield from ((file, label, split) for file, label in of_classes(classes, child))
-
-
-def of_classes(folders: Iterable[Path], parent: Path) -> Iterator[tuple[Path, str]]:
-    """(file, label) for each image of class folders."""
-    of_class: dict[str, Path] = {}
-    for folder in folders:
-        label = printable(folder.name)
-        if of_class.setdefault(label, folder) != folder:  # one of them is not UTF-8
-            raise DataError(f"{parent}: two folders in it are called {label}; rename one, or put both into one")
-        for file in files_in(folder, IMAGE_FILES):
-            yield file, label
-
-
-def listed_in(path: Path, encoding: str) -> Iterator[tuple[Path, str, str]]:
-    """(file, label, split) for each line of a CSV file."""
-    reader = csv.reader(lines_of(path, encoding, newline=""))
-    for row in reader:
-        where = f"{path}:{reader.line_num}"
-        if not row:
-            continue
-        file = as_on_disk(path.parent, row[0])
-        if reader.line_num == 1 and not isfile(file) and not row[0].lower().endswith(IMAGE_FILES):
-            continue  # a header
-        if len(row) not in (2, 3):
-            raise DataError(f"{where}: expected a path, a label and perhaps a split, found {', '.join(row)}")
-        label, split = row[1].strip(), row[2].strip() if len(row) == 3 else ""
-        if not isfile(file):
-            raise DataError(f"{where}: there is no file {file}")
-        if split and not split_of(split):
-            raise DataError(f"{where}: the split is {split}, expected {USUAL}")
-        yield file, label, split_of(split)
 
 
 def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:

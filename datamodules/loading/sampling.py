@@ -61,22 +61,36 @@ def _by_class(index: Tensor, labels: Tensor | None, seed: int) -> Tensor:
     return shuffled if labels is None else shuffled[torch.argsort(labels[shuffled], stable=True)]
 
 
+def _except_last(taken: Tensor, ordered: Tensor, labels: Tensor | None) -> Tensor:
+    """Which of the indices are taken, where no class may be taken as a whole; sorted by class."""
+    if labels is None or not taken.any():
+        return taken
+    classes, counts = labels[ordered].unique_consecutive(return_counts=True)
+    of = torch.repeat_interleave(torch.arange(len(classes)), counts)
+    whole = torch.zeros(len(classes), dtype=torch.long).index_add_(0, of, taken.long()) == counts
+    last = counts.cumsum(0) - 1
+    return taken.index_fill(0, last[whole], False)
+
+
 def cut(index: Tensor, fraction: float, labels: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
-    """Split a fraction off the indices, at random and stratified by class.
+    """Split a fraction off the indices, at random and stratified by class; of each class at least one stays.
 
     Returns:
         The rest and the fraction, both in ascending order.
     """
     ordered = _by_class(index, labels, seed)
     steps = (torch.arange(1, len(ordered) + 1, dtype=torch.float64) * fraction + 1e-9).floor()
-    taken = steps.diff(prepend=torch.zeros(1, dtype=torch.float64)) > 0
+    taken = _except_last(steps.diff(prepend=torch.zeros(1, dtype=torch.float64)) > 0, ordered, labels)
     return ordered[~taken].sort().values, ordered[taken].sort().values
 
 
 def fold_of(index: Tensor, num_folds: int, fold: int, labels: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
-    """The rest and one of `num_folds` stratified folds, which together cover the indices once."""
+    """The rest and one of `num_folds` stratified folds, which together cover the indices once.
+
+    A class that would have all of its examples in one fold keeps one of them in the rest, and it is in no fold.
+    """
     ordered = _by_class(index, labels, seed)
-    taken = torch.arange(len(ordered)) % num_folds == fold
+    taken = _except_last(torch.arange(len(ordered)) % num_folds == fold, ordered, labels)
     return ordered[~taken].sort().values, ordered[taken].sort().values
 
 

@@ -77,6 +77,8 @@ def png(image: Tensor) -> bytes:
 def class_labels(target: Tensor, names: Sequence[str]) -> list[str]:
     """The class of each example; of a mixed one a text such as `cat 70 %, dog 30 %`, the largest fraction first.
 
+    Of several labels, which are all 1, the text is `cat, dog`; without any it is `none`.
+
     Args:
         target: (B,), or (B, C) with the fraction of each class.
         names: of the classes.
@@ -86,6 +88,9 @@ def class_labels(target: Tensor, names: Sequence[str]) -> list[str]:
     labels = []
     for row in target.cpu():
         order = [index for index in row.argsort(descending=True).tolist() if row[index] > 0]
+        if all(row[index] == 1 for index in order):
+            labels.append(", ".join(names[index] for index in sorted(order)) or "none")
+            continue
         mixed = ", ".join(f"{names[index]} {100 * float(row[index]):.0f} %" for index in order)
         labels.append(mixed if len(order) > 1 else names[order[0]])
     return labels

@@ -15,6 +15,7 @@ from torchmetrics.classification import (
     MulticlassAveragePrecision,
     MulticlassConfusionMatrix,
     MulticlassF1Score,
+    MultilabelConfusionMatrix,
 )
 from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
@@ -22,6 +23,15 @@ from torchmetrics.utilities import dim_zero_cat
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.confusion_matrix import class_scores, confusion_table
 from lightning_modules.tasks.losses import class_losses
+from lightning_modules.tasks.multilabel import (
+    label_losses,
+    label_metrics,
+    label_rows,
+    log_odds_of_mean,
+    scores_of,
+    scores_table,
+    worst_labels,
+)
 from lightning_modules.tasks.scores import class_rows, log_mean_probabilities
 from lightning_modules.tasks.task import Board, Step, Task
 
@@ -71,15 +81,21 @@ class Classifier(Task):
     Whatever the training loss, `val/loss` and `test/loss` are the unweighted cross-entropy (or the model's own loss),
     so that runs can be compared.
 
+    With several labels an example, the loss is the mean binary cross-entropy of the classes, and a class is predicted
+    from a probability of 1/2.
+
     Metrics: accuracy; f1, the mean of the classes' F1; balanced_accuracy, the mean of their recalls; with two
     classes also average_precision and auroc of the last one, with more average_precision in the test alone, the mean
-    over the classes. The baseline always predicts the class frequencies of the training split.
+    over the classes. With several labels: average_precision, the mean over the classes; f1; f1_micro, of all decisions
+    together. The baseline always predicts the class frequencies of the training split.
 
     Args:
         num_classes: C
         class_names: for predictions and tables; the class indices by default.
         class_counts: training examples of each class, for the baseline.
         class_weights: of each class's examples in the training loss; equal by default.
+        multilabel: whether an example has any number of the classes; the target is then (B, C), 0 or 1.
+        num_examples: of the training split, for the baseline of several labels.
         loss: in training: `cross_entropy`, or `focal`, which gives less weight to confidently classified examples.
         gamma: focusing parameter of the focal loss; 2 by default.
         label_smoothing: fraction of each training target that is distributed evenly over all classes.
@@ -98,6 +114,8 @@ class Classifier(Task):
         class_names: Sequence[str] | None = None,
         class_counts: Sequence[int] | None = None,
         class_weights: Sequence[float] | None = None,
+        multilabel: bool | None = None,
+        num_examples: int | None = None,
         loss: Loss = "cross_entropy",
         gamma: float | None = None,
         label_smoothing: float = 0.0,
@@ -116,7 +134,13 @@ class Classifier(Task):
             raise ValueError(
                 f"--model.{option}: {type(self).__name__} has a loss of its own, to which this does not apply"
             )
+        if self.own_loss and multilabel:
+            raise ValueError(
+                f"--data.multilabel true: {type(self).__name__} has a loss of its own, of one class an image"
+            )
         self.num_classes = num_classes
+        self.multilabel = bool(multilabel)
+        self.num_examples = num_examples or 0
         super().__init__(**kwargs)
         self.class_names = list(class_names or map(str, range(num_classes)))
         self.class_counts = class_counts
@@ -128,6 +152,8 @@ class Classifier(Task):
     def metrics(self) -> MetricCollection:
         """Accuracy, macro F1, balanced accuracy; for two classes also average precision and AUROC."""
         classes = self.num_classes
+        if self.multilabel:
+            return label_metrics(classes)
         metrics = MetricCollection(
             {
                 "accuracy": MulticlassAccuracy(classes, average="micro"),
@@ -142,12 +168,14 @@ class Classifier(Task):
     def metrics_of_test(self) -> MetricCollection:
         """Of more than two classes also the average precision, which takes too long for a validation."""
         metrics = super().metrics_of_test()
-        if self.num_classes > 2:
+        if self.num_classes > 2 and not self.multilabel:
             metrics.add_metrics({"average_precision": _MulticlassAveragePrecision(self.num_classes)})
         return metrics
 
     def breakdown(self) -> dict[str, Metric]:
-        """The confusion matrix."""
+        """The confusion matrix; of several labels one for each class."""
+        if self.multilabel:
+            return {"confusion": MultilabelConfusionMatrix(self.num_classes)}
         return {"confusion": MulticlassConfusionMatrix(self.num_classes)}
 
     def on_fit_start(self) -> None:
@@ -155,6 +183,7 @@ class Classifier(Task):
         counts = self.class_counts
         if (
             not counts
+            or self.multilabel
             or IMBALANCE_RATIO * min(counts) > max(counts)
             or self.monitor.split("/")[1] not in ("loss", "accuracy")
         ):
@@ -177,8 +206,15 @@ class Classifier(Task):
     def cost(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss of (B, C) logits: in training the one that was chosen, otherwise cross-entropy."""
         if not self.training:
-            return F.cross_entropy(logits, target)
-        return self.mean(class_losses(logits, target, self.gamma, self.label_smoothing), target)
+            return label_losses(logits, target).mean() if self.multilabel else F.cross_entropy(logits, target)
+        losses_of = label_losses if self.multilabel else class_losses
+        return self.mean(losses_of(logits, target, self.gamma, self.label_smoothing), target)
+
+    def answers(self, batch: Any, step: Step) -> tuple[Tensor, Tensor]:
+        """Logits and classes; of several labels their probabilities, and which there are."""
+        if self.multilabel:
+            return step.prediction.float().sigmoid(), step.target.long()
+        return step.prediction, step.target
 
     def mean(self, losses: Tensor, target: Tensor) -> Tensor:
         """The mean of (B,) losses, in training weighted by class."""
@@ -205,29 +241,33 @@ class Classifier(Task):
 
     def mean_of(self, answers: Tensor) -> Tensor:
         """The logarithms of the mean probabilities, from the logits of several models, (M, …, C)."""
-        return log_mean_probabilities(answers)
+        return log_odds_of_mean(answers) if self.multilabel else log_mean_probabilities(answers)
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The majority class, where the class frequencies are known."""
         return {"": self.frequencies} if self.class_counts is not None else {}
 
     def frequencies(self, batch: Any) -> Tensor:
-        """The logarithms of the class frequencies of the training split, for every example."""
+        """The logarithms of the class frequencies of the training split, for each example; of labels themselves."""
         _, target = batch
         counts = torch.tensor(self.class_counts, dtype=torch.float, device=self.device)
-        return (counts / counts.sum()).log().expand(len(target), -1)
+        frequencies = counts / max(self.num_examples, 1) if self.multilabel else (counts / counts.sum()).log()
+        return frequencies.expand(len(target), -1)
 
     def show(self, batch: Any, board: Board) -> None:
         """The images of the batch with the worst predictions; inputs other than images are not shown."""
         inputs, target = batch
         if isinstance(inputs, Tensor) and inputs.dim() == 4:
-            order, labels = boards.worst(self(inputs), target, self.class_names)
+            worst = worst_labels if self.multilabel else boards.worst
+            order, labels = worst(self(inputs), target, self.class_names, 2 * boards.COLUMNS)
             board.image("worst mistakes", boards.grid(inputs.cpu()[order]))
             board.text("worst mistakes", boards.grid_table(labels))
 
     def details(self) -> dict[str, Any]:
         """Precision, recall and F1 of each class, and its number of test examples."""
         confusion = self.tables["confusion"]
+        if self.multilabel:
+            return {"per_class": scores_of(confusion, self.class_names)}
         columns = [*class_scores(confusion), confusion.sum(1)]
         keys = ("precision", "recall", "f1", "examples")
         rows = zip(self.class_names, *(column.tolist() for column in columns), strict=True)
@@ -235,7 +275,9 @@ class Classifier(Task):
 
     def show_results(self, board: Board) -> None:
         """The confusion matrix, with precision, recall and F1 of each class."""
-        if self.num_classes <= MAX_CONFUSION_CLASSES:
+        if self.multilabel:
+            board.text("scores of the classes", scores_table(self.tables["confusion"], self.class_names))
+        elif self.num_classes <= MAX_CONFUSION_CLASSES:
             board.text("confusion", confusion_table(self.tables["confusion"], self.class_names))
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
@@ -243,5 +285,7 @@ class Classifier(Task):
         return self.rows(self(batch))
 
     def rows(self, logits: Tensor) -> list[dict[str, Any]]:
-        """Each example's class and the probability of every class, from (B, C) logits."""
+        """Each example's class, or its labels, and the probability of every class, from (B, C) logits."""
+        if self.multilabel:
+            return label_rows(logits, self.class_names)
         return class_rows(logits.float().softmax(dim=-1), self.class_names)

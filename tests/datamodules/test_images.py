@@ -1,4 +1,5 @@
 import gzip
+import json
 import math
 import os
 import shutil
@@ -17,8 +18,9 @@ from datamodules import images as images_module
 from datamodules.augmentation.images import ImageAugmentation, shifted
 from datamodules.errors import DataError
 from datamodules.files import images
-from datamodules.files.images import decode
+from datamodules.files.pixels import decode
 from datamodules.images import FASHION_CLASSES, Images
+from scripts.predict import main as predict
 from tests.helpers.stopping import SHORT, train
 
 CLASSES = ["猫", "dog", "sea horse"]
@@ -392,9 +394,8 @@ def test_a_label_that_a_restored_model_does_not_know_is_refused(place: Path, ref
     ("line", "parts"),
     [
         ("images/none.png,dog", [":3:", "there is no file", "none.png"]),
-        ("a.png", [":3:", "expected a path, a label", "found a.png"]),
-        ("a.png,dog,train,more", [":3:", "found a.png, dog, train, more"]),
-        ("a.png,dog,third", [":3:", "split is third", "train, val", "test"]),
+        ("a.png", [":3:", "expected 2 fields", "found 1"]),
+        ("a.png,dog,train,more", [":3:", "expected 2 fields", "found 4"]),
     ],
 )
 def test_a_line_of_a_list_that_cannot_be_understood_is_named(
@@ -403,6 +404,13 @@ def test_a_line_of_a_list_that_cannot_be_understood_is_named(
     write(place / "a.png", 0)
     (place / "list.csv").write_text(f"path,label\na.png,dog\n{line}\na.png,cat\n")
     with refused(place / "list.csv", *parts):
+        ready(place / "list.csv")
+
+
+def test_a_split_that_is_none_is_named(place: Path, refused: Any) -> None:
+    write(place / "a.png", 0)
+    (place / "list.csv").write_text("path,label,split\na.png,dog,train\na.png,dog,third\na.png,cat,test\n")
+    with refused(place / "list.csv", ":3:", "split is third", "train, val", "test"):
         ready(place / "list.csv")
 
 
@@ -583,3 +591,158 @@ def test_images_are_held_up_to_the_limit(beyond: bool, place: Path, monkeypatch:
     decoded = sum(picture.nbytes for _, _, picture in write_classes(place))
     monkeypatch.setattr(images_module, "IN_MEMORY", decoded - beyond)
     assert (ready(place).images is None) == beyond
+
+
+def test_what_decoding_changed_is_told_once_with_counts(place: Path, capsys: Any) -> None:
+    write_classes(place, channels=1)
+    frames = [Image.fromarray(pixels(seed, channels=1)) for seed in (90, 91)]
+    frames[0].save(place / "dog" / "90.gif", save_all=True, append_images=frames[1:])
+    write(place / "dog" / "92.png", 92, channels=4)
+    Image.fromarray(pixels(93, channels=1)).convert("F").save(place / "dog" / "93.tif")
+    data = ready(place)
+    assert sorted(note.removeprefix(f"{place}: ") for note in data.notes) == [
+        "1 of 27 images are transparent in parts: these become white, or black where the rest is white",
+        "1 of 27 images have colours, but are read in grey, as the first is; --data.channels 3 keeps them",
+        "1 of 27 images hold several frames, of which the first is read",
+        "images of floating point numbers: 0 is read as black, 255 as white",
+    ]
+    assert capsys.readouterr().err.count("note: ") == 4
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_prediction_scales_deep_pixels_as_training_did(
+    in_memory: bool, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_memory:
+        monkeypatch.setattr(images_module, "IN_MEMORY", 0)
+    for number in range(20):
+        folder = place / "train" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.array([[number / 10 - 4, 6]], np.float32)).save(folder / f"{number}.tif")
+    data = ready(place / "train")
+    assert data.levels == {"F": [-4, 6]}
+    Image.fromarray(np.array([[-4, 1]], np.float32)).save(place / "dark.tif")
+    found, _ = restored(data, place).read_input(place / "dark.tif")
+    assert found[torch.arange(1)].flatten().tolist() == [0, 128]
+
+
+def test_a_state_of_an_earlier_version_has_its_levels() -> None:
+    data = Images("digits")
+    data.setup()
+    earlier = {name: value for name, value in data.state_dict().items() if name not in ("levels", "num_examples")}
+    other = Images("digits")
+    other.load_state_dict(earlier)
+    assert other.levels == {"I": [0, 65535], "F": [0, 255]}
+    saved = {
+        name: digest
+        for name, digest in data.fingerprint.items()
+        if name not in ("learned levels", "learned num examples")
+    }
+    assert data.changed_since(saved, earlier) is None
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_in_which_all_pixels_are_equal_is_refused(
+    split: str, in_memory: bool, place: Path, monkeypatch: pytest.MonkeyPatch, refused: Any
+) -> None:
+    if not in_memory:
+        monkeypatch.setattr(images_module, "IN_MEMORY", 0)
+    for name in ("train", "val", "test"):
+        write_classes(place / name, 2)
+    for file in (place / split).rglob("*.png"):
+        Image.new("RGB", (6, 6), (7, 7, 7)).save(file)
+    with refused(place, f"all pixels of the {split} split are 7"):
+        ready(place)
+
+
+def test_images_of_one_colour_each_are_pictures(place: Path) -> None:
+    for number in range(20):
+        folder = place / "ab"[number % 2]
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4), (number,) * 3).save(folder / f"{number}.png")
+    ready(place)
+
+
+def test_input_may_be_a_list_whose_names_the_predictions_have(place: Path) -> None:
+    written = write_classes(place / "train")
+    data = restored(ready(place / "train"), place / "train")
+    made = {name: write(place / "test" / f"{name}.png", 300 + number) for number, name in enumerate("bac")}
+    (place / "test.csv").write_text("id\nc\na\nb\na\n")
+    found, names = data.read_input(place / "test.csv")
+    assert list(names) == ["c", "a", "b", "a"]
+    assert torch.equal(found[torch.arange(4)], torch.stack([as_tensor(made[name]) for name in "caba"]))
+    relative = [str(file.relative_to(place)) for file, _, _ in written[:2]]
+    (place / "some.csv").write_text(f"label,path\ncat,{relative[0]}\ndog,{relative[1]}\n")
+    assert list(data.read_input(place / "some.csv")[1]) == relative
+
+
+def test_several_labels_in_a_cell_are_no_class_of_their_own(place: Path, refused: Any) -> None:
+    written = write_classes(place)
+    lines = [
+        f"{file.relative_to(place)},{'dog|cat' if row % 4 else name}" for row, (file, name, _) in enumerate(written)
+    ]
+    (place / "list.csv").write_text("path,tags\n" + "\n".join([*lines, f"{written[0][0].relative_to(place)},cat"]))
+    with refused(place / "list.csv", "dog|cat seems to be several labels", "--data.multilabel true"):
+        ready(place / "list.csv")
+
+
+def write_labels(place: Path, hot: bool) -> Path:
+    written = write_classes(place, 20)
+    labels = [{0: "", 1: "cat", 2: "cat|dog", 3: "sea horse"}[row % 4] for row in range(len(written))]
+    names = ["cat", "dog", "sea horse"]
+    if hot:
+        labels = [",".join(str(int(name in label.split("|"))) for name in names) for label in labels]
+    lines = [f"{file.relative_to(place)},{label}" for (file, _, _), label in zip(written, labels, strict=True)]
+    (place / "list.csv").write_text("\n".join([f"path,{','.join(names) if hot else 'tags'}", *lines]))
+    return place / "list.csv"
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_an_image_may_have_several_labels(hot: bool, place: Path, refused: Any) -> None:
+    path = write_labels(place, hot)
+    data = ready(path, multilabel=True)
+    assert data.class_names == ["cat", "dog", "sea horse"]
+    _, target = everything(data)
+    assert target[:4].tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert data.class_counts == data.labels[data.splits.train].sum(0).tolist()
+    assert data.num_examples == len(data.splits.train)
+    before = data.contents()
+    path.write_text(path.read_text().replace("1,1,0" if hot else "cat|dog", "1,0,0" if hot else "cat", 1))
+    assert ready(path, multilabel=True).contents()["labels"] != before["labels"]
+    assert ready(path, multilabel=True).contents()["pixels"] == before["pixels"]
+    header, rows = path.read_text().split("\n", 1)
+    first, *others = rows.splitlines()
+    path.write_text("\n".join([header.replace("sea horse", "cow"), first if hot else first + "cow", *others]))
+    with refused(path, "cow", "which the model does not know", "cat, dog, sea horse"):
+        restored(data, path, multilabel=True).setup_test()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "parts"),
+    [
+        ("digits", {}, ["--data.multilabel true", "digits"]),
+        (".", {}, ["--data.multilabel true", "folder", "list of images"]),
+        ("digits", {"balance": "over"}, ["--data.balance over"]),
+    ],
+)
+def test_several_labels_are_of_lists_alone(
+    dataset: str, options: dict[str, Any], parts: list[str], refused: Any
+) -> None:
+    with refused(*parts):
+        Images(dataset, multilabel=True, **options).setup()
+
+
+def test_a_run_with_several_labels_trains_predicts_and_tests(place: Path, tmp_path: Path) -> None:
+    path = write_labels(place, hot=True)
+    words = ["--model", "cnn", *SHORT, "--data", str(path), "--data.batch_size", "8", "--data.mixup", "0.2"]
+    assert train([*words, "--data.multilabel", "true", "--logs", str(tmp_path)]) == 0
+    run = tmp_path / "cnn" / "version_0"
+    predict(["--checkpoint", str(run), "--input", str(path), "--output", str(tmp_path / "out.jsonl")])
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 60
+    assert all(row["prediction"] == [name for name, p in row["probabilities"].items() if p >= 0.5] for row in rows)
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    for part in ("test", "baseline"):
+        assert {"average_precision", "f1", "f1_micro"} <= {*results[part]}
+    assert list(results["per_class"]) == ["cat", "dog", "sea horse"]

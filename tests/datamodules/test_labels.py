@@ -139,3 +139,12 @@ def test_labels_are_of_the_classes_that_are_known(known: str, labels: str, expec
     names, codes = class_codes(labels.split(), known.split(), "data")
     assert names == known.split()
     assert codes.tolist() == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_class_with_one_example_is_trained_on_and_told(seed: int, table: Path) -> None:
+    table.write_text(table.read_text() + "\n990,lone\n991,only")
+    data = ready(table, split_seed=seed)
+    assert data.class_counts[-2:] == [1, 1]
+    told = "2 classes have a single example, which is trained on: no score covers lone, only"
+    assert data.notes == [f"{table}: {told}"]

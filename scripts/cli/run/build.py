@@ -47,6 +47,10 @@ def build_model(model_class: type, arguments: Config, data: DataModule) -> Light
         raise ValueError(
             f"--data.balance weights: {model_class.__name__} has no loss of classes; expected over or under"
         )
+    if getattr(data, "multilabel", False) and "multilabel" not in sizes:
+        raise ValueError(
+            f"--data.multilabel true: {model_class.__name__} takes no multilabel, so has no loss of labels"
+        )
     model = model_class(**arguments, **sizes)
     assert isinstance(model, LightningModule)
     return model

@@ -13,7 +13,8 @@ from datamodules.errors import DataError
 from datamodules.files.delimited import read_table
 from datamodules.files.encoding import json_value
 from datamodules.files.file_list import files_in
-from datamodules.files.images import found_in, listed_in
+from datamodules.files.image_folders import found_in
+from datamodules.files.image_lists import ImageList
 from datamodules.files.paths import as_on_disk, file_or_folder, printable, printable_path, regular, user_path
 
 
@@ -86,7 +87,7 @@ def test_a_folder_of_images_with_a_named_pipe_is_refused_and_one_named_like_an_i
     assert [path.name for path in files_in(tmp_path, (".png",))] == ["c.png"]
     os.mkfifo(tmp_path / "a" / "x.png")
     with pytest.raises(DataError, match=r"x\.png: expected a file, found a named pipe"):
-        list(found_in(tmp_path))
+        list(found_in(tmp_path, print))
 
 
 def test_a_path_that_is_neither_file_nor_folder(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_list_finds_a_file_whose_name_is_spelt_otherwise(tmp_path: Path, on_di
     file = touched(tmp_path / on_disk)
     assert as_on_disk(tmp_path, listed).samefile(file)
     (tmp_path / "list.csv").write_text(f"{listed},x\n", encoding="utf-8")
-    ((found, _, _),) = listed_in(tmp_path / "list.csv", "utf-8")
+    ((_, found),) = ImageList(tmp_path / "list.csv", "utf-8", print).images()
     assert found.samefile(file)
 
 
@@ -145,7 +146,7 @@ def test_class_folders_that_are_shown_alike_are_refused(tmp_path: Path) -> None:
     for name in ("狗", gbk("狗")):
         touched(tmp_path / name / "1.png")
     with pytest.raises(DataError, match="two folders in it are called 狗"):
-        list(found_in(tmp_path))
+        list(found_in(tmp_path, print))
 
 
 @pytest.mark.parametrize("packed", ["", ".gz"])
