@@ -172,15 +172,17 @@ def delimiter_of(sample: str, delimiters: str) -> str:
         rows = [row for _, row in parsed(sample, delimiter)]
         widths = Counter(map(len, rows))
         width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
-        if width < 2 or (delimiter == BLANKS and not _numeric(rows)):
+        if width < 2 or (delimiter == BLANKS and not _blanks_delimit(rows, width)):
             continue
         if count / len(rows) > best:
             best, found = count / len(rows), delimiter
     return found
 
 
-def _numeric(rows: Sequence[Cells]) -> bool:
-    """Whether a column below the first row has only numbers: words with blanks between them are a text."""
+def _blanks_delimit(rows: Sequence[Cells], width: int) -> bool:
+    """Whether a column below the first row has only numbers, and that has as many cells: words alone are a text."""
+    if len(rows[0]) != width:
+        return names_rows(rows, width)
     columns = zip(*(row for row in rows[1:50] if len(row) == len(rows[-1])), strict=True)
     return any(all(map(is_written_number, column)) for column in columns)
 

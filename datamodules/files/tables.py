@@ -87,9 +87,9 @@ def _read_delimited(path: Path, reading: Reading) -> pa.Table:
     sample = head.decode(encoding, errors="replace").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if len(head) == SAMPLE_BYTES:
         sample = sample[: sample.rfind("\n")]
-    layout = layout_of(sample, path, reading.header, named=reading.named)
-    if any("\ufffd" in name for name in layout.names):
+    if "\ufffd" in sample.split("\n", 1)[0]:
         _text(path, encoding)  # says which byte is not text
+    layout = layout_of(sample, path, reading.header, named=reading.named)
     copies = 0
     table = _parsed(path, encoding, layout, reading)
     if layout.header and len(table) and _may_repeat_its_header(table):
