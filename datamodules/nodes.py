@@ -222,6 +222,11 @@ class Nodes(LabelledData):
         prefix = f"ind.{self.dataset.lower()}."
         return self._citations(self.folder_of([prefix + part for part in planetoid.PARTS]), prefix)
 
+    @property
+    def _texts(self) -> frozenset[str]:
+        """The columns of texts in training."""
+        return frozenset(state["name"] for state in self.columns if state["kind"] == "category")
+
     def _citations(self, folder: Path, prefix: str) -> Source:
         pairs, words, labels, official = planetoid.read_citations(folder, prefix)
         self.network = Network(undirected(pairs, len(labels)), words)
@@ -231,7 +236,7 @@ class Nodes(LabelledData):
     def _read_files(self) -> Source:
         if found := planetoid.own_files(self.path):
             return self._citations(*found)
-        files = read_nodes(self.path, self.encoding, self.target, self.note)
+        files = read_nodes(self.path, self.encoding, self.target, self.note, self._texts)
         self.network = network_of(files)
         target = class_column(files.table, self.target, files.path)
         self.reserved = [*files.reserved, target]
@@ -241,7 +246,8 @@ class Nodes(LabelledData):
             raise DataError(f"{files.path}: no node has a class in column {target}")
         if len(labelled) < len(texts):
             missing = len(texts) - len(labelled)
-            self.note(f"{files.path}: {missing} of {len(texts)} nodes have no class, and are in no split")
+            unlabelled = f"{missing} of {len(texts)} nodes have no class (empty, or a mark such as NA or None)"
+            self.note(f"{files.path}: {unlabelled}, and are in no split")
         self.class_names, codes = class_codes(
             [str(texts[node]) for node in labelled], self.known_classes, str(files.path)
         )
@@ -332,7 +338,7 @@ class Nodes(LabelledData):
             pairs, words, labels, _ = planetoid.read_citations(*found)
             network, names = Network(undirected(pairs, len(labels)), words), list(map(str, range(len(labels))))
         else:
-            files = read_nodes(path, self.encoding, self.target, self.note)
+            files = read_nodes(path, self.encoding, None, self.note, self._texts)
             network, names = network_of(files), files.ids
         graph = self._graph(network, str(path))
         return NodeExamples(graph, graph.nodes), names

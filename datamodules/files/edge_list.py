@@ -24,7 +24,7 @@ ENDS = (  # names of the two columns, without `node` and `id`
     ("起点", "终点"),
 )  # fmt: skip
 ALL_TEXT = frozenset(map(str, range(1000)))  # columns of a file that is read without a header
-FIRST_ROWS = 100
+FIRST_ROWS = 1000  # from which a header and the columns of nodes are told
 _NUMBER = re.compile(r"[+-]?0*(\d+)(\.0*)?")
 
 
@@ -125,7 +125,7 @@ def _plain(path: Path, encoding: str) -> pa.Table | None:
 
 def _is_header(first: list[str], table: pa.Table, ids: Ids, path: Path, note: Note) -> bool:
     """Whether the first row names the columns: it has usual names, or no cell of it can be a node."""
-    below = [distinct_strings(column.slice(1))[0] for column in table.columns[:2]]
+    below = [_cells(column.slice(1, FIRST_ROWS)) for column in table.columns[:2]]
     if _named_ends(first) or (not first[0] and counts_up(_cells(table.column(0).slice(1, FIRST_ROWS)))):
         return True
     if any(cell in ids.index or _NUMBER.fullmatch(cell) or cell in below[side] for side, cell in enumerate(first[:2])):
@@ -193,6 +193,8 @@ def _told(path: Path, pairs: Array, note: Note) -> Array:
     loops = int((pairs[:, 0] == pairs[:, 1]).sum())
     ordered = np.sort(pairs @ [pairs.max(initial=0) + 1, 1])
     twice = int((np.diff(ordered) == 0).sum())
-    if loops or twice:
-        note(f"{path}: {twice} edges repeat an earlier one and count once, {loops} that join a node with itself do not")
+    told = [f"{twice} edges repeat an earlier one and count once"] * bool(twice)
+    told += [f"{loops} join a node with itself and are left out"] * bool(loops)
+    if told:
+        note(f"{path}: {', '.join(told)}")
     return pairs

@@ -22,6 +22,7 @@ NODES = re.compile(r"(?<![a-z])(nodes?|vert(ex|ices)|节点)(?![a-z])", re.IGNOR
 LABELS = re.compile(r"(?<![a-z])(labels?|targets?|class(es)?)(?![a-z])", re.IGNORECASE)
 EDGES = re.compile(r"(?<![a-z])(edges?|edgelist|links?|cites|边)(?![a-z])", re.IGNORECASE)
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".edges", ".edgelist", ".content", ".cites", ".nodes", ".node_labels")
+Read = Callable[[list[Path], str, str | None, Note, frozenset[str]], "NodeFiles"]
 _LIST = re.compile(r"\s*[\[(]?\s*-?\d[\d.eE+-]*(\s*[,;\s]\s*-?\d[\d.eE+-]*){2,}\s*[\])]?\s*")
 
 
@@ -47,14 +48,17 @@ class NodeFiles(NamedTuple):
     splits: dict[str, Array] | None = None
 
 
-def read_nodes(path: Path, encoding: str, target: str, note: Note) -> NodeFiles:
+def read_nodes(
+    path: Path, encoding: str, target: str | None, note: Note, texts: frozenset[str] = frozenset()
+) -> NodeFiles:
     """Read the graph in a folder, or in a folder inside it.
 
     Args:
         path: the folder.
         encoding: of its files.
-        target: name of the column with the classes, which may be missing.
+        target: name of the column with the classes, which may be missing; None where classes are not read.
         note: reports what is left out or guessed.
+        texts: columns of features that are texts whatever is in them, since they were in training.
 
     Raises:
         DataError: there are no such files, or they do not agree.
@@ -68,7 +72,7 @@ def read_nodes(path: Path, encoding: str, target: str, note: Note) -> NodeFiles:
                 continue
             files = sorted(file for file in folder.iterdir() if file.is_file() and not is_hidden(file))
             if read := _form(files):
-                found = read(files, encoding, target, note)
+                found = read(files, encoding, target, note, texts)
                 if found.words is not None and not np.isfinite(found.words.data).all():
                     raise DataError(f"{found.path}: expected finite numbers as features")
                 return found
@@ -76,7 +80,7 @@ def read_nodes(path: Path, encoding: str, target: str, note: Note) -> NodeFiles:
     raise DataError(f"{path}: expected nodes.csv and edges.csv in the folder, found no {missing}")
 
 
-def _form(files: list[Path]) -> Callable[[list[Path], str, str, Note], NodeFiles] | None:
+def _form(files: list[Path]) -> Read | None:
     """How the files of a folder are to be read."""
     stems = {file.name.split(".")[0] for file in files}
     if "edge" in stems and stems & {"node-feat", "node-label"}:
@@ -118,11 +122,13 @@ def _tell_ignored(files: list[Path], read: Iterable[Path], note: Note) -> None:
         note(f"{files[0].parent}: read {', '.join(file.name for file in used)}; ignored {listed(ignored)}")
 
 
-def _read_table_and_list(files: list[Path], encoding: str, target: str, note: Note) -> NodeFiles:
+def _read_table_and_list(
+    files: list[Path], encoding: str, target: str | None, note: Note, texts: frozenset[str]
+) -> NodeFiles:
     """nodes.csv and edges.csv, whatever they are called."""
     path, edges = _only(_nodes_among(files), "nodes"), _only(_edges_among(files), "edges")
     _tell_ignored(files, (path, edges), note)
-    table, key = _table_with_ids(path, encoding, target, note)
+    table, key = _table_with_ids(path, encoding, target, note, texts)
     names = [name or "" for name in strings(table[key])]
     if "" in names:
         raise DataError(f"{path}: row {names.index('') + 1} has no {key}")
@@ -133,21 +139,26 @@ def _read_table_and_list(files: list[Path], encoding: str, target: str, note: No
     return NodeFiles(path, names, pairs, table, reserved, words)
 
 
-def _table_with_ids(path: Path, encoding: str, target: str, note: Note) -> tuple[pa.Table, str]:
+def _table_with_ids(
+    path: Path, encoding: str, target: str | None, note: Note, texts: frozenset[str]
+) -> tuple[pa.Table, str]:
     """A table, and the name of its column of ids, which is read as text."""
-    table = read_table(path, Reading(encoding, named=(*ID_NAMES, target), texts=frozenset({"id"})))
+    named = ID_NAMES if target is None else (*ID_NAMES, target)
+    table = read_table(path, Reading(encoding, named=named, texts=texts | {"id"}))
     if all(name.isdecimal() for name in table.column_names):
-        table = read_table(path, Reading(encoding, False, texts=frozenset({"0"})))
+        table = read_table(path, Reading(encoding, False, texts=texts | {"0"}))
         if table.num_columns == 1:
             raise DataError(f"{path}: expected a column id and others, found one column without a name")
-        note(f"{path}: has no header; its first column is read as the ids, its last as the classes")
-        return table.rename_columns(["id", *table.column_names[1:-1], target]), "id"
+        names = ["id", *table.column_names[1:]]
+        if target is not None:
+            names[-1] = target
+            note(f"{path}: has no header; its first column is read as the ids, its last as the classes")
+        return table.rename_columns(names), "id"
     by_name = {name.lower(): name for name in reversed(table.column_names)}
     key = next((by_name[name.lower()] for name in ID_NAMES if name.lower() in by_name), None)
     if key is None:
         raise DataError(f"{path}: no column id; it has {', '.join(table.column_names)}")
-    reading = Reading(encoding, named=(*ID_NAMES, target), texts=frozenset({key}), note=note)
-    return read_table(path, reading), key
+    return read_table(path, Reading(encoding, named=named, texts=texts | {key}, note=note)), key
 
 
 def _with_lists(table: pa.Table, key: str, path: Path, note: Note) -> tuple[pa.Table, Any]:
@@ -178,7 +189,7 @@ def scaled_words(features: Any) -> Any:
     return (sp.diags(scale) @ matrix).tocsr()
 
 
-def _read_content(files: list[Path], encoding: str, target: str, note: Note) -> NodeFiles:
+def _read_content(files: list[Path], encoding: str, target: str | None, note: Note, texts: frozenset[str]) -> NodeFiles:
     """Cora as it was first published: a row of an id, words and the class for each paper, and who cites whom."""
     path = _only([file for file in files if file.suffix == ".content"], "nodes")
     edges = _only([file for file in files if file.suffix == ".cites"], "edges")
@@ -186,22 +197,22 @@ def _read_content(files: list[Path], encoding: str, target: str, note: Note) -> 
     names = [name or "" for name in strings(table["0"])]
     last = table.column_names[-1]
     features = table.column_names[1:-1]
-    if texts := [name for name in features if not is_numeric(table[name])]:
-        raise DataError(f"{path}: column {int(texts[0]) + 1} holds text; expected an id, numbers and a class")
+    if wrong := [name for name in features if not is_numeric(table[name])]:
+        raise DataError(f"{path}: column {int(wrong[0]) + 1} holds text; expected an id, numbers and a class")
     columns = [numbers(table[name]).astype(np.float32) for name in features]
     words = scaled_words(np.stack(columns, 1)) if columns else None
     pairs = read_edges(edges, encoding, Ids(names, path), note, lenient=True)
-    return NodeFiles(path, names, pairs, pa.table({"id": names, target: table[last]}), ["id"], words)
+    return NodeFiles(path, names, pairs, pa.table({"id": names, target or "label": table[last]}), ["id"], words)
 
 
-def _read_ogb(files: list[Path], encoding: str, target: str, note: Note) -> NodeFiles:
+def _read_ogb(files: list[Path], encoding: str, target: str | None, note: Note, texts: frozenset[str]) -> NodeFiles:
     """OGB's files: a row of features and one of a class for each node, which its number identifies, from 0."""
     of = {file.name.split(".")[0]: file for file in files}
     used = [of[name] for name in ("edge", "node-feat", "node-label") if name in of]
     counts = ("num-node-list", "num-edge-list")
     _tell_ignored(files, [*used, *(of[name] for name in counts if name in of)], note)
     parts = {
-        name: read_table(of[name], Reading(encoding, named=(target,), note=note))
+        name: read_table(of[name], Reading(encoding, named=(target or "label",), texts=texts, note=note))
         for name in ("node-feat", "node-label")
         if name in of
     }
@@ -215,7 +226,7 @@ def _read_ogb(files: list[Path], encoding: str, target: str, note: Note) -> Node
             raise DataError(f"{of['node-label']}: expected one column of classes, found {classes.num_columns}")
         if len(classes) != size:
             raise DataError(f"{of['node-label']}: {len(classes)} rows, expected one for each of the {size} nodes")
-        table = table.append_column(target, classes.column(0))
+        table = table.append_column(target or "label", classes.column(0))
     names = [str(index) for index in range(size)]
     if "num-node-list" in of:
         sizes = numbers(read_table(of["num-node-list"], Reading(encoding, False)).column(0)).tolist()

@@ -137,7 +137,7 @@ def test_an_edge_in_the_first_line_is_no_header_even_if_its_node_is_unknown(plac
 def test_repeated_edges_and_loops_are_told(place: Path) -> None:
     written(place, PLAIN | {"edges.csv": edges_csv() + lines("0001,0002", "0001,0002", "0004,0004")})
     data = ready(place)
-    assert told(data, "edges.csv", "2 edges repeat an earlier one", "1 that join a node with itself")
+    assert told(data, "edges.csv", "2 edges repeat an earlier one", "1 join a node with itself and are left out")
     assert links(data) == BOTH
 
 
@@ -282,3 +282,25 @@ def test_two_files_that_may_have_the_nodes_are_asked_about(place: Path, refused:
         ready(place)
     with refused(place / "edges.csv", "expected a folder"):
         ready(place / "edges.csv")
+
+
+def test_a_column_of_texts_in_training_is_one_in_prediction(place: Path) -> None:
+    codes = ["01", "02", "A1"]
+    rows = [f"{n},{n % 2},{codes[n % 3]}" for n in range(SIZE)]
+    edges = lines("u,v", "1,2")
+    data = ready(written(place / "train", {"nodes.csv": lines("id,label,code", *rows), "edges.csv": edges}))
+    numbers_alone = lines("id,code", *(f"{n},{codes[n % 2]}" for n in range(SIZE)))
+    written(place / "new", {"nodes.csv": numbers_alone, "edges.csv": edges})
+    graph = data.read_input(place / "new")[0][torch.arange(SIZE)]
+    assert graph.x[:2].tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_input_without_a_header_needs_no_classes(classes: bool, place: Path) -> None:
+    rows = [f"{n},{n % 7},{n % 3}.5,{n % 2}" for n in range(SIZE)]
+    data = ready(written(place / "train", {"nodes.csv": lines(*rows), "edges.csv": lines("1,2")}))
+    new = lines(*(row if classes else row.rpartition(",")[0] for row in rows))
+    graph = data.read_input(written(place / "new", {"nodes.csv": new, "edges.csv": lines("1,2")}))[0][
+        torch.arange(SIZE)
+    ]
+    assert torch.equal(graph.x, data.examples(torch.arange(1))[torch.arange(1)][0].x)
