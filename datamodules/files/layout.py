@@ -23,6 +23,7 @@ USUAL_NAMES = {  # of columns, in any case
     *("source", "src", "tgt", "translation", "path", "file", "filename", "image"),
     *("文本", "内容", "评论", "标题", "标签", "类别", "情感", "日期", "时间", "编号", "序号", "名称"),
 }
+_YEAR = re.compile(r"(19|20)\d\d$")
 _SEP = re.compile(r'^\ufeff?"?sep=(.)"?\s*$', re.IGNORECASE)
 _UNNAMED = re.compile(r"^(Unnamed: \d+(_level_\d+)?)?$")  # as pandas reads a column without a name
 
@@ -65,7 +66,7 @@ class Layout:
         """What is left out, in words."""
         index = ["the first column, which has no name and counts the rows"] * self.index
         plural = f"{len(self.empty)} empty columns without a name" if len(self.empty) > 1 else "an empty column"
-        return [f"the line {self.title}"] * bool(self.title) + index + [plural] * bool(self.empty)
+        return [f"what is above the header, {self.title}"] * bool(self.title) + index + [plural] * bool(self.empty)
 
 
 def layout_of(
@@ -99,9 +100,11 @@ def layout_of(
         raise DataError(f"{path}: the file is empty")
     cells = [[cell.strip() for cell in row] for _, row in rows]
     width = Counter(map(len, cells[1:])).most_common(1)[0][0] if len(cells) > 1 else len(cells[0])
-    title = ""
-    if len(cells) > 3 and len(cells[0]) == 1 and width > 2 and len(cells[1]) >= width - 1:
-        title, cells, rows = cells[0][0], cells[1:], rows[1:]
+    titles: list[str] = []
+    while len(cells) > 3 and width > 2 and sum(map(bool, cells[0])) <= 1:
+        titles += [cell for cell in cells[0] if cell]
+        cells, rows = cells[1:], rows[1:]
+    title = "; ".join(titles)
     begins = int(bool(stated)) + rows[0][0] - 1  # lines before the first row
     if header is None:
         expected = {str(name) for name in named if not str(name).lstrip("-").isdecimal()}
@@ -196,13 +199,21 @@ def has_header(rows: Sequence[Cells]) -> bool:
     first, below = rows[0], [row for row in rows[1:] if list(row) != list(rows[0])]
     if any(len(cell) > MAX_NAME for cell in first) or not any(first):
         return False
-    score = sum(
-        _evidence(cell, [row[column] for row in below if column < len(row)]) for column, cell in enumerate(first)
-    )
+    columns = [[row[column] for row in below if column < len(row)] for column in range(len(first))]
+    years = [_is_year_above_others(cell, values) for cell, values in zip(first, columns, strict=True)]
+    score = 2 * sum(years) if sum(years) > 1 else 0
+    score += sum(_evidence(cell, values) for cell, values, year in zip(first, columns, years, strict=True) if not year)
     if score:
         return score > 0
     words = [cell for cell in first if cell]
     return len(first) > 1 and not any(map(is_written_number, words))
+
+
+def _is_year_above_others(name: str, values: Sequence[str]) -> bool:
+    """Whether a cell is a year, and the numbers below it are none: of a table with a column for each year."""
+    if not _YEAR.match(name):
+        return False
+    return all(is_written_number(value) and not _YEAR.match(value) for value in values if value)
 
 
 def _evidence(name: str, values: Sequence[str]) -> int:
