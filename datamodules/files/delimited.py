@@ -18,7 +18,7 @@ TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "c
 LABEL_COLUMNS = ("label", "target", "class", "category", "sentiment", "标签", "类别", "情感")
 CSV_DELIMITERS = ",;\t|"
 FASTTEXT = "__label__"
-LABELLED = re.compile(rf"({FASTTEXT}\S+|[+-]?\d{{1,2}}|[A-Z]{{2,}}(?::\w+)?)[\s,]+(\S.*)")  # SST's, TREC's
+LABELLED = re.compile(rf"({FASTTEXT}\S+|[+-]?\d{{1,2}}|[A-Z]{{2,}}(?::\w+)?)[ ,]+(\S.*)")  # SST's, TREC's
 SAMPLE = 1000  # rows of a large file from which its columns are inferred
 
 Row = tuple[int, list[str]]  # the line, from 1, in which it begins, and a cell for each column
@@ -196,7 +196,7 @@ def read_labelled_lines(path: Path, encoding: str, large: bool, note: Note) -> T
     sample = [line for _, line in islice(stripped_lines(path, encoding), SAMPLE)]
     found = [LABELLED.match(line) for line in sample]
     labels = {match[1] for match in found if match}
-    if not all(found) or not 1 < len(labels) <= max(2, len(sample) // 3):
+    if not all(found) or any("\t" in line for line in sample) or not 1 < len(labels) <= max(2, len(sample) // 3):
         return None
     note(f"{path}: each line is read as a label, a blank and a text")
     return Table(path, ["0", "1"], list(islice(read(), SAMPLE if large else None)), read if large else None)

@@ -392,3 +392,11 @@ def test_columns_without_a_name_and_content_are_left_out(place: Path) -> None:
 def write_csv(file: Path) -> Path:
     file.write_text(csv_text(examples()), encoding="utf-8")
     return file
+
+
+def test_labels_before_a_tab_are_a_column_of_their_own(place: Path) -> None:
+    file = place / "t.txt"
+    file.write_text("".join(f"{row % 2}\ta film, number {row}\tmore\n" for row in range(40)))
+    data = ready(file, text=1, target=0)
+    assert read(data)[0] == ("a film, number 0", "0")
+    assert not [note for note in data.notes if "a label, a blank" in note]
