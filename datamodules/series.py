@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
+from datamodules.files.number_columns import stated_decimal
 from datamodules.files.table_columns import column_called, is_numeric, numbers
 from datamodules.files.tables import Reading, read_table
 from datamodules.files.time_axis import FILLS, Fill, TimeOptions, in_order, regular
@@ -118,8 +119,8 @@ class Series(DataModule):
     embedded: ClassVar[tuple[str, ...]] = ("sunspots",)
     published: ClassVar[Remotes] = SERIES
     provides: ClassVar[tuple[str, ...]] = ("num_features", "horizon", "season", "target_mean", "target_std")
-    fitted: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season", "series")
-    added: ClassVar[dict[str, Any]] = {"series": None}
+    fitted: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season", "series", "decimal_found")
+    added: ClassVar[dict[str, Any]] = {"series": None, "decimal_found": None}
 
     def __init__(
         self,
@@ -158,6 +159,7 @@ class Series(DataModule):
         self.fill: Fill = fill
         self.day_first = day_first
         self.decimal = decimal
+        self.decimal_found: Decimal | None = None
         self.columns: list[str] = []
         self.means: list[float] = []
         self.stds: list[float] = []
@@ -184,6 +186,7 @@ class Series(DataModule):
         """Read the columns; an example is a window with the values to forecast after it."""
         table = read_table(self._file(), self._reading)
         if not self.restored:
+            self.decimal_found = stated_decimal(table)
             columns = [column_called(self.target, table, "--data.target", self.dataset)]
             columns += [column_called(name, table, "--data.covariates", self.dataset) for name in self.covariates]
             self.columns = list(dict.fromkeys(columns))
@@ -216,7 +219,9 @@ class Series(DataModule):
     @property
     def _reading(self) -> Reading:
         named = self.columns if self.restored else [self.target, *self.covariates]
-        return Reading(self.encoding, self.header, named, decimal=self.decimal, note=self.note)
+        fitted = self.restored or bool(self.means)
+        decimal = self.decimal or self.decimal_found
+        return Reading(self.encoding, self.header, named, decimal=decimal, fitted=fitted, note=self.note)
 
     def _file(self) -> Path:
         if self.is_embedded:

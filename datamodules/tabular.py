@@ -4,6 +4,7 @@ import math
 import re
 from abc import abstractmethod
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from datamodules.base import DataModule
 from datamodules.errors import DataError
 from datamodules.files.date_columns import DATES, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
+from datamodules.files.number_columns import stated_decimal
 from datamodules.files.splits import split_files
 from datamodules.files.table_columns import (
     Column,
@@ -27,7 +29,7 @@ from datamodules.files.table_columns import (
     strings,
 )
 from datamodules.files.tables import TABLE_FILES, Reading, aligned, read_table, without_marks
-from datamodules.files.written_numbers import Decimal, is_number
+from datamodules.files.written_numbers import MARKS, Decimal, is_number
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Rows, Source
 from datamodules.storage.fingerprint import hash_numbers
@@ -55,8 +57,8 @@ class Tabular(DataModule):
     """
 
     provides: ClassVar[tuple[str, ...]] = ("num_features",)
-    fitted: ClassVar[tuple[str, ...]] = ("columns", "column_names", "target_name", "date_orders")
-    added: ClassVar[dict[str, Any]] = {"date_orders": {}}
+    fitted: ClassVar[tuple[str, ...]] = ("columns", "column_names", "target_name", "date_orders", "decimal_found")
+    added: ClassVar[dict[str, Any]] = {"date_orders": {}, "decimal_found": None}
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Tabular(DataModule):
         self.dates = dates
         self.day_first = day_first
         self.date_orders: Orders = {}
+        self.decimal_found: Decimal | None = None
         if decimal not in (None, ".", ","):
             raise ValueError(f'--data.decimal: expected "." or ",", got {decimal}')
         self.decimal = decimal
@@ -107,11 +110,17 @@ class Tabular(DataModule):
         target = bunch.target if names is None else np.asarray(names)[bunch.target].astype(str)
         return pa.table({**columns, "target": target})
 
-    def _read_file(self, file: Path) -> pa.Table:
-        """The table of a file, whose columns are texts where they were in training."""
-        names = self.column_names if self.restored else [self.target, *self.ignore]
-        texts = frozenset(state["name"] for state in self.columns if state["kind"] == "category")
-        return read_table(file, Reading(self.encoding, self.header, names, texts, self.decimal, self.note))
+    def _read_file(self, file: Path, texts: Iterable[str] = ()) -> pa.Table:
+        """The table of a file; columns are texts where they are in the training split."""
+        names = [*self.column_names, self.target, *self.ignore]
+        fitted = self.restored or bool(self.columns)
+        if fitted:
+            texts = {state["name"] for state in self.columns if state["kind"] == "category"}
+        decimal = self.decimal or self.decimal_found
+        reading = Reading(self.encoding, self.header, names, frozenset(texts), decimal, fitted, self.note)
+        table = read_table(file, reading)
+        self.decimal_found = self.decimal_found or stated_decimal(table)
+        return table
 
     def read(self) -> Source:
         """Read the table and the target: one file, or a folder with a file for each split."""
@@ -129,7 +138,9 @@ class Tabular(DataModule):
             raise self._lacks(self.target_name, self.table, self.dataset)
         if len(self.table) == 0:
             raise DataError(f"{self.dataset}: a header and no rows")
-        self.table = self._prepared(without_marks(self.table, classes=self._target_of_classes()), self.dataset)
+        self.table = self._prepared(
+            without_marks(self.table, self._target_of_classes(), self._marks_kept), self.dataset
+        )
         column = self.table[self.target_name]
         if column.null_count:
             row = pc.index(pc.is_null(column), True).as_py()
@@ -145,7 +156,8 @@ class Tabular(DataModule):
         official: dict[str, Tensor] = {}
         start = 0
         for split, file in files.items():
-            part = self._read_file(file)
+            texts = [of.name for of in parts["train"].schema if pa.types.is_string(of.type)] if parts else []
+            part = self._read_file(file, texts)
             train = parts.setdefault("train", part)
             target = column_called(self.target, train, "--data.target", file)
             if (
@@ -165,6 +177,11 @@ class Tabular(DataModule):
         return pa.concat_tables(
             [parts[split] for split in files if split in parts], promote_options="permissive"
         ), official
+
+    @property
+    def _marks_kept(self) -> list[str]:
+        """The columns of which a mark of missing values is a category, as earlier versions read ` ?` after a blank."""
+        return [state["name"] for state in self.columns if {*state.get("values", ())} & {*MARKS} - {""}]
 
     def _prepared(self, table: pa.Table, where: str) -> pa.Table:
         """The table with its dates as features."""
@@ -232,7 +249,7 @@ class Tabular(DataModule):
 
     def read_input(self, path: Path) -> tuple[Rows, list[str]]:
         """Rows of a file that may lack the target column, named by its column of ids, or else by their numbers."""
-        table = without_marks(self._read_file(path))
+        table = without_marks(self._read_file(path), kept=self._marks_kept)
         inputs = [name for name in self.column_names if name != self.target_name]
         unnamed = all(name.isdecimal() for name in table.column_names)
         if unnamed and not set(inputs) <= set(table.column_names):

@@ -13,25 +13,14 @@ import pyarrow.parquet as pq
 
 from datamodules.errors import DataError
 from datamodules.files.encoding import decoded
-from datamodules.files.layout import BLANKS, SAMPLE_BYTES, SAMPLE_ROWS, Layout, cells_of, layout_of
-from datamodules.files.splits import Note, listed
+from datamodules.files.layout import BLANKS, SAMPLE_BYTES, Layout, cells_of, layout_of
+from datamodules.files.number_columns import with_numbers
+from datamodules.files.splits import Note
 from datamodules.files.table_columns import is_numeric
 from datamodules.files.text_files import byte_stream, encoding_of
-from datamodules.files.written_numbers import (
-    MARKS,
-    NUMBER_MARKS,
-    SIGNS,
-    Decimal,
-    converted,
-    decimal_of,
-    distinct,
-    fits,
-    is_written_number,
-    plain,
-)
+from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
 
 TABLE_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq")
-FEW_TEXTS = 0.01  # of a column's distinct values: so few that are no numbers are told
 
 
 @dataclass(frozen=True)
@@ -44,6 +33,7 @@ class Reading:
         named: names of columns that are expected; one of them in the first row makes it a header.
         texts: columns that are texts whatever is in them, since they were in training.
         decimal: the decimal sign; None to decide it from the columns.
+        fitted: whether training has read its numbers, as `decimal` says where there were any to decide.
         note: reports what is left out, changed or guessed.
     """
 
@@ -52,6 +42,7 @@ class Reading:
     named: Iterable[object] = ()
     texts: frozenset[str] = field(default_factory=frozenset)
     decimal: Decimal | None = None
+    fitted: bool = False
     note: Note = lambda text: None
 
 
@@ -90,14 +81,19 @@ def _read_delimited(path: Path, reading: Reading) -> pa.Table:
     if "\ufffd" in sample.split("\n", 1)[0]:
         _text(path, encoding)  # says which byte is not text
     layout = layout_of(sample, path, reading.header, named=reading.named)
-    copies = 0
+    copies, content = 0, None
     table = _parsed(path, encoding, layout, reading)
     if layout.header and len(table) and _may_repeat_its_header(table):
         content, copies = _without_copies(_text(path, encoding), layout)
         if copies:
-            table = _parsed(path, "utf-8", layout, reading, content)
+            encoding, table = "utf-8", _parsed(path, "utf-8", layout, reading, content)
+
+    def again(texts: frozenset[str]) -> pa.Table:
+        as_texts = replace(reading, texts=reading.texts | texts)
+        return _parsed(path, encoding, layout, as_texts, content if copies else None)
+
     table, left_out = _without_unnamed(table, layout)
-    table, changed = _with_numbers(table, path, layout, reading)
+    table, changed = with_numbers(table, path, layout.delimiter, reading.decimal, reading.texts, reading.fitted, again)
     told = [f"{copies} later copies of the header"] * bool(copies) + left_out
     for line in [f"left out {' and '.join(told)}"] * bool(told) + changed:
         reading.note(f"{path}: {line}")
@@ -171,58 +167,17 @@ def _without_unnamed(table: pa.Table, layout: Layout) -> tuple[pa.Table, list[st
     return table.select(layout.kept), layout.told()
 
 
-def _with_numbers(table: pa.Table, path: Path, layout: Layout, reading: Reading) -> tuple[pa.Table, list[str]]:
-    """The table with texts that are numbers as people write them converted, and what was converted, in words."""
-    columns: dict[str, list[str]] = {}
-    notes: list[str] = []
-    for name in table.column_names:
-        if pa.types.is_string(table[name].type) and name not in reading.texts and _seems_numeric(table[name]):
-            texts = distinct(table[name])
-            others = [text for text in texts if not is_written_number(text)]
-            if texts and not others:
-                columns[name] = texts
-            elif len(others) <= FEW_TEXTS * len(texts):
-                notes.append(f"column {name} is read as text: {listed(others, 3)} are no numbers, as the others are")
-    plains = {name: [plain(text) for text in texts] for name, texts in columns.items()}
-    by_delimiter: dict[str, Decimal] = {";": ",", ",": "."}
-    decimal = reading.decimal or decimal_of(list(plains.values())) or by_delimiter.get(layout.delimiter)
-    for name, cells in plains.items():
-        of_column: Decimal | None = decimal
-        if decimal is None and all(fits(cell, ".") and fits(cell, ",") for cell in cells):
-            if any("," in cell or "." in cell for cell in cells):
-                raise DataError(
-                    f"{path}: column {name}: {columns[name][0]} may be a thousand or have decimals; "
-                    f'give --data.decimal "." or ","'
-                )
-            of_column = "."
-        if of_column is None or not all(fits(cell, of_column) for cell in cells):
-            continue
-        table = table.set_column(table.column_names.index(name), name, converted(table[name], of_column))
-        signs = "".join(sorted({sign for text in columns[name] for sign in text if sign in SIGNS}))
-        written = [f"decimal {of_column}"] * any("," in cell or "." in cell for cell in cells) + [
-            f"without {signs}"
-        ] * bool(signs)
-        if written:
-            notes.append(f"column {name} is read as numbers ({', '.join(written)})")
-    return table, notes
-
-
-def _seems_numeric(column: pa.ChunkedArray) -> bool:
-    """Whether nearly all of the first texts of a column are numbers; of millions of others none is looked at."""
-    texts = distinct(column.slice(0, SAMPLE_ROWS))
-    return 2 * sum(map(is_written_number, texts)) > len(texts)
-
-
-def without_marks(table: pa.Table, classes: str | None = None) -> pa.Table:
+def without_marks(table: pa.Table, classes: str | None = None, kept: Iterable[str] = ()) -> pa.Table:
     """The table with marks of missing values in columns of texts as null.
 
     Args:
         table: as `read_table` returns it.
         classes: a column of which only empty texts and `?` are missing values, since the others may be classes.
+        kept: columns whose marks are categories, as they were in training.
     """
     for index, name in enumerate(table.column_names):
         column = table[name]
-        if pa.types.is_string(column.type):
+        if pa.types.is_string(column.type) and name not in kept:
             marks = pa.array(["", "?"] if name == classes else MARKS)
             missing = pc.is_in(pc.utf8_trim_whitespace(column), marks)
             if pc.any(missing).as_py():

@@ -16,9 +16,9 @@ NUMBER_MARKS = ["-", "--", "–", "—", "na", "n.a.", "N.A.", "none", "Null", "
                 "#VALUE!", "#REF!", "#NAME?", "#NUM!", ".", "..", "…", "*", "无", "缺失"]  # fmt: skip
 SIGNS = "$€£¥￥₹₩₽元%％‰"
 _AROUND = re.compile(rf"[\s'’_{SIGNS}]|USD|EUR|GBP|CNY|RMB|CHF")
-_POINT = re.compile(r"^[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?$")
-_COMMA = re.compile(r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?$")
-_EITHER = re.compile(r"^[+-]?\d{1,3}([.,]\d{3})$")  # a thousand, or one and three decimals
+_POINT = re.compile(r"^[+-]?([1-9]\d{0,2}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?$")
+_COMMA = re.compile(r"^[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?$")
+_EITHER = re.compile(r"^[+-]?[1-9]\d{0,2}([.,]\d{3})$")  # a thousand, or one and three decimals
 _DIGIT = re.compile(r"\d")
 
 

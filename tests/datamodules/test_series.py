@@ -350,3 +350,10 @@ def test_transformers_temperatures_have_months_for_their_splits(name: str, hour:
     for split, (first, end) in {"val": (12, 16), "test": (16, 20)}.items():
         _, y = whole(data, split)
         assert [y[0, 0], y[-1, -1]] == [first * month, end * month - 1]
+
+
+def test_an_input_has_the_decimal_sign_of_training(place: Path) -> None:
+    data = ready(dated(place / "load.csv", [f'{day},"{row},5"' for row, day in enumerate(days())]))
+    dated(place / "new.csv", [f'{day},"{row + 1},500"' for row, day in enumerate(days(W))])
+    inputs = data.read_input(place / "new.csv")[0][torch.arange(1)]
+    assert (inputs[0, :, 0] * data.stds[0] + data.means[0]).tolist() == pytest.approx([1.5, 2.5, 3.5, 4.5], abs=1e-4)

@@ -173,7 +173,7 @@ def test_a_table_is_read_like_the_same_written_plainly(
     file.write_bytes(zipped(("folder/rows.csv", content), ("__MACOSX/._rows.csv", b"")) if packed else content)
     data = ready(file)
     assert data.notes == ([f"{file}: {note}"] if note else [])
-    assert data.state_dict() == reference.state_dict()
+    assert data.state_dict() == reference.state_dict() | {"decimal_found": data.decimal_found}
     assert all(map(torch.equal, everything(data), everything(reference)))
 
 
@@ -183,7 +183,7 @@ def test_utf_16_is_recognised(place: Path, reference: TabularClassification) -> 
 
 
 def test_a_number_that_may_be_a_thousand_is_asked_about(place: Path, refused: Any) -> None:
-    table = [[f"{row % 7 + 1},{row:03}", f"{row % 5},{row:03}", row] for row in range(20)]
+    table = [[f"{row % 7 + 1},{row:03}", f"{row % 5 + 1},{row:03}", row] for row in range(20)]
     file = place / "table.tsv"
     file.write_text(text(table, ["price", "other", "y"], delimiter="\t"))
     with refused(file, "column price: 1,000 may be a thousand or have decimals", '--data.decimal "." or ","'):
@@ -657,3 +657,54 @@ def test_years_above_other_numbers_are_names(place: Path) -> None:
     data = ready(write(place / "table.csv", table, ["country", "2019", "2020", "2021", "y"]))
     assert data.table.column_names == ["country", "2019", "2020", "2021", "y"]
     assert data.class_names == ["0", "1"]
+
+
+def test_points_are_of_thousands_where_other_columns_have_decimal_commas(place: Path) -> None:
+    lines = [f"{price};{row},5;{row % 2}" for row, price in enumerate(("950", "1.500", "12.000") * 8)]
+    (place / "table.csv").write_text("price;amount;y\n" + "\n".join(lines))
+    data = ready(place / "table.csv")
+    assert data.table["price"].to_pylist()[:3] == [950, 1500, 12000]
+    assert data.table["amount"].to_pylist()[:2] == [0.5, 1.5]
+
+
+@pytest.mark.parametrize(("other", "asked"), [("{0}", True), ("{0}.25", False)])
+def test_points_that_may_be_of_thousands_are_asked_about(other: str, asked: bool, place: Path, refused: Any) -> None:
+    lines = [f"{row % 7 + 1}.{row:03};{other.format(row)};{row % 2}" for row in range(1, 30)]
+    file = place / "table.csv"
+    file.write_text("price;amount;y\n" + "\n".join(lines))
+    if not asked:
+        assert ready(file).table["price"].to_pylist()[0] == 2.001
+        return
+    with refused(file, "column price", "may be a thousand or have decimals", "--data.decimal"):
+        ready(file)
+    assert ready(file, decimal=".").table["price"].to_pylist()[0] == 2.001
+    assert ready(file, decimal=",").table["price"].to_pylist()[0] == 2001
+
+
+def test_an_input_has_the_decimal_sign_of_training(place: Path) -> None:
+    lines = [f'"{row},5",{row % 2}' for row in range(40)]
+    (place / "table.csv").write_text("x,y\n" + "\n".join(lines))
+    data = ready(place / "table.csv")
+    restored = TabularClassification(str(place / "table.csv"), batch_size=1)
+    restored.load_state_dict(data.state_dict())
+    (place / "new.csv").write_text('x\n"1,500"\n')
+    for each in (data, restored):
+        assert torch.equal(each.read_input(place / "new.csv")[0][torch.arange(1)], everything(data)[0][1:2])
+
+
+def test_a_column_of_texts_is_one_in_every_split(place: Path) -> None:
+    train = [[("01", "02", "A1")[row % 3], row % 2] for row in range(30)]
+    write(place / "train.csv", train, ["code", "y"])
+    write(place / "test.csv", [["01", 0], ["02", 1]], ["code", "y"])
+    data = ready(place)
+    assert everything(data)[0][-2:].sum() == 2  # both codes are known
+
+
+def test_a_mark_behind_a_blank_that_was_a_category_stays_one(place: Path) -> None:
+    table = [[("Private", " ?")[row % 2], row % 2] for row in range(40)]
+    data = ready(write(place / "table.csv", table, ["work", "y"]))
+    state = data.state_dict()
+    state["columns"] = [{"name": "work", "kind": "category", "values": ["?", "Private"]}]  # as earlier versions read it
+    earlier = TabularClassification(str(place / "table.csv"), batch_size=1)
+    earlier.load_state_dict(state)
+    assert earlier.read_input(place / "table.csv")[0][torch.arange(2)].tolist() == [[0, 1], [1, 0]]
