@@ -14,6 +14,11 @@ if hasattr(signal, "SIGHUP"):  # where nohup has started the tests, all that the
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes after their parameter: archives hold the time, and all processes have to name a test alike."""
+    return argname if isinstance(val, bytes) else None
+
+
 def _listing(folder: Path) -> list[tuple[Path, int]]:
     return sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
 

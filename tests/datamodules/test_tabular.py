@@ -1,7 +1,5 @@
 import gzip
-import io
 import random
-import zipfile
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from datamodules.files.tables import Reading, read_table
 from datamodules.tabular import Tabular, TabularClassification, TabularRegression
+from tests.helpers.archives import zipped
 
 NAMES = ["height", "colour", "weight", "label"]
 Row = list[Any]
@@ -39,14 +38,6 @@ def rows(number: int = 40) -> list[Row]:
 def text(table: list[Row], names: list[str] | None = NAMES, delimiter: str = ",") -> str:
     lines = ([names] if names else []) + [["" if cell is None else str(cell) for cell in row] for row in table]
     return "".join(delimiter.join(line) + "\n" for line in lines)
-
-
-def zipped(*members: tuple[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    return file.getvalue()
 
 
 def write(file: Path, table: list[Row], names: list[str] | None = NAMES) -> Path:
@@ -170,7 +161,7 @@ def test_a_table_is_read_like_the_same_written_plainly(
 ) -> None:
     content = written(rows()).encode()
     file = place / ("table.zip" if packed else "table.csv")
-    file.write_bytes(zipped(("folder/rows.csv", content), ("__MACOSX/._rows.csv", b"")) if packed else content)
+    file.write_bytes(zipped({"folder/rows.csv": content, "__MACOSX/._rows.csv": b""}) if packed else content)
     data = ready(file)
     assert data.notes == ([f"{file}: {note}"] if note else [])
     assert data.state_dict() == reference.state_dict() | {"decimal_found": data.decimal_found}
@@ -404,9 +395,9 @@ def test_a_table_that_cannot_be_used_is_refused(content: bytes, parts: list[str]
         ("book.xls", b"\xd0\xcf\x11\xe0 and more", ["is an Excel 97 workbook", "as CSV"]),
         ("page.csv", b"<!DOCTYPE html>\n<html>", ["is a web page"]),
         ("pointer.csv", b"version https://git-lfs.github.com/spec/v1\noid", ["a pointer of Git LFS"]),
-        ("two.zip", zipped(("a.csv", b"x,y\n1,2\n"), ("b.csv", b"x,y\n1,2\n")), ["zip of 2 files", "a.csv, b.csv"]),
-        ("book.xlsx", zipped(("xl/workbook.xml", b""), ("a.xml", b"")), ["is a spreadsheet", "as CSV"]),
-        ("cut.zip", zipped(("a.csv", b"x,y\n1,2\n"))[:40], ["cannot be unpacked"]),
+        ("two.zip", zipped({"a.csv": b"x,y\n1,2\n", "b.csv": b"x,y\n1,2\n"}), ["zip of 2 files", "a.csv, b.csv"]),
+        ("book.xlsx", zipped({"xl/workbook.xml": b"", "a.xml": b""}), ["is a spreadsheet", "as CSV"]),
+        ("cut.zip", zipped({"a.csv": b"x,y\n1,2\n"})[:40], ["cannot be unpacked"]),
         ("false.parquet", b"not Parquet", ["cannot be read"]),
         ("empty.parquet", b"", ["cannot be read"]),
     ],
