@@ -12,10 +12,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from datamodules.checking.described import DescribedData
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableFeatures, ExportableModule
 from datamodules.files.paths import file_or_folder, printable, user_path
-from datamodules.loading.batched import BatchedData
 from datamodules.loading.examples import Examples, Names, Source
 from datamodules.loading.sampling import Splits, cut, fold_of
 from datamodules.storage.catalogue import Remotes
@@ -47,7 +47,7 @@ class Preview(NamedTuple):
     class_names: list[str]
 
 
-class DataModule(BatchedData):
+class DataModule(DescribedData):
     """Data with three disjoint, repeatable splits.
 
     A subclass reads (`read`), fits to the training split (`fit`) and returns a split's examples (`examples`).
@@ -135,6 +135,7 @@ class DataModule(BatchedData):
         self.predicted: Examples | None = None
         self.predicted_names: Names = []
         self.notes: list[str] = []
+        self.causes: dict[str, str] = {}
         self._fingerprint: dict[str, str] | None = None
         self.compared: dict[str, str] | None = None  # the fingerprint, once it is known to be that of all processes
         self._folders: dict[tuple[Path | str, ...], Path] = {}  # of the data set, found for its files
@@ -160,6 +161,11 @@ class DataModule(BatchedData):
     def is_published(self) -> bool:
         """Whether the data set is one that is downloaded."""
         return self.dataset in self.published
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the data are the user's own files."""
+        return not self.is_embedded and not self.is_published
 
     def folder_of(self, required: Sequence[str], name: str | None = None) -> Path:
         """The folder that contains a published data set: found under `root`, or else downloaded.
@@ -227,6 +233,9 @@ class DataModule(BatchedData):
     def split(self, source: Source) -> Splits:
         """The official splits, and those that are missing, split off the training examples."""
         official = source.official
+        folds = f"; fold {self.fold} of {self.num_folds}" if self.num_folds is not None else ""
+        drawn = f"drawn at random with --data.split_seed {self.split_seed}{folds}"
+        self.causes = {split: "as given" if split in official else drawn for split in Splits._fields}
         if official and "train" not in official:
             raise DataError(f"{self.dataset}: has a split for {' and '.join(official)}, but none for train")
         rest = official.get("train", torch.arange(source.size))

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
+from datamodules.checking.facts import sizes_fact
 from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.tu_dataset import TUGraphs, read_tu, tu_files
@@ -221,6 +222,23 @@ class GraphClasses(LabelledData):
             for graph in range(len(store))
         ]
 
+    def facts(self) -> list[tuple[str, str]]:
+        """The sizes of the graphs, and the features of nodes and edges."""
+        store = self.store
+        return [
+            (
+                "graphs",
+                f"{sizes_fact(store.node_start.diff(), 'nodes')}; {sizes_fact(store.edge_start.diff(), 'edges')}",
+            ),
+            ("nodes", _features_fact(self.node_labels, self.node_scale)),
+            ("edges", _features_fact(self.edge_labels, self.edge_scale)),
+        ]
+
+    def shown(self, row: int) -> tuple[str, str]:
+        """The size of a graph, and its class."""
+        nodes, edges = (int(start[row + 1] - start[row]) for start in (self.store.node_start, self.store.edge_start))
+        return f"graph {row + 1}: {nodes} nodes, {edges} edges", self.class_names[self.labels[row]]
+
     def contents(self) -> dict[str, str]:
         """Digests of edges, of the labels and attributes of nodes and edges, and of the classes."""
         store = self.store
@@ -295,6 +313,12 @@ def _vocabulary(columns: list[Column]) -> Vocabulary:
 def _columns(vocabulary: Vocabulary) -> list[list[Any]]:
     """The known labels of each column."""
     return vocabulary if not vocabulary or isinstance(vocabulary[0], list) else [vocabulary]
+
+
+def _features_fact(labels: Vocabulary, scale: list[list[float]]) -> str:
+    known = [f"labels of {' and '.join(str(len(column)) for column in _columns(labels))} kinds"] if labels else []
+    attributes = [f"{len(scale[0])} attributes"] if scale[0] else []
+    return " and ".join(known + attributes) or "no labels or attributes"
 
 
 def _width(vocabulary: Vocabulary) -> int:

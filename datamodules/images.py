@@ -11,17 +11,23 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.auto_augment import AutoAugment
 from datamodules.augmentation.images import ImageAugmentation
 from datamodules.base import DataModule, Preview
+from datamodules.checking.described import sampled
+from datamodules.checking.giveaway import files_telling_class
+from datamodules.checking.neighbours import thumbnails
+from datamodules.checking.suspicions import ALIKE_IMAGES, Compared
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
 from datamodules.files.image_folders import LISTS, found_in, without_classes
 from datamodules.files.image_lists import ImageList, several_codes, several_labels
 from datamodules.files.images import ImageFiles, ends_of, read_idx
+from datamodules.files.paths import printable
 from datamodules.files.pixels import EARLIER_LEVELS, IMAGE_FILES, REMARKS, decode, is_grey, levels_of, opened
 from datamodules.files.splits import SPLITS, listed
 from datamodules.labels import LabelledData, class_codes
@@ -33,7 +39,8 @@ from datamodules.storage.fingerprint import content_digests, hash_numbers, hash_
 
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
 CPU = torch.device("cpu")
-EXAMINED = 1000  # files in which the levels of deep images are looked for
+EXAMINED = 1000  # files in which the levels of deep images are looked for, and what gives the class away
+THUMBNAIL = 16  # pixels a side, by which images are compared
 AT_ONCE = 2**20  # values that are read at once, of at most 256 images, to compute their mean and standard deviation
 MNIST_LIKE = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -314,7 +321,7 @@ class Images(LabelledData):
         size = self._side
         if size is not None and tuple(self.images.shape[2:]) != (size, size):
             parts = [
-                torch.nn.functional.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
+                F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
                 .round()
                 .clamp(0, 255)
                 .to(torch.uint8)
@@ -381,6 +388,45 @@ class Images(LabelledData):
     def earlier_identities(self) -> Iterable[Hashable] | None:
         """The size of each of your own files; of files of one size their ends, and of those that end alike all."""
         return ends_of(self.files) if len(self.files) else None
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The shape of the images, as they are trained on."""
+        channels, height, width = self.shape
+        scaled = f", scaled (--data.image_size {self.size})" if self.size else ""
+        kind = "grey" if channels == 1 else "colour"
+        return [("images", f"{sum(map(len, self.splits)):,} of {width} x {height} pixels{scaled}, {kind}")]
+
+    def shown(self, row: int) -> tuple[str, str] | None:
+        """The path of an image, and its class or labels."""
+        if not len(self.files):
+            return None
+        if not self.multilabel:
+            return self.origin(row), self.class_names[self.labels[row]]
+        labels = [name for name, has in zip(self.class_names, self.labels[row].tolist(), strict=True) if has]
+        return self.origin(row), ", ".join(labels) or "no label"
+
+    def origin(self, row: int) -> str:
+        """The path of an image."""
+        if not len(self.files):
+            return super().origin(row)
+        path = self.files[row]
+        return printable(path.relative_to(self.path) if path.is_relative_to(self.path) else path.name)
+
+    def as_vectors(self, rows: Tensor) -> Compared:
+        """The images as thumbnails."""
+        examples = self.examples(rows)
+        parts = [
+            F.adaptive_avg_pool2d(examples[part][0].float().mean(1, keepdim=True), THUMBNAIL)[:, 0].numpy()
+            for part in torch.arange(len(rows)).split(max(1, min(256, AT_ONCE // math.prod(self.shape))))
+        ]
+        return Compared(thumbnails(np.concatenate(parts)), ALIKE_IMAGES)
+
+    def giveaways(self) -> list[str]:
+        """The size, the mode or the kind of the files."""
+        if self.multilabel or not len(self.files):
+            return []
+        rows = sampled(self.splits.train, EXAMINED)
+        return files_telling_class([self.files[row] for row in rows.tolist()], self.labels[rows].numpy())
 
     def contents(self) -> dict[str, str]:
         """Of the pixels and the classes; of the files where these are read as they are needed."""

@@ -69,6 +69,15 @@ class LabelledData(DataModule):
             return None
         return [sum(self.class_counts) / (self.num_classes * count) for count in self.class_counts]
 
+    def class_sizes(self) -> dict[str, list[int]]:
+        """Of each class, its examples in each split."""
+        counts = [torch.bincount(self.labels[rows], minlength=self.num_classes).tolist() for rows in self.splits]
+        return {name: [*sizes] for name, *sizes in zip(self.class_names, *counts, strict=True)}
+
+    def class_of_rows(self, rows: Tensor) -> Tensor | None:
+        """The class index of each."""
+        return self.labels[rows]
+
     def check(self, source: Source, splits: Splits) -> None:
         """Refuse, in addition, a single class, and a class that the training split lacks."""
         super().check(source, splits)

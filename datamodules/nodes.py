@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
+from datamodules.checking.facts import column_fact
 from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
 from datamodules.files import planetoid
@@ -259,6 +260,18 @@ class Nodes(LabelledData):
         if size < len(labelled):
             self.note(f"{files.path}: {len(labelled) - size} of {len(labelled)} nodes with a class are in no split")
         return Source(size, self.labels, {split: torch.from_numpy(rows) for split, rows in official.items()})
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The size of the graph, and the features of the nodes."""
+        network = self.network
+        facts = [("graph", f"{network.adjacency.shape[0]:,} nodes, {network.adjacency.nnz // 2:,} undirected edges")]
+        if self.num_words:
+            facts.append(("features", f"{self.num_words:,} numbers for each node"))
+        used = [state["name"] for state in self.columns]
+        for name in [] if network.table is None else network.table.column_names:
+            if name not in self.reserved:
+                facts.append((name, column_fact(network.table[name], "" if name in used else "left out")))
+        return facts
 
     def contents(self) -> dict[str, str]:
         """Digests of the edges, the features and the classes."""

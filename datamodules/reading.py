@@ -13,6 +13,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from datamodules.checking.facts import sizes_fact, texts_at
+from datamodules.checking.neighbours import text_vectors
+from datamodules.checking.suspicions import ALIKE_TEXTS, Compared
 from datamodules.errors import DataError
 from datamodules.export.exportable import Axes, ExportableModule
 from datamodules.files.squad import Book, Question, read_books
@@ -344,6 +347,28 @@ class Reading(TokenizedData):
     def example_hashes(self) -> Iterator[str]:
         """The questions' contexts: one that is known from training makes its question easy."""
         return (self.book.contexts[question.context] for question in self.book.questions)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Contexts, questions, and how many of these have no answer."""
+        unanswered = sum(not question.answers for question in self.book.questions)
+        lengths = torch.tensor([len(context) for context in self.book.contexts])
+        return [
+            ("contexts", f"{len(lengths):,} of {sizes_fact(lengths, 'characters')}"),
+            ("questions", f"{len(self.book.questions):,}, {unanswered:,} of them without an answer"),
+        ]
+
+    def shown(self, row: int) -> tuple[str, str]:
+        """A question and its answer."""
+        question = self.book.questions[row]
+        return question.text, question.answers[0] if question.answers else "no answer"
+
+    def origin(self, row: int) -> str:
+        """The publisher's identifier of a question, or the number of it."""
+        return self.book.questions[row].name or f"question {row + 1}"
+
+    def as_vectors(self, rows: Tensor) -> Compared:
+        """The questions' contexts by their words."""
+        return Compared(text_vectors(texts_at(self.example_hashes(), rows)), ALIKE_TEXTS)
 
     def contents(self) -> dict[str, str]:
         """Hashes of contexts, questions and answers; or of the files if these are large."""

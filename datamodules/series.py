@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules.base import DataModule
+from datamodules.checking.facts import column_fact
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.files.number_columns import stated_decimal
@@ -277,6 +278,7 @@ class Series(DataModule):
 
     def split(self, source: Source) -> Splits:
         """The official parts, or the last rows of each series for testing and those before them for validation."""
+        self.causes = dict.fromkeys(Splits._fields, "as published" if source.official else "windows, by time")
         if source.official:
             return Splits(**source.official)
         parts, windows = [], 0
@@ -295,6 +297,24 @@ class Series(DataModule):
                     f"{self.dataset}: its {len(self.values)} rows are too few: the {name} part has no window "
                     f"with --data.window {self.window} and --data.horizon {self.horizon}"
                 )
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The target and the covariates, and how many rows and series there are."""
+        facts = [("rows", f"{len(self.values):,} in {len(self.lengths):,} series")]
+        for index, name in enumerate(self.columns):
+            facts.append(
+                (name, column_fact(pa.chunked_array([self.values[:, index].numpy()]), "" if index else "target"))
+            )
+        return [*facts, ("examples", f"{self.window} rows, from which the next {self.horizon} are forecast")]
+
+    def shown(self, row: int) -> tuple[str, str]:
+        """A window of the target, and what comes after it."""
+        start = int(self.starts[row])
+        inside = self.values[start : start + self.window + self.horizon, 0].tolist()
+        cells = [f"{value:g}" for value in inside]
+        before, after = cells[: self.window], cells[self.window :]
+        shown = [*before[:4], "…", *before[-4:]] if len(before) > 9 else before
+        return ", ".join(shown), ", ".join([*after[:4], *["…"] * (len(after) > 4)])
 
     def contents(self) -> dict[str, str]:
         """Digests of the target and of each covariate."""

@@ -1,7 +1,6 @@
 """Tables: numbers scaled, categories encoded, missing values filled in, all fitted to the training split."""
 
 import math
-import re
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable
@@ -15,6 +14,10 @@ import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
+from datamodules.checking.described import sampled
+from datamodules.checking.facts import column_fact, row_shown
+from datamodules.checking.giveaway import ROWS, columns_telling_class, columns_telling_number
+from datamodules.checking.suspicions import Compared
 from datamodules.errors import DataError
 from datamodules.files.date_columns import DATES, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
@@ -24,11 +27,21 @@ from datamodules.files.table_columns import (
     Column,
     column_called,
     column_digest,
+    counting_columns,
+    id_column,
     is_numeric,
     numbers,
     strings,
 )
-from datamodules.files.tables import TABLE_FILES, Reading, aligned, read_table, without_marks
+from datamodules.files.tables import (
+    TABLE_FILES,
+    Reading,
+    aligned,
+    form_of,
+    lines_of_rows,
+    read_table,
+    without_marks,
+)
 from datamodules.files.written_numbers import MARKS, Decimal, is_number
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Rows, Source
@@ -36,6 +49,7 @@ from datamodules.storage.fingerprint import hash_numbers
 
 CLASS_MARKS = ("None", "NA", "N/A", "n/a", "null", "NULL")  # that may name a class of the target
 MAX_CLASSES_BESIDE_A_MARK = 20
+EQUAL = 1e-12  # the squared distance of equal rows, but for rounding
 
 
 class Tabular(DataModule):
@@ -90,6 +104,9 @@ class Tabular(DataModule):
         self.column_names: list[str] = []
         self.target_name = ""
         self.table: pa.Table
+        self._lines: dict[Path, list[int]] = {}
+        self.form = ""  # of the files, in words
+        self.files: list[tuple[Path, int]] = []  # and their rows
 
     @property
     def num_features(self) -> int:
@@ -112,15 +129,17 @@ class Tabular(DataModule):
 
     def _read_file(self, file: Path, texts: Iterable[str] = ()) -> pa.Table:
         """The table of a file; columns are texts where they are in the training split."""
-        names = [*self.column_names, self.target, *self.ignore]
-        fitted = self.restored or bool(self.columns)
-        if fitted:
+        if self.restored or self.columns:
             texts = {state["name"] for state in self.columns if state["kind"] == "category"}
-        decimal = self.decimal or self.decimal_found
-        reading = Reading(self.encoding, self.header, names, frozenset(texts), decimal, fitted, self.note)
-        table = read_table(file, reading)
+        table = read_table(file, self._reading(texts))
         self.decimal_found = self.decimal_found or stated_decimal(table)
+        self.form = self.form or form_of(table)
         return table
+
+    def _reading(self, texts: Iterable[str] = ()) -> Reading:
+        names = [*self.column_names, self.target, *self.ignore]
+        decimal, fitted = self.decimal or self.decimal_found, self.restored or bool(self.columns)
+        return Reading(self.encoding, self.header, names, frozenset(texts), decimal, fitted, self.note)
 
     def read(self) -> Source:
         """Read the table and the target: one file, or a folder with a file for each split."""
@@ -131,6 +150,7 @@ class Tabular(DataModule):
             self.table, official = self._read_splits(split_files(self.path, TABLE_FILES, self.note))
         else:
             self.table = self._read_file(self.path)
+            self.files = [(self.path, len(self.table))]
         if not self.restored:
             self.column_names = self.table.column_names
             self.target_name = column_called(self.target, self.table, "--data.target", self.dataset)
@@ -154,7 +174,7 @@ class Tabular(DataModule):
         """The tables of all splits together, and the rows of each; a test file without the target is left out."""
         parts: dict[str, pa.Table] = {}
         official: dict[str, Tensor] = {}
-        start = 0
+        self.files, start = [], 0
         for split, file in files.items():
             texts = [of.name for of in parts["train"].schema if pa.types.is_string(of.type)] if parts else []
             part = self._read_file(file, texts)
@@ -171,6 +191,7 @@ class Tabular(DataModule):
                 )
                 continue
             parts[split] = aligned(train, part, file)
+            self.files.append((file, len(part)))
             official[split] = torch.arange(start, start + len(part))
             start += len(part)
         official.pop("", None)
@@ -211,6 +232,66 @@ class Tabular(DataModule):
             keys ^= keys >> np.uint64(29)
         return keys.tolist()
 
+    def facts(self) -> list[tuple[str, str]]:
+        """What each column was taken for."""
+        used = {state["name"] for state in self.columns}
+        facts = [("format", self.form)] if self.form else []
+        for name in sorted(self.table.column_names, key=lambda name: name != self.target_name):
+            if name == self.target_name:
+                facts.append((name, f"target: {self.target_fact()}"))
+            else:
+                facts.append((name, column_fact(self.table[name], "" if name in used else "left out")))
+        return facts
+
+    def target_fact(self) -> str:
+        """What the target was taken for."""
+        return column_fact(self.table[self.target_name])
+
+    def shown(self, row: int) -> tuple[str, str]:
+        """The cells of a row, and its target."""
+        return row_shown(self.table, row, self.target_name)
+
+    def origin(self, row: int) -> str:
+        """The file and line of a row."""
+        for file, size in self.files:
+            if row < size:
+                if file not in self._lines:
+                    self._lines[file] = lines_of_rows(file, self._reading())
+                lines = self._lines[file]
+                return f"{file.name}:{lines[row]}" if row < len(lines) else f"{file.name}, row {row + 1}"
+            row -= size
+        return super().origin(row)
+
+    def as_vectors(self, rows: Tensor) -> Compared:
+        """The encoded rows, without the target; equal rows are the same example."""
+        table, counting = self.table.take(pa.array(rows.numpy())), counting_columns(self.table)
+        states = [state for state in self.columns if state["name"] not in counting] or self.columns
+        vectors = self._encode(table, self.dataset, states).double().numpy()
+        return Compared(vectors / max(1, vectors.shape[1]) ** 0.5, EQUAL, self._left_out_texts(table))
+
+    def _left_out_texts(self, table: pa.Table) -> np.ndarray[Any, Any]:
+        """A hash of the texts of each row that are neither features nor identifiers, such as names."""
+        used = {state["name"] for state in self.columns} | {self.target_name} | counting_columns(self.table)
+        names = [name for name in table.column_names if name not in used and not is_numeric(table[name])]
+        rows = zip(*(strings(table[name]) for name in names), strict=True) if names else [()] * len(table)
+        return np.fromiter(map(hash, rows), np.int64)
+
+    def giveaways(self) -> list[str]:
+        """Columns that tell the target, or the order of the rows."""
+        counting = counting_columns(self.table)
+        found = [
+            f"column {state['name']} identifies the rows, and is read as a feature; --data.ignore leaves it out"
+            for state in self.columns
+            if state["name"] in counting
+        ]
+        rows = sampled(self.splits.train, ROWS)
+        used = self.table.select([state["name"] for state in self.columns]).take(pa.array(rows.numpy()))
+        return found + self.told_by(used, self._targets()[rows].numpy())
+
+    @abstractmethod
+    def told_by(self, columns: pa.Table, target: np.ndarray[Any, Any]) -> list[str]:
+        """Which columns tell the target of some rows, in words."""
+
     def contents(self) -> dict[str, str]:
         """Digests of each column that is used, and of the target."""
         used = {f"column {state['name']}": column_digest(self.table[state["name"]]) for state in self.columns}
@@ -232,11 +313,13 @@ class Tabular(DataModule):
             raise DataError(f"{self.dataset}: no column to predict {self.target_name} from")
         self._encode(self.table, self.dataset)  # refuses an infinity anywhere before training
 
-    def _encode(self, table: pa.Table, where: str) -> Tensor:
-        for state in self.columns:
+    def _encode(self, table: pa.Table, where: str, states: list[dict[str, Any]] | None = None) -> Tensor:
+        """The features of all columns, or of some."""
+        states = states or self.columns
+        for state in states:
             if state["name"] not in table.column_names:
                 raise self._lacks(state["name"], table, where)
-        return torch.cat([Column(state).encode(table[state["name"]], where) for state in self.columns], dim=1)
+        return torch.cat([Column(state).encode(table[state["name"]], where) for state in states], dim=1)
 
     @abstractmethod
     def _targets(self) -> Tensor:
@@ -258,19 +341,10 @@ class Tabular(DataModule):
                 table = table.rename_columns(expected)
                 if not all(name.isdecimal() for name in expected):
                     self.note(f"{path}: has no header; its columns are taken for {', '.join(expected)}, in this order")
-        names = ids_of(table)
+        name = id_column(table)
+        names = None if name is None else [str(text) for text in strings(table[name])]
         table = self._prepared(table, str(path))
         return Rows(self._encode(table, str(path))), names or [str(row + 1) for row in range(len(table))]
-
-
-def ids_of(table: pa.Table) -> list[str] | None:
-    """The values of a table's column of ids: one that is called so, and whose values are all different."""
-    for name in table.column_names:
-        if re.search(r"(^|[^a-zA-Z])id$|[a-z]I[dD]$|^编号$|^序号$", name if name != name.upper() else name.lower()):
-            ids = [value for value in strings(table[name]) if value is not None]
-            if len(set(ids)) == len(table):
-                return ids
-    return None
 
 
 class TabularClassification(Tabular, LabelledData):
@@ -308,6 +382,14 @@ class TabularClassification(Tabular, LabelledData):
         labels = [str(value) for value in strings(column)]
         self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset, self.note)
         return self.labels
+
+    def target_fact(self) -> str:
+        """The number of classes."""
+        return f"{self.num_classes:,} classes"
+
+    def told_by(self, columns: pa.Table, target: np.ndarray[Any, Any]) -> list[str]:
+        """Columns that tell the class."""
+        return columns_telling_class(columns, target, self.target_name)
 
     def target_digest(self) -> str:
         """A digest of each row's class name."""
@@ -349,6 +431,10 @@ class TabularRegression(Tabular):
             row = int((~np.isfinite(values)).argmax())
             raise DataError(f"{self.dataset}: row {row + 1}: the target {self.target_name} is {values[row]}")
         self.values = torch.from_numpy(values.astype(np.float32))
+
+    def told_by(self, columns: pa.Table, target: np.ndarray[Any, Any]) -> list[str]:
+        """Columns that tell the number."""
+        return columns_telling_number(columns, target, self.target_name)
 
     def target_digest(self) -> str:
         """A digest of the numbers."""

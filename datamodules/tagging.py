@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from datamodules.checking.facts import sizes_fact, texts_at
+from datamodules.checking.neighbours import text_vectors
+from datamodules.checking.suspicions import ALIKE_TEXTS, Compared
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.entities import (
@@ -297,6 +300,33 @@ class Tagging(TokenizedData):
     def example_hashes(self) -> Iterator[str]:
         """The sentences."""
         return (sentence.text for sentence in self.sentences)
+
+    def class_sizes(self) -> dict[str, list[int]]:
+        """Of each entity type, its entities in each split."""
+        counts = [
+            Counter(entity.type for sentence in chosen(self.sentences, rows) for entity in sentence.entities)
+            for rows in self.splits
+        ]
+        return {name: [count[name] for count in counts] for name in self.entity_types}
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The length of the sentences."""
+        words = torch.tensor([len(sentence.words) for sentence in self.sentences])
+        return [("sentences", sizes_fact(words, f"{self.unit}s"))]
+
+    def shown(self, row: int) -> tuple[str, str]:
+        """A sentence, and its entities."""
+        sentence = self.sentences[row]
+        entities = (f"{sentence.text[start:end]} ({type_})" for start, end, type_ in sentence.entities)
+        return sentence.text, ", ".join(entities) or "no entity"
+
+    def origin(self, row: int) -> str:
+        """The publisher's identifier of a sentence, or the number of it."""
+        return self.sentences[row].name or f"sentence {row + 1}"
+
+    def as_vectors(self, rows: Tensor) -> Compared:
+        """The sentences by their words."""
+        return Compared(text_vectors(texts_at(self.example_hashes(), rows)), ALIKE_TEXTS)
 
     def contents(self) -> dict[str, str]:
         """Hashes of the sentences, their words and their entities; or of the files if these are large."""

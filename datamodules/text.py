@@ -9,6 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from datamodules.checking.described import TRAINING_ROWS, sampled
+from datamodules.checking.facts import texts_at, tokens_fact
+from datamodules.checking.giveaway import classes_in_texts
+from datamodules.checking.neighbours import text_vectors
+from datamodules.checking.suspicions import ALIKE_TEXTS, Compared
 from datamodules.errors import DataError
 from datamodules.files.delimited import (
     SUFFIXES,
@@ -103,6 +108,7 @@ class TextClassification(LabelledData, TokenizedData):
         self.header = header
         self.text_name = ""
         self.texts: Texts = []
+        self.tables: list[tuple[Table, int]] = []  # of your own files, and their rows
         self.tokens: Ragged | None = None
         self.tf_idf: dict[str, Tensor] = {}
 
@@ -158,7 +164,7 @@ class TextClassification(LabelledData, TokenizedData):
     def _read_files(self) -> dict[str, tuple[Texts, list[str]]]:
         if self.path.is_dir() and (classes := class_files(self.path, self.note)):
             return self._read_classes(classes)
-        files = self.find_files()
+        files, self.tables = self.find_files(), []
         large = is_large(files.values())
         parts: dict[str, tuple[Texts, list[str]]] = {}
         header, text, target = self.header, self.text, self.target
@@ -169,12 +175,14 @@ class TextClassification(LabelledData, TokenizedData):
             if not self.restored:
                 self.text_name = text
             parts[split] = (_texts(table, text, large), _labels(table, target))
+            self.tables.append((table, len(parts[split][1])))
         return parts
 
     def _read_classes(self, files: dict[str, Path]) -> dict[str, tuple[Texts, list[str]]]:
         large = is_large(files.values())
         tables = {label: read_lines(file, self.encoding, large) for label, file in files.items()}
         sizes = {label: sum(1 for _ in table) for label, table in tables.items()}
+        self.tables = [(table, sizes[label]) for label, table in tables.items()]
         return {label: (_texts(table, "0", large), [label] * sizes[label]) for label, table in tables.items()}
 
     def check(self, source: Source, splits: Splits) -> None:
@@ -187,6 +195,33 @@ class TextClassification(LabelledData, TokenizedData):
     def example_hashes(self) -> Texts:
         """The texts."""
         return self.texts
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The form of the files, and the length of the texts."""
+        assert self.tokens is not None
+        form = [("format", self.tables[0][0].form)] if self.tables else []
+        return [*form, (self.text_name or "texts", tokens_fact(self.tokens.lengths, self.max_length))]
+
+    def shown(self, row: int) -> tuple[str, str]:
+        """A text and its class."""
+        return next(islice(iter(self.texts), row, None)), self.class_names[self.labels[row]]
+
+    def origin(self, row: int) -> str:
+        """The file and line of a text."""
+        for table, size in self.tables:
+            if row < size:
+                return f"{table.path.name}:{next(islice(iter(table), row, None))[0]}"
+            row -= size
+        return super().origin(row)
+
+    def as_vectors(self, rows: Tensor) -> Compared:
+        """The texts by their words."""
+        return Compared(text_vectors(texts_at(self.texts, rows)), ALIKE_TEXTS)
+
+    def giveaways(self) -> list[str]:
+        """Texts that contain the name of their class."""
+        rows = sampled(self.splits.train, TRAINING_ROWS)
+        return classes_in_texts(texts_at(self.texts, rows), self.labels[rows].tolist(), self.class_names)
 
     def contents(self) -> dict[str, str]:
         """Hashes of the texts, or of their files if these are large, and of the labels."""

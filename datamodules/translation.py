@@ -14,6 +14,9 @@ from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
+from datamodules.checking.facts import texts_at, tokens_fact
+from datamodules.checking.neighbours import text_vectors
+from datamodules.checking.suspicions import ALIKE_TEXTS, Compared
 from datamodules.errors import DataError, check_probability
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
@@ -273,6 +276,27 @@ class Translation(DataModule):
     def example_hashes(self) -> Iterator[str]:
         """The sources: the translation of one from training can be memorised."""
         return (source for source, _ in self.pairs)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The length of the sentences on both sides."""
+        examples = self.examples(torch.arange(len(self.pairs)))
+        return [
+            ("source", tokens_fact(examples.source.lengths, self.max_length)),
+            ("target", tokens_fact(examples.target.lengths, self.max_length)),
+        ]
+
+    def shown(self, row: int) -> tuple[str, str]:
+        """A sentence and its translation."""
+        source, target = self.pairs[row]
+        return source, target
+
+    def origin(self, row: int) -> str:
+        """The number of a pair."""
+        return f"pair {row + 1}"
+
+    def as_vectors(self, rows: Tensor) -> Compared:
+        """The sources by their words."""
+        return Compared(text_vectors(texts_at(self.example_hashes(), rows)), ALIKE_TEXTS)
 
     def contents(self) -> dict[str, str]:
         """Hashes of both sides of the pairs; or of the files if these are large."""

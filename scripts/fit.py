@@ -3,6 +3,7 @@
 python scripts/fit.py --list                          every model, what it expects and how long it takes
 python scripts/fit.py --model gat                     train it on the data that comes with it
 python scripts/fit.py --model gat --data MUTAG        on published data, or on a path with your own
+python scripts/fit.py --model gat --data my_folder --check      show what is understood of it; train nothing
 python scripts/fit.py --model gat --help              its options; --help_all: all of the Trainer's, too
 python scripts/fit.py --model gat --model.num_heads 4 --data.batch_size 32 --trainer.max_epochs 10
 python scripts/fit.py --config lightning_logs/gat/version_0/config.yaml      repeat a run

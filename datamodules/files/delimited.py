@@ -33,12 +33,14 @@ class Table:
         names: column names; the column indices, "0", "1", …, where the file has no header.
         rows: all rows; the first ones of a large file.
         reread: reads all rows of a large file from its beginning.
+        form: how it is laid out, in words.
     """
 
     path: Path
     names: list[str]
     rows: list[Row]
     reread: Callable[[], Iterator[Row]] | None = None
+    form: str = "lines"
 
     def __iter__(self) -> Iterator[Row]:
         return self.reread() if self.reread else iter(self.rows)
@@ -100,7 +102,7 @@ def read_table(
     if name.endswith((".jsonl", ".json")):
         rows = list(islice(_json_rows(path, encoding), SAMPLE + 1 if large else None))
         reread = (lambda: islice(_json_rows(path, encoding), 1, None)) if large else None
-        return Table(path, rows[0][1], rows[1:], reread)
+        return Table(path, rows[0][1], rows[1:], reread, "JSON lines")
     encoding = encoding_of(path, encoding)
     if (
         quoted is None
@@ -118,7 +120,8 @@ def read_table(
     copies = [f"{reader.copies} later copies of the header"] * bool(reader.copies)
     if told := copies + layout.told():
         note(f"{path}: left out {' and '.join(told)}")
-    return Table(path, [layout.names[column] for column in layout.kept], kept, reader.__iter__ if large else None)
+    names = [layout.names[column] for column in layout.kept]
+    return Table(path, names, kept, reader.__iter__ if large else None, layout.form)
 
 
 class _Reader:

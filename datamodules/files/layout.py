@@ -62,6 +62,15 @@ class Layout:
         """The indices of the columns that are not read."""
         return [0] * self.index + self.empty
 
+    @property
+    def form(self) -> str:
+        """The layout in words."""
+        delimiter = {"\t": "tabs", BLANKS: "blanks", ",": "commas", ";": "semicolons"}.get(
+            self.delimiter, self.delimiter
+        )
+        header = f"the header in line {self.skipped}" if self.header else "no header"
+        return f"columns separated by {delimiter}, {header}"
+
     def told(self) -> list[str]:
         """What is left out, in words."""
         index = ["the first column, which has no name and counts the rows"] * self.index

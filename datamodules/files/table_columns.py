@@ -1,5 +1,6 @@
 """Columns of a table: as numbers or texts, their digests, and their encoding as features."""
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -102,6 +103,29 @@ class Column:
         texts, rows = distinct_strings(column)
         codes = torch.tensor([code.get(text, len(code)) for text in [*texts, ""]])
         return torch.nn.functional.one_hot(codes[torch.from_numpy(rows)], len(code) + 1)[:, :-1].float()
+
+
+def id_column(table: pa.Table) -> str | None:
+    """The column of a table's ids: one that is called so, and whose values are all different."""
+    for name in table.column_names:
+        if re.search(r"(^|[^a-zA-Z])id$|[a-z]I[dD]$|^编号$|^序号$", name if name != name.upper() else name.lower()):
+            ids = [value for value in strings(table[name]) if value is not None]
+            if len(set(ids)) == len(table):
+                return str(name)
+    return None
+
+
+def counting_columns(table: pa.Table) -> set[str]:
+    """The columns that identify the rows of a table: that of its ids, and those that count the rows."""
+    found = {name for name in table.column_names if _counts(table[name])}
+    named = id_column(table)
+    return found | ({named} if named is not None else set())
+
+
+def _counts(column: pa.ChunkedArray) -> bool:
+    if not pa.types.is_integer(column.type) or column.null_count or len(column) < 3:
+        return False
+    return bool((np.diff(numbers(column)) == 1).all())
 
 
 def is_numeric(column: pa.ChunkedArray) -> bool:

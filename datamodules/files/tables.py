@@ -21,6 +21,7 @@ from datamodules.files.text_files import byte_stream, encoding_of
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
 
 TABLE_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq")
+_FORM = b"form"  # in a table's metadata
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,7 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
 
 def _read_delimited(path: Path, reading: Reading) -> pa.Table:
     encoding = encoding_of(path, reading.encoding)
-    with byte_stream(path) as stream:
-        head = stream.read(SAMPLE_BYTES)
-    if not head.strip():
-        raise DataError(f"{path}: the file is empty")
-    sample = head.decode(encoding, errors="replace").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if len(head) == SAMPLE_BYTES:
-        sample = sample[: sample.rfind("\n")]
-    if "\ufffd" in sample.split("\n", 1)[0]:
-        _text(path, encoding)  # says which byte is not text
-    layout = layout_of(sample, path, reading.header, named=reading.named)
+    layout = _layout(path, encoding, reading)
     copies, content = 0, None
     table = _parsed(path, encoding, layout, reading)
     if layout.header and len(table) and _may_repeat_its_header(table):
@@ -97,7 +89,37 @@ def _read_delimited(path: Path, reading: Reading) -> pa.Table:
     told = [f"{copies} later copies of the header"] * bool(copies) + left_out
     for line in [f"left out {' and '.join(told)}"] * bool(told) + changed:
         reading.note(f"{path}: {line}")
-    return table
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _FORM: layout.form})
+
+
+def form_of(table: pa.Table) -> str:
+    """How the file of a table is laid out, in words."""
+    form: bytes = (table.schema.metadata or {}).get(_FORM, b"Parquet")
+    return form.decode()
+
+
+def lines_of_rows(path: Path, reading: Reading) -> list[int]:
+    """The line, from 1, of each row of a file; none of a Parquet file."""
+    if path.name.endswith((".parquet", ".pq")):
+        return []
+    encoding = encoding_of(path, reading.encoding)
+    layout = _layout(path, encoding, reading)
+    rows = cells_of(io.StringIO(_text(path, encoding), newline=""), layout.delimiter)
+    names = layout.names if layout.header else None
+    return [line for line, row in rows if line > layout.skipped and [cell.strip() for cell in row] != names]
+
+
+def _layout(path: Path, encoding: str, reading: Reading) -> Layout:
+    with byte_stream(path) as stream:
+        head = stream.read(SAMPLE_BYTES)
+    if not head.strip():
+        raise DataError(f"{path}: the file is empty")
+    sample = head.decode(encoding, errors="replace").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if len(head) == SAMPLE_BYTES:
+        sample = sample[: sample.rfind("\n")]
+    if "\ufffd" in sample.split("\n", 1)[0]:
+        _text(path, encoding)  # says which byte is not text
+    return layout_of(sample, path, reading.header, named=reading.named)
 
 
 def _parsed(path: Path, encoding: str, layout: Layout, reading: Reading, content: bytes | None = None) -> pa.Table:

@@ -234,3 +234,47 @@ def test_the_recipe_s_own_class_keeps_the_settings_that_are_not_given() -> None:
     given = {"class_path": before["class_path"], "init_args": {"lr": 0.1}}
     after = Experiment("resnet", model={"optimizer": given}).config["model"]["init_args"]["optimizer"]
     assert after["init_args"] == before["init_args"] | {"lr": 0.1}
+
+
+def write_points(file: Path) -> Path:
+    rows = [f"{index},{index % 17},{'猫' if index % 17 > 8 else 'dog'}" for index in range(200)]
+    file.write_text("\n".join(["id,a,kind", *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+def test_a_check_shows_what_is_understood_and_what_may_be_wrong_and_trains_nothing(capsys: Any, tmp_path: Path) -> None:
+    file = write_points(tmp_path / "点 1.csv")
+    fit(
+        [
+            "--model",
+            "mlp",
+            "--data",
+            str(file),
+            "--data.batch_size",
+            "auto",
+            "--check",
+            "--logs",
+            str(tmp_path / "logs"),
+        ]
+    )
+    out, err = capsys.readouterr()
+    assert "点 1.csv, as it was understood:" in out
+    assert "columns separated by commas, the header in line 1" in out
+    assert "id=0, a=0 → dog" in out
+    assert "- column id identifies the rows" in out
+    assert "- column a gives the target kind away" in out
+    assert err == ""
+    assert not (tmp_path / "logs").exists()
+    assert Experiment("mlp", data=str(file)).check() == out.rstrip("\n")
+
+
+def test_a_run_on_own_data_shows_first_what_was_understood(capsys: Any, tmp_path: Path) -> None:
+    words = ["--model", "mlp", "--data", str(write_points(tmp_path / "t.csv")), "--logs", str(tmp_path / "logs")]
+    words += ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+    fit(words)
+    out = capsys.readouterr().out
+    assert out.index("as it was understood") < out.index("parameters")
+    fit(["--resume", str(tmp_path / "logs" / "mlp" / "version_0"), "--trainer.max_epochs", "2", "--inexact"])
+    assert "understood" not in capsys.readouterr().out
+    fit(["--model", "mlp", "--logs", str(tmp_path / "logs"), *words[6:]])
+    assert "understood" not in capsys.readouterr().out

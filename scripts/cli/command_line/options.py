@@ -102,6 +102,7 @@ def add_run_options(parser: Parser) -> None:
     run.add_argument("--allow", metavar="NAME", help="a module or class of your own that settings may name; repeat")
     run.add_argument("--debug", action="store_true", help="show the traceback of an error")
     run.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")
+    run.add_argument("--check", action="store_true", help="show what is understood of the data and what may be wrong")
     run.add_argument("--help_all", action="store_true", help="show all options of the Trainer, too")
 
 

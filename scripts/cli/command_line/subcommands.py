@@ -66,6 +66,7 @@ class Subcommand(NamedTuple):
     starts_runs: bool = False
 
 
+PRINTING = ("--print_config", "--check")  # instead of a run
 TEXT = Option()
 WHICH_MODEL = "which model? Give --checkpoint, a checkpoint or the folder of a run"
 CHECKPOINT, CHECKPOINTS = Option(WHICH_MODEL), Option(WHICH_MODEL, repeated=True)
@@ -125,6 +126,9 @@ def run(name: str, words: list[str]) -> None:
     subcommand = SUBCOMMANDS[name]
     with one_line_errors(debug="--debug" in words):
         line = CommandLine([word for word in words if word != "--debug" or subcommand.starts_runs])
+        for word in words:
+            if word in PRINTING and name != "fit":
+                raise UsageError(f"{word}: only scripts/fit.py takes it, with --model or --config")
         if "--list" in words:
             show_list()
             return

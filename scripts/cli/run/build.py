@@ -84,6 +84,25 @@ def prepared(options: Namespace, model: LightningModule, data: DataModule) -> di
     return used
 
 
+def read_data(data_class: type, arguments: Config, start: PretrainedRun | None) -> DataModule:
+    """The datamodule, read and split.
+
+    Args:
+        data_class: of it.
+        arguments: of its constructor.
+        start: the earlier run whose tokenizers it uses.
+
+    Raises:
+        ValueError: the data or an option is not what it has to be.
+    """
+    data = build_data(data_class, arguments)
+    if start is not None:
+        data.take_tokenizers(start.tokenizers)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
 def build(
     model_class: type, data_class: type, instantiated: Any
 ) -> tuple[DataModule, LightningModule, dict[str, Technique], str]:
@@ -100,14 +119,11 @@ def build(
     Raises:
         ValueError: the data or an option is not what it has to be.
     """
-    data = build_data(data_class, dict(instantiated.data))
     arguments = dict(instantiated.model)
     start = pretrained_run(model_class, arguments["pretrained"])
     if start is not None:
-        data.take_tokenizers(start.tokenizers)
         arguments |= start.arguments(constructor_arguments(model_class))
-    data.prepare_data()
-    data.setup("fit")
+    data = read_data(data_class, dict(instantiated.data), start)
     model = build_model(model_class, arguments, data)
     loaded = start.load_into(model) if start is not None else ""
     return data, model, prepared(instantiated, model, data), loaded

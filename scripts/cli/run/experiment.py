@@ -22,7 +22,7 @@ from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.load import read, request_of, restored
 from scripts.cli.evaluate.rows import collected_rows
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
-from scripts.cli.run.build import build
+from scripts.cli.run.build import build, pretrained_run, read_data
 from scripts.cli.run.failures import leave, one_cause
 from scripts.cli.run.folder import (
     Found,
@@ -35,7 +35,7 @@ from scripts.cli.run.folder import (
 )
 from scripts.cli.run.library_messages import quiet
 from scripts.cli.run.memory import keep_memory
-from scripts.cli.run.report import heading, report, results_of
+from scripts.cli.run.report import checked, heading, report, results_of
 from scripts.cli.run.resume import state_changes
 from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
 
@@ -99,6 +99,19 @@ class Experiment:
         self._built = random_states()
         return self
 
+    def check(self) -> str:
+        """What is understood of the data, and what in it may be wrong; neither is a model built nor anything trained.
+
+        Raises:
+            UserError: the data or an option is not what it has to be.
+        """
+        with user_errors():
+            ready = self.parser.instantiate(self.options)
+            if ready.data.batch_size == AUTO:
+                ready.data.batch_size = MIN_EXAMPLES
+            start = pretrained_run(self.parser.model, ready.model.pretrained)
+            return checked(read_data(self.parser.data, dict(ready.data), start))
+
     def new_trainer(self, run: RunFolder | None = None) -> Trainer:
         """A complete Trainer for the model; without a run's folder it neither logs nor saves.
 
@@ -127,6 +140,8 @@ class Experiment:
             with user_errors():
                 resumed = self._begin(run)
             if self.trainer.is_global_zero:
+                if resumed is None and self.data.is_own:
+                    print(f"{self.data.summary().text()}\n")
                 line = heading(self.name, self.model, self.data, self.trainer, run.path, resumed, self.pretrained)
                 print(line, flush=True)
             with one_cause(self.trainer, run.path):
@@ -253,6 +268,8 @@ def fit(request: Request) -> None:
     experiment = Experiment(request)
     if experiment.options.print_config:
         print(dump(experiment.config), end="")
+    elif experiment.options.check:
+        print(experiment.check())
     else:
         experiment.fit()
         wait_for_others(experiment.trainer)

@@ -1,6 +1,5 @@
 """What a run prints: its heading, its tables and its summary."""
 
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from callbacks.loggers.tensorboard import TensorBoardLogger
 from callbacks.run.throughput import Throughput
 from datamodules.base import DataModule
+from datamodules.checking.text_table import table_lines
 from datamodules.files.paths import printable, relative
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Config
@@ -38,6 +38,13 @@ def heading(
     )
 
 
+def checked(data: DataModule) -> str:
+    """What is understood of data that is set up, and what in it may be wrong."""
+    found = [f"- {printable(suspicion)}" for suspicion in data.suspicions()]
+    verdict = "what may be wrong:" if found else "nothing in it seems to be wrong"
+    return "\n".join([data.summary().text(complete=True), "", verdict, *found])
+
+
 def shown(path: Path) -> str:
     """The path as seen from here, if that is shorter, as it can be shown."""
     return printable(relative(path))
@@ -57,13 +64,9 @@ def table(test: dict[str, float], baseline: dict[str, float]) -> str:
 
 def class_table(per_class: dict[str, dict[str, float]]) -> str:
     """A line for each class: its scores and number of examples."""
-    wide = {name: sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in name) for name in per_class}
-    width = max(wide.values())
-    lines = [f"{'':{width}}  {'precision':>10}  {'recall':>10}  {'f1':>10}  {'examples':>10}"]
-    for name, scores in per_class.items():
-        cells = "  ".join(f"{value:>10.4g}" for value in scores.values())
-        lines.append(f"{name}{' ' * (width - wide[name])}  {cells}")
-    return "\n".join(lines)
+    header = ["", *(f"{name:>10}" for name in ("precision", "recall", "f1", "examples"))]
+    rows = [[name, *(f"{value:>10.4g}" for value in scores.values())] for name, scores in per_class.items()]
+    return "\n".join(table_lines([header, *rows]))
 
 
 def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from scripts import test as testing
 from scripts.cli.command_line.options import build_parser
 from scripts.cli.command_line.parser import SECTIONS
 from scripts.cli.command_line.recipes import RECIPES, recipe_names, resolve
+from scripts.cli.command_line.subcommands import run as run_subcommand
 from scripts.fit import main as fit
 from scripts.predict import main as predict
 from tests.helpers.pages import write_pretrained
@@ -151,6 +153,14 @@ def test_print_config_can_be_given_back(capsys: Any, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(first)
     fit(["--config", str(tmp_path / "config.yaml"), "--print_config"])
     assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize("word", ["--check", "--print_config"])
+def test_what_is_printed_instead_of_a_run_is_refused_where_there_is_none(word: str, capsys: Any) -> None:
+    for name in ("test", "predict", "sweep", "find_rate", "benchmark"):
+        assert "only scripts/fit.py takes it" in refused(
+            capsys, "--model", "mlp", word, script=partial(run_subcommand, name)
+        )
 
 
 def test_another_optimizer_does_not_inherit_the_recipes_settings(capsys: Any) -> None:

@@ -1,0 +1,39 @@
+"""Columns of text for a terminal, in which Chinese characters are two columns wide."""
+
+import unicodedata
+from collections.abc import Sequence
+
+from datamodules.files.paths import printable
+
+
+def width_of(text: str) -> int:
+    """The columns of a terminal that a text takes."""
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+
+
+def padded(text: str, width: int, right: bool = False) -> str:
+    """A text with blanks up to a width, after it or before it."""
+    blanks = " " * (width - width_of(text))
+    return blanks + text if right else text + blanks
+
+
+def shortened(text: str, width: int) -> str:
+    """A text on one line that can be shown, cut off with … beyond a width."""
+    text = printable(" ".join(text[: 4 * width].split()))
+    if width_of(text) <= width:
+        return text
+    while width_of(text) > width - 1:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def table_lines(rows: Sequence[Sequence[str]], right: bool = True) -> list[str]:
+    """A line for each row, its cells in columns; all but the first are aligned to the right, or none."""
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            padded(cell, width, right and index > 0)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
