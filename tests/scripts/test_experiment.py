@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from scripts.experiment import Experiment
 from scripts.fit import main as fit
 from scripts.predict import main as predict
 from tests.helpers.example_inputs import example_input
+from tests.helpers.stopping import train
 
 TRAINER = {"max_epochs": 2, "accelerator": "cpu", "enable_progress_bar": False}
 ROWS = example_input("mlp")
@@ -271,10 +273,10 @@ def test_a_check_shows_what_is_understood_and_what_may_be_wrong_and_trains_nothi
 def test_a_run_on_own_data_shows_first_what_was_understood(capsys: Any, tmp_path: Path) -> None:
     words = ["--model", "mlp", "--data", str(write_points(tmp_path / "t.csv")), "--logs", str(tmp_path / "logs")]
     words += ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
-    fit(words)
+    assert train(words, 1) == 128 + signal.SIGTERM
     out = capsys.readouterr().out
     assert out.index("as it was understood") < out.index("parameters")
-    fit(["--resume", str(tmp_path / "logs" / "mlp" / "version_0"), "--trainer.max_epochs", "2", "--inexact"])
+    fit(["--resume", str(tmp_path / "logs" / "mlp" / "version_0")])
     assert "understood" not in capsys.readouterr().out
     fit(["--model", "mlp", "--logs", str(tmp_path / "logs"), *words[6:]])
     assert "understood" not in capsys.readouterr().out
