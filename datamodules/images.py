@@ -389,6 +389,17 @@ class Images(LabelledData):
         """The size of each of your own files; of files of one size their ends, and of those that end alike all."""
         return ends_of(self.files) if len(self.files) else None
 
+    def class_sizes(self) -> dict[str, list[int]]:
+        """Of each class, or label, its images in each split."""
+        if not self.multilabel:
+            return super().class_sizes()
+        counts = [self.labels[rows].sum(0).long().tolist() for rows in self.splits]
+        return {name: [*sizes] for name, *sizes in zip(self.class_names, *counts, strict=True)}
+
+    def class_of_rows(self, rows: Tensor) -> Tensor | None:
+        """The class index of each, where it has one."""
+        return None if self.multilabel else super().class_of_rows(rows)
+
     def facts(self) -> list[tuple[str, str]]:
         """The shape of the images, as they are trained on."""
         channels, height, width = self.shape

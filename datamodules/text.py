@@ -24,7 +24,7 @@ from datamodules.files.delimited import (
     text_and_label_columns,
 )
 from datamodules.files.splits import class_files
-from datamodules.files.text_files import stripped_lines
+from datamodules.files.text_files import is_csv, stripped_lines
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen, generator
@@ -262,7 +262,7 @@ class TextClassification(LabelledData, TokenizedData):
         """Texts of a file, which are their own names: its column of texts, or its lines if it is plain text."""
         name = path.name.removesuffix(".gz")
         large = path.is_file() and is_large([path])
-        is_table = name.endswith((".csv", ".tsv", ".jsonl", ".json"))
+        is_table = is_csv(path) or name.endswith((".tsv", ".jsonl", ".json"))
         table = None if is_table else self._read_lines(path, large)
         if table is None or (len(table.names) == 1 and all("\t" in line for _, (line,) in table)):
             named = [name for name in (self.text, self.text_name) if name]

@@ -11,9 +11,9 @@ from typing import Any
 from datamodules.errors import DataError
 from datamodules.files.layout import SAMPLE_ROWS, Layout, cells_of, layout_of
 from datamodules.files.splits import Note
-from datamodules.files.text_files import encoding_of, json_lines, lines_of, stripped_lines
+from datamodules.files.text_files import encoding_of, is_csv, json_lines, lines_of, stripped_lines
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
+SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
 LABEL_COLUMNS = ("label", "target", "class", "category", "sentiment", "标签", "类别", "情感")
 CSV_DELIMITERS = ",;\t|"
@@ -106,13 +106,14 @@ def read_table(
     encoding = encoding_of(path, encoding)
     if (
         quoted is None
-        and not name.endswith((".csv", ".tsv"))
+        and not is_csv(path)
+        and not name.endswith(".tsv")
         and (table := read_labelled_lines(path, encoding, large, note))
     ):
         return table
-    quoted = name.endswith(".csv") or _is_quoted(path, encoding) if quoted is None else quoted
+    quoted = is_csv(path) or _is_quoted(path, encoding) if quoted is None else quoted
     sample = "".join(islice(lines_of(path, encoding, newline=""), SAMPLE_ROWS))
-    layout = layout_of(sample, path, header, CSV_DELIMITERS if name.endswith(".csv") else "\t", named, quoted)
+    layout = layout_of(sample, path, header, CSV_DELIMITERS if is_csv(path) else "\t", named, quoted)
     reader = _Reader(path, encoding, layout, quoted)
     kept = list(islice(reader, SAMPLE if large else None))
     if not kept:

@@ -10,7 +10,7 @@ from datamodules.files.paths import printable
 from datamodules.files.pixels import HEIF_FILES, IMAGE_FILES
 from datamodules.files.splits import USUAL, Note, is_hidden, listed, split_of
 
-LISTS = (".csv", ".tsv", ".txt", ".jsonl")
+LISTS = (".csv", ".tsv", ".txt", ".xlsx", ".jsonl")
 
 
 def found_in(folder: Path, note: Note) -> Iterator[tuple[Path, str, str]]:

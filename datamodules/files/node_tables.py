@@ -21,7 +21,9 @@ SPLIT_NAMES = ("split", "Split", "set", "subset", "partition")
 NODES = re.compile(r"(?<![a-z])(nodes?|vert(ex|ices)|节点)(?![a-z])", re.IGNORECASE)
 LABELS = re.compile(r"(?<![a-z])(labels?|targets?|class(es)?)(?![a-z])", re.IGNORECASE)
 EDGES = re.compile(r"(?<![a-z])(edges?|edgelist|links?|cites|边)(?![a-z])", re.IGNORECASE)
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".edges", ".edgelist", ".content", ".cites", ".nodes", ".node_labels")
+SUFFIXES = (
+    ".csv", ".tsv", ".txt", ".xlsx", ".parquet", ".edges", ".edgelist", ".content", ".cites", ".nodes", ".node_labels",
+)  # fmt: skip
 Read = Callable[[list[Path], str, str | None, Note, frozenset[str]], "NodeFiles"]
 _LIST = re.compile(r"\s*[\[(]?\s*-?\d[\d.eE+-]*(\s*[,;\s]\s*-?\d[\d.eE+-]*){2,}\s*[\])]?\s*")
 

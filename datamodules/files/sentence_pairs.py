@@ -8,12 +8,12 @@ from pathlib import Path
 from datamodules.errors import DataError
 from datamodules.files.delimited import Table, read_lines, read_table
 from datamodules.files.splits import Note, split_files, split_of
-from datamodules.files.text_files import lines_of
+from datamodules.files.text_files import is_csv, lines_of
 from datamodules.files.written_numbers import is_written_number
 
 SentencePair = tuple[str, str]  # in both languages
 
-TABLE_FILES = (".tsv", ".csv", ".txt", ".tsv.gz", ".csv.gz", ".txt.gz")
+TABLE_FILES = (".tsv", ".csv", ".txt", ".xlsx", ".tsv.gz", ".csv.gz", ".txt.gz")
 SIDES = {  # names of columns, besides codes of languages
     *("source", "target", "src", "tgt", "trg", "text", "sentence", "translation", "id", "score", "split", "reference"),
     *("english", "german", "french", "chinese", "spanish", "italian", "russian", "japanese", "korean", "arabic"),
@@ -25,7 +25,7 @@ _LANGUAGE = re.compile(  # codes of ISO 639 that are no words of a first sentenc
     "(?:[_-][A-Za-z]{2,4})?$",
     re.IGNORECASE,
 )
-TABLE_SUFFIXES = {"tsv", "csv", "txt"}
+TABLE_SUFFIXES = {"tsv", "csv", "txt", "xlsx"}
 
 
 def lines_without_end(path: Path, encoding: str) -> Iterator[str]:
@@ -97,7 +97,7 @@ def read_sources(path: Path, encoding: str, source: str | None, note: Note) -> I
         note: reports what is left out.
     """
     lines = read_lines(path, encoding, large=True)
-    if not _is_csv(path) and not all("\t" in line for _, (line,) in lines.rows):
+    if not is_csv(path) and not all("\t" in line for _, (line,) in lines.rows):
         return (line for _, (line,) in lines)
     table, sentences = _sentence_columns(path, encoding, [source], note)
     known = source is not None and (source in table.names or source.isdecimal())
@@ -107,16 +107,12 @@ def read_sources(path: Path, encoding: str, source: str | None, note: Note) -> I
 
 def _sentence_columns(path: Path, encoding: str, named: list[str | None], note: Note) -> tuple[Table, list[str]]:
     """A table, and the names of its columns that have sentences; of at least two columns, where it has two."""
-    quoted = _is_csv(path)  # elsewhere a quote is one of a sentence
+    quoted = is_csv(path)  # elsewhere a quote is one of a sentence
     first = [cell.strip() for cell in read_table(path, encoding, False, large=True, quoted=quoted).rows[0][1]]
     header = any(name in first for name in named if name is not None) or all(map(_names_a_side, first))
     table = read_table(path, encoding, header, large=True, note=note, quoted=quoted)
     sentences = [name for name in table.names if not _has_no_sentences(table, name)]
     return table, sentences if len(sentences) > 1 or len(table.names) == 1 else table.names
-
-
-def _is_csv(path: Path) -> bool:
-    return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
 def _column(table: Table, name: str, option: str) -> str:

@@ -9,18 +9,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from datamodules.errors import DataError
-from datamodules.files.encoding import decoded
+from datamodules.files.encoding import decoded, json_value
 from datamodules.files.layout import BLANKS, SAMPLE_BYTES, Layout, cells_of, layout_of
 from datamodules.files.number_columns import with_numbers
 from datamodules.files.splits import Note
 from datamodules.files.table_columns import is_numeric
-from datamodules.files.text_files import byte_stream, encoding_of
+from datamodules.files.text_files import WORKBOOKS, byte_stream, encoding_of, stripped_lines
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
 
-TABLE_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq")
+TABLE_FILES = (
+    ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", ".xlsx", ".parquet", ".pq",
+)  # fmt: skip
 _FORM = b"form"  # in a table's metadata
 
 
@@ -48,7 +51,7 @@ class Reading:
 
 
 def read_table(path: Path, reading: Reading) -> pa.Table:
-    """Read a delimited or Parquet file.
+    """Read a delimited file, JSON lines, the sheet of a workbook, or a Parquet file.
 
     Columns without a name are named by their index, "0", "1", …. Marks of missing values are null in columns of
     numbers; in a column of texts they are left as they are, see `without_marks`.
@@ -60,6 +63,8 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
         if path.name.endswith((".parquet", ".pq")):
             with byte_stream(path) as stream:
                 table = pq.read_table(stream)
+        elif _is_json(path):
+            table = _read_json(path, reading)
         else:
             table = _read_delimited(path, reading)
     except (OSError, pa.ArrowInvalid, csv.Error) as error:
@@ -92,6 +97,29 @@ def _read_delimited(path: Path, reading: Reading) -> pa.Table:
     return table.replace_schema_metadata({**(table.schema.metadata or {}), _FORM: layout.form})
 
 
+def _is_json(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson", ".json"))
+
+
+def _read_json(path: Path, reading: Reading) -> pa.Table:
+    """Rows as objects, a line each or in a list; what one of them lacks is missing."""
+    with byte_stream(path) as stream:
+        is_list = stream.read(1) == b"["
+    with byte_stream(path) as stream:
+        try:
+            table = pa.Table.from_pylist(json_value(stream.read().decode())) if is_list else pajson.read_json(stream)
+        except (ValueError, AttributeError, pa.ArrowTypeError) as error:
+            raise DataError(f"{path}: cannot be read as JSON, an object of numbers and texts a row ({error})") from None
+    for index, name in enumerate(table.column_names):
+        if name in reading.texts and not pa.types.is_nested(table[name].type):
+            table = table.set_column(index, name, pc.cast(table[name], pa.string()))
+    decimal = reading.decimal or "."
+    table, changed = with_numbers(table, path, ",", decimal, reading.texts, reading.fitted, lambda texts: table)
+    for line in changed:
+        reading.note(f"{path}: {line}")
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _FORM: "JSON"})
+
+
 def form_of(table: pa.Table) -> str:
     """How the file of a table is laid out, in words."""
     form: bytes = (table.schema.metadata or {}).get(_FORM, b"Parquet")
@@ -99,10 +127,12 @@ def form_of(table: pa.Table) -> str:
 
 
 def lines_of_rows(path: Path, reading: Reading) -> list[int]:
-    """The line, from 1, of each row of a file; none of a Parquet file."""
-    if path.name.endswith((".parquet", ".pq")):
+    """The line, from 1, of each row of a text file; none of others."""
+    if path.name.lower().endswith((".parquet", ".pq", *WORKBOOKS)):
         return []
     encoding = encoding_of(path, reading.encoding)
+    if _is_json(path):
+        return [line for line, _ in stripped_lines(path, encoding)]
     layout = _layout(path, encoding, reading)
     rows = cells_of(io.StringIO(_text(path, encoding), newline=""), layout.delimiter)
     names = layout.names if layout.header else None

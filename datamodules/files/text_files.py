@@ -15,7 +15,9 @@ from datamodules.errors import DataError
 from datamodules.files.encoding import json_value, not_text
 from datamodules.files.paths import printable, regular
 from datamodules.files.splits import is_hidden, listed
+from datamodules.files.spreadsheets import csv_of
 
+WORKBOOKS = (".xlsx", ".xlsm")
 HEAD = 64  # bytes from which a file's format is recognised
 NO_TEXT = {  # what begins like this, in lower case
     b"\xd0\xcf\x11\xe0": "an Excel 97 workbook or another old Office file; save its table as CSV (UTF-8)",
@@ -57,10 +59,17 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
 
 
 def encoding_of(path: Path, encoding: str) -> str:
-    """The encoding of a file: UTF-16 where its byte order mark says so, else as given."""
+    """The encoding of a file: UTF-16 where its byte order mark says so, else as given; a workbook is read as UTF-8."""
+    if path.name.lower().endswith(WORKBOOKS):
+        return "utf-8"
     with byte_stream(path) as stream:
         mark = stream.read(2)
     return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else encoding
+
+
+def is_csv(path: Path) -> bool:
+    """Whether the ending of a file says that its cells are quoted and separated by commas, or the like."""
+    return path.name.lower().removesuffix(".gz").endswith((".csv", *WORKBOOKS))
 
 
 def _ends_in_returns(path: Path) -> bool:
@@ -78,7 +87,7 @@ def stripped_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
-    """The bytes of a file; those of a gzip file, or of the only file in a zip, unpacked, whatever its name is.
+    """The bytes of a file, whatever its name is; a gzip file and the only file in a zip unpacked, a workbook as CSV.
 
     Raises:
         DataError: it is not a regular file, or one that holds no text.
@@ -87,6 +96,9 @@ def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
         head = file.read(HEAD)
         file.seek(0)
         if head.startswith(b"PK\x03\x04"):
+            if _is_workbook(file):
+                yield pa.BufferReader(csv_of(path))
+                return
             with _only_member(path, file) as member, pa.PythonFile(member, mode="r") as stream:
                 yield stream
             return
@@ -101,17 +113,24 @@ def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
         yield stream
 
 
+def _is_workbook(file: IO[bytes]) -> bool:
+    try:
+        return "xl/workbook.xml" in zipfile.ZipFile(file).namelist()
+    except zipfile.BadZipFile:
+        return False
+
+
 def _only_member(path: Path, file: IO[bytes]) -> IO[bytes]:
     """The only file in a zip.
 
     Raises:
-        DataError: it has several, or is a spreadsheet.
+        DataError: it has several, or is an office's file.
     """
     try:
         archive = zipfile.ZipFile(file)
         names = [name for name in archive.namelist() if not name.endswith("/") and not is_hidden(Path(name))]
-        if "xl/workbook.xml" in names or "content.xml" in names:
-            raise DataError(f"{path}: is a spreadsheet; save its table as CSV (UTF-8)")
+        if "content.xml" in names:
+            raise DataError(f"{path}: is an OpenDocument file; save its table as CSV (UTF-8)")
         if len(names) != 1:
             raise DataError(f"{path}: is a zip of {len(names)} files, such as {listed(names, 3)}; unpack it")
         return archive.open(names[0])

@@ -1,4 +1,5 @@
 import gzip
+import json
 import random
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -396,7 +397,8 @@ def test_a_table_that_cannot_be_used_is_refused(content: bytes, parts: list[str]
         ("page.csv", b"<!DOCTYPE html>\n<html>", ["is a web page"]),
         ("pointer.csv", b"version https://git-lfs.github.com/spec/v1\noid", ["a pointer of Git LFS"]),
         ("two.zip", zipped({"a.csv": b"x,y\n1,2\n", "b.csv": b"x,y\n1,2\n"}), ["zip of 2 files", "a.csv, b.csv"]),
-        ("book.xlsx", zipped({"xl/workbook.xml": b"", "a.xml": b""}), ["is a spreadsheet", "as CSV"]),
+        ("book.xlsx", zipped({"xl/workbook.xml": b"", "a.xml": b""}), ["cannot be read as an Excel workbook"]),
+        ("book.ods", zipped({"content.xml": b"", "a.xml": b""}), ["is an OpenDocument file", "as CSV"]),
         ("cut.zip", zipped({"a.csv": b"x,y\n1,2\n"})[:40], ["cannot be unpacked"]),
         ("false.parquet", b"not Parquet", ["cannot be read"]),
         ("empty.parquet", b"", ["cannot be read"]),
@@ -406,6 +408,27 @@ def test_a_damaged_file_is_named(name: str, content: bytes, parts: list[str], pl
     (place / name).write_bytes(content)
     with refused(place / name, *parts):
         ready(place / name)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_json_is_read_as_csv_is(as_list: bool, place: Path) -> None:
+    table = rows(200)
+    objects = [{name: cell for name, cell in zip(NAMES, row, strict=True) if cell is not None} for row in table]
+    file = place / ("rows.json" if as_list else "rows.jsonl")
+    lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in objects)
+    file.write_text(json.dumps(objects) if as_list else lines, encoding="utf-8")
+    of_json, of_csv = ready(file), ready(write(place / "rows.csv", table))
+    assert of_json.state_dict() == of_csv.state_dict()
+    first = torch.arange(9)
+    for one, other in zip(of_json.examples(first)[first], of_csv.examples(first)[first], strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}\n{"a":\n', "[1, 2]", '[{"a": 1}', '{"a": 1}\n{"a": "x"}\n'])
+def test_what_is_no_json_of_rows_is_refused(content: str, place: Path, refused: Any) -> None:
+    (place / "rows.json").write_text(content, encoding="utf-8")
+    with refused(place / "rows.json", "cannot be read as JSON"):
+        ready(place / "rows.json")
 
 
 def test_a_column_of_lists_is_refused(place: Path, refused: Any) -> None:
