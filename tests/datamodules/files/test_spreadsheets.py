@@ -65,14 +65,14 @@ def test_a_table_is_read_as_from_csv(title: str, tmp_path: Path) -> None:
 
 
 def test_texts_pairs_and_series_are_read_too(tmp_path: Path) -> None:
-    words = [
+    words: Cells = [
         ["review", "label"],
         *([f"good, {index}" if index % 2 else f"坏 {index}", index % 2] for index in range(150)),
     ]
     data = TextClassification(workbook(tmp_path / "texts.xlsx", words))
     data.setup()
     assert list(data.texts)[:2] == ["坏 0", "good, 1"]
-    pairs = [["en", "zh"], *([f"the {index}", f"第{index}个"] for index in range(150))]
+    pairs: Cells = [["en", "zh"], *([f"the {index}", f"第{index}个"] for index in range(150))]
     translation = Translation(workbook(tmp_path / "pairs.xlsx", pairs))
     translation.setup()
     assert translation.pairs[0] == ("the 0", "第0个")
