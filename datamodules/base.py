@@ -78,6 +78,11 @@ class DataModule(DescribedData):
     fitted: ClassVar[tuple[str, ...]] = ()
     added: ClassVar[dict[str, Any]] = {}
     shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their batch size
+    typed: ClassVar[tuple[str, str]] = (
+        "",
+        "",
+    )  # endings of files of typed or piped inputs: of text, and of JSON lines
+    typed_form: ClassVar[str] = ""  # of typed inputs that are JSON alone, for an error
     full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
     shapes_return: ClassVar[bool] = True  # whether shapes recur within a few batches
 
@@ -135,6 +140,7 @@ class DataModule(DescribedData):
         self.predicted: Examples | None = None
         self.predicted_names: Names = []
         self.notes: list[str] = []
+        self.shown_as: dict[str, str] = {}  # in notes, of files that the user does not know
         self.causes: dict[str, str] = {}
         self._fingerprint: dict[str, str] | None = None
         self.compared: dict[str, str] | None = None  # the fingerprint, once it is known to be that of all processes
@@ -334,6 +340,8 @@ class DataModule(DescribedData):
 
     def note(self, text: str) -> None:
         """Report something unexpected in the data that is no reason to stop."""
+        for path, shown in self.shown_as.items():
+            text = text.replace(path, shown)
         self.notes.append(text)
         if getattr(rank_zero_only, "rank", 0) == 0:
             print(f"note: {printable(text)}", file=sys.stderr)
@@ -362,6 +370,33 @@ class DataModule(DescribedData):
         self.predicted, self.predicted_names = self.read_input(file_or_folder(path, "--input"))
         if len(self.predicted) == 0:
             raise DataError(f"--input {path}: holds no examples")
+
+    def typed_example(self, text: str) -> str:
+        """An input as a line of a file, from what is typed on the command line."""
+        return " ".join(text.split())
+
+    def save_typed(self, content: bytes, folder: Path, option: str) -> Path:
+        """A file for `set_input`, with inputs that were typed or piped.
+
+        Args:
+            content: lines of the text, or JSON lines.
+            folder: to write it into.
+            option: that gave it, for the message.
+
+        Raises:
+            DataError: this data is not read from a single file, or not from text.
+        """
+        as_json = content.lstrip().startswith(b"{")
+        ending = self.typed[as_json]
+        if not ending:
+            form = "a line of text, not JSON" if self.typed[0] else self.typed_form
+            raise DataError(f"{option}: expected {form or 'a file or folder, which --input names'}")
+        if not content.strip():
+            raise DataError(f"{option}: is empty")
+        file = folder / f"input{ending}"
+        file.write_bytes(content)
+        self.shown_as = {str(file): option}
+        return file
 
     def preview(self, batch: Any, max_images: int) -> Preview | None:
         """The first images of a training batch with their classes, for the loggers; None where there are no images."""

@@ -23,6 +23,7 @@ class ImagesToDraw(Images):
     Provides, in addition, the mean and standard deviation of the pixels.
     """
 
+    typed: ClassVar[tuple[str, str]] = ".txt", ""
     provides: ClassVar[tuple[str, ...]] = (*Images.provides, "mean", "std")
 
     def __init__(self, dataset: str = "digits", **kwargs: Any) -> None:
@@ -36,6 +37,10 @@ class ImagesToDraw(Images):
 
         if self.multilabel:
             raise ValueError("--data.multilabel true: images are generated of one class each; expected false")
+
+    def typed_example(self, text: str) -> str:
+        """A seed."""
+        return text.strip()
 
     def read_input(self, path: Path) -> tuple[Rows, list[str]]:
         """The seeds of a text file.

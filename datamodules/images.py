@@ -116,6 +116,7 @@ class Images(LabelledData):
         *LabelledData.provides,
     )
     fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape", "levels", "num_examples")
+    typed: ClassVar[tuple[str, str]] = ".image", ""
     added: ClassVar[dict[str, Any]] = {"levels": EARLIER_LEVELS, "num_examples": 0}
 
     def __init__(
@@ -487,6 +488,10 @@ class Images(LabelledData):
         if self.images is not None:
             return Rows(self.images, self.labels, index)
         return self._on_disk(self.files, self.labels, index)
+
+    def typed_example(self, text: str) -> str:
+        """None: an image is no text."""
+        raise DataError("--example: an image is not typed; expected --input with its file, or - for the standard input")
 
     def read_input(self, path: Path) -> tuple[Rows | ImageFiles, Names]:
         """An image file, all images of a folder in the order of their paths, or those of a list, named as in it."""

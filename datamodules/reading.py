@@ -279,6 +279,8 @@ class Reading(TokenizedData):
     fitted: ClassVar[tuple[str, ...]] = (*TokenizedData.fitted, "unanswerable")
     trainable: ClassVar[tuple[str, ...]] = ("wordpiece",)
     shapes_return: ClassVar[bool] = False  # in the number of windows, and in the tokens of the longest
+    typed: ClassVar[tuple[str, str]] = "", ".jsonl"
+    typed_form: ClassVar[str] = 'JSON such as {"question": "Who?", "context": "Ada was."}'
     min_length: ClassVar[int] = 16
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl")
     published_files: ClassVar[dict[str, PublishedFiles]] = {  # SQuAD's test splits are not published

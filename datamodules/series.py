@@ -121,6 +121,7 @@ class Series(DataModule):
     published: ClassVar[Remotes] = SERIES
     provides: ClassVar[tuple[str, ...]] = ("num_features", "horizon", "season", "target_mean", "target_std")
     fitted: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season", "series", "decimal_found")
+    typed: ClassVar[tuple[str, str]] = ".csv", ".jsonl"
     added: ClassVar[dict[str, Any]] = {"series": None, "decimal_found": None}
 
     def __init__(

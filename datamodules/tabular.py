@@ -22,7 +22,7 @@ from datamodules.errors import DataError
 from datamodules.files.date_columns import DATES, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
 from datamodules.files.number_columns import stated_decimal
-from datamodules.files.splits import split_files
+from datamodules.files.splits import listed, split_files
 from datamodules.files.table_columns import (
     Column,
     column_called,
@@ -72,6 +72,7 @@ class Tabular(DataModule):
 
     provides: ClassVar[tuple[str, ...]] = ("num_features",)
     fitted: ClassVar[tuple[str, ...]] = ("columns", "column_names", "target_name", "date_orders", "decimal_found")
+    typed: ClassVar[tuple[str, str]] = ".csv", ".jsonl"
     added: ClassVar[dict[str, Any]] = {"date_orders": {}, "decimal_found": None}
 
     def __init__(
@@ -337,14 +338,17 @@ class Tabular(DataModule):
         unnamed = all(name.isdecimal() for name in table.column_names)
         if unnamed and not set(inputs) <= set(table.column_names):
             expected = inputs if table.num_columns == len(inputs) else self.column_names
+            if table.num_columns != len(expected) and {state["name"] for state in self.columns} - {*table.column_names}:
+                names = f"{len(inputs)}, of {listed(inputs, 10)}"
+                raise DataError(f"{path}: has {table.num_columns} columns without names; expected {names}")
             if table.num_columns == len(expected):
                 table = table.rename_columns(expected)
                 if not all(name.isdecimal() for name in expected):
                     self.note(f"{path}: has no header; its columns are taken for {', '.join(expected)}, in this order")
-        name = id_column(table)
-        names = None if name is None else [str(text) for text in strings(table[name])]
+        ids = id_column(table)
+        of_rows = None if ids is None else [str(text) for text in strings(table[ids])]
         table = self._prepared(table, str(path))
-        return Rows(self._encode(table, str(path))), names or [str(row + 1) for row in range(len(table))]
+        return Rows(self._encode(table, str(path))), of_rows or [str(row + 1) for row in range(len(table))]
 
 
 class TabularClassification(Tabular, LabelledData):

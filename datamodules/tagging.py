@@ -193,6 +193,7 @@ class Tagging(TokenizedData):
     published: ClassVar[Remotes] = ENTITIES
     provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "tag_names", "known_entities")
     fitted: ClassVar[tuple[str, ...]] = (*TokenizedData.fitted, "entity_types", "known_entities", "unit")
+    typed: ClassVar[tuple[str, str]] = ".txt", ".jsonl"
     min_length: ClassVar[int] = 8
     suffixes: ClassVar[tuple[str, ...]] = (*UNPACKED, *(f"{suffix}.gz" for suffix in UNPACKED))
     published_files: ClassVar[dict[str, PublishedFiles]] = {

@@ -1,5 +1,6 @@
 """Text classification: reviews, questions, headlines, in Chinese as in English."""
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -74,6 +75,7 @@ class TextClassification(LabelledData, TokenizedData):
         *LabelledData.provides,
     )
     fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, *TokenizedData.fitted, "text_name", "tf_idf")
+    typed: ClassVar[tuple[str, str]] = ".txt", ".jsonl"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     published_files: ClassVar[dict[str, PublishedFiles]] = {
         "SST-2": PublishedFiles("en_sst2", {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}),
@@ -257,6 +259,10 @@ class TextClassification(LabelledData, TokenizedData):
         if self.tokens is None:
             self.tokens = self.encoded(self.texts)
         return TextExamples(self.tokens, self.padding, self.labels, index)
+
+    def typed_example(self, text: str) -> str:
+        """A text as JSON, in which it is neither a header nor a label nor a table."""
+        return json.dumps({self.text_name or "text": text})
 
     def read_input(self, path: Path) -> tuple[TextExamples, Texts]:
         """Texts of a file, which are their own names: its column of texts, or its lines if it is plain text."""

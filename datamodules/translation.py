@@ -162,6 +162,7 @@ class Translation(DataModule):
     published: ClassVar[Remotes] = TRANSLATIONS
     provides: ClassVar[tuple[str, ...]] = ("source_tokenizer", "target_tokenizer", "scoring")
     fitted: ClassVar[tuple[str, ...]] = provides
+    typed: ClassVar[tuple[str, str]] = ".txt", ""
     shapes_vary: ClassVar[bool] = True
     source_tokenizer: str
     target_tokenizer: str

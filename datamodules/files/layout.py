@@ -117,7 +117,8 @@ def layout_of(
     begins = int(bool(stated)) + rows[0][0] - 1  # lines before the first row
     if header is None:
         expected = {str(name) for name in named if not str(name).lstrip("-").isdecimal()}
-        header = bool(expected & set(cells[0])) or names_rows(cells, width) or has_header(cells)
+        may_be = len(cells) > 1 or not expected  # the only row, if it has none of the names, is one of data
+        header = bool(expected & set(cells[0])) or (may_be and (names_rows(cells, width) or has_header(cells)))
     if not header:
         return Layout(delimiter, [str(column) for column in range(len(cells[0]))], False, begins, title=title)
     first = ["", *cells[0]] if names_rows(cells, width) else cells[0]

@@ -15,12 +15,14 @@ class Option(NamedTuple):
 
     Args:
         question: the error where it is missing; empty where it is optional.
+        unless: another option, beside which it may be missing.
         repeated: whether it may be given several times.
         several: whether all words up to the next option are its values.
         value: makes a value of the option's name and text.
     """
 
     question: str = ""
+    unless: str = ""
     repeated: bool = False
     several: bool = False
     value: Callable[[str, str], Any] = lambda option, text: text
@@ -33,7 +35,7 @@ class Option(NamedTuple):
             texts = [*line.values(name)]
         else:
             texts = [text for text in [line.value(name)] if text is not None]
-        if not texts and self.question:
+        if not texts and self.question and not (self.unless and line.mentions(f"--{self.unless}")):
             raise UsageError(self.question)
         values = [self.value(name, text) for text in texts]
         return values if self.several or self.repeated else values[0] if values else None
@@ -69,6 +71,7 @@ class Subcommand(NamedTuple):
 PRINTING = ("--print_config", "--check")  # instead of a run
 TEXT = Option()
 WHICH_MODEL = "which model? Give --checkpoint, a checkpoint or the folder of a run"
+WHICH_INPUT = "predict what? Give --input, a file or a folder, or - for the standard input; or --example TEXT"
 CHECKPOINT, CHECKPOINTS = Option(WHICH_MODEL), Option(WHICH_MODEL, repeated=True)
 
 SUBCOMMANDS = {
@@ -79,7 +82,8 @@ SUBCOMMANDS = {
         {
             "checkpoint": CHECKPOINTS,
             "average": TEXT,
-            "input": Option("predict what? Give --input, a file or a folder"),
+            "input": Option(WHICH_INPUT, unless="example"),
+            "example": Option(repeated=True),
             "output": TEXT,
         },
     ),

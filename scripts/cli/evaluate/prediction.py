@@ -4,29 +4,41 @@ import io
 import json
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
+from lightning.pytorch import LightningModule, Trainer
+
+from datamodules.base import DataModule
 from datamodules.files.paths import printable, user_path
 from datamodules.storage.atomic_file import atomic_write
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.ensemble import load_all
 from scripts.cli.evaluate.rows import Row, write_rows
+from scripts.cli.evaluate.typed_input import inputs_of
 from scripts.cli.spreadsheet import Sheet
 
 
 def predict(
-    words: list[str], checkpoint: list[str], input: str, average: str | None = None, output: str | None = None
+    words: list[str],
+    checkpoint: list[str],
+    input: str | None = None,
+    average: str | None = None,
+    output: str | None = None,
+    example: Sequence[str] = (),
 ) -> None:
     """Write a row for each example of the input, in its order, to a CSV or JSONL file or as CSV to the screen.
 
     Args:
         words: options that differ from training.
         checkpoint: one or several, as one predictor.
-        input: a file or a folder.
+        input: a file or a folder, or `-`, the standard input.
         average: how several are averaged.
         output: the file; None for the screen.
+        example: inputs as they were typed, in place of `input`.
 
     Raises:
         UserError: a checkpoint, the input or an option is not what it has to be, or the output cannot be written.
@@ -36,8 +48,13 @@ def predict(
     path = None if output is None else user_path(output, "--output")
     experiment = load_all(checkpoint, average, None, words)
     trainer, model, data = experiment.trainer, experiment.model, experiment.data
-    with user_errors():
-        data.set_input(user_path(input, "--input"))
+    with ExitStack() as files:
+        with user_errors():
+            files.enter_context(inputs_of(data, input, example, trainer.world_size))
+        _write(trainer, model, data, path)
+
+
+def _write(trainer: Trainer, model: LightningModule, data: DataModule, path: Path | None) -> None:
     broadcast_from_rank_zero(trainer, lambda: None)  # starts the other processes
     if not trainer.is_global_zero:
         write_rows(trainer, model, data, None)

@@ -1,6 +1,7 @@
 """One run, from its configuration to its results: what the command line and a notebook both hold."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,6 @@ from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from datamodules.files.paths import user_path
 from scripts.cli.command_line.keyword_arguments import words_of
 from scripts.cli.command_line.options import AUTO, parse, resolved
 from scripts.cli.command_line.ranges import save_every
@@ -21,6 +21,7 @@ from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_ot
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.load import read, request_of, restored
 from scripts.cli.evaluate.rows import collected_rows
+from scripts.cli.evaluate.typed_input import inputs_of
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build, pretrained_run, read_data
 from scripts.cli.run.failures import leave, one_cause
@@ -247,8 +248,12 @@ class Experiment:
             trained.checkpoint, trained.trained_config = path, content["config"]
         return trained
 
-    def predict(self, source: str | Path) -> list[dict[str, Any]]:
+    def predict(self, source: str | Path | None = None, example: str | None = None) -> list[dict[str, Any]]:
         """The best checkpoint's predictions: a row for each example of a file or folder, in its order.
+
+        Args:
+            source: the file or folder.
+            example: in place of it, one as it is typed: a sentence, or a row such as `5.1, 3.5` or `{"a": 5.1}`.
 
         Raises:
             UserError: nothing has been trained, or the input is not what it has to be.
@@ -258,9 +263,11 @@ class Experiment:
             raise UsageError("predict: nothing is trained; call fit() first, or Experiment.load(checkpoint)")
         allow = [f"--allow={name}" for name in self.parser.allowed or ()]
         trained = self if self._is_loaded else type(self).load(trained_in, options=allow)
-        with user_errors():
-            trained.data.set_input(user_path(str(source), "input"))
-        return collected_rows(trained.trainer, trained.model, trained.data)
+        typed = [] if example is None else [example]
+        with ExitStack() as files:
+            with user_errors():
+                files.enter_context(inputs_of(trained.data, source, typed, 1))
+            return collected_rows(trained.trainer, trained.model, trained.data)
 
 
 def fit(request: Request) -> None:

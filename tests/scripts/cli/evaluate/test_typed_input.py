@@ -1,0 +1,135 @@
+"""Predictions for what is typed on the command line or piped into it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.experiment import Experiment
+from scripts.fit import main as fit
+from scripts.predict import main as predict
+from tests.helpers.example_inputs import example_input
+from tests.helpers.stopping import FURTHER, SHORT
+
+ROW = {"mean a": 5.5, "b": "red", "c": 0.25}
+
+
+def piped(content: bytes) -> io.TextIOWrapper:
+    """A standard input of bytes."""
+    return io.TextIOWrapper(io.BytesIO(content))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The folder of a run of each recipe, trained when it is asked for."""
+    logs = tmp_path_factory.mktemp("logs")
+
+    def run(name: str, *words: str) -> str:
+        folder = logs / name / "version_0"
+        if not folder.exists():
+            fit(["--model", name, *SHORT, *FURTHER[name], *words, "--logs", str(logs)])
+        return str(folder)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def of_rows(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run on rows of numbers and words, the first of which is the class."""
+    file = tmp_path_factory.mktemp("data") / "rows.csv"
+    rows = [
+        f"{'yes' if index % 3 else 'no'},{index % 3},{'red' if index % 2 else 'blue'},{index / 7}"
+        for index in range(90)
+    ]
+    file.write_text("\n".join(["kind,mean a,b,c", *rows]) + "\n", encoding="utf-8")
+    return str(trained("mlp", "--data", str(file), "--data.target", "kind"))
+
+
+def predicted(capsys: Any, *words: str) -> list[dict[str, str]]:
+    capsys.readouterr()
+    predict([*words])
+    return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+def refused(capsys: Any, *words: str) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        predict([*words])
+    assert stop.value.code == 2
+    return str(capsys.readouterr().err).strip().splitlines()[-1]
+
+
+def test_a_row_is_predicted_as_in_a_file(of_rows: str, capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("b,mean a,c\nred,5.5,0.25\n")
+    expected = predicted(capsys, "--checkpoint", of_rows, "--input", str(tmp_path / "rows.csv"))
+    assert len(expected) == 1
+    for typed in ("5.5, red, 0.25", json.dumps(ROW)):
+        assert predicted(capsys, "--checkpoint", of_rows, "--example", typed) == expected
+    both = predicted(capsys, "--checkpoint", of_rows, "--example", "5.5,red,0.25", "--example=1,blue,7")
+    assert [row["input"] for row in both] == ["1", "2"]
+    assert both[0]["prediction"] == expected[0]["prediction"]
+    assert [str(row["prediction"]) for row in Experiment.load(of_rows).predict(example="5.5,red,0.25")] == [
+        expected[0]["prediction"]
+    ]
+
+
+def test_what_is_no_row_is_refused_in_terms_of_the_option(of_rows: str, capsys: Any) -> None:
+    line = refused(capsys, "--checkpoint", of_rows, "--example", "5.5, red")
+    assert line == "error: --example: has 2 columns without names; expected 3, of mean a, b, c"
+    assert "no column c" in refused(capsys, "--checkpoint", of_rows, "--example", '{"mean a": 1, "b": "red"}')
+    assert "give one of them" in refused(capsys, "--checkpoint", of_rows, "--example", "1", "--input", "rows.csv")
+    assert "predict what?" in refused(capsys, "--checkpoint", of_rows)
+
+
+def test_the_standard_input_is_read(of_rows: str, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for content in (b"b,c,mean a\nred,0.25,5.5\nblue,1,2\n", b'{"mean a": 5.5, "b": "red", "c": 0.25}\n' * 2):
+        monkeypatch.setattr("sys.stdin", piped(content))
+        rows = predicted(capsys, "--checkpoint", of_rows, "--input", "-")
+        assert [row["input"] for row in rows] == ["1", "2"]
+    monkeypatch.setattr("sys.stdin", piped(b" \n"))
+    assert refused(capsys, "--checkpoint", of_rows, "--input", "-") == "error: --input -: is empty"
+
+
+@pytest.mark.parametrize(
+    "text", ["It was great,\tsimply great", "1 of the best", "text", "不好", "", "-", "a\nb", '"quoted']
+)
+def test_a_text_is_an_example_whatever_is_in_it(text: str, trained: Any, capsys: Any) -> None:
+    (row,) = predicted(capsys, "--checkpoint", trained("attention_rnn"), f"--example={text}")
+    assert row["prediction"] in ("negative", "positive")
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("bert_ner", "Anna lives\n in Rome"),
+        ("seq2seq", "one red house"),
+        ("bert_qa", '{"question": "Who?", "context": "Anna was here."}'),
+    ],
+)
+def test_sentences_and_questions_are_typed(name: str, typed: str, trained: Any, capsys: Any) -> None:
+    assert len(predicted(capsys, "--checkpoint", trained(name), "--example", typed)) == 1
+
+
+def test_an_image_is_piped(trained: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = next(example_input("cnn").rglob("*.png"))
+    (expected,) = predicted(capsys, "--checkpoint", trained("cnn"), "--input", str(file))
+    monkeypatch.setattr("sys.stdin", piped(file.read_bytes()))
+    (row,) = predicted(capsys, "--checkpoint", trained("cnn"), "--input", "-")
+    assert row == expected | {"input": "standard input"}
+    monkeypatch.setattr("sys.stdin", piped(b"no image"))
+    assert "--input -" in refused(capsys, "--checkpoint", trained("cnn"), "--input", "-")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cnn", "an image is not typed"),
+        ("gat", "a file or folder, which --input names"),
+        ("bert_qa", 'JSON such as {"question"'),
+    ],
+)
+def test_what_cannot_be_typed_is_refused(name: str, said: str, trained: Any, capsys: Any) -> None:
+    assert said in refused(capsys, "--checkpoint", trained(name), "--example", "Who?")
