@@ -56,7 +56,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the commands name, and runs for those that take a checkpoint."""
     place = tmp_path_factory.mktemp("docs")
     write_inputs(place)
-    for name, file in (("cnn", "photos"), ("mlp", "rows.csv"), ("transformer", "pairs.tsv")):
+    files = {"cnn": "photos", "mlp": "rows.csv", "transformer": "pairs.tsv", "attention_rnn": "reviews.csv"}
+    for name, file in files.items():
         words = ["--data.image_size", "32"] if name == "cnn" else []
         words += ["--data.batch_size", "16", "--trainer.max_epochs", "1", "--logs", str(place / "lightning_logs")]
         fit.main(["--model", name, "--data", str(place / file), *words])

@@ -116,7 +116,7 @@ def layout_of(
     title = "; ".join(titles)
     begins = int(bool(stated)) + rows[0][0] - 1  # lines before the first row
     if header is None:
-        expected = {str(name) for name in named if not str(name).lstrip("-").isdecimal()}
+        expected = {str(name) for name in named if name is not None and not str(name).lstrip("-").isdecimal()}
         may_be = len(cells) > 1 or not expected  # the only row, if it has none of the names, is one of data
         header = bool(expected & set(cells[0])) or (may_be and (names_rows(cells, width) or has_header(cells)))
     if not header:
