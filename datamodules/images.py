@@ -22,9 +22,9 @@ from datamodules.checking.giveaway import files_telling_class
 from datamodules.checking.neighbours import thumbnails
 from datamodules.checking.suspicions import ALIKE_IMAGES, Compared
 from datamodules.export.exportable import ExportableModule
+from datamodules.files.class_folders import LISTS, image_folders
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
-from datamodules.files.image_folders import LISTS, found_in, without_classes
 from datamodules.files.image_lists import ImageList, several_codes, several_labels
 from datamodules.files.images import ImageFiles, ends_of, read_idx
 from datamodules.files.paths import printable
@@ -247,12 +247,12 @@ class Images(LabelledData):
             raise DataError(f"--data.multilabel true: {path} is a folder; expected a list of images with their labels")
         self.files = FileList()
         labels, splits = [], []
-        for file, label, split in self._listed(path) if path.is_file() else found_in(path, self.note):
+        for file, label, split in self._listed(path) if path.is_file() else image_folders(self.note).found_in(path):
             self.files.append(file)
             labels.append(sys.intern(label))  # a million equal labels take the memory of one
             splits.append(split)
         if not labels:
-            found = f", {without_classes(path)}" if path.is_dir() else ""
+            found = f", {image_folders(self.note).without_classes(path)}" if path.is_dir() else ""
             kinds = listed(IMAGE_FILES, 8)
             raise DataError(f"{path}: no images in it; expected a folder of class folders with {kinds}{found}")
         official = {

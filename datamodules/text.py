@@ -24,10 +24,13 @@ from datamodules.files.delimited import (
     read_table,
     text_and_label_columns,
 )
+from datamodules.files.documents import NAME as DOCUMENT
+from datamodules.files.documents import SUFFIXES as DOCUMENTS
+from datamodules.files.documents import document_folders, document_table, documents_in
 from datamodules.files.splits import class_files
 from datamodules.files.text_files import is_csv, stripped_lines
 from datamodules.labels import LabelledData, class_codes
-from datamodules.loading.examples import Source
+from datamodules.loading.examples import Names, Source
 from datamodules.loading.sampling import Splits, chosen, generator
 from datamodules.storage.catalogue import TEXTS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_texts
@@ -164,8 +167,11 @@ class TextClassification(LabelledData, TokenizedData):
         return parts
 
     def _read_files(self) -> dict[str, tuple[Texts, list[str]]]:
-        if self.path.is_dir() and (classes := class_files(self.path, self.note)):
-            return self._read_classes(classes)
+        if self.path.is_dir():
+            if documents := document_folders(self.path, self.note):
+                return self._read_documents(documents)
+            if classes := class_files(self.path, self.note):
+                return self._read_classes(classes)
         files, self.tables = self.find_files(), []
         large = is_large(files.values())
         parts: dict[str, tuple[Texts, list[str]]] = {}
@@ -178,6 +184,21 @@ class TextClassification(LabelledData, TokenizedData):
                 self.text_name = text
             parts[split] = (_texts(table, text, large), _labels(table, target))
             self.tables.append((table, len(parts[split][1])))
+        return parts
+
+    def _read_documents(self, found: list[tuple[Path, str, str]]) -> dict[str, tuple[Texts, list[str]]]:
+        parts: dict[str, tuple[Texts, list[str]]] = {}
+        self.tables = []
+        for split in dict.fromkeys(split for _, _, split in found):
+            files = [file for file, _, of in found if of == split]
+            table = document_table(self.path, files, self.encoding)
+            self.tables.append((table, len(files)))
+            parts[split] = (
+                _texts(table, DOCUMENT, bool(table.reread)),
+                [label for _, label, of in found if of == split],
+            )
+        if not self.restored:
+            self.text_name = DOCUMENT
         return parts
 
     def _read_classes(self, files: dict[str, Path]) -> dict[str, tuple[Texts, list[str]]]:
@@ -212,7 +233,7 @@ class TextClassification(LabelledData, TokenizedData):
         """The file and line of a text."""
         for table, size in self.tables:
             if row < size:
-                return f"{table.path.name}:{next(islice(iter(table), row, None))[0]}"
+                return table.origin(row)
             row -= size
         return super().origin(row)
 
@@ -228,7 +249,9 @@ class TextClassification(LabelledData, TokenizedData):
     def contents(self) -> dict[str, str]:
         """Hashes of the texts, or of their files if these are large, and of the labels."""
         if isinstance(self.texts, Streamed):
-            return hash_files([table.path for table, _ in self.texts.columns]) | {"labels": self.label_digest}
+            return hash_files([file for table, _ in self.texts.columns for file in table.files or [table.path]]) | {
+                "labels": self.label_digest
+            }
         return {"texts": hash_texts(self.texts), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
@@ -264,8 +287,17 @@ class TextClassification(LabelledData, TokenizedData):
         """A text as JSON, in which it is neither a header nor a label nor a table."""
         return json.dumps({self.text_name or "text": text})
 
-    def read_input(self, path: Path) -> tuple[TextExamples, Texts]:
-        """Texts of a file, which are their own names: its column of texts, or its lines if it is plain text."""
+    def read_input(self, path: Path) -> tuple[TextExamples, Names]:
+        """Texts of a file, which are their own names: its column of texts, or its lines if it is plain text.
+
+        Documents are named by their files: those of a folder, and of a model that was trained on documents one file.
+        """
+        if path.is_dir() or (self.text_name == DOCUMENT and path.suffix.lower() in DOCUMENTS):
+            if not (files := documents_in(path)):
+                raise DataError(f"{path}: expected a file of texts, or a folder of documents (.txt), found none in it")
+            documents = document_table(path, files, self.encoding)
+            texts = _texts(documents, DOCUMENT, bool(documents.reread))
+            return TextExamples(self.encoded(texts), self.padding), files
         name = path.name.removesuffix(".gz")
         large = path.is_file() and is_large([path])
         is_table = is_csv(path) or name.endswith((".tsv", ".jsonl", ".json"))

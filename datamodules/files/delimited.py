@@ -11,7 +11,7 @@ from typing import Any
 from datamodules.errors import DataError
 from datamodules.files.layout import SAMPLE_ROWS, Layout, cells_of, layout_of
 from datamodules.files.splits import Note
-from datamodules.files.text_files import encoding_of, is_csv, json_lines, lines_of, stripped_lines
+from datamodules.files.text_files import is_csv, json_lines, lines_of, stripped_lines
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
@@ -34,6 +34,7 @@ class Table:
         rows: all rows; the first ones of a large file.
         reread: reads all rows of a large file from its beginning.
         form: how it is laid out, in words.
+        files: of each row, where it has one of its own; then `path` is their folder.
     """
 
     path: Path
@@ -41,6 +42,18 @@ class Table:
     rows: list[Row]
     reread: Callable[[], Iterator[Row]] | None = None
     form: str = "lines"
+    files: Sequence[Path] = ()
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """All files that it is read from."""
+        return self.files or [self.path]
+
+    def origin(self, row: int) -> str:
+        """The file and line of a row."""
+        if self.files:
+            return f"{self.files[row].parent.name}/{self.files[row].name}"
+        return f"{self.path.name}:{next(islice(iter(self), row, None))[0]}"
 
     def __iter__(self) -> Iterator[Row]:
         return self.reread() if self.reread else iter(self.rows)
@@ -103,7 +116,6 @@ def read_table(
         rows = list(islice(_json_rows(path, encoding), SAMPLE + 1 if large else None))
         reread = (lambda: islice(_json_rows(path, encoding), 1, None)) if large else None
         return Table(path, rows[0][1], rows[1:], reread, "JSON lines")
-    encoding = encoding_of(path, encoding)
     if (
         quoted is None
         and not is_csv(path)

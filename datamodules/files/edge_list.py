@@ -14,7 +14,7 @@ from datamodules.files.layout import counts_up
 from datamodules.files.splits import Note, listed
 from datamodules.files.table_columns import distinct_strings, strings
 from datamodules.files.tables import Reading, read_table
-from datamodules.files.text_files import encoding_of, lines_of
+from datamodules.files.text_files import lines_of
 
 Array = np.ndarray[Any, Any]
 ENDS = (  # names of the two columns, without `node` and `id`
@@ -98,7 +98,7 @@ def _plain(path: Path, encoding: str) -> pa.Table | None:
     if path.name.endswith((".parquet", ".pq", ".zip")):
         return None
     commented, sign, rows, width = False, "", [], 0
-    for number, line in enumerate(lines_of(path, encoding_of(path, encoding)), 1):
+    for number, line in enumerate(lines_of(path, encoding), 1):
         line = line.strip()
         if not line or line[0] in "#%":
             commented = commented or bool(line)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.files.encoding import decoded, json_value
-from datamodules.files.text_files import byte_stream, json_lines
+from datamodules.files.text_files import byte_stream, encoding_of, json_lines
 from datamodules.storage.stored_rows import Rows, concatenated, split_indices, stored_rows
 from datamodules.storage.streaming import Repeatable, file_state, is_large
 
@@ -185,7 +185,7 @@ def _paragraphs(record: Any, where: str) -> Iterator[tuple[str, Any]]:
 def _records(path: Path, encoding: str) -> Iterator[tuple[str, Any]]:
     """The articles, paragraphs or questions of a file, each with where it is."""
     with byte_stream(path) as stream:
-        text = decoded(stream.read(), encoding, path)
+        text = decoded(stream.read(), encoding_of(path, encoding), path)
     if not text.strip():
         raise DataError(f"{path}: the file is empty")
     try:

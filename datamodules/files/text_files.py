@@ -36,7 +36,7 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
 
     Args:
         path: file, unpacked if it is a `.gz`.
-        encoding: encoding of the file.
+        encoding: encoding of the file, unless its first bytes say that it is UTF-16.
         newline: what ends a line, as for `open`; a lone carriage return where the file has no line feed.
 
     Raises:
@@ -44,6 +44,7 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
     """
     blank = True
     try:
+        encoding = encoding_of(path, encoding)
         newline = "\r" if newline == "\n" and _ends_in_returns(path) else newline
         with byte_stream(path) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as text:
             for index, line in enumerate(text):

@@ -39,7 +39,8 @@ class Streamed:
     @property
     def key(self) -> list[str]:
         """What the texts depend on: other content has another key."""
-        return [f"{file_state(table.path)} {table.names} {name}" for table, name in self.columns]
+        states = [" ".join(map(file_state, table.paths)) for table, _ in self.columns]
+        return [f"{state} {table.names} {name}" for state, (table, name) in zip(states, self.columns, strict=True)]
 
 
 class Repeatable(Generic[T]):

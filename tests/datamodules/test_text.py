@@ -306,7 +306,7 @@ def test_a_label_that_a_restored_model_does_not_know_is_refused(place: Path, ref
 
 def test_an_input_that_is_not_a_file_of_texts_is_refused(place: Path, refused: Any) -> None:
     data = ready("reviews", num_reviews=100)
-    with refused(place, "expected a file, found a folder"):
+    with refused(place, "expected a file of texts, or a folder of documents"):
         data.set_input(place)
     (place / "empty.txt").write_bytes(b"\n")
     with refused(place / "empty.txt", "the file is empty"):

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from datamodules.errors import DataError
+from datamodules.files.class_folders import image_folders
 from datamodules.files.delimited import read_table
 from datamodules.files.encoding import json_value
 from datamodules.files.file_list import files_in
-from datamodules.files.image_folders import found_in
 from datamodules.files.image_lists import ImageList
 from datamodules.files.paths import as_on_disk, file_or_folder, printable, printable_path, regular, user_path
 
@@ -87,7 +87,7 @@ def test_a_folder_of_images_with_a_named_pipe_is_refused_and_one_named_like_an_i
     assert [path.name for path in files_in(tmp_path, (".png",))] == ["c.png"]
     os.mkfifo(tmp_path / "a" / "x.png")
     with pytest.raises(DataError, match=r"x\.png: expected a file, found a named pipe"):
-        list(found_in(tmp_path, print))
+        list(image_folders(print).found_in(tmp_path))
 
 
 def test_a_path_that_is_neither_file_nor_folder(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_class_folders_that_are_shown_alike_are_refused(tmp_path: Path) -> None:
     for name in ("狗", gbk("狗")):
         touched(tmp_path / name / "1.png")
     with pytest.raises(DataError, match="two folders in it are called 狗"):
-        list(found_in(tmp_path, print))
+        list(image_folders(print).found_in(tmp_path))
 
 
 @pytest.mark.parametrize("packed", ["", ".gz"])

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.errors import DataError
-from datamodules.files.image_folders import found_in, without_classes
+from datamodules.files.class_folders import image_folders
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -14,7 +14,10 @@ def touch(folder: Path, *names: str) -> None:
 
 def read(folder: Path) -> tuple[list[tuple[str, str, str]], list[str]]:
     notes: list[str] = []
-    found = [(str(file.relative_to(folder)), label, split) for file, label, split in found_in(folder, notes.append)]
+    found = [
+        (str(file.relative_to(folder)), label, split)
+        for file, label, split in image_folders(notes.append).found_in(folder)
+    ]
     return found, [note.removeprefix(str(folder)) for note in notes]
 
 
@@ -30,7 +33,7 @@ def test_files_that_are_no_images_are_counted_by_their_endings_in_one_note(tmp_p
 
 
 def test_an_ending_that_a_package_reads_is_told_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datamodules.files.image_folders.IMAGE_FILES", (".png",))
+    monkeypatch.setattr("datamodules.files.class_folders.IMAGE_FILES", (".png",))
     touch(tmp_path, "cat/1.png", "dog/2.png", "dog/3.HEIC")
     assert read(tmp_path)[1] == [
         ': left out 1 files that are no known images: 1 .heic; pip install -e ".[heif]" reads HEIF'
@@ -95,4 +98,4 @@ def test_splits_without_one_to_train_on_are_no_classes(tmp_path: Path) -> None:
 def test_a_list_beside_bare_images_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "labels.csv", "pictures/1.png", "pictures/2.png")
     found = f"found 2 images directly in pictures; if labels.csv says the classes, give --data {tmp_path}/labels.csv"
-    assert without_classes(tmp_path) == found
+    assert image_folders(print).without_classes(tmp_path) == found
