@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -54,6 +55,7 @@ FAULTS = {
     "null": "records are null and left out",
     "range": "lines of several words (3-4) or of none (3.1) are left out",
 }
+COUNTED = 10_000  # sentences whose length is looked at for the summary
 MEMORY_FACTOR = 8  # times as much memory as plain texts: each word has a position, a token and a tag
 MAX_NAMES = 100_000  # that the baseline knows: enough for it, and they are saved in every checkpoint
 
@@ -217,6 +219,7 @@ class Tagging(TokenizedData):
         self.encoder: Encoder | None = None
         self.layout: Layout | None = None  # of the training split's columns
         self.layouts: dict[Path, Layout | None] = {}
+        self.type_counts: dict[str, Counter[str]] = {}  # of the entities in each split
 
     def state_dict(self) -> dict[str, Any]:
         """What was learned, and which column of the training split's file was what."""
@@ -287,6 +290,7 @@ class Tagging(TokenizedData):
             split: Counter(entity.type for sentence in chosen(self.sentences, index) for entity in sentence.entities)
             for split, index in splits._asdict().items()
         }
+        self.type_counts = counts
         known = set(self.entity_types) if self.restored else set(counts["train"])
         for split in ("train", "val", "test"):
             for entity_type in sorted(set(counts[split]) - known):
@@ -304,16 +308,13 @@ class Tagging(TokenizedData):
 
     def class_sizes(self) -> dict[str, list[int]]:
         """Of each entity type, its entities in each split."""
-        counts = [
-            Counter(entity.type for sentence in chosen(self.sentences, rows) for entity in sentence.entities)
-            for rows in self.splits
-        ]
-        return {name: [count[name] for count in counts] for name in self.entity_types}
+        return {name: [count[name] for count in self.type_counts.values()] for name in self.entity_types}
 
     def facts(self) -> list[tuple[str, str]]:
         """The length of the sentences."""
-        words = torch.tensor([len(sentence.words) for sentence in self.sentences])
-        return [("sentences", sizes_fact(words, f"{self.unit}s"))]
+        words = torch.tensor([len(sentence.words) for sentence in islice(self.sentences, COUNTED)])
+        first = f" (of the first {COUNTED:,})" if len(self.sentences) > COUNTED else ""
+        return [("sentences", sizes_fact(words, f"{self.unit}s") + first)]
 
     def shown(self, row: int) -> tuple[str, str]:
         """A sentence, and its entities."""

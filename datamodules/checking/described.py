@@ -83,7 +83,7 @@ class DescribedData(BatchedData):
             found += wrong_labels(compared, labels.numpy(), self.class_names, origin)
         total = sum(map(len, self.splits))
         if found and len(index) < total:
-            found.append(f"examples were compared with each other for {len(index):,} of {total:,}, drawn at random")
+            found.append(f"only {len(index):,} of {total:,} examples, drawn at random, were compared with each other")
         return found
 
 
