@@ -111,8 +111,6 @@ class Images(LabelledData):
     provides: ClassVar[tuple[str, ...]] = (
         "in_channels",
         "image_size",
-        "multilabel",
-        "num_examples",
         *LabelledData.provides,
     )
     fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, "mean", "std", "shape", "levels", "num_examples")

@@ -35,8 +35,17 @@ class LabelledData(DataModule):
         kwargs: as for DataModule.
     """
 
-    provides: ClassVar[tuple[str, ...]] = ("num_classes", "class_names", "class_counts", "class_weights")
+    provides: ClassVar[tuple[str, ...]] = (
+        "num_classes",
+        "class_names",
+        "class_counts",
+        "class_weights",
+        "multilabel",
+        "num_examples",
+    )
     fitted: ClassVar[tuple[str, ...]] = ("class_names", "class_counts")
+    multilabel = False  # whether an example has any number of the classes
+    num_examples = 0  # of the training split, where it has
     class_names: list[str]
     class_counts: list[int]
     labels: Tensor  # the class index of each example, among class_names

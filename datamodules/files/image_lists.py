@@ -38,7 +38,7 @@ class ImageList:
     def __init__(self, path: Path, encoding: str, note: Note, image: str | int | None = None) -> None:
         self.path = path
         self.note = note
-        self.places = Places(path, note)
+        self.places = Places(path, lambda text: None)  # while columns are probed, which may hold no names
         json = path.name.lower().removesuffix(".gz").endswith((".jsonl", ".json"))
         self.table = read_table(path, encoding, header=json, large=True)
         self.cells = self._splitter([row for _, row in self.table.rows])
@@ -49,6 +49,7 @@ class ImageList:
         if json:
             self.names = self.table.names
         self.image = self.position(image, "--data.image") if image is not None else self._image_column()
+        self.places = Places(path, note)
 
     def position(self, column: str | int, option: str) -> int:
         """The position of a column that is given by its name or position.

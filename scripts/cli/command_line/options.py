@@ -123,6 +123,10 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     check_names("", request.defaults, allowed)
     check_words(request.arguments, allowed)
     only_trusted(allowed)
+    stated = linked(class_of(request.model, LightningModule), class_of(request.data, LightningDataModule))
+    for name in stated:  # settings of earlier versions that the data states now
+        if (request.defaults.get("model") or {}).get(name, "") is None:
+            del request.defaults["model"][name]
     parser = build_parser(request)
     parser.allowed = allowed
     if "--help_all" in request.arguments:

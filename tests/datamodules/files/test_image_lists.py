@@ -117,3 +117,16 @@ def test_several_labels_in_a_cell_are_noticed_where_they_stand_alone_elsewhere()
     assert several_labels({"cat|dog", "cat", "dog", "cow|dog", "cow|cat"}) == "cat|dog"
     assert several_labels({"Tops, red", "Tops, blue"}) is None
     assert several_labels({"red car", "car"}) is None
+
+
+def test_columns_of_labels_that_are_names_of_images_too_are_not_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "img").mkdir()
+    for index in range(60):
+        (tmp_path / "img" / f"{index}.png").touch()
+    rows = [f"img/{index}.png,{index % 2},{index % 3 % 2}" for index in range(60)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,red,green", *rows]) + "\n")
+    notes: list[str] = []
+    found = [*ImageList(tmp_path / "labels.csv", "utf-8", notes.append).labelled(None, multilabel=True)]
+    assert found[3][0] == tmp_path / "img" / "3.png"
+    assert len(notes) == 1
+    assert "columns red, green are read as labels" in notes[0]

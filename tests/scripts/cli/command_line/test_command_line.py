@@ -668,3 +668,15 @@ def test_predicts_with_nothing_but_the_checkpoint(name: str, capsys: Any, tmp_pa
     table.unlink()
     assert predicted(alone / "mine.ckpt") == before
     assert len(before) == 3
+
+
+def test_what_the_data_states_is_no_option_and_a_null_of_an_earlier_configuration_is_none(
+    capsys: Any, tmp_path: Path
+) -> None:
+    fit(["--model", "mlp", "--print_config"])
+    earlier = yaml.safe_load(capsys.readouterr().out)
+    assert not {"multilabel", "num_examples", "class_names"} & earlier["model"]["init_args"].keys()
+    earlier["model"]["init_args"]["multilabel"] = None
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(earlier))
+    fit(["--config", str(tmp_path / "config.yaml"), "--print_config"])
+    assert "multilabel" not in capsys.readouterr().out

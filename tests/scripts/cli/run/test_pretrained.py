@@ -101,7 +101,7 @@ def test_takes_what_fits_and_has_a_new_head_for_other_classes(
     first = run(name, tmp_path, "--data.batch_size", "8")
     capsys.readouterr()
     second = run(name, tmp_path, "--data", str(photos), "--data.batch_size", "4", "--model.pretrained", str(first))
-    shown = capsys.readouterr().out.splitlines()[1]
+    shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("from "))
     before, after = weights(first), weights(second)
     assert before.keys() == after.keys()
     head = {"cnn": "head.3", "resnet": "network.fc"}[name]
