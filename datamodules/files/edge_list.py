@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
 
 from datamodules.errors import DataError
 from datamodules.files.layout import counts_up
 from datamodules.files.splits import Note, listed
 from datamodules.files.table_columns import distinct_strings, strings
 from datamodules.files.tables import Reading, read_table
-from datamodules.files.text_files import lines_of
 
 Array = np.ndarray[Any, Any]
 ENDS = (  # names of the two columns, without `node` and `id`
@@ -62,7 +60,7 @@ def read_edges(path: Path, encoding: str, ids: Ids, note: Note, lenient: bool = 
     """The edges of a file as indices of nodes, (E, 2).
 
     Args:
-        path: the file, delimited or of blanks, with or without a header, or comments after `#` or `%`.
+        path: the file, delimited or of blanks, with or without a header.
         encoding: of the file.
         ids: of the nodes.
         note: reports what is left out.
@@ -71,7 +69,7 @@ def read_edges(path: Path, encoding: str, ids: Ids, note: Note, lenient: bool = 
     Raises:
         DataError: it cannot be read, or an edge joins a node that there is not.
     """
-    table = _plain(path, encoding) or read_table(path, Reading(encoding, False, texts=ALL_TEXT))
+    table = read_table(path, Reading(encoding, False, texts=ALL_TEXT))
     if table.num_columns < 2:
         raise DataError(f"{path}: expected two columns of node ids, found {table.num_columns}")
     if path.name.endswith((".parquet", ".pq")):
@@ -91,36 +89,6 @@ def read_edges(path: Path, encoding: str, ids: Ids, note: Note, lenient: bool = 
         if directed := sum(kind.lower() == "directed" for kind in kinds):
             note(f"{path}: {directed} edges are directed; all edges are read in both directions")
     return _told(path, _indices(path, [table.column(end) for end in ends], ids, note, lenient), note)
-
-
-def _plain(path: Path, encoding: str) -> pa.Table | None:
-    """The columns of a list with comments or with blanks between ids, as programs write it; None for another form."""
-    if path.name.endswith((".parquet", ".pq", ".zip")):
-        return None
-    commented, sign, rows, width = False, "", [], 0
-    for number, line in enumerate(lines_of(path, encoding), 1):
-        line = line.strip()
-        if not line or line[0] in "#%":
-            commented = commented or bool(line)
-            continue
-        if not width:
-            sign = next((sign for sign in ",;|\t" if sign in line), "")
-            if (sign and not commented) or len(line.split()) < 2:
-                return None
-        cells = [cell.strip() for cell in line.split(sign)] if sign else line.split()
-        width = width or len(cells)
-        if len(cells) != width:
-            raise DataError(f"{path}:{number}: expected {width} fields as in the first line, found {len(cells)}")
-        rows.append("\t".join(cells[:3]))
-    if width < 2:
-        return None
-    names = [str(column) for column in range(min(width, 3))]
-    return pacsv.read_csv(
-        pa.BufferReader("\n".join(rows).encode()),
-        pacsv.ReadOptions(column_names=names),
-        pacsv.ParseOptions(delimiter="\t", quote_char=False),
-        pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )
 
 
 def _is_header(first: list[str], table: pa.Table, ids: Ids, path: Path, note: Note) -> bool:

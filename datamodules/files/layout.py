@@ -24,6 +24,7 @@ USUAL_NAMES = {  # of columns, in any case
     *("文本", "内容", "评论", "标题", "标签", "类别", "情感", "日期", "时间", "编号", "序号", "名称"),
 }
 _YEAR = re.compile(r"(19|20)\d\d$")
+_COMMENT = re.compile(r"^\ufeff?\s*[#%]+")
 _SEP = re.compile(r'^\ufeff?"?sep=(.)"?\s*$', re.IGNORECASE)
 _UNNAMED = re.compile(r"^(Unnamed: \d+(_level_\d+)?)?$")  # as pandas reads a column without a name
 
@@ -41,7 +42,7 @@ class Layout:
         skipped: lines before the first row of data.
         index: whether the first column, which has no name, counts the rows.
         empty: the columns without a name and without content, as far as the sample goes.
-        title: a line above that is no row, such as `|1x3 Cross validator`.
+        title: lines above that are no rows, such as `|1x3 Cross validator` or `# measured in 2021`.
     """
 
     delimiter: str
@@ -103,13 +104,14 @@ def layout_of(
     stated = _SEP.match(first_line)
     if stated:
         sample = sample[len(first_line) + 1 :]
+    sample, comments = _without_comments(sample, stated[1] if stated else "", delimiters, quoted)
     delimiter = stated[1] if stated else delimiter_of(sample, delimiters)
     rows = parsed(sample, delimiter, quoted)
     if not rows:
         raise DataError(f"{path}: the file is empty")
     cells = [[cell.strip() for cell in row] for _, row in rows]
     width = Counter(map(len, cells[1:])).most_common(1)[0][0] if len(cells) > 1 else len(cells[0])
-    titles: list[str] = []
+    titles = comments
     while len(cells) > 3 and width > 2 and sum(map(bool, cells[0])) <= 1:
         titles += [cell for cell in cells[0] if cell]
         cells, rows = cells[1:], rows[1:]
@@ -131,6 +133,34 @@ def layout_of(
     empty = [column for column, values in columns.items() if not any(values)]
     ends = rows[1][0] - 1 if len(rows) > 1 else len(sample.splitlines())
     return Layout(delimiter, names, True, int(bool(stated)) + ends, index, empty, title)
+
+
+def _without_comments(sample: str, stated: str, delimiters: str, quoted: bool) -> tuple[str, list[str]]:
+    """A sample with blank lines for the comments above its rows, after `#` or `%`, and these comments.
+
+    The last of them is the header if it has a name for each column, as numpy writes it and SNAP does. A file that has
+    such signs further down has no comments: its rows begin so.
+    """
+    lines = sample.splitlines(keepends=True)
+    first = next((row for row, line in enumerate(lines) if line.strip() and not _COMMENT.match(line)), 0)
+    if not first or any(_COMMENT.match(line) for line in lines[first:]):
+        return sample, []
+    rest = "".join(lines[first:])
+    delimiter = stated or delimiter_of(rest, delimiters)
+    rows = [[cell.strip() for cell in row] for _, row in parsed(rest, delimiter, quoted)]
+    comments, kept = [], []
+    for row, line in enumerate(lines[:first]):
+        text = _COMMENT.sub("", line).strip()
+        cells = [[cell.strip() for cell in cells] for _, cells in parsed(text, delimiter, quoted)]
+        same_width = bool(cells and rows) and len(cells[0]) == len(rows[0])
+        if same_width and row == first - 1 and has_header([*cells, *rows]):
+            kept.append(f"{text}\n")
+        elif same_width:
+            return sample, []
+        else:
+            kept.append("\n")
+            comments += [text] if text else []
+    return "".join(kept) + rest, comments
 
 
 def parsed(text: str, delimiter: str, quoted: bool = True) -> list[tuple[int, list[str]]]:

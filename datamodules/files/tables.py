@@ -158,8 +158,10 @@ def _parsed(path: Path, encoding: str, layout: Layout, reading: Reading, content
     if delimiter == BLANKS:
         text = io.StringIO(_text(path, encoding) if content is None else content.decode(), newline="")
         rows = io.StringIO()
-        csv.writer(rows, delimiter="\t", lineterminator="\n").writerows(cells for _, cells in cells_of(text, BLANKS))
-        content, delimiter, encoding, skipped = rows.getvalue().encode(), "\t", "utf-8", int(layout.header)
+        csv.writer(rows, delimiter="\t", lineterminator="\n").writerows(
+            cells for line, cells in cells_of(text, BLANKS) if line > skipped
+        )
+        content, delimiter, encoding, skipped = rows.getvalue().encode(), "\t", "utf-8", 0
     try:
         with byte_stream(path) if content is None else pa.BufferReader(content) as stream:
             table = pacsv.read_csv(
