@@ -141,7 +141,7 @@ AS_NUMBERS = "column height is read as numbers"
         (lambda table: "Report 2020,,,\n,,,\n" + text(table), "left out what is above the header, Report 2020"),
         (
             lambda table: "# by a tool\n# in May\n" + text(table),
-            "left out what is above the header, # by a tool; # in May",
+            "left out what is above the header, by a tool; in May",
         ),
         (lambda table: "sep=;\n" + text(table, delimiter=";"), None),
         (lambda table: text(table, delimiter="|"), None),
