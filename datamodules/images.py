@@ -26,9 +26,10 @@ from datamodules.files.class_folders import LISTS, image_folders
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
 from datamodules.files.image_lists import ImageList, several_codes, several_labels
-from datamodules.files.images import ImageFiles, ends_of, read_idx
+from datamodules.files.images import ImageFiles, ends_of
 from datamodules.files.paths import printable
 from datamodules.files.pixels import EARLIER_LEVELS, IMAGE_FILES, REMARKS, decode, is_grey, levels_of, opened
+from datamodules.files.published_images import files_of, read_digits, read_published
 from datamodules.files.splits import SPLITS, listed
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
@@ -42,14 +43,6 @@ CPU = torch.device("cpu")
 EXAMINED = 1000  # files in which the levels of deep images are looked for, and what gives the class away
 THUMBNAIL = 16  # pixels a side, by which images are compared
 AT_ONCE = 2**20  # values that are read at once, of at most 256 images, to compute their mean and standard deviation
-MNIST_LIKE = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
-CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-FASHION_CLASSES = [
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-]  # fmt: skip
 
 
 class ExportableImages(ExportableModule):
@@ -189,11 +182,10 @@ class Images(LabelledData):
         if self.multilabel and (self.is_embedded or self.is_published):
             raise DataError(f"--data.multilabel true: the images of {self.dataset} each have one class")
         if self.is_embedded:
-            labels = self._read_digits()
-        elif self.dataset == "CIFAR10":
-            labels, official = self._read_cifar10()
+            self.images, labels = read_digits()
         elif self.is_published:
-            labels, official = self._read_mnist_like()
+            files, name = files_of(self.dataset)
+            self.images, labels, official = read_published(self.folder_of(files, name), self.dataset)
         else:
             labels, official = self._read_files()
         if self.images is not None:
@@ -204,40 +196,6 @@ class Images(LabelledData):
             return Source(len(labels), None, official)
         self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset)
         return Source(len(labels), self.labels, official)
-
-    def _read_digits(self) -> list[str]:
-        from sklearn.datasets import load_digits  # a second to import, and needed by nobody who brings files
-
-        bunch = load_digits()
-        self.images = torch.from_numpy((bunch.images * 255 / 16).round().astype(np.uint8))[:, None]
-        return [str(label) for label in bunch.target]
-
-    def _read_mnist_like(self) -> tuple[list[str], dict[str, Tensor]]:
-        folder = self.folder_of([f"{name}.gz" for pair in MNIST_LIKE.values() for name in pair])
-        images, labels, official, start = [], [], {}, 0
-        for split, (image_file, label_file) in MNIST_LIKE.items():
-            images.append(read_idx(folder / image_file))
-            labels.append(read_idx(folder / label_file))
-            if len(images[-1]) != len(labels[-1]):
-                raise DataError(f"{folder}: {len(images[-1])} {split} images, but {len(labels[-1])} labels")
-            official[split] = torch.arange(start, start + len(labels[-1]))
-            start += len(labels[-1])
-        self.images = torch.cat(images)[:, None]
-        names = FASHION_CLASSES if self.dataset == "FashionMNIST" else [str(digit) for digit in range(10)]
-        return _named(torch.cat(labels).tolist(), names, folder), official
-
-    def _read_cifar10(self) -> tuple[list[str], dict[str, Tensor]]:
-        files = [f"data_batch_{batch}.bin" for batch in range(1, 6)] + ["test_batch.bin"]
-        folder = self.folder_of(files, "cifar-10-batches-bin")
-        parts = [np.fromfile(folder / file, np.uint8) for file in files]
-        for file, part in zip(files, parts, strict=True):
-            if len(part) % 3073:
-                raise DataError(f"{folder / file}: truncated: {len(part)} bytes are not a multiple of 3073")
-        records = np.concatenate(parts).reshape(-1, 3073)  # a label, then 32 x 32 pixels in red, green and blue
-        self.images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy())
-        size, num_test = len(records), len(parts[-1]) // 3073
-        official = {"train": torch.arange(size - num_test), "test": torch.arange(size - num_test, size)}
-        return _named(records[:, 0].tolist(), CIFAR10_CLASSES, folder), official
 
     def _read_files(self) -> tuple[list[str], dict[str, Tensor]]:
         path = self.path
@@ -540,11 +498,3 @@ class Images(LabelledData):
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads pixels."""
         return ExportableImages(model, self)
-
-
-def _named(codes: list[int], names: list[str], folder: Path) -> list[str]:
-    """The class of each code, which is its position among the names."""
-    for index, code in enumerate(codes):
-        if code >= len(names):
-            raise DataError(f"{folder}: example {index + 1} has label {code}; labels go from 0 to {len(names) - 1}")
-    return [names[code] for code in codes]

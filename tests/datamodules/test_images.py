@@ -19,7 +19,8 @@ from datamodules.augmentation.images import ImageAugmentation, shifted
 from datamodules.errors import DataError
 from datamodules.files import images
 from datamodules.files.pixels import decode
-from datamodules.images import FASHION_CLASSES, Images
+from datamodules.files.published_images import FASHION_CLASSES
+from datamodules.images import Images
 from scripts.predict import main as predict
 from tests.helpers.stopping import SHORT, train
 
