@@ -571,7 +571,9 @@ def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path: 
 
     environment = {**os.environ, "PYTHONUTF8": "1"}
     done = run("fit.py", "--model", "mlp", "--data", "动物.csv", "--logs", "记录 logs", "--trainer.max_epochs", "20")
-    assert len(done.stdout.splitlines()) == 16  # no advertisement
+    understood, trained = done.stdout.split("\nmlp on ")
+    assert "as it was understood:" in understood.splitlines()[0]
+    assert len(trained.splitlines()) == 16  # no advertisement
     assert "tensorboard --logdir" in done.stdout
     runs = folder / "记录 logs" / "mlp" / "version_0"
     results = json.loads((runs / "results.json").read_text(encoding="utf-8"))
