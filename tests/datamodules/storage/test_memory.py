@@ -125,10 +125,10 @@ def write_images(path: Path, size: int) -> Path:
 @pytest.mark.parametrize(
     ("type_", "make", "size", "megabytes"),
     [
-        ("text", write_texts, 2000, 30),
+        ("text", write_texts, 1200, 20),
         ("images", write_images, 600, 110),
-        ("pairs", write_pairs, 2400, 60),
-        ("tagged", write_tagged, 1000, 60),
+        ("pairs", write_pairs, 1200, 36),
+        ("tagged", write_tagged, 600, 40),
         ("squad", write_squad, 100, 30),
     ],
 )
