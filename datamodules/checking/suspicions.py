@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,9 +112,10 @@ def wrong_labels(compared: Compared, labels: NDArray[np.int64], names: Sequence[
     found = []
     if len(twice):
         pairs = {frozenset((row, int(near.rows[row, other[row].argmax()]))): None for row in twice.tolist()}
-        shown = [" and ".join(f"{origin(row)} is {names[labels[row]]}" for row in sorted(pair)) for pair in pairs]
+        first = [sorted(pair) for pair in islice(pairs, SHOWN)]  # to find out where an example is from may take a pass
+        shown = [" and ".join(f"{origin(row)} is {names[labels[row]]}" for row in pair) for pair in first]
         count = f"{len(twice):,} of {len(labels):,} examples"
-        found.append(f"likely duplicates of different classes: {count}: {listed_of(shown, len(shown))}")
+        found.append(f"likely duplicates of different classes: {count}: {listed_of(shown, len(pairs))}")
     return found + _contradicted(near, labels, names, origin)
 
 
