@@ -1,6 +1,7 @@
 """The base class of all datamodules: three sources, three splits, and a state that checkpoints keep."""
 
 import hashlib
+import os
 import sys
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
@@ -120,7 +121,7 @@ class DataModule(DescribedData):
                     f"--data.fold {fold} and --data.num_folds {num_folds} contradict each other: "
                     f"folds count from 0 to {num_folds - 1}"
                 )
-        self.dataset = dataset
+        self.dataset = os.fspath(dataset)
         self.root = user_path(root, "--data.root") if root else DATA_FOLDER
         if root and not self.root.is_dir():
             raise DataError(

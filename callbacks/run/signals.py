@@ -54,9 +54,9 @@ class Signals:
             self.before.setdefault(signum, before)
 
     def uninstall(self) -> None:
-        """Restore the earlier handlers."""
+        """Restore the earlier handlers; after a SIGHUP, the second that the system or the shell may send is ignored."""
         for signum, handler in self.before.items():
-            signal.signal(signum, handler)
+            signal.signal(signum, signal.SIG_IGN if self.received == signum == HANGUP else handler)
 
     def _record(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() != self.process:  # a data loading worker, forked with this handler, which ends with its parent

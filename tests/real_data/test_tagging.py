@@ -17,7 +17,7 @@ def test_wnut17_from_a_pretrained_model(score: Callable[..., Any], minilm: str) 
 
 
 def test_resume_from_scratch(score: Callable[..., Any]) -> None:
-    results = score("--model", "bert_ner", "--data", "Resume")
+    results = score("--model", "bert_ner", "--data", "Resume", "--trainer.max_epochs", "6")
     assert results["test"]["f1"] >= max(0.88, results["baseline"]["f1"])
 
 

@@ -18,5 +18,5 @@ def test_attention_rnn_is_no_worse_than_words_without_order(
 
 
 def test_bert_on_sst_2_from_a_pretrained_model(score: Callable[..., Any], minilm: str) -> None:
-    results = score("--model", "bert_classifier", "--data", "SST-2", "--model.pretrained", minilm)
-    assert results["test"]["accuracy"] >= 0.87
+    words = ("--data", "SST-2", "--model.pretrained", minilm, "--trainer.max_epochs", "1")
+    assert score("--model", "bert_classifier", *words)["test"]["accuracy"] >= 0.86

@@ -54,3 +54,14 @@ def test_what_goes_to_a_terminal_that_is_gone_goes_nowhere() -> None:
     finally:
         signals.uninstall()
         os.close(theirs)
+
+
+@pytest.mark.usefixtures("hangup")
+def test_a_second_sighup_after_the_run_has_ended_is_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signals = Signals()
+    signals.install()
+    os.kill(os.getpid(), signal.SIGHUP)
+    signals.uninstall()
+    assert signals.received == signal.SIGHUP
+    os.kill(os.getpid(), signal.SIGHUP)  # by default it would end this process
