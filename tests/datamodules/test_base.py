@@ -270,7 +270,7 @@ def test_a_data_set_that_is_neither_known_nor_a_path_is_refused(kind: type[DataM
 def test_own_files_may_be_given_as_a_path(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a,b\n" + "".join(f"{row},{'xy'[row % 2]}\n" for row in range(40)), encoding="utf-8")
-    data = TabularClassification(path, target="b")  # type: ignore[arg-type]
+    data = TabularClassification(path, target="b", batch_size=8)  # type: ignore[arg-type]
     data.setup()
     assert data.dataset == str(path)
 
