@@ -86,6 +86,7 @@ class Checkpoints(Checkpoint):
         self.best_score: float | None = None
         self.best_step: int | None = None
         self._best_is_pending = False  # to be saved between two steps
+        self._further: dict[str, str | None] = {}  # the same: file names, each with that of a file which it replaces
         self._epoch_ended = False
         self._accumulates = False  # are being accumulated, and no checkpoint would contain them
         self._loss: Tensor | None = None  # of the newest step
@@ -109,6 +110,15 @@ class Checkpoints(Checkpoint):
         """The checkpoint before the last."""
         return self.run.checkpoints / "previous.ckpt"
 
+    def save_further(self, name: str, instead_of: str | None = None) -> None:
+        """Save a checkpoint of this name, too, once the newest step is complete.
+
+        Args:
+            name: of the file, in the folder of checkpoints.
+            instead_of: that of a file which is deleted when this one is there.
+        """
+        self._further[name] = instead_of
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
@@ -123,7 +133,7 @@ class Checkpoints(Checkpoint):
         signal, save, bad = all_reduce_max(
             trainer, self.signals.received, int(due), self._non_finite_step(trainer, check=False)
         )
-        saves = signal or save or self._best_is_pending
+        saves = signal or save or self._best_is_pending or self._further
         if saves:  # by any process: all have to check, since the loss of one alone may not be finite
             (bad,) = all_reduce_max(trainer, self._non_finite_step(trainer, check=True))
         self._refuse(trainer, bad)
@@ -131,6 +141,7 @@ class Checkpoints(Checkpoint):
             return
         with between_steps(trainer):
             self._save_best(trainer)
+            self._save_further(trainer)
             if signal or save:
                 self._save_last(trainer, final=bool(signal))
         if signal:
@@ -177,6 +188,7 @@ class Checkpoints(Checkpoint):
         (bad,) = all_reduce_max(trainer, self._non_finite_step(trainer, check=True))
         self._refuse(trainer, bad)
         self._save_best(trainer)
+        self._save_further(trainer)
         self._save_last(trainer, final=True)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -248,6 +260,18 @@ class Checkpoints(Checkpoint):
             self._best_is_pending = False
             self._check_folder(trainer)
             trainer.save_checkpoint(self.best_path)
+
+    def _save_further(self, trainer: Trainer) -> None:
+        further, self._further = self._further, {}
+        if not further or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        self._check_folder(trainer)
+        for name in further:
+            trainer.save_checkpoint(self.run.checkpoints / name)
+        self._flush(trainer)
+        if trainer.is_global_zero:
+            for dropped in filter(None, further.values()):
+                (self.run.checkpoints / dropped).unlink(missing_ok=True)
 
     def _save_last(self, trainer: Trainer, final: bool = False) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]

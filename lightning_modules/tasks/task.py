@@ -112,7 +112,11 @@ class Task(LightningModule):
     @property
     def mode(self) -> str:
         """Whether a `min` or a `max` of the monitored metric is best."""
-        return "min" if self.monitor.split("/")[-1] in self.lower_is_better else "max"
+        return self.mode_of(self.monitor)
+
+    def mode_of(self, metric: str) -> str:
+        """Whether a `min` or a `max` of a metric, named with or without its split, is best."""
+        return "min" if metric.split("/")[-1] in self.lower_is_better else "max"
 
     def monitors(self) -> list[str]:
         """The names that `monitor` accepts."""
@@ -283,15 +287,22 @@ class Task(LightningModule):
 
     def optimizer_of(self, part: nn.Module) -> Any:
         """An optimizer of a part's parameters, and its schedule over all of the run's optimizer steps."""
+        optimizer = self.new_optimizer(part)
+        if self.schedule == "constant" and not self.warmup:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler_of(optimizer), "interval": "step"}}
+
+    def new_optimizer(self, part: nn.Module) -> Optimizer:
+        """An optimizer of a part's parameters, in groups.
+
+        Raises:
+            ValueError: there is none.
+        """
         if self.optimizer is None:
             raise ValueError("no optimizer: pass one, such as optimizer=torch.optim.Adam, or use a recipe")
         optimizer = self.optimizer(part.parameters())
         groups = parameter_groups(part, head_of(self, self.head_names), optimizer.defaults, self.backbone_rate)
-        if len(groups) > 1:
-            optimizer = self.optimizer(groups)
-        if self.schedule == "constant" and not self.warmup:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler_of(optimizer), "interval": "step"}}
+        return self.optimizer(groups) if len(groups) > 1 else optimizer
 
     def scheduler_of(self, optimizer: Optimizer) -> LambdaLR:
         """The schedule of an optimizer's learning rates over the run's optimizer steps."""

@@ -12,6 +12,7 @@ from scripts.cli.command_line.classes import class_at, class_of, constructor_arg
 from scripts.cli.command_line.parser import SECTIONS, Parser
 from scripts.cli.command_line.ranges import check_ranges
 from scripts.cli.command_line.recipes import Config, Request
+from scripts.cli.command_line.spellings import short_forms
 from scripts.cli.command_line.techniques import TECHNIQUES, techniques
 from scripts.cli.command_line.trust import (
     allowed_by_user,
@@ -25,7 +26,10 @@ from scripts.cli.errors import UsageError
 from scripts.cli.run.pretrained import own_run
 
 AUTO = "auto"  # a batch size that has to be found
-Precision = Literal["auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64"]
+Precision = Literal[
+    "auto", "32", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64", "32-true", "64-true", "16", "bf16"
+]
+SPELLINGS = {"32-true": "32", "64-true": "64", "16": "16-mixed", "bf16": "bf16-mixed"}  # Lightning's further ones
 
 # What the project sets itself: the run's folder, its loggers, how its data is sampled.
 TRAINER_SETTLED = {
@@ -49,6 +53,7 @@ def build_parser(request: Request) -> Parser:
         prog=f"fit.py --model {request.name}",
         usage="%(prog)s [options]",
         description=f"{request.name}: {request.about.get('summary', '')} {request.about.get('paper', '')}",
+        epilog=short_forms(),
         exit_on_error=False,
         allow_abbrev=False,
     )
@@ -134,12 +139,18 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     else:
         hidden = parser.hide(lambda name: name.startswith("trainer.") and name.removeprefix("trainer.") not in USUAL)
         parser.section("trainer", f"--trainer: Lightning's Trainer ({hidden} more options: --help_all)")
+    for section in TECHNIQUES:
+        if any(not value.startswith("{") for value in CommandLine(list(line.words)).values(f"--{section}")):
+            options = [option for option in parser.options() if option.startswith(f"--{section}.")]
+            instead = "; --resume RUN goes on with a run" if section == "checkpoint" else ""
+            raise UsageError(f"--{section}: expected one of its options, such as {', '.join(options[:3])}{instead}")
     config = parser.read(request.defaults, [word for word in request.arguments if word != "--print_config"])
     config.print_config = "--print_config" in request.arguments
     check_parsed("", config, allowed)
     config.model.pretrained = own_run(config.model.pretrained) or config.model.pretrained
     if config.model.pretrained and "tokenizer" in config.data:
         config.data.tokenizer = config.model.pretrained  # a pretrained model reads no other tokens than its own
+    config.trainer.precision = SPELLINGS.get(config.trainer.precision, config.trainer.precision)
     check_ranges(config)
     settle_devices(config, CommandLine(list(request.arguments)).mentions)
     return parser, config

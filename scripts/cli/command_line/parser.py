@@ -12,8 +12,9 @@ from lightning.pytorch import LightningDataModule, LightningModule
 
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import Config, Loader
+from scripts.cli.command_line.spellings import proposal
 from scripts.cli.command_line.techniques import TECHNIQUES
-from scripts.cli.command_line.trust import expected_at, only_trusted, place_of, refusal
+from scripts.cli.command_line.trust import expected_at, instead_of, only_trusted, place_of, refusal
 from scripts.cli.errors import UsageError, did_you_mean
 
 SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
@@ -95,7 +96,7 @@ class Parser(ArgumentParser):
         """One line, with the option's own spelling and the nearest right one."""
         if found := re.search(r"[Uu]nrecognized arguments?:? (\S+)|Option '(\S+)' is not accepted", message):
             option = (found[1] or f"--{found[2]}").split("=")[0]
-            return f"{option}: no such option{did_you_mean(option, self.options())} (--help_all shows them all)"
+            return f"{option}: no such option{proposal(option, self.options())} (--help_all shows them all)"
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
         if found := re.search(r"Importing '([^']+)' is not allowed", message):
@@ -107,6 +108,8 @@ class Parser(ArgumentParser):
             _readable(text)
             for text in re.findall(r"Expected (?:an? )?(.*?)(?:\. Got value|: .*|$)", message, re.MULTILINE)
         ]
+        if given and (hint := instead_of(option, given[1].strip())):
+            return hint
         if option and expected:
             accepted = expected_at(option) if place_of(option) else " or ".join(dict.fromkeys(expected))
             return f"{option}: expected {accepted}, got {given[1].strip() if given else 'nothing'}"

@@ -25,7 +25,7 @@ def check_ranges(config: Namespace) -> None:
     counts = ("max_epochs", "max_steps", "min_epochs", "min_steps", "log_every_n_steps", "accumulate_grad_batches")
     for option in (*counts, "check_val_every_n_epoch", "num_nodes"):
         value = config.trainer.get(option)
-        if value is not None and value < 1 and not (option == "max_steps" and value == -1):
+        if value is not None and value < 1 and not (option.startswith("max") and value == -1):
             raise UsageError(f"--trainer.{option}: expected at least 1, got {value}")
     interval = config.trainer.get("val_check_interval")
     if isinstance(interval, int | float) and not interval > 0:

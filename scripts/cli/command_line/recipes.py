@@ -14,6 +14,7 @@ from datamodules.files.paths import file_or_folder, regular, user_path
 from datamodules.storage.known_datasets import known_datasets
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.resume_changes import MOVED, find_run
+from scripts.cli.command_line.spellings import spelt_out
 from scripts.cli.errors import UsageError, did_you_mean
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,7 +42,7 @@ class Request:
         words: the complete command line.
 
     Raises:
-        UsageError: the name is none.
+        UsageError: the name is none, or an option is given twice.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Request:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        self.arguments = spelt_out(self.arguments)
 
 
 def check_name(name: Any, where: str = "about.name") -> None:

@@ -16,6 +16,8 @@ MOVED = {"datamodules.drawing.ImagesToDraw": "datamodules.generation.ImagesToDra
 # is saved.
 HARMLESS = (
     "save_every",
+    "checkpoint.keep",
+    "checkpoint.every_epoch",
     "logger",
     "timeout",
     "data.init_args.root",

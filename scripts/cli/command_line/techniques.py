@@ -7,10 +7,12 @@ from callbacks.averaging import Averaging
 from callbacks.compile import Compile
 from callbacks.early_stopping import ResumableEarlyStopping
 from callbacks.finetuning import Finetuning
+from callbacks.keep_checkpoints import KeepCheckpoints
 from callbacks.lora import LoRA
 from callbacks.technique import Technique
 
 TECHNIQUES: dict[str, type[Technique]] = {  # in the order in which they prepare a model
+    "checkpoint": KeepCheckpoints,
     "early_stopping": ResumableEarlyStopping,
     "lora": LoRA,
     "finetuning": Finetuning,  # of the weights that are trained at all

@@ -42,6 +42,22 @@ CALLBACKS = {
     "WeightAveraging": "weight_averaging",
 }
 
+# What a run has in place of others.
+INSTEAD = {
+    "BackboneFinetuning": "--finetuning.freeze_epochs freezes the backbone",
+    "BaseFinetuning": "--finetuning.freeze_epochs freezes the backbone",
+    "BasePredictionWriter": "scripts/predict.py writes predictions",
+    "BatchSizeFinder": "--data.batch_size auto finds the largest batch size",
+    "LearningRateFinder": "scripts/find_rate.py finds a learning rate",
+    "ModelCheckpoint": "the best and the last checkpoint are saved anyway; --checkpoint.keep 3 keeps the three best, "
+    "--checkpoint.every_epoch true each epoch's, --save_every says how often the last is saved",
+    "OnExceptionCheckpoint": "the last checkpoint is saved anyway, --save_every says how often",
+    "ProgressBar": "a run has a progress bar, --trainer.enable_progress_bar false removes it",
+    "RichProgressBar": "a run has a progress bar, --trainer.enable_progress_bar false removes it",
+    "TQDMProgressBar": "a run has a progress bar, --trainer.enable_progress_bar false removes it",
+    "ThroughputMonitor": "examples a second are logged anyway",
+}
+
 
 @dataclass(frozen=True)
 class Place:
@@ -155,8 +171,17 @@ def expected_at(where: str) -> str:
 
 def refusal(where: str, name: Any) -> str:
     """The message for a class that is not accepted there; the setting as a file or, with dashes, an option names it."""
+    if hint := instead_of(where, name):
+        return hint
     leave = f"; if you trust its code, add --allow {name}" if is_name(name) and "." in name else ""
     return f"{where or 'class_path'}: expected {expected_at(where)}, got the class {name}{leave}"
+
+
+def instead_of(where: str, name: Any) -> str | None:
+    """The message for a callback in whose place a run has something else; None for another."""
+    last = str(name).rpartition(".")[2]
+    is_callback = where.removeprefix("--") == "trainer.callbacks" and last in INSTEAD
+    return f"{where}: leave {last} out; {INSTEAD[last]}" if is_callback else None
 
 
 def check_names(where: str, value: Any, allowed: Iterable[str]) -> None:

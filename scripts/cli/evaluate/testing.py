@@ -6,7 +6,8 @@ from datamodules.files.paths import printable
 from scripts.cli.distributed.launch import wait_for_others
 from scripts.cli.errors import user_errors
 from scripts.cli.evaluate.ensemble import load_all
-from scripts.cli.run.report import details, named, shown, tables
+from scripts.cli.run.limits import partial
+from scripts.cli.run.report import details, named, partly, shown, tables
 
 
 def test(words: list[str], checkpoint: list[str], average: str | None, data: str | None) -> dict[str, float]:
@@ -37,5 +38,7 @@ def test(words: list[str], checkpoint: list[str], average: str | None, data: str
         what = " + ".join(shown(Path(each)) for each in checkpoint)
         print(f"{what} on {size} test examples of {printable(experiment.data.dataset)}\n")
         print(tables(tested, named(metrics, "baseline/"), details(experiment.model)))
+        for line in partly(partial(experiment.trainer, experiment.data, ("test",))):
+            print(f"\n{line}")
     wait_for_others(experiment.trainer)
     return tested

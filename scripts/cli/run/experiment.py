@@ -35,8 +35,9 @@ from scripts.cli.run.folder import (
     write_json,
 )
 from scripts.cli.run.library_messages import quiet
+from scripts.cli.run.limits import partial, settle_limits
 from scripts.cli.run.memory import keep_memory
-from scripts.cli.run.report import checked, heading, report, results_of
+from scripts.cli.run.report import PROFILE, checked, heading, report, results_of
 from scripts.cli.run.resume import state_changes
 from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
 
@@ -174,6 +175,7 @@ class Experiment:
             self.trainer = self.new_trainer(run)
             if not auto:
                 self.data.check_processes(self.trainer.world_size)  # before any of the others is started
+                settle_limits(self.trainer, self.data)
             size, found = broadcast_from_rank_zero(self.trainer, lambda: self._decide(auto))
             if auto:
                 self._use_batch_size(size)
@@ -187,6 +189,9 @@ class Experiment:
         if self.trainer.is_global_zero:
             make_checkpoints_folder(found.folder)
         run.settle(found.folder)
+        profiler: Any = self.trainer.profiler  # type: ignore[attr-defined]
+        if self.options.trainer.profiler and not (profiler.dirpath or profiler.filename):
+            profiler.dirpath, profiler.filename = found.folder, PROFILE
         self.folder = found.folder
         return found.checkpoint
 
@@ -204,6 +209,7 @@ class Experiment:
         self.options.data.batch_size = self.data.batch_size = size
         if self.options.trainer.log_every_n_steps is None:
             self.trainer.log_every_n_steps = steps_between_points(self.trainer, self.data)  # type: ignore[attr-defined]
+        settle_limits(self.trainer, self.data)
         assert self._recorded is not None
         self._recorded.config.update(self.config)
 
@@ -211,8 +217,9 @@ class Experiment:
         checkpoints: Any = self.trainer.checkpoint_callback
         path = checkpoints.to_test() if self.trainer.is_global_zero else None
         self.checkpoint = path = self.trainer.strategy.broadcast(path)
-        tested = self.trainer.test(self.model, self.data, ckpt_path=path, weights_only=True, verbose=False)[0]
-        self.results = results_of(self.config, tested, self.trainer, path)
+        tested = self.trainer.test(self.model, self.data, ckpt_path=path, weights_only=True, verbose=False)
+        self.results = results_of(self.config, tested[0] if tested else {}, self.trainer, path)
+        self.results["partial"] = partial(self.trainer, self.data)
         if self.trainer.is_global_zero:
             run.check()
             write_json(run.path / "results.json", self.results)

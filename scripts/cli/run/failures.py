@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
 from callbacks.run.checkpoint_file import DiskFullError, UnsavedError
@@ -29,6 +30,7 @@ from scripts.cli.shell import quoted
 LOST = re.compile(
     r"[Cc]onnection (was )?(closed|reset)|Broken pipe|[Gg]loo|NCCL|Timed out waiting|Socket (closed|Timeout)|recvValue"
 )
+MONITORED = re.compile(r"^Early stopping conditioned on metric")  # of Lightning, whose type is RuntimeError
 PATIENCE = 5.0  # seconds that a failing process has to report its cause, when the others notice that it is gone
 
 
@@ -85,6 +87,8 @@ def in_one_line(error: Exception, trainer: Trainer) -> str | None:
         size = trainer.datamodule.batch_size  # type: ignore[attr-defined]
         smaller = f"; try --data.batch_size {max(1, size // 2)}, or auto" if size else ""
         return f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}"
+    if isinstance(error, MisconfigurationException) or MONITORED.search(str(error)):
+        return f"--trainer: {' '.join(str(error).split())}"
     for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
         if "DataLoader worker" in str(cause):
             return f"a process that loads data was killed, perhaps for lack of memory ({first(str(cause))})"

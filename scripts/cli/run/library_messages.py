@@ -18,5 +18,6 @@ def quiet() -> None:
     """Silence the messages above, and what Lightning logs below a warning: hardware lists, advertisements."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.callbacks").setLevel(logging.INFO)  # of which a user has asked for
     for message in MESSAGES:
         warnings.filterwarnings("ignore", message=message)

@@ -14,6 +14,9 @@ from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Config
 from scripts.cli.shell import quoted
 
+SPLIT_VERBS = {"train": "train on an epoch", "val": "validate on", "test": "test on"}
+PROFILE = "profile"  # in the names of what a profiler writes
+PROFILE_LINES, PROFILE_WIDTH = 30, 120
 FEW = 10  # classes, that their table leaves the rest of the report in sight
 
 
@@ -84,7 +87,8 @@ def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
         folder: of the run.
         trainer: of the run, whose loggers may have a dashboard.
     """
-    lines = [tables(results["test"], results["baseline"], results), ""]
+    lines = [tables(results["test"], results["baseline"], results) if results["test"] else "not tested", ""]
+    lines += partly(results["partial"])
     best = f", best {results['monitor']} {results['best']:.4g}" if results["best"] is not None else ""
     lines.append(
         f"trained in {results['train_seconds']:.1f} s, {results['examples_per_second']:,.0f} examples a second{best}"
@@ -93,7 +97,21 @@ def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
         lines.append(f"checkpoint: {shown(Path(results['best_checkpoint']))}")
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         lines.append(f"dashboard:  tensorboard --logdir {quoted(relative(folder.parent))}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *profiled(folder)])
+
+
+def profiled(folder: Path) -> list[str]:
+    """The beginning of what a profiler has written of the training, and where."""
+    files = sorted(folder.glob(f"fit-{PROFILE}*"))
+    text = next((file.read_text(encoding="utf-8") for file in files if file.suffix == ".txt"), "")
+    lines = [line[:PROFILE_WIDTH].rstrip() for line in text.splitlines()[:PROFILE_LINES]]
+    return [*(["", *lines, ""] if lines else []), *(f"profile:    {shown(file)}" for file in files)]
+
+
+def partly(partial: dict[str, str]) -> list[str]:
+    """The line that says what limits have left out, if anything."""
+    seen = ", ".join(f"{seen} to {SPLIT_VERBS[split]}" for split, seen in partial.items())
+    return [f"partial, as --trainer's limits have it: {seen}"] if partial else []
 
 
 def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None) -> dict[str, Any]:
@@ -118,7 +136,7 @@ def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None)
         "train_seconds": throughput.train_seconds,
         "examples_per_second": throughput.examples_per_second,
         "best_checkpoint": str(path) if path else None,
-        **details(trainer.lightning_module),
+        **(details(trainer.lightning_module) if tested else {}),
     }
 
 

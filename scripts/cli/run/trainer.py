@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import Logger as LightningLogger
 from lightning.pytorch.plugins import MixedPrecision
 
@@ -27,6 +27,7 @@ from callbacks.technique import Technique
 from datamodules.base import DataModule
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Config
+from scripts.cli.command_line.trust import INSTEAD
 from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.distributed.launch import environment_plugins, pick_strategy
 from scripts.cli.distributed.sync_batchnorm import SyncBatchNorms
@@ -58,6 +59,7 @@ def build_trainer(
     options["precision"] = pick_precision(options["precision"], accelerator)
     options["strategy"] = pick_strategy(options, model, timeout)
     check_training(options, model)
+    check_optimizer(model)
     plugins: list[Any] = [AtomicCheckpointIO(), *environment_plugins()]
     if options["precision"] == "16-mixed":  # where a first step that overflows is left out, and no other should be
         warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler.step\(\)` before")
@@ -71,12 +73,7 @@ def build_trainer(
     if isinstance(options["strategy"], FSDPStrategy):
         options["inference_mode"] = False  # weights gathered in it could not be trained on
     given = _listed(options.pop("callbacks"))
-    for callback in given:
-        if isinstance(callback, Checkpoint):
-            raise UsageError(
-                f"--trainer.callbacks: {type(callback).__name__}: a run saves its best and its last checkpoint itself; "
-                f"leave it out (--model.monitor says which is best, --save_every how often the last is saved)"
-            )
+    check_callbacks(given, model)
     callbacks = [
         *techniques,
         *given,
@@ -146,7 +143,8 @@ def steps_between_points(trainer: Trainer, data: DataModule) -> int:
     """The logging interval: a curve has at least fifty points, where the run is long enough."""
     steps, limit = len(data.train_dataloader()), trainer.limit_train_batches
     steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
-    total = trainer.max_steps if trainer.max_steps > 0 else steps * (trainer.max_epochs or 1)
+    epochs = trainer.max_epochs or 1
+    total = trainer.max_steps if trainer.max_steps > 0 else steps * (epochs if epochs > 0 else 50)
     return max(1, min(50, total // 50))
 
 
@@ -163,15 +161,53 @@ def check_training(options: dict[str, Any], model: LightningModule) -> None:
                     f"--trainer.{name} {options[name]}: {type(model).__name__} steps its optimizers itself, "
                     f"without it; leave it out"
                 )
-    endless = options["max_epochs"] is None and options["max_steps"] == -1 and options["max_time"] is not None
+    endless = options["max_epochs"] == -1 or (options["max_epochs"] is None and options["max_time"] is not None)
+    endless = endless and options["max_steps"] == -1
     schedule, warmup = getattr(model, "schedule", "constant"), getattr(model, "warmup", 0.0)
     if endless and (schedule not in ("constant", "plateau") or warmup):
         raise ValueError(
-            f"--model.schedule {schedule} has to know the run's length, which --trainer.max_time does not say; "
-            f"give --trainer.max_epochs, too"
+            f"--model.schedule {schedule} has to know the run's length, which is not known without "
+            f"--trainer.max_epochs or --trainer.max_steps; give one of them, or --model.schedule constant"
         )
     if type(model).configure_optimizers is Task.configure_optimizers and getattr(model, "optimizer", None) is None:
         raise ValueError("--model.optimizer: expected an Optimizer of torch.optim, such as torch.optim.AdamW, got none")
+
+
+def check_optimizer(model: LightningModule) -> None:
+    """Refuse an optimizer that cannot be built on the model's parameters, or takes no step with their gradients.
+
+    Raises:
+        UsageError: with the optimizer's own words.
+    """
+    if not isinstance(model, Task) or model.optimizer is None:
+        return
+    weight = torch.nn.Parameter(torch.zeros(2, 2))
+    weight.grad = torch.zeros(2, 2)
+    try:
+        model.new_optimizer(model)
+        model.optimizer([weight]).step(lambda: torch.zeros(()))  # type: ignore[arg-type, return-value]
+    except (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(f"--model.optimizer: {error}") from error
+
+
+def check_callbacks(callbacks: Sequence[Callback], model: LightningModule) -> None:
+    """Refuse callbacks of the user that would do something else than is meant.
+
+    Raises:
+        UsageError: one saves checkpoints, or stops at a metric that the model has not or that is better the other way.
+    """
+    for callback in callbacks:
+        if isinstance(callback, Checkpoint):
+            raise UsageError(f"--trainer.callbacks: leave {type(callback).__name__} out; {INSTEAD['ModelCheckpoint']}")
+        if isinstance(callback, EarlyStopping) and isinstance(model, Task):
+            known, monitor = model.monitors(), callback.monitor
+            if monitor not in known:
+                raise UsageError(f"--trainer.callbacks.monitor {monitor}: expected one of {', '.join(known)}")
+            if callback.mode != (mode := model.mode_of(monitor)):
+                raise UsageError(
+                    f"--trainer.callbacks.mode {callback.mode}: of {monitor} a {mode} is best; give {mode}, or in "
+                    f"place of this callback --early_stopping.patience {callback.patience}"
+                )
 
 
 def _listed(value: Any) -> list[Any]:

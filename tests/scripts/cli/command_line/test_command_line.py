@@ -231,7 +231,7 @@ def test_a_configuration_file_lies_between_the_recipe_and_the_options(capsys: An
         (["--model", "gat", "--data.batch_size", "0"], "--data.batch_size: expected at least 1, got 0"),
         (["--model", "gat", "--data.batch_size", "-3"], "--data.batch_size: expected at least 1, got -3"),
         (["--model", "gat", "--trainer.max_epochs", "0"], "--trainer.max_epochs: expected at least 1, got 0"),
-        (["--model", "gat", "--trainer.max_epochs", "-1"], "--trainer.max_epochs: expected at least 1, got -1"),
+        (["--model", "gat", "--trainer.max_epochs", "-2"], "--trainer.max_epochs: expected at least 1, got -2"),
         (["--model", "gat", "--model.optimizer.lr", "0"], "--model.optimizer.lr: expected a positive number, got 0.0"),
         (
             ["--model", "gat", "--model.optimizer.lr", "-1"],

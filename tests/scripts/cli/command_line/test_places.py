@@ -73,21 +73,6 @@ def test_a_list_of_files_with_names_in_gbk(photos: Path, tmp_path: Path) -> None
     assert set(results["per_class"]) == set(CLASSES)
 
 
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a script with the words, which it must refuse with status 2; gives the one line."""
-
-    def run(script: Any, *words: str) -> str:
-        with pytest.raises(SystemExit) as stop:
-            script(list(words))
-        assert stop.value.code == 2
-        (line,) = capsys.readouterr().err.strip().splitlines()
-        assert line.startswith("error: ")
-        return line.removeprefix("error: ")
-
-    return run
-
-
 SCRIPTS = [
     (fit, ["--model", "mlp", "--data", "PATH"]),
     (fit, ["--model", "mlp", "--data.root", "PATH"]),

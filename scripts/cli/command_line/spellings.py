@@ -1,0 +1,134 @@
+"""Other spellings of options: short forms that are accepted, and names of other tools that are answered with ours."""
+
+import difflib
+from collections.abc import Iterable
+
+from scripts.cli.command_line.argv import CommandLine
+from scripts.cli.errors import UsageError
+
+SHORT_FORMS = {  # each of one option, and what else it means
+    "--lr": ("--model.optimizer.lr", ()),
+    "--epochs": ("--trainer.max_epochs", ()),
+    "--batch_size": ("--data.batch_size", ()),
+    "--seed": ("--seed_everything", ()),
+    "--gpus": ("--trainer.devices", ("--trainer.accelerator=gpu",)),
+    "--workers": ("--data.num_workers", ()),
+}
+# Options that name a class, whose arguments the parser knows only after it.
+CLASSES = ("--model.optimizer", "--trainer.strategy", "--trainer.profiler", "--trainer.accelerator")
+SYNONYMS = {
+    "--model.optimizer": ("optim", "solver"),
+    "--model.optimizer.lr": ("learning_rate", "base_lr", "rate", "eta"),
+    "--model.optimizer.weight_decay": ("wd", "l2"),
+    "--model.pretrained": ("model_name_or_path", "pretrained_model", "init_from", "weights", "finetune_from"),
+    "--model.schedule": ("scheduler", "lr_scheduler", "lr_scheduler_type", "lr_schedule", "sched"),
+    "--model.warmup": ("warmup_ratio", "warmup_steps", "warmup_epochs", "num_warmup_steps"),
+    "--trainer.max_epochs": ("n_epochs", "num_epochs", "nepochs", "epoch", "num_train_epochs", "train_epochs"),
+    "--trainer.max_steps": ("steps", "n_steps", "num_steps", "max_iters", "iterations", "max_train_steps"),
+    "--trainer.devices": ("num_gpus", "n_gpus", "ngpu", "num_devices", "nproc_per_node", "world_size"),
+    "--trainer.num_nodes": ("nodes", "nnodes"),
+    "--trainer.accelerator": ("device", "cuda", "cpu", "gpu", "use_gpu", "no_cuda", "tpu_cores"),
+    "--trainer.precision": ("fp16", "bf16", "amp", "mixed_precision", "half", "dtype"),
+    "--trainer.strategy": ("ddp", "fsdp", "distributed", "distributed_backend"),
+    "--trainer.accumulate_grad_batches": ("gradient_accumulation_steps", "grad_accum", "accum_iter"),
+    "--trainer.gradient_clip_val": ("max_grad_norm", "clip_grad", "grad_clip", "clip_grad_norm", "gradient_clip"),
+    "--trainer.log_every_n_steps": ("log_interval", "logging_steps", "log_every", "log_freq"),
+    "--trainer.check_val_every_n_epoch": ("eval_every", "val_every", "eval_interval", "eval_freq"),
+    "--data": ("data_dir", "data_path", "data_root", "dataset_name", "train_file", "train_data", "input", "csv"),
+    "--data.batch_size": ("bs", "bsz", "train_batch_size", "per_device_train_batch_size", "minibatch_size"),
+    "--data.num_workers": ("n_workers", "dataloader_num_workers", "num_threads"),
+    "--data.target": ("label", "labels", "label_column", "target_column", "y"),
+    "--data.val_fraction": ("val_split", "validation_split", "val_size", "val_ratio"),
+    "--data.test_fraction": ("test_split", "test_size", "test_ratio"),
+    "--data.max_length": ("max_len", "max_seq_length", "max_seq_len"),
+    "--data.num_folds": ("k_folds", "n_splits", "folds"),
+    "--early_stopping.patience": ("es_patience", "early_stop", "early_stopping_patience"),
+    "--checkpoint.keep": ("save_top_k", "save_total_limit"),
+    "--save_every": ("save_steps", "save_interval", "checkpoint_interval", "save_freq"),
+    "--resume": ("ckpt_path", "ckpt", "checkpoint", "resume_from_checkpoint", "resume_from", "load_from", "continue"),
+    "--logs": ("log_dir", "logdir", "output_dir", "output", "save_dir", "out_dir", "results_dir", "default_root_dir"),
+    "--logger": ("wandb", "tensorboard", "report_to", "use_wandb", "mlflow", "tracker"),
+    "--seed_everything": ("random_seed", "random_state", "manual_seed"),
+    "--config": ("cfg", "conf", "config_file", "yaml"),
+    "--model": ("arch", "architecture", "model_name", "net", "network", "backbone"),
+    "--averaging.kind": ("ema", "swa", "model_ema", "use_ema"),
+    "--lora.rank": ("lora_r", "lora_rank", "peft"),
+    "--compile.mode": ("torch_compile", "torchcompile"),
+    "--activation_checkpointing.every": ("gradient_checkpointing", "grad_checkpointing"),
+}
+SETTLED = {  # what the project sets itself
+    "--trainer.logger": "--logger names the loggers",
+    "--trainer.default_root_dir": "--logs is the folder of all runs",
+    "--trainer.enable_checkpointing": "the best and the last checkpoint are always saved, see --checkpoint.keep",
+    "--trainer.enable_model_summary": "--trainer.callbacks ModelSummary prints one",
+    "--trainer.use_distributed_sampler": "the data module gives each process its part of every batch",
+    "--trainer.plugins": "--trainer.precision and --trainer.strategy choose them",
+    "--local_rank": "torchrun and SLURM tell each process its rank by a variable",
+    "--rank": "torchrun and SLURM tell each process its rank by a variable",
+    "--lr_find": "scripts/find_rate.py finds a learning rate",
+    "--auto_lr_find": "scripts/find_rate.py finds a learning rate",
+    "--auto_scale_batch_size": "--data.batch_size auto finds the largest batch size",
+    "--do_train": "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts",
+    "--do_eval": "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts",
+    "--evaluate": "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts",
+}
+_MEANT = {word: option for option, words in SYNONYMS.items() for word in (option.rpartition(".")[2], *words)}
+
+
+def spelt_out(words: list[str]) -> list[str]:
+    """The words of a command line with options in place of short forms, and classes before their arguments.
+
+    Raises:
+        UsageError: a short form and its option are both given.
+    """
+    line = CommandLine(list(words))
+    for short, (option, implied) in SHORT_FORMS.items():
+        value = line.value(short)
+        if value is None:
+            continue
+        if line.mentions(option):
+            raise UsageError(f"{short} is short for {option}; give one of them")
+        line.words += [f"{option}={value}", *(word for word in implied if not line.mentions(word.split("=")[0]))]
+    for option in CLASSES:
+        arguments = [place for place, word in enumerate(line.words) if word.startswith(f"{option}.")]
+        if arguments and line.mentions(option):
+            values = [f"{option}={value}" for value in line.values(option)]
+            line.words = values + line.words
+    return line.words
+
+
+def short_forms() -> str:
+    """The short forms, for the help."""
+    listed = (f"{short} for {' '.join([*implied, option])}" for short, (option, implied) in SHORT_FORMS.items())
+    return f"short forms: {', '.join(listed)}"
+
+
+def proposal(option: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, or where a setting is made instead; nothing where no option is meant for sure.
+
+    Args:
+        option: which is none.
+        known: all options.
+    """
+    name = f"--{option.lstrip('-').replace('-', '_').lower()}"
+    if name in SETTLED:
+        return f"; {SETTLED[name]}"
+    by_last: dict[str, list[str]] = {}
+    for each in sorted(
+        {*known, *SHORT_FORMS} - {"--help", "--help_all"}, key=lambda each: not each.startswith("--model")
+    ):
+        by_last.setdefault(_last(each), []).append(each)
+    for word, meant in _MEANT.items():
+        by_last.setdefault(word, [meant])
+    if _last(name) in by_last:
+        meant_here = by_last[_last(name)]
+    elif whole := difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+        meant_here = whole
+    else:
+        close = difflib.get_close_matches(_last(name), by_last, n=1, cutoff=0.75)
+        meant_here = by_last[close[0]] if close else []
+    return f"; did you mean {' or '.join(meant_here[:3])}?" if meant_here else ""
+
+
+def _last(option: str) -> str:
+    return option.lstrip("-").rpartition(".")[2]
