@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from enum import StrEnum
+from typing import Literal, NamedTuple
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -54,6 +55,42 @@ def schedule_factor(name: Schedule, total: int, warmup: float = 0.0) -> Callable
                 return (1 + math.cos(math.pi * done)) / 2
 
     return factor
+
+
+class Tail(StrEnum):
+    """What becomes of a schedule when a run is made longer.
+
+    - continue: it spans the longer run, and goes on where that is.
+    - restart: it begins anew, over the further steps (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983).
+    - hold: the learning rate stays as it was.
+    """
+
+    CONTINUE = "continue"
+    RESTART = "restart"
+    HOLD = "hold"
+
+
+class Extension(NamedTuple):
+    """Further steps of a run that had ended.
+
+    Args:
+        step: number of optimizer steps before.
+        tail: what becomes of the schedule.
+        factor: of the learning rate after these steps.
+    """
+
+    step: int
+    tail: Tail
+    factor: float
+
+    def schedule_factor(self, name: Schedule, total: int, warmup: float) -> Callable[[int], float]:
+        """As `schedule_factor`, for the further steps of a run of `total` steps."""
+        if self.tail == Tail.HOLD:
+            return lambda step: self.factor
+        if self.tail == Tail.CONTINUE:
+            return schedule_factor(name, total, warmup)
+        factor = schedule_factor(name, total - self.step, warmup)
+        return lambda step: factor(step - self.step)
 
 
 class Plateau(LambdaLR):

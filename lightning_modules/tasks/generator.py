@@ -163,6 +163,7 @@ class ImageGenerator(Task):
 
     def on_train_start(self) -> None:
         """Train the judge, unless a checkpoint contains a trained one."""
+        super().on_train_start()
         if self.judge_learned:
             return
         loader, strategy = self.trainer.train_dataloader, self.trainer.strategy

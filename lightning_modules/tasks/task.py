@@ -18,7 +18,7 @@ from torchmetrics import MeanMetric, Metric, MetricCollection
 from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
 from lightning_modules.optim.parameter_groups import head_of, parameter_groups
-from lightning_modules.optim.schedules import Plateau, Schedule, schedule_factor
+from lightning_modules.optim.schedules import Extension, Plateau, Schedule, schedule_factor
 
 
 class Step(NamedTuple):
@@ -77,6 +77,7 @@ class Task(LightningModule):
     rebuild: dict[str, Any] | None = None  # arguments that replace files which may be gone when a checkpoint is loaded
     head_names: tuple[str, ...] = ("head",)  # of the layers on top of the others, which are the backbone
     backbone_rate = 1.0  # ratio of the backbone's learning rate to the head's, see callbacks/finetuning.py
+    extension: Extension | None = None  # of a run that is made longer
     averages_own_weights: ClassVar[bool] = False  # whether what is evaluated and saved already is a running mean
 
     def __init__(
@@ -144,6 +145,15 @@ class Task(LightningModule):
         The one called "" uses no more than the training split's targets.
         """
         return {}
+
+    def on_train_start(self) -> None:
+        """Use the learning rates of a run that is made longer from its first further step on."""
+        for config in self.trainer.lr_scheduler_configs if self.extension else []:
+            scheduler: Any = config.scheduler
+            for group, base, factor in zip(
+                scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+            ):
+                group["lr"] = base * factor(scheduler.last_epoch)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step; Lightning minimises what it returns."""
@@ -313,7 +323,8 @@ class Task(LightningModule):
             raise ValueError(
                 f"--model.schedule {self.schedule} has to know the run's length; give --trainer.max_epochs"
             )
-        factor = schedule_factor(self.schedule, int(total), self.warmup)
+        schedule = self.extension.schedule_factor if self.extension else schedule_factor
+        factor = schedule(self.schedule, int(total), self.warmup)
         if self.schedule == "plateau":
             return Plateau(optimizer, factor, self.mode, self.plateau_factor, self.plateau_patience)
         return LambdaLR(optimizer, factor)

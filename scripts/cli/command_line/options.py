@@ -104,6 +104,13 @@ def add_run_options(parser: Parser) -> None:
         "--timeout", type=PositiveFloat, default=30.0, help="minutes without a batch after which a run that hangs ends"
     )
     run.add_argument("--inexact", action="store_true", help="resume though data or settings are not what they were")
+    run.add_argument(
+        "--schedule_tail",
+        type=Literal["continue", "restart", "hold"] | None,
+        default=None,
+        help="where --resume gives a run more epochs, what its schedule does: continue over all of them, which is the "
+        "default, restart over the further ones, or hold the learning rate",
+    )
     run.add_argument("--allow", metavar="NAME", help="a module or class of your own that settings may name; repeat")
     run.add_argument("--debug", action="store_true", help="show the traceback of an error")
     run.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")

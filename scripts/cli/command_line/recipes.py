@@ -243,6 +243,7 @@ def resolve(words: list[str]) -> Request:
         file_paths, plain = sections(content, str(file))
         paths |= file_paths
         described = plain.pop("about", None) or {}
+        plain.pop("extended", None)  # how a run was made longer, which is of that run
         if not isinstance(described, dict):
             raise UsageError(f"{file}: about: expected a section with a name, found {described!r}")
         file_name = described.get("name")

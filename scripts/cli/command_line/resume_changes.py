@@ -72,9 +72,22 @@ def differences(before: Config, now: Config) -> list[str]:
         f"--{short[name]} {new.get(name)} (was {old.get(name)})"
         for name in names
         if old.get(name) != new.get(name)
+        and not _is_longer(name, old, new)
         and str(old.get(name)) != str(new.get(name))  # devices: 1 and "1" are one
         and (name in old or not _is_new(name, new))
     ]
+
+
+def is_longer(earlier: Config | None, now: Config) -> bool:
+    """Whether a run is to have more epochs or steps than it had."""
+    old, new = (earlier or {}).get("trainer") or {}, now["trainer"]
+    return any(_is_longer(name, old, new) for name in ("max_epochs", "max_steps"))
+
+
+def _is_longer(name: str, old: Config, new: Config) -> bool:
+    before, now = old.get(name), new.get(name)
+    limits = name.removeprefix("trainer.") in ("max_epochs", "max_steps")
+    return limits and isinstance(before, int) and isinstance(now, int) and before > 0 and (now > before or now == -1)
 
 
 def _is_new(name: str, now: Config) -> bool:

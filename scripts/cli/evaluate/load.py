@@ -109,7 +109,9 @@ def request_of(checkpoint: dict[str, Any], where: str, dataset: str | None, argu
         UsageError: it describes nothing that could be built.
     """
     config: Config = checkpoint["config"]
-    paths, plain = sections({key: value for key, value in config.items() if key not in ("about", "logger")}, where)
+    paths, plain = sections(
+        {key: value for key, value in config.items() if key not in ("about", "extended", "logger")}, where
+    )
     if dataset is not None:
         plain = merge(plain, {"data": {"dataset": check_dataset(dataset, known_datasets(paths["data"]))}})
     plain["model"] = plain["model"] | checkpoint.get("rebuild", {}) | {"pretrained": None}

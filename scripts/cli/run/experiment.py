@@ -12,11 +12,12 @@ from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.technique import Technique
 from datamodules.base import DataModule
+from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.keyword_arguments import words_of
-from scripts.cli.command_line.options import AUTO, parse, resolved
+from scripts.cli.command_line.options import AUTO, parse, plain, resolved
 from scripts.cli.command_line.ranges import save_every
 from scripts.cli.command_line.recipes import Config, Request, dump, resolve
-from scripts.cli.command_line.resume_changes import check_settings, refuse_changes
+from scripts.cli.command_line.resume_changes import check_settings, is_longer, refuse_changes
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.load import read, request_of, restored
@@ -24,6 +25,7 @@ from scripts.cli.evaluate.rows import collected_rows
 from scripts.cli.evaluate.typed_input import inputs_of
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build, pretrained_run, read_data
+from scripts.cli.run.extension import check_tail, earlier_extension, explain, new_extension, set_results_aside
 from scripts.cli.run.failures import leave, one_cause
 from scripts.cli.run.folder import (
     Found,
@@ -33,6 +35,7 @@ from scripts.cli.run.folder import (
     make_checkpoints_folder,
     release,
     write_json,
+    write_whole,
 )
 from scripts.cli.run.library_messages import quiet
 from scripts.cli.run.limits import partial, settle_limits
@@ -68,6 +71,8 @@ class Experiment:
         with user_errors():
             self.request = name if isinstance(name, Request) else resolve(words_of(name, settings))
             self.parser, self.options = parse(self.request)
+            self.extension = earlier_extension(self.request.earlier)
+            check_tail(self.options.schedule_tail, self.request.earlier, resolved(self.request, self.options))
         self.name = self.request.name
         self.techniques: dict[str, Technique] = {}
         self.pretrained = ""  # which weights an earlier run gave, in a line
@@ -80,7 +85,8 @@ class Experiment:
     def config(self) -> Config:
         """The complete configuration in LightningCLI's form; `--config` with it repeats the run."""
         with user_errors():
-            return resolved(self.request, self.options)
+            config = resolved(self.request, self.options)
+        return config | ({"extended": plain(self.extension._asdict())} if self.extension else {})
 
     @property
     def logs(self) -> Path:
@@ -182,6 +188,7 @@ class Experiment:
             if found.checkpoint is not None:
                 changes = state_changes(found.checkpoint, self.trainer, self.data)
                 refuse_changes(changes, self.options.inexact)
+            self._extend(found)
         except BaseException:
             if auto:
                 self.options.data.batch_size = AUTO
@@ -194,6 +201,19 @@ class Experiment:
             profiler.dirpath, profiler.filename = found.folder, PROFILE
         self.folder = found.folder
         return found.checkpoint
+
+    def _extend(self, found: Found) -> None:
+        """Make a run longer, where more epochs or steps are asked for than it had."""
+        if found.checkpoint is not None and is_longer(self.request.earlier, self.config):
+            self.extension = new_extension(self.options.schedule_tail, found.checkpoint)
+            if self.trainer.is_global_zero:
+                print(explain(self.extension, self.model, self.trainer), flush=True)
+                set_results_aside(found.folder, self.extension.step)
+                write_whole(found.folder / "config.yaml", dump(self.config))
+        if isinstance(self.model, Task):
+            self.model.extension = self.extension
+        assert self._recorded is not None
+        self._recorded.config.update(self.config)
 
     def _decide(self, auto: bool) -> tuple[int | None, Found]:
         """What the first process decides for all: the batch size, if it has to be found, and the run's folder."""

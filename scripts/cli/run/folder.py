@@ -17,6 +17,7 @@ from datamodules.files.paths import regular, user_path
 from datamodules.storage.atomic_file import write_file
 from datamodules.storage.locks import Lock, if_gone, marker_of
 from scripts.cli.command_line.recipes import ROOT, Config, Request, dump
+from scripts.cli.command_line.resume_changes import is_longer
 from scripts.cli.distributed.launch import job, started_again
 from scripts.cli.errors import UsageError
 
@@ -185,15 +186,23 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def resume(folder: Path, job_name: str | None) -> Found:
+def resume(folder: Path, job_name: str | None, further: bool = False) -> Found:
     """Lock a run's folder and find its newest valid checkpoint.
+
+    Args:
+        folder: of the run.
+        job_name: what its job is called; None outside one.
+        further: whether it is to have more epochs or steps than it had.
 
     Raises:
         UsageError: another run is writing there, or it has finished.
     """
     lock(folder, job_name)
-    if (folder / "results.json").exists():
-        raise UsageError(f"{folder}: this run has finished; scripts/test.py tests it, a new run trains anew")
+    if (folder / "results.json").exists() and not further:
+        raise UsageError(
+            f"{folder}: this run has finished; --resume with a larger --trainer.max_epochs trains it further, "
+            f"scripts/test.py tests it"
+        )
     return Found(folder, newest_checkpoint(folder))
 
 
@@ -209,7 +218,7 @@ def find_or_claim(request: Request, logs: Path, config: Config) -> Found:
         UsageError: the run cannot be resumed, or nothing can be written.
     """
     if request.resume:
-        found = resume(request.resume, job())
+        found = resume(request.resume, job(), is_longer(request.earlier, config))
         if found.checkpoint is None:
             raise UsageError(f"--resume {request.resume}: no valid checkpoint in it, so there is nothing to resume")
         return found
