@@ -1,6 +1,7 @@
 """The base class of all datamodules: three sources, three splits, and a state that checkpoints keep."""
 
 import hashlib
+import math
 import os
 import sys
 from abc import abstractmethod
@@ -18,7 +19,7 @@ from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableFeatures, ExportableModule
 from datamodules.files.paths import file_or_folder, printable, user_path
 from datamodules.loading.examples import Examples, Names, Source
-from datamodules.loading.sampling import Splits, cut, fold_of
+from datamodules.loading.sampling import EPOCH_STEPS, Splits, cut, fold_of
 from datamodules.storage.catalogue import Remotes
 from datamodules.storage.download import DATA_FOLDER
 from datamodules.storage.fingerprint import (
@@ -46,6 +47,9 @@ class Preview(NamedTuple):
     images: Tensor
     target: Tensor
     class_names: list[str]
+
+
+KEEPS_LAST = "keeps_large_last_batch"  # in a checkpoint
 
 
 class DataModule(DescribedData):
@@ -136,6 +140,7 @@ class DataModule(DescribedData):
         self.fold = fold
         self.split_seed = split_seed
         self.is_set_up = False
+        self.least_batch: int | None = None  # to which a batch size that nobody has chosen may shrink
         self.balanced = None
         self.restored = False
         self.predicted: Examples | None = None
@@ -217,11 +222,27 @@ class DataModule(DescribedData):
             self.warn_about_duplicates(splits)
         if not self.restored:
             self.fit(splits.train)
+        self.splits = splits
+        if self.least_batch is not None:
+            self._shrink_batch(self.least_batch)
         if self.batch_size is not None and self.batch_size > len(splits.train):
             raise DataError(
                 f"--data.batch_size {self.batch_size}: the training split has only {len(splits.train)} examples"
             )
-        self.splits, self.is_set_up = splits, True
+        self.is_set_up = True
+
+    def _shrink_batch(self, least: int) -> None:
+        """Make a batch size that nobody has chosen small enough for own data, and no smaller than that."""
+        size = self.size_of("train")
+        fits = max(least, 2 ** int(math.log2(max(size // EPOCH_STEPS, 1))))
+        if self.batch_size is None or size // self.batch_size >= EPOCH_STEPS or self.batch_size <= fits:
+            return
+        if self.is_own or self.batch_size > size:
+            self.note(
+                f"--data.batch_size {fits}, not {self.batch_size}: of {size} training examples an epoch has "
+                f"{size // fits} steps then"
+            )
+            self.batch_size = fits
 
     def setup_test(self) -> None:
         """Read data that a trained model is to be tested on: its own test split, or else all of it.
@@ -349,12 +370,13 @@ class DataModule(DescribedData):
 
     def state_dict(self) -> dict[str, Any]:
         """The state that was fitted to the training split, as plain types and tensors."""
-        return {name: getattr(self, name) for name in self.fitted}
+        return {KEEPS_LAST: self.keeps_large_last_batch, **{name: getattr(self, name) for name in self.fitted}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the state of an earlier run, instead of fitting it again."""
         for name in self.fitted:
             setattr(self, name, {**self.added, **state_dict}[name])
+        self.keeps_large_last_batch = bool(state_dict.get(KEEPS_LAST, False))
         self.restored = True
 
     def take_tokenizers(self, state: dict[str, Any]) -> None:

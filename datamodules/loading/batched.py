@@ -34,6 +34,7 @@ class BatchedData(LightningDataModule):
     splits: Splits  # once the data is set up
     balanced: ClassBalancedSampler | None  # the training examples of each epoch, where that is not each once
     predicted: Examples | None
+    keeps_large_last_batch = True  # of a training epoch, unless a run of an earlier version is resumed
 
     @abstractmethod
     def examples(self, index: Tensor) -> Examples:
@@ -83,6 +84,7 @@ class BatchedData(LightningDataModule):
                 shuffle=shuffle,
                 seed=self.seed,
                 drop_last=training,
+                keep_large=self.keeps_large_last_batch,
                 position=self._position if training and self.trainer is not None else None,
                 lengths=None if examples is self.predicted else getattr(examples, "lengths", None),
                 balanced=balanced,

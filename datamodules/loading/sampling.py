@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import Sampler, SequentialSampler
 
 T = TypeVar("T")
+LARGE_PART = 0.1  # of the examples of an epoch
+EPOCH_STEPS = 10  # that a batch size which nobody has chosen leaves an epoch
 
 
 class Splits(NamedTuple):
@@ -159,7 +161,8 @@ class Batches(Sampler[Tensor]):
         batch_size: examples in a batch, of all processes together.
         shuffle: whether each epoch has an order of its own.
         seed: of the order.
-        drop_last: drop an incomplete last batch (training), unless it is the only one.
+        drop_last: drop an incomplete last batch (training), unless it is the only one, or a LARGE_PART of the examples.
+        keep_large: whether such a part is kept; earlier versions dropped it.
         position: gives the position of the run; by default the iterations over this object are counted.
         lengths: (size,) of each example; those of similar length then share a batch, for little padding.
         balanced: the examples of each epoch; by default each of them once.
@@ -179,6 +182,7 @@ class Batches(Sampler[Tensor]):
         shuffle: bool = False,
         seed: int = 0,
         drop_last: bool = False,
+        keep_large: bool = True,
         position: Callable[[], Position] | None = None,
         lengths: Tensor | None = None,
         balanced: ClassBalancedSampler | None = None,
@@ -191,7 +195,10 @@ class Batches(Sampler[Tensor]):
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
-        self.drop_last = drop_last and size >= batch_size
+        left = size % batch_size
+        # Half a batch has two examples for each process, which batch norms need, but for the smallest batches.
+        is_large = keep_large and left >= max(LARGE_PART * size, batch_size / 2, 2 * world_size)
+        self.drop_last = drop_last and size >= batch_size and not is_large
         self.position = position
         self.lengths = lengths
         self.balanced = balanced

@@ -315,3 +315,25 @@ def test_input_that_is_missing_or_empty_is_refused(tmp_path: Path, refused: Any)
 
 def test_what_is_wrong_with_data_is_an_error_that_the_command_line_prints_as_one_line() -> None:
     assert issubclass(DataError, ValueError)
+
+
+@pytest.mark.parametrize(("least", "size"), [(None, 40), (2, 4), (8, 8)])
+def test_a_batch_size_that_nobody_has_chosen_shrinks_to_own_data(least: int | None, size: int, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n" + "".join(f"{row},{'xy'[row % 2]}\n" for row in range(60)), encoding="utf-8")
+    data = TabularClassification(str(path), target="b", batch_size=40)
+    data.least_batch = least
+    data.setup()
+    assert data.batch_size == size
+    told = f"--data.batch_size {size}, not 40: of 42 training examples an epoch has {42 // size} steps then"
+    assert [note for note in data.notes if "--data.batch_size" in note] == [told] * (least is not None)
+
+
+def test_a_state_of_an_earlier_version_drops_an_incomplete_last_batch_as_it_did() -> None:
+    data = TabularClassification("breast_cancer", batch_size=150)
+    data.setup()
+    state = data.state_dict()
+    assert [len(x) for x, _ in data.train_dataloader()] == [150, 150, 100]
+    del state["keeps_large_last_batch"]
+    data.load_state_dict(state)
+    assert [len(x) for x, _ in data.train_dataloader()] == [150, 150]

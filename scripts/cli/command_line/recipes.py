@@ -10,7 +10,7 @@ import yaml
 
 from datamodules.errors import DataError
 from datamodules.files.encoding import SURROGATE
-from datamodules.files.paths import file_or_folder, regular, user_path
+from datamodules.files.paths import file_or_folder, printable, regular, relative, user_path
 from datamodules.storage.known_datasets import known_datasets
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.resume_changes import MOVED, find_run
@@ -40,6 +40,7 @@ class Request:
         resume: the folder of a run to resume.
         earlier: its configuration.
         words: the complete command line.
+        given: what configuration files say, without the recipe.
 
     Raises:
         UsageError: the name is none, or an option is given twice.
@@ -54,10 +55,16 @@ class Request:
     resume: Path | None = None
     earlier: Config | None = None
     words: list[str] = field(default_factory=list)
+    given: Config = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name)
         self.arguments = spelt_out(self.arguments)
+
+    def mentions(self, setting: str) -> bool:
+        """Whether the user has given a setting, such as `data.batch_size`, as an option or in a file."""
+        section, _, name = setting.partition(".")
+        return CommandLine(self.arguments).mentions(f"--{setting}") or name in (self.given.get(section) or {})
 
 
 def check_name(name: Any, where: str = "about.name") -> None:
@@ -281,7 +288,7 @@ def resolve(words: list[str]) -> Request:
     if dataset is not None:
         config = merge(config, {"data": {"dataset": dataset}})
     earlier = None if resume is None else copy.deepcopy(contents[0])
-    return Request(name, paths["model"], paths["data"], config, line.words, about, resume, earlier, list(words))
+    return Request(name, paths["model"], paths["data"], config, line.words, about, resume, earlier, list(words), given)
 
 
 def check_dataset(dataset: str, known: list[str]) -> str:
@@ -311,13 +318,14 @@ def show_list() -> None:
     rows = [("model", "task", "data", "expected test score", "time", "")]
     for name in recipe_names():
         recipe = read_recipe(name)
-        about = recipe["about"]
-        dataset = recipe["data"]["init_args"]["dataset"]
-        expected = dict(about["data"][dataset])
+        about = recipe.get("about") or {}
+        dataset = ((recipe.get("data") or {}).get("init_args") or {}).get("dataset", "")
+        expected = dict((about.get("data") or {}).get(dataset) or {})
         expected.pop("with", None)
-        seconds = expected.pop("seconds")
+        time = f"{expected.pop('seconds')} s" if "seconds" in expected else ""
         score = ", ".join(f"{metric} {value}" for metric, value in expected.items())
-        rows.append((name, about["task"], dataset, score, f"{seconds} s", about["summary"]))
+        shown = printable(relative(Path(dataset))) if "/" in str(dataset) else str(dataset)
+        rows.append((name, str(about.get("task", "")), shown, score, time, str(about.get("summary", ""))))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -14,6 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from callbacks.activation_checkpointing import ActivationCheckpointing
 from callbacks.technique import Technique
 from datamodules.base import DataModule
+from datamodules.loading.sampling import EPOCH_STEPS
 from scripts.cli.command_line.options import AUTO
 from scripts.cli.command_line.recipes import read_yaml
 from scripts.cli.errors import UsageError
@@ -22,7 +23,6 @@ from scripts.cli.run.memory import held
 OPTION = f"--data.batch_size {AUTO}"
 FRACTION = 0.8  # of the memory: batches differ, and decoding a test may take more than a step
 MIN_EXAMPLES = 2  # examples of each process: batch norms need as many
-STEPS = 10  # that an epoch keeps
 MEMINFO, STATUS = Path("/proc/meminfo"), Path("/proc/self/status")  # of Linux
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of a container
 
@@ -54,7 +54,7 @@ def largest(model: LightningModule, data: DataModule, techniques: Sequence[Techn
     device, processes = trainer.strategy.root_device, trainer.world_size
     step = step_of(model, data, techniques, trainer)
     budget = FRACTION * memory(device) / (1 if device.type == "cuda" else trainer.num_devices)
-    max_size = data.size_of("train") // STEPS // processes
+    max_size = data.size_of("train") // EPOCH_STEPS // processes
     first = needed = peak_of(step, MIN_EXAMPLES, device)
     if first > budget:
         raise UsageError(f"{OPTION}: not even {MIN_EXAMPLES} examples fit into {budget / 1e9:.1f} GB of {device}")
@@ -66,7 +66,7 @@ def largest(model: LightningModule, data: DataModule, techniques: Sequence[Techn
         size *= 2
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    few = f"leave an epoch fewer than {STEPS} steps"
+    few = f"leave an epoch fewer than {EPOCH_STEPS} steps"
     reason = few if 2 * size > max_size else f"take more than {FRACTION:.0%} of the memory of {device}"
     advice = "scripts/find_rate.py finds a rate that goes with it"
     return BatchSize(size * processes, f"twice as many would {reason}; {advice}")

@@ -84,13 +84,16 @@ def prepared(options: Namespace, model: LightningModule, data: DataModule) -> di
     return used
 
 
-def read_data(data_class: type, arguments: Config, start: PretrainedRun | None) -> DataModule:
+def read_data(
+    data_class: type, arguments: Config, start: PretrainedRun | None, least_batch: int | None = None
+) -> DataModule:
     """The datamodule, read and split.
 
     Args:
         data_class: of it.
         arguments: of its constructor.
         start: the earlier run whose tokenizers it uses.
+        least_batch: to which its batch size may shrink where the data is small; None where the user has chosen it.
 
     Raises:
         ValueError: the data or an option is not what it has to be.
@@ -98,13 +101,14 @@ def read_data(data_class: type, arguments: Config, start: PretrainedRun | None) 
     data = build_data(data_class, arguments)
     if start is not None:
         data.take_tokenizers(start.tokenizers)
+    data.least_batch = least_batch
     data.prepare_data()
     data.setup("fit")
     return data
 
 
 def build(
-    model_class: type, data_class: type, instantiated: Any
+    model_class: type, data_class: type, instantiated: Any, least_batch: int | None = None
 ) -> tuple[DataModule, LightningModule, dict[str, Technique], str]:
     """Data, read and split, a model of its sizes, and the techniques that have prepared it.
 
@@ -112,6 +116,7 @@ def build(
         model_class: of the model.
         data_class: of the datamodule.
         instantiated: the parsed options, with the objects that they describe.
+        least_batch: as for `read_data`.
 
     Returns:
         These, and a line that says which weights an earlier run gave; empty where the weights are fresh.
@@ -123,7 +128,7 @@ def build(
     start = pretrained_run(model_class, arguments["pretrained"])
     if start is not None:
         arguments |= start.arguments(constructor_arguments(model_class))
-    data = read_data(data_class, dict(instantiated.data), start)
+    data = read_data(data_class, dict(instantiated.data), start, least_batch)
     model = build_model(model_class, arguments, data)
-    loaded = start.load_into(model) if start is not None else ""
+    loaded = start.load_into(model, data) if start is not None else ""
     return data, model, prepared(instantiated, model, data), loaded

@@ -102,8 +102,11 @@ class Experiment:
         keep_memory()
         seed_everything(self.options.seed_everything, workers=True, verbose=False)
         with user_errors():
-            built = build(self.parser.model, self.parser.data, self.parser.instantiate(self.options))
+            ready = self.parser.instantiate(self.options)
+            built = build(self.parser.model, self.parser.data, ready, self._least_batch())
             self.data, self.model, self.techniques, self.pretrained = built
+        if self.options.data.batch_size != AUTO:
+            self.options.data.batch_size = self.data.batch_size  # it may have shrunk
         self._built = random_states()
         return self
 
@@ -118,7 +121,13 @@ class Experiment:
             if ready.data.batch_size == AUTO:
                 ready.data.batch_size = MIN_EXAMPLES
             start = pretrained_run(self.parser.model, ready.model.pretrained)
-            return checked(read_data(self.parser.data, dict(ready.data), start))
+            return checked(read_data(self.parser.data, dict(ready.data), start, self._least_batch()))
+
+    def _least_batch(self) -> int | None:
+        """The least batch size for these processes, if nobody has chosen one."""
+        devices, nodes = self.options.trainer.devices, self.options.trainer.num_nodes
+        processes = int(devices) * nodes if str(devices).isdecimal() else nodes
+        return None if self.request.mentions("data.batch_size") else MIN_EXAMPLES * max(processes, 1)
 
     def new_trainer(self, run: RunFolder | None = None) -> Trainer:
         """A complete Trainer for the model; without a run's folder it neither logs nor saves.

@@ -1,17 +1,20 @@
 """Pretrained weights from an earlier run of this project."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from callbacks.run.checkpoint_file import CheckpointError, read_checkpoint
+from datamodules.base import DataModule
 from datamodules.files.encoding import json_value
 from datamodules.files.paths import user_path
+from datamodules.files.splits import listed
+from lightning_modules.optim.parameter_groups import head_of
 from scripts.cli.errors import UsageError
 from scripts.cli.run.checkpoint_content import check_content
 from scripts.cli.run.folder import find_checkpoint, other_checkpoint
@@ -120,11 +123,15 @@ class PretrainedRun:
         """Those of its data, whose tokens its embeddings are of."""
         return {name: value for name, value in self.learned.items() if "tokenizer" in name}
 
-    def load_into(self, model: LightningModule) -> str:
-        """Give a model the weights that fit; what remains is fresh.
+    def load_into(self, model: LightningModule, data: DataModule) -> str:
+        """Give a model the weights that fit; what remains is fresh, and the head where the classes have other names.
+
+        Args:
+            model: newly built.
+            data: that it is trained on.
 
         Returns:
-            A line with their source and number, and the layers that stay fresh.
+            A line with their source and number, the layers that stay fresh, and the classes because of which.
 
         Raises:
             UsageError: none fits, or the model is several networks that learn from each other.
@@ -136,6 +143,9 @@ class PretrainedRun:
             )
         own, weights = model.state_dict(), self.weights
         fits = {name for name, value in own.items() if name in weights and weights[name].shape == value.shape}
+        other_classes = self._other_classes(data)
+        if other_classes:
+            fits -= weights_of(head_of(model, getattr(model, "head_names", ())), model)
         sizes = {name: weight.numel() for name, weight in model.named_parameters()}
         taken = sum(size for name, size in sizes.items() if name in fits)
         if not taken:
@@ -147,4 +157,18 @@ class PretrainedRun:
         fresh = list(dict.fromkeys(name.rpartition(".")[0] for name in sizes if name not in fits))
         names = ", ".join([*fresh[:3], f"and {len(fresh) - 3} more layers"] if len(fresh) > 3 else fresh)
         line = f"from {self.where}: {taken:,} of {sum(sizes.values()):,} weights taken"
-        return f"{line}, fresh: {names}" if fresh else line
+        return f"{line}, fresh: {names}{other_classes}" if fresh else line
+
+    def _other_classes(self, data: DataModule) -> str:
+        """Which classes the data has, and which the run had, in words; empty where they are the same."""
+        for name in ("class_names", "entity_types"):
+            before, now = self.learned.get(name), getattr(data, name, None)
+            if before and now and [*map(str, before)] != [*map(str, now)]:
+                return f" (its classes were {listed([*map(str, before)])}; here they are {listed([*map(str, now)])})"
+        return ""
+
+
+def weights_of(layers: Iterable[nn.Module], model: nn.Module) -> set[str]:
+    """The names, in the model's state, of what layers hold."""
+    names = {id(module): name for name, module in model.named_modules()}
+    return {f"{names[id(layer)]}.{weight}" for layer in layers for weight in layer.state_dict()}

@@ -107,9 +107,23 @@ def test_batches_go_on_where_the_position_says(drop_last: bool) -> None:
 def test_only_an_incomplete_last_batch_is_dropped_and_never_the_only_one(
     size: int, drop_last: bool, sizes: list[int]
 ) -> None:
-    batches = Batches(size, batch_size=4, shuffle=True, drop_last=drop_last)
+    batches = Batches(size, batch_size=4, shuffle=True, drop_last=drop_last, keep_large=False)
     assert [len(batch) for batch in batches] == sizes
     assert len(batches) == len(sizes)
+
+
+@pytest.mark.parametrize(
+    ("size", "processes", "last"),
+    [(11, 1, 3), (10, 1, 2), (9, 1, 4), (11, 2, 4), (4 * 10 + 3, 1, 4), (4 * 5 + 3, 1, 3), (12, 1, 4)],
+)
+def test_an_incomplete_last_batch_that_is_a_large_part_is_kept(size: int, processes: int, last: int) -> None:
+    """Of 9, one is left, of which batch norms have no variance; 3 of two processes are 1 of one; of 43, 3 are few."""
+    shards = [
+        [len(batch) for batch in Batches(size, 4, True, drop_last=True, rank=rank, world_size=processes)]
+        for rank in range(processes)
+    ]
+    assert sum(shard[-1] for shard in shards) == last
+    assert len({len(shard) for shard in shards}) == 1
 
 
 def test_without_shuffling_the_order_is_kept() -> None:

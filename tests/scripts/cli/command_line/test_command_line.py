@@ -95,15 +95,33 @@ def test_the_list_has_a_line_for_every_recipe(capsys: Any) -> None:
     out = capsys.readouterr().out
     for name in recipe_names():
         line = next(line for line in out.splitlines() if line.startswith(f"{name} "))
-        about = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())["about"]
-        assert about["task"] in line
-        assert about["summary"] in line
-        dataset = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())["data"]["init_args"]["dataset"]
-        expected = about["data"][dataset]
+        recipe = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
+        about = recipe.get("about", {})
+        assert about.get("task", "") in line
+        assert about.get("summary", "") in line
+        expected = about.get("data", {}).get(recipe["data"]["init_args"]["dataset"], {})
         expected.pop("with", None)  # what the score needs besides
-        assert len(expected) >= 2
         for metric, value in expected.items():
             assert (f"{value} s" if metric == "seconds" else f"{metric} {value}") in line
+
+
+OWN = "model: {class_path: lightning_modules.mlp.MLP, init_args: {optimizer: {class_path: torch.optim.SGD}}}\n"
+
+
+@pytest.mark.parametrize("about", ["", "about: {task: tables}\n", "about: {data: {breast_cancer: {accuracy: 0.9}}}\n"])
+def test_a_recipe_of_ones_own_needs_no_score_and_may_name_ones_own_data(
+    about: str, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(RECIPES, tmp_path / "recipes")
+    monkeypatch.setattr("scripts.cli.command_line.recipes.RECIPES", tmp_path / "recipes")
+    table = tmp_path / "table.csv"
+    table.write_text("x,y,class\n" + "".join(f"{row},{row % 7},{'ab'[row % 2]}\n" for row in range(60)))
+    data = f"{{class_path: datamodules.tabular.TabularClassification, init_args: {{dataset: {table}, target: class}}}}"
+    (tmp_path / "recipes" / "own.yaml").write_text(f"{about}{OWN}data: {data}\n")
+    fit(["--list"])
+    assert "table.csv" in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("own "))
+    fit(["--model", "own", "--trainer.max_epochs", "1", "--logs", str(tmp_path)])
+    assert (tmp_path / "own" / "version_0" / "results.json").exists()
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -106,7 +106,7 @@ def test_takes_what_fits_and_has_a_new_head_for_other_classes(
     assert before.keys() == after.keys()
     head = {"cnn": "head.3", "resnet": "network.fc"}[name]
     assert shown.startswith(f"from {first}: ")
-    assert shown.endswith(f" weights taken, fresh: {head}")
+    assert f" weights taken, fresh: {head} (its classes were " in shown
     for key, value in after.items():
         if not key.startswith(head) and "running" not in key and "num_batches" not in key:
             torch.testing.assert_close(value, before[key])
@@ -230,3 +230,23 @@ def test_a_folder_of_transformers_is_no_run_of_ours(tmp_path: Path) -> None:
     assert own_run(None) is None
     with pytest.raises(ValueError, match="no checkpoint in it"):
         PretrainedRun(str(tmp_path))
+
+
+def test_the_head_is_fresh_where_as_many_classes_have_other_names(tmp_path: Path, capsys: Any) -> None:
+    for name, classes in (("before", "ab"), ("same", "ab"), ("other", "xy")):
+        rows = "".join(f"{row},{row % 7},{classes[row % 2]}\n" for row in range(60))
+        (tmp_path / f"{name}.csv").write_text(f"x,y,class\n{rows}", encoding="utf-8")
+
+    def trained(name: str, *words: str) -> Path:
+        return run("mlp", tmp_path, "--data", str(tmp_path / f"{name}.csv"), "--data.target", "class", *words)
+
+    before = trained("before")
+    for name, head_is_taken in (("same", True), ("other", False)):
+        capsys.readouterr()
+        after = trained(name, "--model.pretrained", str(before), "--seed_everything", "1")
+        printed = capsys.readouterr().out
+        told = "fresh: network.6 (its classes were a, b; here they are x, y)"
+        assert (told not in printed) == head_is_taken
+        same = {key: torch.allclose(weights(before)[key], value, atol=1e-6) for key, value in weights(after).items()}
+        assert all(same[key] for key in same if "network.0" in key)
+        assert same["network.6.weight"] == head_is_taken
