@@ -161,10 +161,11 @@ def test_resumes_exactly_after_every_signal(signum: signal.Signals, tmp_path: Pa
     assert compare(whole, pieces) == []
 
 
-def test_gradients_of_two_batches_make_the_step_of_one_of_both(tmp_path: Path) -> None:
-    """Examples of one weight each, and the same order."""
+@pytest.mark.parametrize("balance", ["none", "weights"])
+def test_gradients_of_two_batches_make_the_step_of_one_of_both(balance: str, tmp_path: Path) -> None:
+    """In the same order, where the batches' losses are means over classes of unequal weights, too."""
     words = ["--model", "mlp", *SHORT, "--model.dropout", "0", "--model.optimizer", "torch.optim.SGD"]
-    words += ["--model.optimizer.lr", "0.1", "--model.optimizer.momentum", "0.9"]
+    words += ["--model.optimizer.lr", "0.1", "--model.optimizer.momentum", "0.9", "--data.balance", balance]
     halves = ["--data.batch_size", "16", "--trainer.accumulate_grad_batches", "2", "--trainer.limit_train_batches", "8"]
     found = []
     for name, further in (("halves", halves), ("wholes", ["--data.batch_size", "32"])):

@@ -41,6 +41,10 @@ CASES = {
         ["--data.batch_size", "7", "--model.dropout", "0", "--trainer.gradient_clip_val", "null"],
     ),
     "bert_ner": ("bert_ner", ["--data.batch_size", "9", "--model.dropout", "0"]),
+    "accumulated bert_ner": (
+        "bert_ner",
+        ["--data.batch_size", "9", "--model.dropout", "0", "--trainer.accumulate_grad_batches", "2"],
+    ),
     "bert_qa": ("bert_qa", ["--data.batch_size", "5"]),
     "shared batch statistics": ("cnn", [*TABLE, "--trainer.sync_batchnorm", "true"]),
     "a batch size that is found": ("mlp", ["--data.batch_size", "auto", "--model.dropout", "0"]),

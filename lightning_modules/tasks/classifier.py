@@ -228,7 +228,7 @@ class Classifier(Task):
         assert self.class_weights is not None
         return target @ self.class_weights if target.is_floating_point() else self.class_weights[target]
 
-    def global_loss(self, step: Step) -> Tensor:
+    def global_loss(self, step: Step) -> tuple[Tensor, Tensor]:
         """The loss of all processes, each with the sum of the class weights of its examples as its weight."""
         if self.class_weights is not None:
             step = step._replace(num_targets=self.weights(step.target).sum())

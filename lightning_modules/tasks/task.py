@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, distributed, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, Metric, MetricCollection
@@ -101,6 +102,7 @@ class Task(LightningModule):
         self.plateau_factor = plateau_factor
         self.plateau_patience = plateau_patience
         self.mean_loss = MeanMetric()
+        self._weights: list[Tensor] = []  # of the losses whose gradients are being accumulated
         self.val_metrics = self.metrics().clone(prefix="val/")
         known = self.monitors()
         if self.monitor not in known:
@@ -158,25 +160,45 @@ class Task(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step; Lightning minimises what it returns."""
         step = self.step(batch)
-        loss = self.global_loss(step)
+        loss, weight = self.global_loss(step)
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (self.global_step + 1) % every == 0:  # logging costs a millisecond
             self.log("train/loss", loss, batch_size=len(step.target))
-        return loss
+        return loss if self.trainer.accumulate_grad_batches == 1 else self._accumulated(loss, weight)
 
-    def global_loss(self, step: Step) -> Tensor:
-        """The loss of the batches of all processes together, with the gradient of this one's part.
+    def _accumulated(self, loss: Tensor, weight: Tensor) -> Tensor:
+        """The loss of a batch times its weight, relative to that of the first batch of the optimizer step."""
+        self._weights.append(weight)
+        return loss * (weight / self._first_weight)
+
+    @property
+    def _first_weight(self) -> Tensor:
+        return self._weights[0].clamp(min=1e-8)  # a batch may have no target
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Make accumulated gradients those of the mean over the targets of all batches, not over the batches' means."""
+        if not self._weights:
+            return
+        total = torch.stack(self._weights).sum().clamp(min=1e-8)
+        factor = self.trainer.accumulate_grad_batches * self._first_weight / total
+        self._weights = []
+        for parameter in self.parameters():
+            if parameter.grad is not None:  # of sharded weights a DTensor, which takes no other tensor
+                parameter.grad.mul_(float(factor) if isinstance(parameter.grad, DTensor) else factor)
+
+    def global_loss(self, step: Step) -> tuple[Tensor, Tensor]:
+        """The loss of the batches of all processes together, with the gradient of this one's part, and its weight.
 
         DDP averages the gradients, which gives the gradient of a single process with all batches.
         """
-        if self.trainer.world_size == 1:
-            return step.loss
         weight = step.weight
+        if self.trainer.world_size == 1:
+            return step.loss, weight
         sums = torch.stack([weight, step.loss.detach().float() * weight])
         distributed.all_reduce(sums)
         total, weighted = sums
         part = step.loss * (weight * self.trainer.world_size / total)
-        return part + (weighted / total - part.detach())
+        return part + (weighted / total - part.detach()), total
 
     def answers(self, batch: Any, step: Step) -> tuple[Any, Any]:
         """Predictions and targets of a batch as the metrics accept them."""
