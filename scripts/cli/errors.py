@@ -4,12 +4,16 @@ import difflib
 import io
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from datamodules.errors import UserError
 from datamodules.files.paths import printable
+from datamodules.loading.die_with_parent import LAUNCHER
 
+PATIENCE = 3.0  # seconds in which processes that fail alike do so
 LONGEST = 4000  # characters of a message
 
 
@@ -63,7 +67,7 @@ def one_line_errors(debug: bool) -> Iterator[None]:
         message = " ".join(str(error).split())
         if len(message) > LONGEST:  # it quotes what a file holds
             message = f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
-        if first_here():
+        if reports_here():
             print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(error.status) from None
     except KeyboardInterrupt:  # before a run handles its signals, or the second time
@@ -77,6 +81,31 @@ def print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def first_here() -> bool:
-    """Whether this is the first process on this machine: the others of a job would only repeat it."""
-    return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0))) == 0
+def reports_here() -> bool:
+    """Whether this process is to say what went wrong: the first on its machine does, and the others where it has not.
+
+    What all of them find out at once, they would only repeat. One that has failed alone waits for the first to end, in
+    vain, and says it then.
+    """
+    if int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0))) == 0:
+        return True
+    time.sleep(PATIENCE)
+    return _first_is_alive()
+
+
+def _first_is_alive() -> bool:
+    """Whether the first process on this machine is: this one's parent, or another child of that."""
+    parent = os.getppid()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            process, state, its_parent = int(status.parent.name), *status.read_text().rpartition(")")[2].split()[:2]
+            if state in "ZX" or parent not in (process, int(its_parent)):
+                continue
+            variables = (status.parent / "environ").read_bytes().split(b"\0")
+        except (OSError, ValueError):  # it has ended
+            continue
+        if process == parent and str(parent) == os.environ.get(LAUNCHER):
+            return True
+        if {b"LOCAL_RANK=0", b"SLURM_LOCALID=0"} & {*variables} and process != os.getpid():
+            return True
+    return not Path("/proc/self/stat").exists()  # where no process can be looked at, an error rather comes twice

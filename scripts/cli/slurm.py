@@ -14,6 +14,7 @@ from datamodules.storage.atomic_file import atomic_write
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import ROOT, Config, resolve
 from scripts.cli.command_line.resume_changes import differences, refuse_changes
+from scripts.cli.command_line.spellings import with_array_task
 from scripts.cli.errors import UsageError, did_you_mean, user_errors
 from scripts.cli.shell import HIDDEN, command_line, quoted
 
@@ -341,7 +342,8 @@ def submit_run(words: list[str]) -> None:
     """
     dry = "--dry-run" in words
     allocation, rest = take_allocation([word for word in words if word != "--dry-run"])
-    request = resolve([*rest, "--trainer.accelerator", "cpu", "--trainer.devices", "1"])
+    checked = with_array_task(rest, "0") if any(name == "array" for name, _ in allocation.further) else rest
+    request = resolve([*checked, "--trainer.accelerator", "cpu", "--trainer.devices", "1"])
     from scripts.cli.command_line.options import (  # imports torch: a misspelt option should not wait in the queue
         parse,
         resolved,

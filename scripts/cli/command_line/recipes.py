@@ -14,7 +14,7 @@ from datamodules.files.paths import file_or_folder, printable, regular, relative
 from datamodules.storage.known_datasets import known_datasets
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.resume_changes import MOVED, find_run
-from scripts.cli.command_line.spellings import spelt_out
+from scripts.cli.command_line.spellings import spelt_out, with_array_task
 from scripts.cli.errors import UsageError, did_you_mean
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -226,7 +226,7 @@ def resolve(words: list[str]) -> Request:
     Raises:
         UsageError: a name is unknown, a file is missing or malformed, or two choices contradict each other.
     """
-    line = CommandLine(list(words))
+    line = CommandLine(with_array_task(list(words)))
     name = line.value("--model")
     files = [user_path(value, "--config") for value in line.values("--config")]
     resumed = line.value("--resume")

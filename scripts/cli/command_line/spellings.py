@@ -1,6 +1,7 @@
 """Other spellings of options: short forms that are accepted, and names of other tools that are answered with ours."""
 
 import difflib
+import os
 from collections.abc import Iterable
 
 from scripts.cli.command_line.argv import CommandLine
@@ -72,6 +73,7 @@ SETTLED = {  # what the project sets itself
     "--do_eval": "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts",
     "--evaluate": "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts",
 }
+TASK = "SLURM_ARRAY_TASK_ID"
 _MEANT = {word: option for option, words in SYNONYMS.items() for word in (option.rpartition(".")[2], *words)}
 
 
@@ -95,6 +97,27 @@ def spelt_out(words: list[str]) -> list[str]:
             values = [f"{option}={value}" for value in line.values(option)]
             line.words = values + line.words
     return line.words
+
+
+def with_array_task(words: list[str], task: str | None = None) -> list[str]:
+    """The words with a SLURM array's task in place of `$SLURM_ARRAY_TASK_ID`, as for a seed or a fold.
+
+    Args:
+        words: of a command line.
+        task: in place of this process's own.
+
+    Raises:
+        UsageError: this is no task of an array.
+    """
+    names = (f"${TASK}", f"${{{TASK}}}")
+    if not any(name in word for word in words for name in names):
+        return words
+    index = task or os.environ.get(TASK)
+    if index is None:
+        raise UsageError(f"${TASK}: this process is no task of a SLURM array; `submit.py --sbatch array=0-9` makes one")
+    for name in names:
+        words = [word.replace(name, index) for word in words]
+    return words
 
 
 def short_forms() -> str:

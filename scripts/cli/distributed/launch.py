@@ -95,10 +95,12 @@ def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: floa
 
 
 def environment_plugins() -> list[ClusterEnvironment]:
-    """SLURM's environment, if it has started this process, without Lightning's own requeueing.
+    """SLURM's environment, if it has started this process, without Lightning's own requeueing; torchrun comes first.
 
     The batch script requeues, see scripts/submit.py.
     """
+    if TorchElasticEnvironment.detect():
+        return [TorchElasticEnvironment()]
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
 
 
@@ -111,7 +113,15 @@ def broadcast_from_rank_zero(trainer: Trainer, decide: Callable[[], T]) -> T:
 
     def joined() -> tuple[T | None, Exception | None]:
         join_again(strategy)
-        strategy.setup_environment()
+        try:
+            strategy.setup_environment()
+        except distributed.DistNetworkError as error:
+            if "EADDRINUSE" not in str(error):
+                raise
+            raise UsageError(
+                f"port {os.environ.get('MASTER_PORT')} is taken on {socket.gethostname()}; set MASTER_PORT to another "
+                f"one, the same for all processes"
+            ) from error
         answer: tuple[T | None, Exception | None] = (None, None)
         if strategy.is_global_zero:
             try:

@@ -19,6 +19,7 @@ from scripts.cli.command_line.ranges import save_every
 from scripts.cli.command_line.recipes import Config, Request, dump, resolve
 from scripts.cli.command_line.resume_changes import check_settings, is_longer, refuse_changes
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
+from scripts.cli.distributed.started_by import check_start
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.load import read, request_of, restored
 from scripts.cli.evaluate.rows import collected_rows
@@ -177,6 +178,7 @@ class Experiment:
                 f"fit: {self.checkpoint} was loaded to predict with; Experiment(resume=…) continues its run, and "
                 f"model={{'pretrained': …}} starts another one from its weights"
             )
+        check_start(self.options.trainer.devices, self.options.trainer.num_nodes)
         check_settings(self.request.earlier, self.config, self.options.inexact)
         auto = self.options.data.batch_size == AUTO
         try:
@@ -279,6 +281,7 @@ class Experiment:
         with user_errors():
             path, content = read(where)
             trained = cls(request_of(content, where, None if data is None else str(data), [*options]))
+            check_start(trained.options.trainer.devices, trained.options.trainer.num_nodes)
             trained.data, trained.model, trained.trainer = restored(trained.parser, trained.options, content, where)
             trained._is_loaded = True
             trained.checkpoint, trained.trained_config = path, content["config"]
