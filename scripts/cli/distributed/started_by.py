@@ -62,9 +62,11 @@ def check_slurm(variables: Mapping[str, str], devices: Any, nodes: int) -> None:
     each = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdecimal() else None
     processes = tasks if each is None else each * nodes
     in_step = "SLURM_STEP_ID" in variables
-    if tasks == processes and (tasks == 1 or in_step):
+    if tasks == processes and (tasks == 1 or (in_step and "SLURM_NTASKS_PER_NODE" in variables)):
         return
     srun = f"`srun --nodes={nodes} --ntasks-per-node={max(processes // nodes, 1)} python {COMMAND}`"
+    if in_step and tasks == processes:  # Lightning computes ranks from the tasks of a node
+        raise UsageError(f"SLURM has started {tasks} tasks without --ntasks-per-node; start them with {srun}")
     if in_step and tasks > 1:
         raise UsageError(
             f"SLURM has started {tasks} tasks, but --trainer.devices {devices} and --trainer.num_nodes {nodes} ask for "

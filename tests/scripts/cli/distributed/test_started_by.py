@@ -41,6 +41,7 @@ def _of_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
         (1, True, 2, 2, ["4 processes", "srun --nodes=2 --ntasks-per-node=2 python"]),
         (4, True, 2, 1, ["SLURM has started 4 tasks", "--trainer.devices 2 and --trainer.num_nodes 1 ask for 2"]),
         (4, True, 1, 1, ["SLURM has started 4 tasks", "ask for 1"]),
+        (4, True, 4, 1, ["SLURM has started 4 tasks without --ntasks-per-node", "srun --nodes=1 --ntasks-per-node=4"]),
         (2, True, [0, 1, 2], 1, ["SLURM has started 2 tasks", "ask for 3"]),
     ],
 )
@@ -58,7 +59,8 @@ def test_another_number_of_processes_than_slurm_has_started(
     [(4, True, 4, 1), (4, True, 2, 2), (4, True, "auto", 1), (1, True, 1, 1), (1, False, 1, 1), (1, False, "-1", 1)],
 )
 def test_the_number_of_processes_that_slurm_has_started(tasks: int, step: bool, devices: Any, nodes: int) -> None:
-    check_slurm({"SLURM_NTASKS": str(tasks)} | ({"SLURM_STEP_ID": "0"} if step else {}), devices, nodes)
+    of_step = {"SLURM_STEP_ID": "0", "SLURM_NTASKS_PER_NODE": str(tasks // nodes)} if step else {}
+    check_slurm({"SLURM_NTASKS": str(tasks)} | of_step, devices, nodes)
 
 
 def test_a_run_says_so_before_it_reads_anything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
