@@ -20,7 +20,7 @@ from datamodules.files.node_tables import NodeFiles, class_column, read_nodes, s
 from datamodules.files.splits import listed
 from datamodules.files.table_columns import Column, column_digest, strings
 from datamodules.labels import LabelledData, class_codes
-from datamodules.loading.adjacency import csr, matrix_digest, normalised_adjacency, undirected
+from datamodules.loading.adjacency import csr, for_device, matrix_digest, normalised_adjacency, undirected
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import cut
 from datamodules.storage.catalogue import PLANETOID, Remotes
@@ -329,6 +329,13 @@ class Nodes(LabelledData):
         if self.graph is None:
             self.graph = self._graph(self.network, self.dataset)
         return NodeExamples(self.graph, index, self.labels)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a batch, its matrices as the device knows them."""
+        graph = batch[0] if type(batch) is tuple or type(batch) is list else batch
+        known = graph._replace(x=for_device(graph.x, device), adjacency=for_device(graph.adjacency, device))
+        moved = (known, *batch[1:]) if graph is not batch else known
+        return super().transfer_batch_to_device(moved, device, dataloader_idx)
 
     def augmented(self, batch: Any) -> Any:
         """A training batch with edges and features dropped, its adjacency normalised again."""

@@ -8,7 +8,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from datamodules.errors import DataError
 from datamodules.storage.fingerprint import hash_numbers
+
+DENSE_ON = ("mps",)  # devices that know no sparse CSR
+MAX_DENSE = 2**28  # values of a dense matrix: a gigabyte
+
+
+def for_device(matrix: Tensor, device: torch.device) -> Tensor:
+    """A matrix as the device knows it.
+
+    Raises:
+        DataError: it would be too large.
+    """
+    if device.type not in DENSE_ON or matrix.layout == torch.strided:
+        return matrix
+    if matrix.shape.numel() > MAX_DENSE:
+        rows, columns = matrix.shape
+        raise DataError(
+            f"a sparse matrix of {rows:,} x {columns:,}: unknown to this device ({device}), and too large if dense; "
+            f"give --trainer.accelerator cpu"
+        )
+    return matrix.to_dense()
 
 
 def csr(matrix: Any) -> Tensor:
@@ -43,7 +64,7 @@ def undirected(pairs: np.ndarray[Any, Any], size: int) -> Any:
 
 
 def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 as a sparse CSR tensor (N, N), where D are the row sums of A + I.
+    """D^-1/2 (A + I) D^-1/2, (N, N), where D are the row sums of A + I; sparse CSR, or dense where that is not known.
 
     Args:
         edge_index: (2, E) both directions of each edge, without duplicates and loops.
@@ -54,6 +75,11 @@ def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
     rows, columns = both[:, (both[0] * num_nodes + both[1]).argsort()]
     degree = torch.bincount(rows, minlength=num_nodes)
     scale = degree.float().rsqrt()
+    values = scale[rows] * scale[columns]
+    if edge_index.device.type in DENSE_ON:
+        return torch.zeros(num_nodes, num_nodes, device=scale.device).index_put_(
+            (rows, columns), scale[rows] * scale[columns]
+        )
     start = F.pad(degree.cumsum(0), (1, 0))
     values = scale[rows] * scale[columns]
     return torch.sparse_csr_tensor(start, columns, values, (num_nodes, num_nodes), check_invariants=False)

@@ -29,6 +29,9 @@ class References(NamedTuple):
     chinese: bool
 
 
+UNITS = 2**30  # of a score
+
+
 class AnswerScore(Metric):
     """Mean of a score over questions; torchmetrics' SQuAD has neither unanswerable questions nor Chinese.
 
@@ -44,17 +47,18 @@ class AnswerScore(Metric):
     def __init__(self, score: Callable[[str, Sequence[str], bool], float]) -> None:
         super().__init__()
         self.score = score
-        for name in ("total", "count"):  # float64; a MeanMetric falls back to float32 when it is moved
-            self.add_state(name, torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        for name in ("total", "count"):  # in integers, which are exact and, unlike float64, known to Apple GPUs
+            self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, preds: Sequence[str], target: Sequence[References]) -> None:
         """Add the answers to a batch of questions, empty for "no answer"."""
-        self.total += sum(self.score(answer, *references) for answer, references in zip(preds, target, strict=True))
+        scores = (self.score(answer, *references) for answer, references in zip(preds, target, strict=True))
+        self.total += round(UNITS * sum(scores))
         self.count += len(preds)
 
     def compute(self) -> Tensor:
         """The mean."""
-        return (self.total / self.count.clamp(min=1)).float()
+        return torch.tensor(int(self.total) / UNITS / max(int(self.count), 1), device=self.device)
 
 
 def best_spans(scores: Tensor, max_length: int) -> tuple[Tensor, Tensor]:

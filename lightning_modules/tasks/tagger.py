@@ -127,8 +127,8 @@ class EntityScore(EntityCounts):
 
     def compute(self) -> Tensor:
         """The score."""
-        scores: Scores = precision_recall_f1(*self.counts.sum(1, dtype=torch.float64))
-        return getattr(scores, self.score).float()
+        scores: Scores = precision_recall_f1(*self.counts.sum(1).float())  # not double, unknown to Apple GPUs
+        return getattr(scores, self.score)
 
 
 class Tagger(Task):

@@ -1,7 +1,6 @@
 """Runs something in a process of its own, so that its crash is a result and not the end of the tests."""
 
 import os
-import resource
 import signal
 import traceback
 from collections.abc import Callable
@@ -18,6 +17,8 @@ def died(action: Callable[[], None], said: Path, seconds: int = 60) -> str:
         said: a file for its traceback.
         seconds: that it may take.
     """
+    import resource  # not of Windows, where no process is forked
+
     child = os.fork()
     if child == 0:
         status = 1

@@ -59,8 +59,8 @@ def test_two_files_are_not_shown_under_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (os.mkfifo, "a named pipe"),
-        (os.mkdir, "a folder"),
+        (lambda path: os.mkfifo(path), "a named pipe"),
+        (lambda path: os.mkdir(path), "a folder"),
         (lambda path: socket.socket(socket.AF_UNIX).bind(str(path)), "a socket"),
         (lambda path: os.symlink("nowhere", path), "a link that leads nowhere"),
         (lambda path: os.symlink("x.csv", path), "a link that leads nowhere"),

@@ -1,4 +1,3 @@
-import fcntl
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from scripts.cli.command_line.recipes import ROOT
 from scripts.cli.run.folder import lock, release
 from tests.helpers.waiting import soon
 
+fcntl = pytest.importorskip("fcntl", reason="Windows has no forks")
 hanging = 0  # so many of the next forks hang at once, as where they have inherited a lock that is held
 
 

@@ -117,16 +117,16 @@ def test_input_that_is_a_named_pipe_is_refused(refused: Any, tmp_path: Path) -> 
     assert refused(predict, *words, "--output", "~nosuchuser/x.csv").startswith(expected)
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("make", ["mkfifo", "mkdir"])
 def test_a_checkpoint_that_is_no_file_is_told_and_an_older_one_is_looked_for(
-    make: Any, refused: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: str, refused: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit(["--model", "linear_regression", *SHORT, "--logs", str(tmp_path)])
     run = tmp_path / "linear_regression" / "version_0"
     best, last = run / "checkpoints" / "best.ckpt", run / "checkpoints" / "last.ckpt"
     best.unlink()
-    make(best)
-    found = "not a checkpoint: expected a file, found " + ("a named pipe" if make is os.mkfifo else "a folder")
+    getattr(os, make)(best)
+    found = "not a checkpoint: expected a file, found " + ("a named pipe" if make == "mkfifo" else "a folder")
     beside = f"{found}; the newest valid one in its folder is last.ckpt"
     capsys.readouterr()
     assert refused(testing.main, "--checkpoint", str(run)) == f"--checkpoint {best}: {beside}"
@@ -134,7 +134,7 @@ def test_a_checkpoint_that_is_no_file_is_told_and_an_older_one_is_looked_for(
     assert refused(fit, *words) == f"--model.pretrained {best}: {beside}"
     assert newest_checkpoint(run) == last
     last.unlink()
-    make(last)
+    getattr(os, make)(last)
     assert newest_checkpoint(run) is None
     assert f"note: {last}: {found}" in capsys.readouterr().err
 

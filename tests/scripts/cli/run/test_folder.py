@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,11 +75,9 @@ def test_a_job_that_is_started_again_takes_the_lock_of_its_earlier_start(
     lock(elsewhere, "slurm 7")
 
 
-@pytest.mark.parametrize(("make", "found"), [(os.mkdir, "a folder"), (os.mkfifo, "a named pipe")])
-def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(
-    make: Callable[[Path], None], found: str, tmp_path: Path
-) -> None:
-    make(tmp_path / ".lock")
+@pytest.mark.parametrize(("make", "found"), [("mkdir", "a folder"), ("mkfifo", "a named pipe")])
+def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(make: str, found: str, tmp_path: Path) -> None:
+    getattr(os, make)(tmp_path / ".lock")
     with pytest.raises(DataError, match=rf"\.lock: expected a file, found {found}$"):
         lock(tmp_path, None)
 

@@ -255,10 +255,11 @@ def waiting_trial(folder: Path) -> tuple[str, int] | None:
     return None
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("name_of_signal", ["SIGKILL", "SIGTERM"])
 def test_a_sweep_that_was_stopped_resumes_as_if_it_had_not_been(
-    number: signal.Signals, pretending: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name_of_signal: str, pretending: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    number = signal.Signals[name_of_signal]
     space = space_file(tmp_path, model__dropout={"uniform": [0.1, 0.6]}, data__batch_size={"choice": [32, 128]})
     words = ["--model", "mlp", "--trials", "4", "--space", space]
     process = forked_sweep([*words, "--logs", str(tmp_path / "pieces")], tmp_path / "output")
