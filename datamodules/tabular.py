@@ -259,7 +259,7 @@ class Tabular(DataModule):
                 if file not in self._lines:
                     self._lines[file] = lines_of_rows(file, self._reading())
                 lines = self._lines[file]
-                return f"{file.name}:{lines[row]}" if row < len(lines) else f"{file.name}, row {row + 1}"
+                return f"{file.name}:{lines[row]}" if len(lines) == size else f"{file.name}, row {row + 1}"
             row -= size
         return super().origin(row)
 

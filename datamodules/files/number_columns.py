@@ -33,7 +33,7 @@ def with_numbers(
     stated: Decimal | None,
     kept: frozenset[str],
     fitted: bool,
-    again: Callable[[frozenset[str]], pa.Table],
+    again: Callable[[frozenset[str]], pa.Table] | None,
 ) -> tuple[pa.Table, list[str]]:
     """The table with texts that are numbers converted, and what was converted, in words.
 
@@ -44,7 +44,7 @@ def with_numbers(
         stated: the decimal sign, if it is known.
         kept: columns that stay texts.
         fitted: whether training has read such a table: then numbers as Arrow reads them are what it had.
-        again: reads the table with some columns as texts.
+        again: reads the table with some columns as texts; None where a number is stored as such, and is certain.
 
     Returns:
         The table, which states its decimal sign (see `stated_decimal`) where there was one to decide.
@@ -56,7 +56,7 @@ def with_numbers(
     plains = {name: [plain(text) for text in texts] for name, texts in columns.items()}
     decimal = stated or decimal_of(list(plains.values()))
     may_be_thousands = decimal == "," or (decimal is None and delimiter == ";" and not fitted)
-    if may_be_thousands and (names := _with_three_decimals(table)):
+    if again and may_be_thousands and (names := _with_three_decimals(table)):
         raw = again(names)
         for name in names:
             texts = distinct(raw[name])

@@ -424,13 +424,6 @@ def test_json_is_read_as_csv_is(as_list: bool, place: Path) -> None:
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("content", ['{"a": 1}\n{"a":\n', "[1, 2]", '[{"a": 1}', '{"a": 1}\n{"a": "x"}\n'])
-def test_what_is_no_json_of_rows_is_refused(content: str, place: Path, refused: Any) -> None:
-    (place / "rows.json").write_text(content, encoding="utf-8")
-    with refused(place / "rows.json", "cannot be read as JSON"):
-        ready(place / "rows.json")
-
-
 def test_a_column_of_lists_is_refused(place: Path, refused: Any) -> None:
     pa.parquet.write_table(pa.table({"a": [[1], [2]], "b": [0, 1]}), place / "table.parquet")
     with refused(place / "table.parquet", "column a", "list", "expected numbers or text"):
