@@ -306,10 +306,16 @@ class Tabular(DataModule):
         """Fit every column's scaling or categories."""
         ignored = {column_called(name, self.table, "--data.ignore", self.dataset) for name in self.ignore}
         ignored.add(self.target_name)
-        columns = (
-            Column.fitted(name, self.table[name], train) for name in self.table.column_names if name not in ignored
-        )
-        self.columns = [column.state for column in columns if column is not None]
+        columns = {
+            name: Column.fitted(name, self.table[name], train)
+            for name in self.table.column_names
+            if name not in ignored
+        }
+        if left_out := [name for name, column in columns.items() if column is None]:
+            self.note(
+                f"{self.dataset}: left out columns without values, or whose values hardly recur: {listed(left_out)}"
+            )
+        self.columns = [column.state for column in columns.values() if column is not None]
         if not self.columns:
             raise DataError(f"{self.dataset}: no column to predict {self.target_name} from")
         self._encode(self.table, self.dataset)  # refuses an infinity anywhere before training

@@ -21,7 +21,7 @@ from datamodules.files.written_numbers import (
     plain,
 )
 
-FEW_TEXTS = 0.01  # of a column's distinct values: so few that are no numbers are told
+FEW_TEXTS = 0.1  # of a column's distinct values: so few that are no numbers, or one, are told
 BY_DELIMITER: dict[str, Decimal] = {";": ",", ",": "."}
 _DECIMAL = b"decimal"  # in the table's metadata
 
@@ -104,7 +104,7 @@ def _written(table: pa.Table, kept: frozenset[str]) -> tuple[dict[str, list[str]
             others = [text for text in texts if not is_written_number(text)]
             if texts and not others:
                 columns[name] = texts
-            elif len(others) <= FEW_TEXTS * len(texts):
+            elif len(others) <= max(1, FEW_TEXTS * len(texts)):
                 notes.append(f"column {name} is read as text: {listed(others, 3)} are no numbers, as the others are")
     return columns, notes
 

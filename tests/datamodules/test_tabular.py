@@ -188,11 +188,20 @@ def test_a_number_that_may_be_a_thousand_is_asked_about(place: Path, refused: An
     assert ready(file, TabularRegression).table["price"].to_pylist()[-1] == 12.5
 
 
-def test_few_texts_in_a_column_of_numbers_are_told(place: Path) -> None:
-    table = [["about 3" if row == 5 else f"{row / 8}", row % 2] for row in range(400)]
+@pytest.mark.parametrize("count", [20, 400])
+def test_few_texts_in_a_column_of_numbers_are_told(count: int, place: Path) -> None:
+    table = [["about 3" if row == 5 else f"{row / 8}", row % 2] for row in range(count)]
     notes: list[str] = []
     read_table(write(place / "table.csv", table, ["x", "y"]), Reading(note=notes.append))
     assert notes == [f"{place / 'table.csv'}: column x is read as text: about 3 are no numbers, as the others are"]
+
+
+def test_columns_that_are_left_out_are_told(place: Path) -> None:
+    table = [[f"ticket {row}", "", row % 7, row % 2] for row in range(100)]
+    data = ready(write(place / "table.csv", table, ["name", "empty", "x", "y"]))
+    assert data.notes == [
+        f"{place / 'table.csv'}: left out columns without values, or whose values hardly recur: name, empty"
+    ]
 
 
 def test_a_parquet_file_is_read_alike(place: Path, reference: TabularClassification) -> None:
