@@ -21,7 +21,8 @@ WORKBOOKS = (".xlsx", ".xlsm")
 HEAD = 64  # bytes from which a file's format is recognised
 NO_TEXT = {  # what begins like this, in lower case
     b"\xd0\xcf\x11\xe0": "an Excel 97 workbook or another old Office file; save its table as CSV (UTF-8)",
-    b"%pdf": "a PDF; save its table as CSV (UTF-8)",
+    b"%pdf": "a PDF; save its table as CSV, or its text as plain text (UTF-8)",
+    b"{\\rtf": "a rich text document; save it as plain text (UTF-8)",
     b"sqlite format 3": "an SQLite database; export its table as CSV",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
     b"rar!": "a RAR archive; unpack it",
