@@ -54,8 +54,12 @@ def with_numbers(
     """
     columns, notes = _written(table, kept)
     plains = {name: [plain(text) for text in texts] for name, texts in columns.items()}
-    decimal = stated or decimal_of(list(plains.values()))
-    may_be_thousands = decimal == "," or (decimal is None and delimiter == ";" and not fitted)
+    found = decimal_of(list(plains.values()))
+    decimal = stated or found
+    if decimal is None:
+        may_be_thousands = delimiter == ";" and not fitted
+    else:  # a file to predict whose delimiter is a comma has hardly decimal commas, unless others tell so
+        may_be_thousands = decimal == "," and (found == "," or delimiter != "," or not fitted)
     if again and may_be_thousands and (names := _with_three_decimals(table)):
         raw = again(names)
         for name in names:
