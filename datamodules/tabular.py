@@ -345,6 +345,10 @@ class Tabular(DataModule):
         part = self.table.take(pa.array(index.numpy()))
         return Rows(self._encode(part, self.dataset), self._targets()[index])
 
+    def typed_example(self, text: str) -> str:
+        """A row, whose values may be between tabs, as a spreadsheet copies them."""
+        return "\t".join(map(super().typed_example, text.split("\t")))
+
     def read_input(self, path: Path) -> tuple[Rows, list[str]]:
         """Rows of a file that may lack the target column, named by its column of ids, or else by their numbers."""
         table = self._by_position(self._read_file(path), path)
