@@ -147,7 +147,7 @@ def _rows_above(cells: Sequence[Cells], width: int, expected: set[str]) -> int:
             return row
     row = 0
     while len(cells) - row > 3 and sum(map(bool, cells[row])) <= 1:
-        if width < 3 and not {cell.lower() for cell in cells[row + 1]} <= USUAL_NAMES:
+        if width < 2 or (width == 2 and header_score(cells[row + 1 :]) <= 0):  # it may be a row that lacks a cell
             break
         row += 1
     return row

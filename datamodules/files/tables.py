@@ -22,7 +22,8 @@ from datamodules.files.text_files import WORKBOOKS, byte_stream, encoding_of, st
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
 
 TABLE_FILES = (
-    ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", ".xlsx", ".parquet", ".pq",
+    ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", *WORKBOOKS,
+    ".parquet", ".pq",
 )  # fmt: skip
 _FORM = b"form"  # in a table's metadata
 

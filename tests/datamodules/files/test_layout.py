@@ -47,7 +47,12 @@ def test_rows_that_begin_with_a_sign_are_rows(rows: str) -> None:
 
 @pytest.mark.parametrize(
     ("title", "header", "named"),
-    [("Report,2021,", "a,b,c", ["b"]), ("In,Bonn,\nBy,me,", "a,b,c", ["c"]), ("My reviews,", "text,label", [])],
+    [
+        ("Report,2021,", "a,b,c", ["b"]),
+        ("In,Bonn,\nBy,me,", "a,b,c", ["c"]),
+        ("My reviews,", "text,label", []),
+        ("Kunden,", "Satz,Note", []),
+    ],
 )
 def test_a_title_stands_above_names_that_are_expected_or_usual(title: str, header: str, named: list[str]) -> None:
     rows = "".join(f"{header.count(',') * '4,'}{row % 2}\n" for row in range(9))
