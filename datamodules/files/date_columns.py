@@ -48,7 +48,8 @@ def with_times(
         if orders is None and pattern_of(first.strip()) is None:
             continue  # of a million texts, none but the first is looked at
         texts, codes = distinct_strings(column)
-        order = day_first if orders is None else orders[name]
+        known = None if orders is None else orders[name]
+        order = day_first if known is None else known
         parsed = parsed_dates(texts, order, f"{where}: column {name}") if texts else None
         if parsed is None:
             if orders is not None and texts:

@@ -632,6 +632,17 @@ def test_dates_to_predict_may_be_written_in_another_way(written: str, as_json: b
     assert torch.equal(data.read_input(file)[0][torch.arange(60)], data._encode(data.table, ""))
 
 
+def test_the_option_decides_on_a_date_to_predict_that_may_be_two(place: Path, refused: Any) -> None:
+    table = [[f"2021-{row % 12 + 1:02}-02", row % 2] for row in range(60)]
+    data = ready(write(place / "table.csv", table, ["day", "y"]))
+    new = write(place / "new.csv", [["02.03.2021"]], ["day"])
+    with refused(new, "02.03.2021 may begin with the day or the month; give --data.day_first"):
+        data.read_input(new)
+    data.day_first = True
+    inputs = data.read_input(new)[0][torch.arange(1)]
+    assert torch.equal(inputs, data._encode(data.table, "")[2:3])
+
+
 def test_points_are_decimal_in_a_file_of_commas_to_predict(place: Path) -> None:
     table = [[row + 1.125, row % 9, row / 3] for row in range(60)]
     point = ready(write(place / "point.csv", table, ["a", "b", "y"]), TabularRegression)
