@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import re
 import sys
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
@@ -398,6 +399,10 @@ class DataModule(DescribedData):
         """An input as a line of a file, from what is typed on the command line."""
         return " ".join(text.split())
 
+    def typed_ending(self, content: bytes, as_json: bool) -> str:
+        """The ending of a file with inputs that were typed or piped; empty where there is none for them."""
+        return self.typed[as_json]
+
     def save_typed(self, content: bytes, folder: Path, option: str) -> Path:
         """A file for `set_input`, with inputs that were typed or piped.
 
@@ -409,8 +414,8 @@ class DataModule(DescribedData):
         Raises:
             DataError: this data is not read from a single file, or not from text.
         """
-        as_json = content.lstrip().startswith(b"{")
-        ending = self.typed[as_json]
+        as_json = re.match(rb"\s*(\{|\[\s*\{)", content) is not None
+        ending = self.typed_ending(content, as_json)
         if not ending:
             form = "a line of text, not JSON" if self.typed[0] else self.typed_form
             raise DataError(f"{option}: expected {form or 'a file or folder, which --input names'}")

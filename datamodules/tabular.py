@@ -4,6 +4,7 @@ import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -131,11 +132,16 @@ class Tabular(DataModule):
     def _read_file(self, file: Path, texts: Iterable[str] = ()) -> pa.Table:
         """The table of a file; columns are texts where they are in the training split."""
         if self.restored or self.columns:
-            texts = {state["name"] for state in self.columns if state["kind"] == "category"}
+            texts = self._texts
         table = read_table(file, self._reading(texts))
         self.decimal_found = self.decimal_found or stated_decimal(table)
         self.form = self.form or form_of(table)
         return table
+
+    @property
+    def _texts(self) -> list[str]:
+        """The columns that were texts in training."""
+        return [state["name"] for state in self.columns if state["kind"] == "category"]
 
     def _reading(self, texts: Iterable[str] = ()) -> Reading:
         names = [*self.column_names, self.target, *self.ignore]
@@ -155,6 +161,8 @@ class Tabular(DataModule):
         if not self.restored:
             self.column_names = self.table.column_names
             self.target_name = column_called(self.target, self.table, "--data.target", self.dataset)
+            if self.table.num_columns == 1:
+                raise DataError(f"{self.dataset}: has one column, and no column to predict {self.target_name} from")
         elif self.target_name not in self.table.column_names:
             raise self._lacks(self.target_name, self.table, self.dataset)
         if len(self.table) == 0:
@@ -259,7 +267,7 @@ class Tabular(DataModule):
                 if file not in self._lines:
                     self._lines[file] = lines_of_rows(file, self._reading())
                 lines = self._lines[file]
-                return f"{file.name}:{lines[row]}" if row < len(lines) else f"{file.name}, row {row + 1}"
+                return f"{file.name}:{lines[row]}" if len(lines) == size else f"{file.name}, row {row + 1}"
             row -= size
         return super().origin(row)
 
@@ -306,10 +314,16 @@ class Tabular(DataModule):
         """Fit every column's scaling or categories."""
         ignored = {column_called(name, self.table, "--data.ignore", self.dataset) for name in self.ignore}
         ignored.add(self.target_name)
-        columns = (
-            Column.fitted(name, self.table[name], train) for name in self.table.column_names if name not in ignored
-        )
-        self.columns = [column.state for column in columns if column is not None]
+        columns = {
+            name: Column.fitted(name, self.table[name], train)
+            for name in self.table.column_names
+            if name not in ignored
+        }
+        if left_out := [name for name, column in columns.items() if column is None]:
+            self.note(
+                f"{self.dataset}: left out columns without values, or whose values hardly recur: {listed(left_out)}"
+            )
+        self.columns = [column.state for column in columns.values() if column is not None]
         if not self.columns:
             raise DataError(f"{self.dataset}: no column to predict {self.target_name} from")
         self._encode(self.table, self.dataset)  # refuses an infinity anywhere before training
@@ -331,24 +345,51 @@ class Tabular(DataModule):
         part = self.table.take(pa.array(index.numpy()))
         return Rows(self._encode(part, self.dataset), self._targets()[index])
 
+    def typed_example(self, text: str) -> str:
+        """A row, whose values may be between tabs, as a spreadsheet copies them."""
+        return "\t".join(map(super().typed_example, text.split("\t")))
+
     def read_input(self, path: Path) -> tuple[Rows, list[str]]:
         """Rows of a file that may lack the target column, named by its column of ids, or else by their numbers."""
-        table = without_marks(self._read_file(path), kept=self._marks_kept)
-        inputs = [name for name in self.column_names if name != self.target_name]
-        unnamed = all(name.isdecimal() for name in table.column_names)
-        if unnamed and not set(inputs) <= set(table.column_names):
-            expected = inputs if table.num_columns == len(inputs) else self.column_names
-            if table.num_columns != len(expected) and {state["name"] for state in self.columns} - {*table.column_names}:
-                names = f"{len(inputs)}, of {listed(inputs, 10)}"
-                raise DataError(f"{path}: has {table.num_columns} columns without names; expected {names}")
-            if table.num_columns == len(expected):
-                table = table.rename_columns(expected)
-                if not all(name.isdecimal() for name in expected):
-                    self.note(f"{path}: has no header; its columns are taken for {', '.join(expected)}, in this order")
+        table = self._by_position(self._read_file(path), path)
+        table = without_marks(table, kept=self._marks_kept)
         ids = id_column(table)
         of_rows = None if ids is None else [str(text) for text in strings(table[ids])]
         table = self._prepared(table, str(path))
         return Rows(self._encode(table, str(path))), of_rows or [str(row + 1) for row in range(len(table))]
+
+    def _by_position(self, table: pa.Table, path: Path) -> pa.Table:
+        """A table of which either the file to predict or that of training has no header, with the names of training.
+
+        Raises:
+            DataError: it has not as many columns.
+        """
+        names, inputs = table.column_names, [name for name in self.column_names if name != self.target_name]
+        unnamed, was_unnamed = (all(name.isdecimal() for name in of) for of in (names, inputs))
+        if not (unnamed or was_unnamed):
+            return table
+        if not {*inputs} <= {*names}:
+            expected = inputs if len(names) == len(inputs) else self.column_names
+            if len(names) != len(expected):
+                if {state["name"] for state in self.columns} <= {*names}:
+                    return table
+                found = f"{len(names)} columns{' without names' if unnamed else ', and training had no names'}"
+                raise DataError(f"{path}: has {found}; expected {len(inputs)}, of {listed(inputs, 10)}")
+            if texts := [names[place] for place, name in enumerate(expected) if name in self._texts]:
+                table = read_table(path, replace(self._reading(texts), note=lambda text: None))
+            if not was_unnamed:
+                self.note(f"{path}: has no header; its columns are taken for {', '.join(expected)}, in this order")
+            elif not unnamed:
+                self.note(f"{path}: training had no header; the columns {', '.join(names)} are taken in this order")
+            table = table.rename_columns(expected)
+        if self.target_name in table.column_names and not self._may_be_target(table[self.target_name]):
+            first, wanted = strings(table[self.target_name])[0], listed(inputs, 10)
+            raise DataError(f"{path}: {self.target_name} would be {first} in row 1; expected columns {wanted}")
+        return table
+
+    def _may_be_target(self, column: pa.ChunkedArray) -> bool:
+        """Whether a column that by its position is the target may be it."""
+        return is_numeric(column)
 
 
 class TabularClassification(Tabular, LabelledData):
@@ -386,6 +427,12 @@ class TabularClassification(Tabular, LabelledData):
         labels = [str(value) for value in strings(column)]
         self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset, self.note)
         return self.labels
+
+    def _may_be_target(self, column: pa.ChunkedArray) -> bool:
+        """Whether one of its values is a class, or it has none."""
+        if is_numeric(column) and all(is_number(name) or name in ("true", "false") for name in self.class_names):
+            return True  # they may be written in another way
+        return not {*strings(column)}.isdisjoint((None, "", *self.class_names))
 
     def target_fact(self) -> str:
         """The number of classes."""

@@ -1,8 +1,10 @@
 """Text classification: reviews, questions, headlines, in Chinese as in English."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +19,7 @@ from datamodules.checking.neighbours import text_vectors
 from datamodules.checking.suspicions import ALIKE_TEXTS, Compared
 from datamodules.errors import DataError
 from datamodules.files.delimited import (
+    CSV_DELIMITERS,
     SUFFIXES,
     Table,
     read_labelled_lines,
@@ -27,6 +30,7 @@ from datamodules.files.delimited import (
 from datamodules.files.documents import NAME as DOCUMENT
 from datamodules.files.documents import SUFFIXES as DOCUMENTS
 from datamodules.files.documents import document_folders, document_table, documents_in
+from datamodules.files.encoding import json_value
 from datamodules.files.splits import class_files
 from datamodules.files.text_files import is_csv, stripped_lines
 from datamodules.labels import LabelledData, class_codes
@@ -284,8 +288,18 @@ class TextClassification(LabelledData, TokenizedData):
         return TextExamples(self.tokens, self.padding, self.labels, index)
 
     def typed_example(self, text: str) -> str:
-        """A text as JSON, in which it is neither a header nor a label nor a table."""
-        return json.dumps({self.text_name or "text": text})
+        """A text as JSON, in which it is neither a header nor a label nor a table; it may be typed so."""
+        name = self.text_name or "text"
+        with suppress(json.JSONDecodeError):
+            row = json_value(text) if text.lstrip().startswith("{") else None
+            text = next((row[key] for key in (name, "text") if isinstance(row.get(key), str)), text) if row else text
+        return json.dumps({name: text})
+
+    def typed_ending(self, content: bytes, as_json: bool) -> str:
+        """That of CSV where the first line has the name of the column of texts among others."""
+        first = content.lstrip().partition(b"\n")[0].decode(self.encoding, errors="replace")
+        names = [name.strip(' "\r') for name in re.split(f"[{CSV_DELIMITERS}]", first)]
+        return ".csv" if len(names) > 1 and self.text_name in names else super().typed_ending(content, as_json)
 
     def read_input(self, path: Path) -> tuple[TextExamples, Names]:
         """Texts of a file, which are their own names: its column of texts, or its lines if it is plain text.
@@ -312,6 +326,8 @@ class TextClassification(LabelledData, TokenizedData):
             column = table.column_name(chosen, "--data.text")
         else:
             column = text_and_label_columns(table, None, None)[0]
+            if not column.isdecimal():
+                self.note(f"{path}: has no column {chosen}; the texts are those of {column}")
         texts = _texts(table, column, large)
         return TextExamples(self.encoded(texts), self.padding), texts
 

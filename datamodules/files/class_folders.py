@@ -84,7 +84,11 @@ class ClassFolders:
 
     def directly_in(self, folder: Path) -> int:
         """The number of files in a folder, but for those in folders in it."""
-        return sum(file.suffix.lower() in self.suffixes and not is_hidden(file) for file in folder.iterdir())
+        return sum(1 for file in folder.iterdir() if self._reads(file))
+
+    def _reads(self, file: Path) -> bool:
+        """Whether it is a file of this kind; of those without an ending some may be folders."""
+        return file.suffix.lower() in self.suffixes and not is_hidden(file) and (bool(file.suffix) or file.is_file())
 
     def _labelled(self, splits: dict[Path, str]) -> dict[Path, list[Path]]:
         """The class folders of each split's folder; a test split without classes is told, and left out."""

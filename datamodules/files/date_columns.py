@@ -16,7 +16,7 @@ Dates = Literal["elapsed", "parts", "none"]
 DATES = get_args(Dates)
 PARTS = {"year": pc.year, "month": pc.month, "day": pc.day, "weekday": pc.day_of_week, "hour": pc.hour}
 
-Orders = dict[str, bool | None]  # whether the day comes first, of each column of texts that are dates
+Orders = dict[str, bool | None]  # whether the day comes first, of each column of dates
 
 
 def with_times(
@@ -38,13 +38,18 @@ def with_times(
     found: Orders = {}
     for name in table.column_names if orders is None else orders:
         column = table[name] if name in table.column_names else None
-        if column is None or name == target or not pa.types.is_string(column.type):
+        if column is None or name == target:
+            continue
+        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+            found[name] = day_first  # as Arrow has read it; in another file it may be written differently
+        if not pa.types.is_string(column.type):
             continue
         first = next((text for text in column.slice(0, SAMPLE_ROWS).to_pylist() if text), "")
         if orders is None and pattern_of(first.strip()) is None:
             continue  # of a million texts, none but the first is looked at
         texts, codes = distinct_strings(column)
-        order = day_first if orders is None else orders[name]
+        known = None if orders is None else orders[name]
+        order = day_first if known is None else known
         parsed = parsed_dates(texts, order, f"{where}: column {name}") if texts else None
         if parsed is None:
             if orders is not None and texts:

@@ -11,9 +11,9 @@ from typing import Any
 from datamodules.errors import DataError
 from datamodules.files.layout import SAMPLE_ROWS, Layout, cells_of, layout_of
 from datamodules.files.splits import Note
-from datamodules.files.text_files import is_csv, json_lines, lines_of, stripped_lines
+from datamodules.files.text_files import WORKBOOKS, is_csv, json_lines, lines_of, stripped_lines
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
+SUFFIXES = (".csv", ".tsv", ".txt", *WORKBOOKS, ".jsonl", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl.gz")
 TEXT_COLUMNS = ("text", "sentence", "review", "content", "title", "question", "comment", "文本", "内容", "评论", "标题")
 LABEL_COLUMNS = ("label", "target", "class", "category", "sentiment", "标签", "类别", "情感")
 CSV_DELIMITERS = ",;\t|"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.errors import DataError
-from datamodules.files.written_numbers import is_written_number
+from datamodules.files.splits import listed
+from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, is_written_number
 
 BLANKS = " "  # runs of them
 DELIMITERS = "\t;|," + BLANKS  # of two that cut every row alike, the first: decimal commas are no delimiters
@@ -17,6 +18,8 @@ SAMPLE_BYTES = 1 << 16
 SAMPLE_ROWS = 1000
 MAX_FIELD_SIZE = 1 << 24  # characters: a quote that is never closed consumes no more; Python's default is 131,072
 MAX_NAME = 40  # characters of a column's name
+MIN_ROWS = 5  # that tell a second header from a row with unusual values
+MAX_TITLES = 20  # rows above a header that has an expected name
 USUAL_NAMES = {  # of columns, in any case
     *("id", "index", "name", "label", "labels", "target", "class", "category", "sentiment", "text", "sentence"),
     *("review", "content", "title", "question", "comment", "date", "time", "datetime", "timestamp", "value", "split"),
@@ -111,14 +114,13 @@ def layout_of(
         raise DataError(f"{path}: the file is empty")
     cells = [[cell.strip() for cell in row] for _, row in rows]
     width = Counter(map(len, cells[1:])).most_common(1)[0][0] if len(cells) > 1 else len(cells[0])
-    titles = comments
-    while len(cells) > 3 and width > 2 and sum(map(bool, cells[0])) <= 1:
-        titles += [cell for cell in cells[0] if cell]
-        cells, rows = cells[1:], rows[1:]
-    title = "; ".join(titles)
+    expected = {str(name) for name in named if name is not None and not str(name).lstrip("-").isdecimal()}
+    above = _rows_above(cells, width, set() if header is False else expected)
+    title = "; ".join([*comments, *(cell for row in cells[:above] for cell in row if cell)])
+    cells, rows = cells[above:], rows[above:]
     begins = int(bool(stated)) + rows[0][0] - 1  # lines before the first row
+    decided = header is not None
     if header is None:
-        expected = {str(name) for name in named if name is not None and not str(name).lstrip("-").isdecimal()}
         may_be = len(cells) > 1 or not expected  # the only row, if it has none of the names, is one of data
         header = bool(expected & set(cells[0])) or (may_be and (names_rows(cells, width) or has_header(cells)))
     if not header:
@@ -127,19 +129,48 @@ def layout_of(
     names = [str(column) if _UNNAMED.match(name) else name for column, name in enumerate(first)]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"{path}:{begins + 1}: two columns are called {twice[0]}")
-    data = [row for row in cells[1:] if len(row) == len(first)]
+    data = [row for row in cells[1:] if len(row) == len(first) and row != cells[0]]
+    if not decided and _is_second_header(data):
+        words = listed([cell for cell in data[0] if cell], 3)
+        raise DataError(f"{path}:{rows[1][0]}: {words} are above numbers, as a second header; remove one of the two")
     columns = {column: [row[column] for row in data] for column, name in enumerate(first) if _UNNAMED.match(name)}
-    index = len(first) > 1 and 0 in columns and counts_up(columns.pop(0))
+    index = len(first) > 1 and counts_up(columns.get(0, []))
     empty = [column for column, values in columns.items() if not any(values)]
     ends = rows[1][0] - 1 if len(rows) > 1 else len(sample.splitlines())
     return Layout(delimiter, names, True, int(bool(stated)) + ends, index, empty, title)
 
 
+def _rows_above(cells: Sequence[Cells], width: int, expected: set[str]) -> int:
+    """The number of rows above the header: those above expected names, or with no more than a title in a cell."""
+    for row, names in enumerate(cells[:MAX_TITLES]):
+        if expected and len(expected & {*names}) >= min(2, len(expected)):
+            return row
+    row = 0
+    while len(cells) - row > 3 and sum(map(bool, cells[row])) <= 1:
+        if width < 2 or (width == 2 and header_score(cells[row + 1 :]) <= 0):  # it may be a row that lacks a cell
+            break
+        row += 1
+    return row
+
+
+def _is_second_header(rows: Sequence[Cells]) -> bool:
+    """Whether the first row below a header has words above all columns of numbers, such as their units."""
+    if len(rows) < MIN_ROWS:
+        return False
+    first = [cell for cell, *below in zip(*rows, strict=True) if _are_numbers(below)]
+    return len(first) > 1 and not any(cell in (*MARKS, *NUMBER_MARKS) or is_written_number(cell) for cell in first)
+
+
+def _are_numbers(values: Sequence[str]) -> bool:
+    present = [value for value in values if value not in MARKS]
+    return len(present) > 1 and all(map(is_written_number, present))
+
+
 def _without_comments(sample: str, stated: str, delimiters: str, quoted: bool) -> tuple[str, list[str]]:
     """A sample with blank lines for the comments above its rows, after `#` or `%`, and these comments.
 
-    The last of them is the header if it has a name for each column, as numpy writes it and SNAP does. A file that has
-    such signs further down has no comments: its rows begin so.
+    The last of them is the header if it has a name for each column, as numpy writes it and SNAP does, and the rows have
+    no header of their own. A file that has such signs further down has no comments: its rows begin so.
     """
     lines = sample.splitlines(keepends=True)
     first = next((row for row, line in enumerate(lines) if line.strip() and not _COMMENT.match(line)), 0)
@@ -148,11 +179,11 @@ def _without_comments(sample: str, stated: str, delimiters: str, quoted: bool) -
     rest = "".join(lines[first:])
     delimiter = stated or delimiter_of(rest, delimiters)
     rows = [[cell.strip() for cell in row] for _, row in parsed(rest, delimiter, quoted)]
-    comments, kept = [], []
+    comments, kept, named = [], [], bool(rows) and header_score(rows) > 0
     for row, line in enumerate(lines[:first]):
         text = _COMMENT.sub("", line).strip()
         cells = [[cell.strip() for cell in cells] for _, cells in parsed(text, delimiter, quoted)]
-        same_width = bool(cells and rows) and len(cells[0]) == len(rows[0])
+        same_width = not named and bool(cells and rows) and len(cells[0]) == len(rows[0])
         if same_width and row == first - 1 and has_header([*cells, *rows]):
             kept.append(f"{text}\n")
         elif same_width:
@@ -231,22 +262,27 @@ def _blanks_delimit(rows: Sequence[Cells], width: int) -> bool:
 
 
 def has_header(rows: Sequence[Cells]) -> bool:
-    """Whether the first row has the names of the columns: it differs from those below as names differ from values.
+    """Whether the first row has the names of the columns: it differs from those below as names differ from values."""
+    if score := header_score(rows):
+        return score > 0
+    words = [cell for cell in rows[0] if cell]
+    return len(rows[0]) > 1 and not any(map(is_written_number, words))
+
+
+def header_score(rows: Sequence[Cells]) -> int:
+    """How much the first row differs from those below as names differ from values; below 0 if it does not.
 
     Every column speaks: for a header, a word above numbers, or above words that recur; against it, a number above
     numbers, or a word that is also below. Later copies of the first row count for nothing.
     """
     first, below = rows[0], [row for row in rows[1:] if list(row) != list(rows[0])]
     if any(len(cell) > MAX_NAME for cell in first) or not any(first):
-        return False
+        return -1
     columns = [[row[column] for row in below if column < len(row)] for column in range(len(first))]
     years = [_is_year_above_others(cell, values) for cell, values in zip(first, columns, strict=True)]
     score = 2 * sum(years) if sum(years) > 1 else 0
-    score += sum(_evidence(cell, values) for cell, values, year in zip(first, columns, years, strict=True) if not year)
-    if score:
-        return score > 0
-    words = [cell for cell in first if cell]
-    return len(first) > 1 and not any(map(is_written_number, words))
+    others = (pair for pair, year in zip(zip(first, columns, strict=True), years, strict=True) if not year)
+    return score + sum(_evidence(cell, values) for cell, values in others)
 
 
 def _is_year_above_others(name: str, values: Sequence[str]) -> bool:

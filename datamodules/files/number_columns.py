@@ -21,7 +21,7 @@ from datamodules.files.written_numbers import (
     plain,
 )
 
-FEW_TEXTS = 0.01  # of a column's distinct values: so few that are no numbers are told
+FEW_TEXTS = 0.1  # of a column's distinct values: so few that are no numbers, or one, are told
 BY_DELIMITER: dict[str, Decimal] = {";": ",", ",": "."}
 _DECIMAL = b"decimal"  # in the table's metadata
 
@@ -33,7 +33,7 @@ def with_numbers(
     stated: Decimal | None,
     kept: frozenset[str],
     fitted: bool,
-    again: Callable[[frozenset[str]], pa.Table],
+    again: Callable[[frozenset[str]], pa.Table] | None,
 ) -> tuple[pa.Table, list[str]]:
     """The table with texts that are numbers converted, and what was converted, in words.
 
@@ -44,7 +44,7 @@ def with_numbers(
         stated: the decimal sign, if it is known.
         kept: columns that stay texts.
         fitted: whether training has read such a table: then numbers as Arrow reads them are what it had.
-        again: reads the table with some columns as texts.
+        again: reads the table with some columns as texts; None where a number is stored as such, and is certain.
 
     Returns:
         The table, which states its decimal sign (see `stated_decimal`) where there was one to decide.
@@ -54,9 +54,13 @@ def with_numbers(
     """
     columns, notes = _written(table, kept)
     plains = {name: [plain(text) for text in texts] for name, texts in columns.items()}
-    decimal = stated or decimal_of(list(plains.values()))
-    may_be_thousands = decimal == "," or (decimal is None and delimiter == ";" and not fitted)
-    if may_be_thousands and (names := _with_three_decimals(table)):
+    found = decimal_of(list(plains.values()))
+    decimal = stated or found
+    if decimal is None:
+        may_be_thousands = delimiter == ";" and not fitted
+    else:  # a file to predict whose delimiter is a comma has hardly decimal commas, unless others tell so
+        may_be_thousands = decimal == "," and (found == "," or delimiter != "," or not fitted)
+    if again and may_be_thousands and (names := _with_three_decimals(table)):
         raw = again(names)
         for name in names:
             texts = distinct(raw[name])
@@ -104,7 +108,7 @@ def _written(table: pa.Table, kept: frozenset[str]) -> tuple[dict[str, list[str]
             others = [text for text in texts if not is_written_number(text)]
             if texts and not others:
                 columns[name] = texts
-            elif len(others) <= FEW_TEXTS * len(texts):
+            elif len(others) <= max(1, FEW_TEXTS * len(texts)):
                 notes.append(f"column {name} is read as text: {listed(others, 3)} are no numbers, as the others are")
     return columns, notes
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from xxhash import xxh3_64
 
 from datamodules.errors import DataError
+from datamodules.files.written_numbers import is_written_number
 from datamodules.storage.fingerprint import hash_numbers
 
 MAX_CATEGORIES = 32  # of a column
@@ -90,7 +92,10 @@ class Column:
         name = self.state["name"]
         if self.state["kind"] == "number":
             if not is_numeric(column):
-                raise DataError(f"{where}: column {name} held numbers in training, now it holds {column.type}")
+                texts: Sequence[str | None] = strings(column)
+                row = next((row for row, text in enumerate(texts) if text and not is_written_number(text)), 0)
+                found = f"in row {row + 1} it holds {texts[row]}"
+                raise DataError(f"{where}: column {name} held numbers in training, {found}")
             values = numbers(column)
             if np.isinf(values).any():
                 row = int(np.isinf(values).argmax())

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from datamodules.errors import DataError
-from datamodules.files.encoding import decoded, json_value
+from datamodules.files.encoding import decoded
+from datamodules.files.json_rows import json_table
 from datamodules.files.layout import BLANKS, SAMPLE_BYTES, Layout, cells_of, layout_of
 from datamodules.files.number_columns import with_numbers
 from datamodules.files.splits import Note
@@ -22,7 +22,8 @@ from datamodules.files.text_files import WORKBOOKS, byte_stream, encoding_of, st
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
 
 TABLE_FILES = (
-    ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", ".xlsx", ".parquet", ".pq",
+    ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", *WORKBOOKS,
+    ".parquet", ".pq",
 )  # fmt: skip
 _FORM = b"form"  # in a table's metadata
 
@@ -102,19 +103,11 @@ def _is_json(path: Path) -> bool:
 
 
 def _read_json(path: Path, reading: Reading) -> pa.Table:
-    """Rows as objects, a line each or in a list; what one of them lacks is missing."""
-    with byte_stream(path) as stream:
-        is_list = stream.read(1) == b"["
-    with byte_stream(path) as stream:
-        try:
-            table = pa.Table.from_pylist(json_value(stream.read().decode())) if is_list else pajson.read_json(stream)
-        except (ValueError, AttributeError, pa.ArrowTypeError) as error:
-            raise DataError(f"{path}: cannot be read as JSON, an object of numbers and texts a row ({error})") from None
+    table = json_table(path, reading.encoding, reading.note)
     for index, name in enumerate(table.column_names):
         if name in reading.texts and not pa.types.is_nested(table[name].type):
             table = table.set_column(index, name, pc.cast(table[name], pa.string()))
-    decimal = reading.decimal or "."
-    table, changed = with_numbers(table, path, ",", decimal, reading.texts, reading.fitted, lambda texts: table)
+    table, changed = with_numbers(table, path, ",", reading.decimal, reading.texts, reading.fitted, None)
     for line in changed:
         reading.note(f"{path}: {line}")
     return table.replace_schema_metadata({**(table.schema.metadata or {}), _FORM: "JSON"})

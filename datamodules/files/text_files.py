@@ -1,13 +1,15 @@
 """Lines of text files, plain or packed as `.gz`, in any encoding."""
 
 import codecs
+import gzip
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 
@@ -21,11 +23,23 @@ WORKBOOKS = (".xlsx", ".xlsm")
 HEAD = 64  # bytes from which a file's format is recognised
 NO_TEXT = {  # what begins like this, in lower case
     b"\xd0\xcf\x11\xe0": "an Excel 97 workbook or another old Office file; save its table as CSV (UTF-8)",
-    b"%pdf": "a PDF; save its table as CSV (UTF-8)",
+    b"%pdf": "a PDF; save its table as CSV, or its text as plain text (UTF-8)",
+    b"{\\rtf": "a rich text document; save it as plain text (UTF-8)",
     b"sqlite format 3": "an SQLite database; export its table as CSV",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
     b"rar!": "a RAR archive; unpack it",
     b"<!doctype html": "a web page; download the file that it shows instead (on GitHub: Raw)",
+    b"<table": "a table of a web page; open it in Excel or LibreOffice, and save it as CSV (UTF-8)",
+    b"<meta": "a web page; download the file that it shows, or save its table as CSV (UTF-8)",
+    b"@relation": "an ARFF file of Weka; save it as CSV",
+    b"\x93numpy": "an array of NumPy; save it with numpy.savetxt",
+    b"arrow1": "a Feather file; save it as Parquet or CSV",
+    b"\x89hdf": "an HDF5 file; save its table as Parquet or CSV",
+    b"$fl2@(#)": "an SPSS file; save it as CSV",
+    b"<stata_dta": "a Stata file; save it as CSV",
+    b"bzh91ay&sy": "a bzip2 archive; unpack it",
+    b"\xfd7zxz": "an xz archive; unpack it",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive; unpack it",
     b"<html": "a web page; download the file that it shows instead (on GitHub: Raw)",
     b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull",
 }
@@ -100,18 +114,40 @@ def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
             if _is_workbook(file):
                 yield pa.BufferReader(csv_of(path))
                 return
-            with _only_member(path, file) as member, pa.PythonFile(member, mode="r") as stream:
-                yield stream
+            with _only_member(path, file) as member:
+                _refuse_packed(path, member.peek(HEAD))
+                with pa.PythonFile(member, mode="r") as stream:
+                    yield stream
             return
-        if found := next((what for magic, what in NO_TEXT.items() if head.lstrip().lower().startswith(magic)), None):
+        if found := _no_text(head):
             raise DataError(f"{path}: is {found}")
         compressed = head.startswith(b"\x1f\x8b")
+        if compressed:
+            with suppress(OSError, EOFError, zlib.error):  # reading all of it says what is damaged
+                _refuse_packed(path, gzip.GzipFile(fileobj=file).peek(HEAD))
+            file.seek(0)
         if compressed or printable(path) != str(path):  # Arrow accepts no name that is not UTF-8
             with pa.input_stream(file, compression="gzip" if compressed else None) as stream:
                 yield stream
             return
     with pa.input_stream(str(path), compression=None) as stream:
         yield stream
+
+
+def _no_text(head: bytes) -> str | None:
+    """What a file is that begins so, if it is no text."""
+    return next((what for magic, what in NO_TEXT.items() if head.lstrip().lower().startswith(magic)), None)
+
+
+def _refuse_packed(path: Path, head: bytes) -> None:
+    """Refuse an archive of what is no text.
+
+    Raises:
+        DataError: the file in it begins as a workbook or another archive.
+    """
+    packed = "another archive, or a workbook" if head.startswith((b"PK\x03\x04", b"\x1f\x8b")) else _no_text(head)
+    if packed:
+        raise DataError(f"{path}: unpack it; what is in it is {packed}")
 
 
 def _is_workbook(file: IO[bytes]) -> bool:
@@ -121,7 +157,7 @@ def _is_workbook(file: IO[bytes]) -> bool:
         return False
 
 
-def _only_member(path: Path, file: IO[bytes]) -> IO[bytes]:
+def _only_member(path: Path, file: IO[bytes]) -> zipfile.ZipExtFile:
     """The only file in a zip.
 
     Raises:
@@ -132,9 +168,11 @@ def _only_member(path: Path, file: IO[bytes]) -> IO[bytes]:
         names = [name for name in archive.namelist() if not name.endswith("/") and not is_hidden(Path(name))]
         if "content.xml" in names:
             raise DataError(f"{path}: is an OpenDocument file; save its table as CSV (UTF-8)")
+        if "xl/workbook.bin" in names:
+            raise DataError(f"{path}: is a binary Excel workbook; save it as .xlsx, or its table as CSV (UTF-8)")
         if len(names) != 1:
             raise DataError(f"{path}: is a zip of {len(names)} files, such as {listed(names, 3)}; unpack it")
-        return archive.open(names[0])
+        return cast(zipfile.ZipExtFile, archive.open(names[0]))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: cannot be unpacked ({error})") from None
 

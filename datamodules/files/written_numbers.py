@@ -15,7 +15,9 @@ MARKS = ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/
 NUMBER_MARKS = ["-", "--", "–", "—", "na", "n.a.", "N.A.", "none", "Null", "nil", "NIL", "<NA>", "NULL", "#DIV/0!",
                 "#VALUE!", "#REF!", "#NAME?", "#NUM!", ".", "..", "…", "*", "无", "缺失"]  # fmt: skip
 SIGNS = "$€£¥￥₹₩₽元%％‰"
-_AROUND = re.compile(rf"[\s'’_{SIGNS}]|USD|EUR|GBP|CNY|RMB|CHF")
+_CURRENCY = re.compile(rf"[{SIGNS}]|USD|EUR|GBP|CNY|RMB|CHF")
+# Between digits only before each group of three: `1 000` and `1'000` are one number, `10 20` and `5'10` are two.
+_AROUND = re.compile(r"(?<!\d)[ '’_]|[ '’_](?!\d)|(?<=\d)(?<!\d{4})[ '’_](?=\d{3}(?!\d))")
 _POINT = re.compile(r"^[+-]?([1-9]\d{0,2}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?$")
 _COMMA = re.compile(r"^[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?$")
 _EITHER = re.compile(r"^[+-]?[1-9]\d{0,2}([.,]\d{3})$")  # a thousand, or one and three decimals
@@ -38,7 +40,8 @@ def is_written_number(cell: str) -> bool:
 
 def plain(cell: str) -> str:
     """A number without blanks, currency and per cent; one in brackets, or with a sign behind it, is negative."""
-    cell = _AROUND.sub("", unicodedata.normalize("NFKC", cell).replace("−", "-"))
+    cell = _CURRENCY.sub(" ", unicodedata.normalize("NFKC", cell).replace("−", "-"))
+    cell = _AROUND.sub("", " ".join(cell.split()))
     if cell.startswith("(") and cell.endswith(")"):
         cell = f"-{cell[1:-1]}"
     return f"-{cell[:-1]}" if cell.endswith("-") and len(cell) > 1 else cell

@@ -41,8 +41,8 @@ def text(table: list[Row], names: list[str] | None = NAMES, delimiter: str = ","
     return "".join(delimiter.join(line) + "\n" for line in lines)
 
 
-def write(file: Path, table: list[Row], names: list[str] | None = NAMES) -> Path:
-    file.write_text(text(table, names), encoding="utf-8")
+def write(file: Path, table: list[Row], names: list[str] | None = NAMES, delimiter: str = ",") -> Path:
+    file.write_text(text(table, names, delimiter), encoding="utf-8")
     return file
 
 
@@ -188,11 +188,20 @@ def test_a_number_that_may_be_a_thousand_is_asked_about(place: Path, refused: An
     assert ready(file, TabularRegression).table["price"].to_pylist()[-1] == 12.5
 
 
-def test_few_texts_in_a_column_of_numbers_are_told(place: Path) -> None:
-    table = [["about 3" if row == 5 else f"{row / 8}", row % 2] for row in range(400)]
+@pytest.mark.parametrize("count", [20, 400])
+def test_few_texts_in_a_column_of_numbers_are_told(count: int, place: Path) -> None:
+    table = [["about 3" if row == 5 else f"{row / 8}", row % 2] for row in range(count)]
     notes: list[str] = []
     read_table(write(place / "table.csv", table, ["x", "y"]), Reading(note=notes.append))
     assert notes == [f"{place / 'table.csv'}: column x is read as text: about 3 are no numbers, as the others are"]
+
+
+def test_columns_that_are_left_out_are_told(place: Path) -> None:
+    table = [[f"ticket {row}", "", row % 7, row % 2] for row in range(100)]
+    data = ready(write(place / "table.csv", table, ["name", "empty", "x", "y"]))
+    assert data.notes == [
+        f"{place / 'table.csv'}: left out columns without values, or whose values hardly recur: name, empty"
+    ]
 
 
 def test_a_parquet_file_is_read_alike(place: Path, reference: TabularClassification) -> None:
@@ -424,13 +433,6 @@ def test_json_is_read_as_csv_is(as_list: bool, place: Path) -> None:
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("content", ['{"a": 1}\n{"a":\n', "[1, 2]", '[{"a": 1}', '{"a": 1}\n{"a": "x"}\n'])
-def test_what_is_no_json_of_rows_is_refused(content: str, place: Path, refused: Any) -> None:
-    (place / "rows.json").write_text(content, encoding="utf-8")
-    with refused(place / "rows.json", "cannot be read as JSON"):
-        ready(place / "rows.json")
-
-
 def test_a_column_of_lists_is_refused(place: Path, refused: Any) -> None:
     pa.parquet.write_table(pa.table({"a": [[1], [2]], "b": [0, 1]}), place / "table.parquet")
     with refused(place / "table.parquet", "column a", "list", "expected numbers or text"):
@@ -515,7 +517,7 @@ def test_a_label_that_a_restored_model_does_not_know_is_refused(reference: Any, 
     ("names", "change", "parts"),
     [
         (["tallness", *NAMES[1:]], {}, ["no column height", "tallness, colour, weight, label"]),
-        (NAMES, {0: "tall"}, ["column height held numbers in training"]),
+        (NAMES, {0: "tall"}, ["column height held numbers in training, in row 7 it holds tall"]),
         (NAMES, {0: "inf"}, ["row 7", "column height", "inf"]),
     ],
 )
@@ -592,6 +594,66 @@ def test_a_file_to_predict_without_a_header_is_read_by_position(columns: int, pl
     )
     assert torch.equal(named, unnamed)
     assert f"has no header; its columns are taken for {', '.join(NAMES[:columns])}, in this order" in data.notes[-1]
+
+
+def test_a_file_to_predict_with_a_header_is_read_by_position_where_training_had_none(place: Path, refused: Any) -> None:
+    table = [[row / 7, ("01", "02", "A1")[row % 3], "ab"[row % 2]] for row in range(60)]
+    data = ready(write(place / "table.csv", table, None))
+    new = write(place / "new.csv", [row[:2] for row in table[:2]], ["width", "code"])
+    inputs = data.read_input(new)[0][torch.arange(2)]
+    assert torch.equal(inputs, data._encode(data.table, "")[:2])  # codes are texts, as in training
+    assert data.notes[-1] == f"{new}: training had no header; the columns width, code are taken in this order"
+    unnamed = data.read_input(write(place / "unnamed.csv", [row[:2] for row in table[:2]], None))[0][torch.arange(2)]
+    assert torch.equal(inputs, unnamed)
+    with refused(place / "more.csv", "has 1 columns, and training had no names; expected 2, of 0, 1"):
+        data.read_input(write(place / "more.csv", [[1.5], [2.5]], ["width"]))
+    with refused(place / "index.csv", "2 would be 2 in row 1; expected columns 0, 1"):
+        data.read_input(write(place / "index.csv", [[9, 1.5, "02"], [7, 2.5, "02"]], None))
+
+
+def test_a_code_is_a_text_in_a_file_without_a_header(place: Path) -> None:
+    table = [["ab"[row % 2], row / 7, ("01", "02", "A1")[row % 3]] for row in range(60)]
+    data = ready(write(place / "table.csv", table, ["kind", "x", "code"]), target="kind")
+    for columns in (table[:2], [row[1:] for row in table[:2]]):
+        inputs = data.read_input(write(place / "new.csv", columns, None))[0][torch.arange(2)]
+        assert torch.equal(inputs, data._encode(data.table, "")[:2])
+
+
+@pytest.mark.parametrize("written", ["%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_dates_to_predict_may_be_written_in_another_way(written: str, as_json: bool, place: Path) -> None:
+    days = [date(2021, 1, 1) + timedelta(days=3 * row) for row in range(60)]
+    table = [[f"{day:%Y-%m-%d}", row % 2] for row, day in enumerate(days)]
+    data = ready(write(place / "table.csv", table, ["day", "y"]))
+    new = [[day.strftime(written)] for day in days]
+    if as_json:
+        (place / "new.json").write_text(json.dumps([{"day": day} for (day,) in new]))
+    file = place / "new.json" if as_json else write(place / "new.csv", new, ["day"], delimiter=";")
+    assert torch.equal(data.read_input(file)[0][torch.arange(60)], data._encode(data.table, ""))
+
+
+def test_the_option_decides_on_a_date_to_predict_that_may_be_two(place: Path, refused: Any) -> None:
+    table = [[f"2021-{row % 12 + 1:02}-02", row % 2] for row in range(60)]
+    data = ready(write(place / "table.csv", table, ["day", "y"]))
+    new = write(place / "new.csv", [["02.03.2021"]], ["day"])
+    with refused(new, "02.03.2021 may begin with the day or the month; give --data.day_first"):
+        data.read_input(new)
+    data.day_first = True
+    inputs = data.read_input(new)[0][torch.arange(1)]
+    assert torch.equal(inputs, data._encode(data.table, "")[2:3])
+
+
+def test_points_are_decimal_in_a_file_of_commas_to_predict(place: Path) -> None:
+    table = [[row + 1.125, row % 9, row / 3] for row in range(60)]
+    point = ready(write(place / "point.csv", table, ["a", "b", "y"]), TabularRegression)
+    comma = place / "comma.csv"
+    comma.write_text((place / "point.csv").read_text().replace(",", ";").replace(".", ","))
+    data = ready(comma, TabularRegression)
+    assert data.decimal_found == ","
+    for name, delimiter in (("new.csv", ","), ("new.tsv", "\t")):
+        new = write(place / name, [row[:2] for row in table], ["a", "b"], delimiter=delimiter)
+        same = torch.equal(data.read_input(new)[0][torch.arange(60)], point._encode(point.table, ""))
+        assert same == (delimiter == ",")  # elsewhere 1.125 may be a thousand, as training said
 
 
 def test_predictions_have_the_ids_of_their_rows(place: Path) -> None:

@@ -46,7 +46,7 @@ def inputs_of(data: DataModule, source: str | Path | None, examples: Sequence[st
         try:
             data.set_input(file)
         except DataError as error:
-            raise DataError(str(error).replace(str(file), option)) from None
+            raise DataError(str(error).replace(f"--input {file}", option).replace(str(file), option)) from None
         if any(isinstance(name, Path) for name in data.predicted_names):
             data.predicted_names = ["standard input"]
         yield

@@ -52,6 +52,15 @@ def test_splits_are_drawn_where_folders_state_none(ending: str, tmp_path: Path) 
     assert len(data.texts) == 100
 
 
+def test_folders_of_classes_are_no_documents_beside_them(tmp_path: Path) -> None:
+    reviews(tmp_path / "archive" / "reviews", ("",))  # as an archive leaves them
+    data = ready(str(tmp_path / "archive"))
+    assert data.class_names == ["neg", "pos"]
+    assert not any("beside the class folders" in note for note in data.notes)
+    written(tmp_path / "archive" / "reviews", "README", "about")
+    assert any("left out 1 documents beside" in note for note in ready(str(tmp_path / "archive" / "reviews")).notes)
+
+
 def test_documents_are_predicted_by_folder_and_one_by_one(tmp_path: Path) -> None:
     data = ready(reviews(tmp_path / "aclImdb"))
     folder = tmp_path / "new"

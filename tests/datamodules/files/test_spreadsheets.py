@@ -2,15 +2,18 @@
 
 import csv
 import sys
+import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
+from openpyxl.chart import BarChart
 
 from datamodules.base import DataModule
+from datamodules.files.spreadsheets import csv_of
 from datamodules.series import Series
 from datamodules.tabular import TabularClassification
 from datamodules.text import TextClassification
@@ -88,6 +91,48 @@ def test_inputs_of_a_prediction_may_be_a_workbook(tmp_path: Path) -> None:
     inputs, names = data.read_input(Path(workbook(tmp_path / "new.xlsx", [row[:-1] for row in table()[:4]])))
     assert names == ["1", "2", "3"]
     assert torch.equal(inputs[torch.arange(3)], data._encode(data.table, "")[:3])
+
+
+def test_cells_are_read_as_they_are_shown(tmp_path: Path) -> None:
+    rows: Cells = [["Sizes", None, None], ["region", "rate", "kind"], ["north", 0.07, "a"], [None, 0.125, "b"]]
+    book = load_workbook(workbook(tmp_path / "t.xlsx", rows, others={"values": [["a"], ["b"]]}))
+    sheet = book.active
+    for cells in ("A1:C1", "A3:A4"):
+        sheet.merge_cells(cells)
+    sheet["B3"].number_format, sheet["B4"].number_format = "0%", '0.0"%"'
+    book["values"].sheet_state = "hidden"  # of a drop-down list
+    book.create_chartsheet("chart").add_chart(BarChart())
+    book.save(tmp_path / "t.xlsx")
+    assert csv_of(tmp_path / "t.xlsx").decode().split() == [
+        "Sizes,,", "region,rate,kind", "north,7%,a", "north,0.125,b",
+    ]  # fmt: skip
+
+
+def changed(file: Path, old: bytes, new: bytes) -> None:
+    """Change the sheets of a workbook in their file."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(old, new))
+
+
+def test_cells_outside_of_the_stated_dimension_are_read(tmp_path: Path) -> None:
+    workbook(tmp_path / "t.xlsx", [["a", "b"], [1, 2], [3, 4]])
+    changed(tmp_path / "t.xlsx", b'<dimension ref="A1:B3"', b'<dimension ref="A1:A2"')
+    assert csv_of(tmp_path / "t.xlsx").decode().split() == ["a,b", "1,2", "3,4"]
+
+
+def test_formulas_without_a_value_are_refused(tmp_path: Path, refused: Any) -> None:
+    file = tmp_path / "t.xlsx"
+    workbook(file, [["a", "b"], [1, "=A2*2"], [3, "=A3*2"]])
+    with refused(f"{file}: holds no values of 2 formulas, such as B2; open it in Excel"):
+        csv_of(file)
+    changed(file, b"<v></v>", b"<v>5</v>")
+    assert csv_of(file).decode().split() == ["a,b", "1,5", "3,5"]
+    workbook(file, [["a", "b"], [1, '=IF(A2,"","x")']])
+    changed(file, b'<c r="B2">', b'<c r="B2" t="str">')
+    assert csv_of(file).decode().split() == ["a,b", "1,"]
 
 
 def test_what_cannot_be_decided_is_asked(tmp_path: Path, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:

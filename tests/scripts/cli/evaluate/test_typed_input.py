@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from datamodules.text import TextClassification
 from scripts.experiment import Experiment
 from scripts.fit import main as fit
 from scripts.predict import main as predict
@@ -66,7 +67,7 @@ def test_a_row_is_predicted_as_in_a_file(of_rows: str, capsys: Any, tmp_path: Pa
     (tmp_path / "rows.csv").write_text("b,mean a,c\nred,5.5,0.25\n")
     expected = predicted(capsys, "--checkpoint", of_rows, "--input", str(tmp_path / "rows.csv"))
     assert len(expected) == 1
-    for typed in ("5.5, red, 0.25", json.dumps(ROW)):
+    for typed in ("5.5, red, 0.25", "5.5\tred\t0.25", json.dumps(ROW)):
         assert predicted(capsys, "--checkpoint", of_rows, "--example", typed) == expected
     both = predicted(capsys, "--checkpoint", of_rows, "--example", "5.5,red,0.25", "--example=1,blue,7")
     assert [row["input"] for row in both] == ["1", "2"]
@@ -80,12 +81,16 @@ def test_what_is_no_row_is_refused_in_terms_of_the_option(of_rows: str, capsys: 
     line = refused(capsys, "--checkpoint", of_rows, "--example", "5.5, red")
     assert line == "error: --example: has 2 columns without names; expected 3, of mean a, b, c"
     assert "no column c" in refused(capsys, "--checkpoint", of_rows, "--example", '{"mean a": 1, "b": "red"}')
+    line = refused(capsys, "--checkpoint", of_rows, "--example", "mean a,b,c")
+    assert line == "error: --example: holds no examples"
     assert "give one of them" in refused(capsys, "--checkpoint", of_rows, "--example", "1", "--input", "rows.csv")
     assert "predict what?" in refused(capsys, "--checkpoint", of_rows)
 
 
 def test_the_standard_input_is_read(of_rows: str, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for content in (b"b,c,mean a\nred,0.25,5.5\nblue,1,2\n", b'{"mean a": 5.5, "b": "red", "c": 0.25}\n' * 2):
+    of_json = b'{"mean a": 5.5, "b": "red", "c": 0.25}'
+    table = b"b,c,mean a\nred,0.25,5.5\nblue,1,2\n"
+    for content in (table, (of_json + b"\n") * 2, b"[\n " + of_json + b",\n" + of_json + b"]"):
         monkeypatch.setattr("sys.stdin", piped(content))
         rows = predicted(capsys, "--checkpoint", of_rows, "--input", "-")
         assert [row["input"] for row in rows] == ["1", "2"]
@@ -99,6 +104,22 @@ def test_the_standard_input_is_read(of_rows: str, capsys: Any, monkeypatch: pyte
 def test_a_text_is_an_example_whatever_is_in_it(text: str, trained: Any, capsys: Any) -> None:
     (row,) = predicted(capsys, "--checkpoint", trained("attention_rnn"), f"--example={text}")
     assert row["prediction"] in ("negative", "positive")
+
+
+def test_a_text_may_be_typed_as_json_and_a_table_of_texts_piped(
+    trained: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained("attention_rnn")
+    (expected,) = predicted(capsys, "--checkpoint", run, "--example", "great, but dear")
+    assert predicted(capsys, "--checkpoint", run, "--example", '{"text": "great, but dear"}') == [expected]
+    data = Experiment.load(run).data
+    assert isinstance(data, TextClassification)
+    data.text_name = "review"
+    content = b'label,"review"\r\n1,"great, but dear"\r\n'
+    assert data.typed_ending(content, False) == ".csv"
+    assert data.typed_ending(b"review\nlabel, great", False) == ".txt"
+    assert json.loads(data.typed_example('{"review": "a"}')) == {"review": "a"}
+    assert json.loads(data.typed_example('{"other": 1}')) == {"review": '{"other": 1}'}
 
 
 @pytest.mark.parametrize(
