@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torchmetrics import MeanMetric, Metric, MetricCollection
-from torchmetrics.image.fid import FrechetInceptionDistance  # torchmetrics.image requires torch-fidelity
+from torchmetrics.utilities import dim_zero_cat
 
 from datamodules.errors import DataError
 from datamodules.loading.sampling import generator
@@ -70,29 +71,41 @@ class RarestClass(ClassFractions):
         return super().compute()[0].min()
 
 
-class FrechetDistance(FrechetInceptionDistance):
+class FrechetDistance(Metric):
     """Fréchet distance between the features of generated and of real images.
 
-    `‖μ - μ'‖² + tr(Σ + Σ' - 2 (Σ Σ')^½)`, Heusel et al. 2017, https://arxiv.org/abs/1706.08500.
+    `‖μ - μ'‖² + tr(Σ + Σ' - 2 (Σ Σ')^½)`, Heusel et al. 2017, https://arxiv.org/abs/1706.08500; computed on the CPU,
+    in float64, which not every device knows.
 
     Args:
         num_features: F
     """
 
-    def __init__(self, num_features: int) -> None:
-        features = nn.Identity()  # the judge has computed them
-        features.num_features = num_features  # type: ignore[assignment]
-        super().__init__(features)
-        self.num_features = num_features
+    full_state_update = False
+    higher_is_better = False
+    generated: list[Tensor]
+    real: list[Tensor]
 
-    def update(self, preds: Tensor, target: Tensor) -> None:  # type: ignore[override]
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.add_state("generated", [], dist_reduce_fx="cat")
+        self.add_state("real", [], dist_reduce_fx="cat")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
         """Add the judge's outputs (B, F + K)."""
-        super().update(preds[:, : self.num_features], real=False)
-        super().update(target[:, : self.num_features], real=True)
+        self.generated.append(preds[:, : self.num_features].float())
+        self.real.append(target[:, : self.num_features].float())
 
     def compute(self) -> Tensor:
         """The distance; NaN for a single image."""
-        return super().compute() if self.real_features_num_samples > 1 else self.real_features_sum.new_tensor(torch.nan)
+        features = [dim_zero_cat(each).cpu().numpy().astype(np.float64) for each in (self.generated, self.real)]
+        if len(features[1]) < 2:
+            return torch.tensor(torch.nan, device=self.device)
+        means, covariances = [each.mean(0) for each in features], [np.cov(each.T) for each in features]
+        roots = np.sqrt(np.linalg.eigvals(covariances[0] @ covariances[1]).astype(complex)).real.sum()
+        distance = ((means[0] - means[1]) ** 2).sum() + sum(map(np.trace, covariances)) - 2 * roots
+        return torch.tensor(float(distance), device=self.device)
 
 
 class ImageGenerator(Task):
