@@ -10,6 +10,10 @@ python scripts/benchmark.py --model resnet --devices 1 2 4           speed, effi
 """
 
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # the code of the clone that this file is in, whatever is installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cli.command_line.subcommands import run
 

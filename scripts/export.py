@@ -28,6 +28,10 @@ from its training split (scaling, categories, tokenizer). Batches may have any s
 """
 
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # the code of the clone that this file is in, whatever is installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cli.command_line.subcommands import run
 

@@ -16,6 +16,10 @@ A name is a Python module's, such as my_model; its class is called MyModel. No f
 """
 
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # the code of the clone that this file is in, whatever is installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cli.command_line.subcommands import run
 

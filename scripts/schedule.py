@@ -8,6 +8,10 @@ Takes the options of fit.py, and --output, a PNG file: NAME_schedule.png by defa
 """
 
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # the code of the clone that this file is in, whatever is installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cli.command_line.subcommands import run
 

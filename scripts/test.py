@@ -9,6 +9,10 @@ python scripts/test.py --checkpoint lightning_logs/gat/version_0 --checkpoint li
 """
 
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # the code of the clone that this file is in, whatever is installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cli.command_line.subcommands import run
 

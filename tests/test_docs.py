@@ -265,6 +265,25 @@ def test_every_option_of_an_experiment_is_one(place: Path, monkeypatch: pytest.M
             exec(line, {"Experiment": Experiment})
 
 
+@pytest.mark.long
+def test_the_notebook_runs_in_a_kernel(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cell by cell, where stdout is no file, an event loop runs, and a second run begins in the same process."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    logs = place / "notebook_logs"
+    first, lightning = (
+        block.replace('{"max_epochs": 20}', f'{{"max_epochs": 1}}, logs="{logs}"') for block in NOTEBOOK[::2]
+    )
+    cells = [first, first, lightning]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    done = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(place)}}).execute()
+    printed = ["".join(output.get("text", "") for output in cell.outputs) for cell in done.cells]
+    assert all(f"{logs}/mlp/version_{index}" in text for index, text in enumerate(printed[:2]))
+    assert (logs / "mlp" / "version_1" / "results.json").exists()
+
+
 @pytest.mark.parametrize("block", NOTEBOOK[::2], ids=["experiment", "lightning"])
 def test_the_notebook_runs(block: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)

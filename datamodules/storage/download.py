@@ -25,7 +25,15 @@ from datamodules.storage.locks import exclusive
 from datamodules.storage.permissions import make_folder, share, share_all
 
 TIMEOUT = 60  # seconds without a byte
-DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"  # where published data sets are kept by default
+
+
+def project_folder() -> Path:
+    """The clone that this file is in; where the project is installed without one, the current folder."""
+    clone = Path(__file__).resolve().parents[2]
+    return clone if (clone / "pyproject.toml").exists() else Path.cwd()
+
+
+DATA_FOLDER = project_folder() / "data"  # where published data sets are kept by default
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):

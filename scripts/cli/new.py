@@ -136,8 +136,11 @@ def written(root: Path, files: dict[str, str], names: dict[str, str], following:
     """Write files in which names are replaced, and say what was written and which command comes next.
 
     Raises:
-        UsageError: a file or a package of that name is there already, or the template uses a class of that name.
+        UsageError: a file or a package of that name is there already, the template uses a class of that name, or the
+            project is installed without a clone to write into.
     """
+    if root == ROOT and not (root / "pyproject.toml").exists():
+        raise UsageError(f"new: needs a clone of the project, to which it adds files; {root} is an installed package")
     classes = "|".join(new for old, new in names.items() if old.startswith("New"))
     for path, content in files.items():
         for taken in (root / path, (root / path).with_suffix("")):

@@ -15,17 +15,18 @@ from datamodules.errors import DataError
 from datamodules.files.encoding import json_value
 from datamodules.files.paths import regular, user_path
 from datamodules.storage.atomic_file import write_file
+from datamodules.storage.download import project_folder
 from datamodules.storage.locks import Lock, if_gone, marker_of
-from scripts.cli.command_line.recipes import ROOT, Config, Request, dump
+from scripts.cli.command_line.recipes import Config, Request, dump
 from scripts.cli.command_line.resume_changes import is_longer
 from scripts.cli.distributed.launch import job, started_again
 from scripts.cli.errors import UsageError
 
-LOGS = ROOT / "lightning_logs"
+LOGS = project_folder() / "lightning_logs"
 
 
 def logs_at(given: str | None) -> Path:
-    """Where runs go: the folder that `--logs` names, or else this project's."""
+    """Where runs go: the folder that `--logs` names, or else lightning_logs/ of this clone, or where one stands."""
     return user_path(given, "--logs").absolute() if given else LOGS
 
 

@@ -5,6 +5,10 @@ python -P scripts/cli/sweep/die_with_parent.py PROCESS SCRIPT [WORDS]
 
 import runpy
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # the code of the clone that this file is in, whatever is installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from datamodules.loading.die_with_parent import end_with
 
