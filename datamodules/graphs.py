@@ -41,6 +41,11 @@ class Graphs(NamedTuple):
     graph: Tensor
     num_graphs: int
 
+    @property
+    def batch(self) -> Tensor:
+        """As `graph`, by the name that torch_geometric has for it."""
+        return self.graph
+
 
 Column = np.ndarray[Any, Any]
 Vocabulary = list[Any]  # known labels: of a file's only column, or a list for each of its columns

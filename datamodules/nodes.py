@@ -42,6 +42,11 @@ class Graph(NamedTuple):
     adjacency: Tensor
     nodes: Tensor
 
+    @property
+    def batch(self) -> Tensor:
+        """(N,) zeros: all nodes are of one graph, as torch_geometric says it."""
+        return self.nodes.new_zeros(self.x.shape[0])
+
 
 class Network(NamedTuple):
     """A graph as it was read.

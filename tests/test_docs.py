@@ -23,6 +23,7 @@ from datamodules.errors import UserError
 from scripts import fit
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import ROOT, recipe_names, resolve
+from scripts.cli.command_line.spellings import spelt_out
 from scripts.cli.run import folder
 from scripts.experiment import Experiment
 from tests.helpers.pages import PAGES, blocks, code_by_section, commands, published_for, read, write_inputs
@@ -131,7 +132,7 @@ def test_the_command_runs(
 
 def shortened(script: str, words: list[str], logs: Path) -> list[str]:
     """The command's words, for fewer steps."""
-    words = list(words)
+    words = spelt_out(words)
     if script == "fit" and {"--model", "--config"} & set(words) and not {"--help", "--help_all"} & set(words):
         words += ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "3"]
         if "auto" not in words:

@@ -560,3 +560,17 @@ def test_published_graphs_are_those_that_torch_geometric_reads(
 
 def _sorted(edge_index: Tensor) -> Tensor:
     return torch.unique(edge_index, dim=1)
+
+
+def test_a_batch_has_the_names_of_torch_geometric() -> None:
+    """A network that is written for it takes `batch.x, batch.edge_index, batch.batch`."""
+    from torch_geometric.nn import GCNConv, global_mean_pool
+
+    from datamodules.nodes import Nodes
+
+    for data in (GraphClasses(num_graphs=40, batch_size=8), Nodes()):
+        data.setup()
+        batch, _ = next(iter(data.train_dataloader()))
+        hidden = GCNConv(batch.x.shape[1], 4)(batch.x.to_dense(), batch.edge_index)
+        pooled = global_mean_pool(hidden, batch.batch)
+        assert pooled.shape == (getattr(batch, "num_graphs", 1), 4)

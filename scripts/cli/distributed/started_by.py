@@ -41,7 +41,7 @@ def check_start(devices: Any, nodes: int) -> None:
     elif nodes > 1 and not {"NODE_RANK", "GROUP_RANK"} & {*os.environ} and not any(each.detect() for each in OTHERS):
         raise UsageError(
             f"--trainer.num_nodes {nodes}: nothing has started processes on the other nodes; start each with `torchrun "
-            f"--nnodes={nodes} --nproc-per-node=… --rdzv-endpoint=HOST:PORT {COMMAND}`, or use scripts/submit.py"
+            f"--nnodes={nodes} --nproc-per-node=… --rdzv-endpoint=HOST:PORT -- {COMMAND}`, or use scripts/submit.py"
         )
     elif nodes == 1 and str(devices) != "1":
         use_free_port()
@@ -77,7 +77,7 @@ def check_slurm(variables: Mapping[str, str], devices: Any, nodes: int) -> None:
             f"the job has {tasks} tasks, but this process was started without srun and would wait for the others; "
             f"{srun} starts it alone"
         )
-    torchrun = f", or with `torchrun --nproc-per-node={processes} {COMMAND}`" if nodes == 1 else ""
+    torchrun = f", or with `torchrun --nproc-per-node={processes} -- {COMMAND}`" if nodes == 1 else ""
     raise UsageError(
         f"{processes} processes are asked for, but this one was started without the others, in a job of {tasks} "
         f"{'task' if tasks == 1 else 'tasks'}; start them with {srun}{torchrun}"

@@ -116,4 +116,4 @@ def run_trial(study: "Study", plan: SweepPlan, folder: Path, signals: Signals) -
         trial.set_user_attr(CAUSE, run.cause())
         study.tell(trial, state=TrialState.FAIL)
         result = f"failed: {run.cause()}"
-    print(f"trial {index + 1} of {plan.trials}: {' '.join(words)}: {result}", flush=True)
+    print(f"trial {trial.number}, {index + 1} of {plan.trials}: {' '.join(words)}: {result}", flush=True)

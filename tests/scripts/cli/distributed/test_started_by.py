@@ -37,7 +37,7 @@ def _of_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (4, False, 4, 1, ["4 processes", "without the others, in a job of 4 tasks", "ntasks-per-node=4", "torchrun"]),
         (4, False, 1, 1, ["the job has 4 tasks", "without srun", "srun --nodes=1 --ntasks-per-node=1 python"]),
-        (1, False, 4, 1, ["4 processes", "in a job of 1 task;", "torchrun --nproc-per-node=4 scripts/fit.py"]),
+        (1, False, 4, 1, ["4 processes", "in a job of 1 task;", "torchrun --nproc-per-node=4 -- scripts/fit.py"]),
         (1, True, 2, 2, ["4 processes", "srun --nodes=2 --ntasks-per-node=2 python"]),
         (4, True, 2, 1, ["SLURM has started 4 tasks", "--trainer.devices 2 and --trainer.num_nodes 1 ask for 2"]),
         (4, True, 1, 1, ["SLURM has started 4 tasks", "ask for 1"]),
