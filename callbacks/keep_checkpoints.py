@@ -35,18 +35,20 @@ class KeepCheckpoints(Technique):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare a validation metric with the best ones."""
         if not trainer.sanity_checking:
-            self._compare(trainer, "val/")
+            self._compare(trainer, of_training=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare a training metric, and keep the epoch's checkpoint."""
-        self._compare(trainer, "train/")
+        self._compare(trainer, of_training=True)
         checkpoints = trainer.checkpoint_callback
         if self.every_epoch and isinstance(checkpoints, Checkpoints):
             checkpoints.save_further(f"epoch_{trainer.current_epoch + 1:04d}.ckpt")
 
-    def _compare(self, trainer: Trainer, prefix: str) -> None:
+    def _compare(self, trainer: Trainer, of_training: bool) -> None:
         checkpoints = trainer.checkpoint_callback
-        if self.keep < 2 or not isinstance(checkpoints, Checkpoints) or not checkpoints.monitor.startswith(prefix):
+        if self.keep < 2 or not isinstance(checkpoints, Checkpoints):
+            return
+        if checkpoints.monitor.startswith("train") != of_training:
             return
         score = float(trainer.callback_metrics.get(checkpoints.monitor, math.nan))
         name = f"{checkpoints.monitor.replace('/', '_')}_{score:.4g}_step_{trainer.global_step}.ckpt"

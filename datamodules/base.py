@@ -90,6 +90,7 @@ class DataModule(DescribedData):
     )  # endings of files of typed or piped inputs: of text, and of JSON lines
     typed_form: ClassVar[str] = ""  # of typed inputs that are JSON alone, for an error
     full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
+    missing: tuple[str, ...] = ()  # splits that there are not
     shapes_return: ClassVar[bool] = True  # whether shapes recur within a few batches
 
     def __init__(

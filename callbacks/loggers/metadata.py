@@ -53,7 +53,7 @@ class RunMetadata(Callback):
         monitors = pl_module.monitors() if isinstance(pl_module, Task) else [self.monitor]
         tested = [name.replace("val/", "test/") for name in monitors if name.startswith("val/")]
         for logger in loggers_of(trainer):
-            logger.begin(settings(self.config), [f"best/{self.monitor}", *tested])
+            logger.begin(settings(self.config), [*([f"best/{self.monitor}"] if self.monitor else []), *tested])
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the best value so far, where it is new."""

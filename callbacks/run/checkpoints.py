@@ -174,13 +174,13 @@ class Checkpoints(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare a validation metric with the best."""
-        if self.monitor.startswith("val/") and not trainer.sanity_checking:
+        if not self.monitor.startswith("train") and not trainer.sanity_checking:
             self._compare(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare a training metric with the best."""
         self._epoch_ended = True
-        if self.monitor.startswith("train/"):
+        if self.monitor.startswith("train"):
             self._compare(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -78,6 +78,8 @@ class _BinaryAUROC(BinaryAUROC):
 class Classifier(Task):
     """Cross-entropy over classes; a batch is `(inputs, target)`, and `forward(inputs)` gives (B, num_classes) logits.
 
+    Of two classes a network may give the logit of the second alone, (B, 1).
+
     Whatever the training loss, `val/loss` and `test/loss` are the unweighted cross-entropy (or the model's own loss),
     so that runs can be compared.
 
@@ -200,8 +202,17 @@ class Classifier(Task):
     def step(self, batch: Any) -> Step:
         """The loss of one batch."""
         inputs, target = batch
-        logits = self(inputs)
+        logits = self.logits_of(self(inputs))
         return Step(self.cost(logits, target), logits, target)
+
+    def logits_of(self, output: Tensor) -> Tensor:
+        """The logits of every class, (…, C), from what the network gives: of two classes also (…, 1), of the second.
+
+        The cross-entropy of the two is the binary cross-entropy of the one: the other logit is 0.
+        """
+        if self.num_classes != 2 or self.multilabel or output.shape[-1] != 1:
+            return output
+        return torch.cat([torch.zeros_like(output), output], dim=-1)
 
     def cost(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss of (B, C) logits: in training the one that was chosen, otherwise cross-entropy."""
@@ -241,6 +252,7 @@ class Classifier(Task):
 
     def mean_of(self, answers: Tensor) -> Tensor:
         """The logarithms of the mean probabilities, from the logits of several models, (M, …, C)."""
+        answers = self.logits_of(answers)
         return log_odds_of_mean(answers) if self.multilabel else log_mean_probabilities(answers)
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
@@ -259,7 +271,7 @@ class Classifier(Task):
         inputs, target = batch
         if isinstance(inputs, Tensor) and inputs.dim() == 4:
             worst = worst_labels if self.multilabel else boards.worst
-            order, labels = worst(self(inputs), target, self.class_names, 2 * boards.COLUMNS)
+            order, labels = worst(self.logits_of(self(inputs)), target, self.class_names, 2 * boards.COLUMNS)
             board.image("worst mistakes", boards.grid(inputs.cpu()[order]))
             board.text("worst mistakes", boards.grid_table(labels))
 
@@ -284,8 +296,9 @@ class Classifier(Task):
         """Each example's class and the probability of every class."""
         return self.rows(self(batch))
 
-    def rows(self, logits: Tensor) -> list[dict[str, Any]]:
-        """Each example's class, or its labels, and the probability of every class, from (B, C) logits."""
+    def rows(self, output: Tensor) -> list[dict[str, Any]]:
+        """Each example's class, or its labels, and the probability of every class, from what the network gives."""
+        logits = self.logits_of(output)
         if self.multilabel:
             return label_rows(logits, self.class_names)
         return class_rows(logits.float().softmax(dim=-1), self.class_names)

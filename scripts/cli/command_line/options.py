@@ -63,13 +63,14 @@ def build_parser(request: Request) -> Parser:
     if "pretrained" not in constructor_arguments(model):
         of_model.add_argument("--model.pretrained", type=str | None, default=None, help="an earlier run to start from")
     parser.add_class_arguments(data, "data", skip={"batch_size"}, instantiate=False)
-    parser.section("data", f"--data: {data.__name__}").add_argument(
-        "--data.batch_size",
-        type=int | Literal["auto"] | None,
-        default=default_of(data, "batch_size"),
-        help="examples in a training step, of all processes together; null for the whole training split; auto for the "
-        "largest power of two that fits into memory and leaves an epoch ten steps",
-    )
+    if "batch_size" in constructor_arguments(data):
+        parser.section("data", f"--data: {data.__name__}").add_argument(
+            "--data.batch_size",
+            type=int | Literal["auto"] | None,
+            default=default_of(data, "batch_size"),
+            help="examples in a training step, of all processes together; null for the whole training split; auto for "
+            "the largest power of two that fits into memory and leaves an epoch ten steps",
+        )
     add_run_options(parser)
     for name, cls in TECHNIQUES.items():
         parser.add_class_arguments(cls, name, instantiate=False)

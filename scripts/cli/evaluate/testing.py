@@ -7,7 +7,7 @@ from scripts.cli.distributed.launch import wait_for_others
 from scripts.cli.errors import user_errors
 from scripts.cli.evaluate.ensemble import load_all
 from scripts.cli.run.limits import partial
-from scripts.cli.run.report import details, named, partly, shown, tables
+from scripts.cli.run.report import details, named, partly, scores, shown, tables
 
 
 def test(words: list[str], checkpoint: list[str], average: str | None, data: str | None) -> dict[str, float]:
@@ -32,7 +32,7 @@ def test(words: list[str], checkpoint: list[str], average: str | None, data: str
         else:
             experiment.data.setup_test()
     metrics = dict(experiment.trainer.test(experiment.model, experiment.data, verbose=False)[0])
-    tested = named(metrics, "test/")
+    tested = scores(metrics, experiment.model)
     size = len(experiment.data.splits.test) if experiment.data.splits else 0
     if experiment.trainer.is_global_zero:
         what = " + ".join(shown(Path(each)) for each in checkpoint)

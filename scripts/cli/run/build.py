@@ -13,6 +13,7 @@ from scripts.cli.command_line.options import AUTO
 from scripts.cli.command_line.recipes import Config
 from scripts.cli.command_line.techniques import techniques
 from scripts.cli.errors import UsageError
+from scripts.cli.run.foreign_data import ForeignData
 from scripts.cli.run.memory import forget_shapes
 from scripts.cli.run.pretrained import PretrainedRun, own_run
 
@@ -26,7 +27,8 @@ def build_data(data_class: type, arguments: Config) -> DataModule:
     if arguments.get("batch_size") == AUTO:
         raise ValueError(f"--data.batch_size {AUTO}: only scripts/fit.py finds it; give a number")
     data = data_class(**arguments)
-    assert isinstance(data, DataModule)
+    if not isinstance(data, DataModule):
+        data = ForeignData(data)
     if not data.shapes_return:
         forget_shapes()
     # cuDNN's attention prepares 100 to 300 ms for each new shape: on an H100 a step of 56 ms took 200 to 450

@@ -106,7 +106,7 @@ class Experiment:
             ready = self.parser.instantiate(self.options)
             built = build(self.parser.model, self.parser.data, ready, self._least_batch())
             self.data, self.model, self.techniques, self.pretrained = built
-        if self.options.data.batch_size != AUTO:
+        if self.options.data.get("batch_size", AUTO) != AUTO:
             self.options.data.batch_size = self.data.batch_size  # it may have shrunk
         self._built = random_states()
         return self
@@ -119,7 +119,7 @@ class Experiment:
         """
         with user_errors():
             ready = self.parser.instantiate(self.options)
-            if ready.data.batch_size == AUTO:
+            if ready.data.get("batch_size") == AUTO:
                 ready.data.batch_size = MIN_EXAMPLES
             start = pretrained_run(self.parser.model, ready.model.pretrained)
             return checked(read_data(self.parser.data, dict(ready.data), start, self._least_batch()))
@@ -180,7 +180,7 @@ class Experiment:
             )
         check_start(self.options.trainer.devices, self.options.trainer.num_nodes)
         check_settings(self.request.earlier, self.config, self.options.inexact)
-        auto = self.options.data.batch_size == AUTO
+        auto = self.options.data.get("batch_size") == AUTO
         try:
             if auto:
                 self.options.data.batch_size = MIN_EXAMPLES
@@ -234,7 +234,7 @@ class Experiment:
             found = of_earlier_run(earlier) if earlier else largest(self.model, self.data, techniques, self.trainer)
             self._use_batch_size(found.batch_size)
             print(f"batch size {found.batch_size}: {found.reason}")
-        return self.options.data.batch_size, find_or_claim(self.request, self.logs, self.config)
+        return self.options.data.get("batch_size"), find_or_claim(self.request, self.logs, self.config)
 
     def _use_batch_size(self, size: int | None) -> None:
         self.options.data.batch_size = self.data.batch_size = size

@@ -21,7 +21,10 @@ class Limit(NamedTuple):
 
 def limit_of(trainer: Any, data: DataModule, split: str) -> Limit:
     """The limit of a split."""
-    size = len(getattr(data, f"{split}_dataloader")())
+    try:
+        size = len(getattr(data, f"{split}_dataloader")())
+    except TypeError:  # a loader of another package may not know it
+        return Limit(split, 1.0, 1, 1)
     option = f"limit_{split}_batches"
     value = getattr(trainer, option)
     if trainer.overfit_batches and split != "test":
@@ -36,6 +39,8 @@ def settle_limits(trainer: Trainer, data: DataModule) -> None:
         UsageError: nothing would be trained, less than one batch seen, or no validation made. The message names the
             option.
     """
+    for split in data.missing:
+        setattr(trainer, f"limit_{split}_batches", 0)
     found = {split: limit_of(trainer, data, split) for split in Splits._fields}
     for split, (option, value, seen, size) in found.items():
         if option == "overfit_batches" and split == "val" and not seen:

@@ -127,9 +127,9 @@ def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None)
     checkpoints: Any = trainer.checkpoint_callback
     return {
         "model": config["about"]["name"],
-        "data": config["data"]["init_args"]["dataset"],
+        "data": config["data"]["init_args"].get("dataset", config["data"]["class_path"]),
         "seed": config["seed_everything"],
-        "test": named(tested, "test/"),
+        "test": scores(tested, trainer.lightning_module),
         "baseline": named(tested, "baseline/"),
         "monitor": checkpoints.monitor,
         "best": checkpoints.best_score,
@@ -143,6 +143,11 @@ def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None)
 def details(model: Any) -> dict[str, Any]:
     """The results of a test that a model has besides its metrics."""
     return model.details() if isinstance(model, Task) else {}
+
+
+def scores(tested: dict[str, float], model: LightningModule) -> dict[str, float]:
+    """The test's metrics, without the split's name; of a model of another package as it has called them."""
+    return named(tested, "test/") if isinstance(model, Task) else dict(tested)
 
 
 def named(metrics: dict[str, float], prefix: str) -> dict[str, float]:

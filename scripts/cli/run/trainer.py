@@ -87,6 +87,9 @@ def build_trainer(
     callbacks.append(Watchdog(timeout))
     if recorded is not None:
         callbacks = recorded.callbacks(model, callbacks)
+        if not getattr(model, "monitor", ""):
+            name = type(model).__name__
+            data.note(f"{name} has no `monitor`, the name of a metric that it logs: the last weights are tested")
     try:
         trainer = Trainer(
             **options,
@@ -128,7 +131,7 @@ class Recorded:
 
     def callbacks(self, model: LightningModule, others: list[Callback]) -> list[Callback]:
         """All callbacks: the configuration first, and checkpoints last, with what all others have done."""
-        monitor, mode = str(model.monitor), str(model.mode)
+        monitor, mode = str(getattr(model, "monitor", "")), str(getattr(model, "mode", "min"))
         metadata = RunMetadata(self.config, monitor, mode)
         checkpoints = Checkpoints(self.folder, monitor, mode, self.save_every, self.signals)
         return [metadata, *others, LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
@@ -141,7 +144,10 @@ class Recorded:
 
 def steps_between_points(trainer: Trainer, data: DataModule) -> int:
     """The logging interval: a curve has at least fifty points, where the run is long enough."""
-    steps, limit = len(data.train_dataloader()), trainer.limit_train_batches
+    try:
+        steps, limit = len(data.train_dataloader()), trainer.limit_train_batches
+    except TypeError:  # a loader of another package may not know it
+        return 50
     steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
     epochs = trainer.max_epochs or 1
     total = trainer.max_steps if trainer.max_steps > 0 else steps * (epochs if epochs > 0 else 50)

@@ -16,6 +16,7 @@ from torchmetrics import Metric
 
 from lightning_modules.linear_regression import LinearRegression
 from lightning_modules.mlp import MLP
+from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.forecaster import Forecaster
 from lightning_modules.tasks.generator import ClassFractions
 from lightning_modules.tasks.tagger import Tagger
@@ -178,3 +179,26 @@ def test_a_saved_model_loads_without_the_command_line(tmp_path: Path) -> None:
     loaded = MLP.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
     x = torch.randn(2, 4)
     torch.testing.assert_close(loaded.eval()(x), model.eval()(x), rtol=0, atol=0)
+
+
+def test_a_network_of_two_classes_may_have_one_output() -> None:
+    """Its loss is the binary cross-entropy, its predictions the sigmoid."""
+
+    class One(Classifier):
+        def __init__(self) -> None:
+            super().__init__(num_classes=2, class_names=["no", "yes"])
+            self.layer = torch.nn.Linear(3, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x)
+
+    model, x, target = One(), torch.randn(2, 3), torch.tensor([0, 1])  # as many examples as classes
+    step = model.step((x, target))
+    logit = model(x).squeeze(1)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logit, target.float())
+    torch.testing.assert_close(step.loss, expected)
+    assert step.prediction.shape == (2, 2)
+    for row, probability in zip(model.predict_step(x), logit.sigmoid().tolist(), strict=True):
+        assert row["probabilities"]["yes"] == pytest.approx(probability, abs=1e-6)
+    mean = model.mean_of(torch.stack([model(x), model(x)])).softmax(-1)
+    torch.testing.assert_close(mean[:, 1], logit.sigmoid())
