@@ -3,6 +3,7 @@
 python scripts/predict.py --checkpoint lightning_logs/cnn/version_0 --input photos/ --output predictions.csv
 python scripts/predict.py --checkpoint best.ckpt --input rows.csv --output predictions.jsonl
 python scripts/predict.py --checkpoint best.ckpt --input rows.csv             prints CSV
+python scripts/predict.py --checkpoint best.ckpt --input june.csv july.csv    several, each row with its file's name
 python scripts/predict.py --checkpoint lightning_logs/attention_rnn/version_0 --example "The room was lovely."
 python scripts/predict.py --checkpoint lightning_logs/mlp/version_0 --example "5.1, 3.5, 1.4, 0.2"
 python scripts/predict.py --checkpoint best.ckpt --input - < rows.csv         reads the standard input

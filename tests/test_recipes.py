@@ -156,7 +156,7 @@ def test_predicts_for_files_in_their_order(trained: Trained, tmp_path: Path) -> 
     source = example_input(name)
     outputs = [tmp_path / "rows.csv", tmp_path / "rows.jsonl"]
     for output in outputs:
-        prediction.predict([], [str(folder)], str(source), None, str(output))
+        prediction.predict([], [str(folder)], [str(source)], None, str(output))
     with outputs[0].open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     rows = [json.loads(line) for line in outputs[1].read_text(encoding="utf-8").splitlines()]

@@ -159,7 +159,7 @@ def predictions(name: str, run: Path, folder: Path) -> Figures:
     tables = []
     for index, words in enumerate(([], cpu)):
         output = folder / f"predictions_{index}.csv"
-        prediction.predict(words, [str(run)], str(source), None, str(output))
+        prediction.predict(words, [str(run)], [str(source)], None, str(output))
         with output.open(encoding="utf-8", newline="") as file:
             tables.append(list(csv.DictReader(file)))
     here, there = tables

@@ -30,7 +30,10 @@ class Option(NamedTuple):
     def take(self, name: str, line: CommandLine) -> Any:
         """Its value, or a list where there may be several; None where a single one is missing."""
         if self.several:
-            texts = line.values_after(name)
+            texts = []
+            while name in line.words:
+                texts += line.values_after(name)
+            texts += line.values(name)  # of `name=value`
         elif self.repeated:
             texts = [*line.values(name)]
         else:
@@ -82,7 +85,7 @@ SUBCOMMANDS = {
         {
             "checkpoint": CHECKPOINTS,
             "average": TEXT,
-            "input": Option(WHICH_INPUT, unless="example"),
+            "input": Option(WHICH_INPUT, unless="example", several=True),
             "example": Option(repeated=True),
             "output": TEXT,
         },

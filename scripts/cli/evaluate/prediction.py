@@ -4,28 +4,25 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from lightning.pytorch import LightningModule, Trainer
-
-from datamodules.base import DataModule
 from datamodules.files.paths import printable, user_path
 from datamodules.storage.atomic_file import atomic_write
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.ensemble import load_all
 from scripts.cli.evaluate.rows import Row, write_rows
-from scripts.cli.evaluate.typed_input import inputs_of
+from scripts.cli.evaluate.typed_input import STANDARD_INPUT, inputs_of
 from scripts.cli.spreadsheet import Sheet
 
 
 def predict(
     words: list[str],
     checkpoint: list[str],
-    input: str | None = None,
+    input: Sequence[str] = (),
     average: str | None = None,
     output: str | None = None,
     example: Sequence[str] = (),
@@ -35,7 +32,7 @@ def predict(
     Args:
         words: options that differ from training.
         checkpoint: one or several, as one predictor.
-        input: a file or a folder, or `-`, the standard input.
+        input: files and folders, or `-`, the standard input; of several, each row says from which it is.
         average: how several are averaged.
         output: the file; None for the screen.
         example: inputs as they were typed, in place of `input`.
@@ -48,20 +45,27 @@ def predict(
     path = None if output is None else user_path(output, "--output")
     experiment = load_all(checkpoint, average, None, words)
     trainer, model, data = experiment.trainer, experiment.model, experiment.data
-    with ExitStack() as files:
-        with user_errors():
-            files.enter_context(inputs_of(data, input, example, trainer.world_size))
-        _write(trainer, model, data, path)
-
-
-def _write(trainer: Trainer, model: LightningModule, data: DataModule, path: Path | None) -> None:
+    if STANDARD_INPUT in input and len(input) > 1:
+        raise UsageError("--input -: the standard input is one file; give it alone")
     broadcast_from_rank_zero(trainer, lambda: None)  # starts the other processes
+    sources: Sequence[str | None] = [*input] or [None]
+    count = 0
+
+    def write(to: Callable[[Row], None] | None) -> None:
+        nonlocal count
+        for source in sources:
+            with ExitStack() as files:
+                with user_errors():
+                    files.enter_context(inputs_of(data, source, example, trainer.world_size))
+                write_rows(trainer, model, data, _naming(source, to) if to and len(input) > 1 else to)
+                count += len(data.predicted_names)
+
     if not trainer.is_global_zero:
-        write_rows(trainer, model, data, None)
+        write(None)
         return
     if path is None:
         try:
-            write_rows(trainer, model, data, Table(sys.stdout).write)
+            write(Table(sys.stdout).write)
             sys.stdout.flush()
         except BrokenPipeError:  # the reader, such as head, has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,10 +73,15 @@ def _write(trainer: Trainer, model: LightningModule, data: DataModule, path: Pat
         with user_errors((OSError,)), atomic_write(path) as binary:
             file = io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
             table = Table(file, path.suffix == ".jsonl", path.with_suffix(""))
-            write_rows(trainer, model, data, table.write)
+            write(table.write)
             file.detach()
-        print(f"{len(data.predicted_names)} predictions in {printable(path)}")
+        print(f"{count} predictions in {printable(path)}")
     wait_for_others(trainer)
+
+
+def _naming(source: str | None, write: Callable[[Row], None]) -> Callable[[Row], None]:
+    """Writes rows that say from which of several inputs they are."""
+    return lambda row: write({"source": source, **row})
 
 
 class Table:

@@ -96,7 +96,7 @@ def test_a_model_of_dangerous_classes_predicts_none(tmp_path: Path) -> None:
     words = ["--model", "mlp", "--data", str(tmp_path / "rows.csv"), "--logs", str(tmp_path), "--trainer.max_epochs=1"]
     Experiment(resolve(words)).fit()
     run, output = str(tmp_path / "mlp" / "version_0"), tmp_path / "predicted.csv"
-    predict([], [run], str(tmp_path / "rows.csv"), None, str(output))
+    predict([], [run], [str(tmp_path / "rows.csv")], None, str(output))
     assert not formulas(cells_of(output.read_text()))
     rows = list(csv.DictReader(io.StringIO(output.read_text(), newline="")))
     assert {row["prediction"] for row in rows} <= {"'=1+1", "'@A1", "-3", "a;'=2"}

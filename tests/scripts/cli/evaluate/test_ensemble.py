@@ -29,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def predicted(checkpoints: list[str], average: str | None, folder: Path) -> torch.Tensor:
     output = folder / "predicted.csv"
-    prediction.predict([], checkpoints, str(example_input("mlp")), average, str(output))
+    prediction.predict([], checkpoints, [str(example_input("mlp"))], average, str(output))
     with output.open() as file:
         rows = list(csv.DictReader(file))
     return torch.tensor([[float(value) for name, value in row.items() if name.startswith("p_")] for row in rows])
@@ -55,7 +55,7 @@ def test_numbers_are_averaged_in_their_units(tmp_path: Path) -> None:
     found = []
     for checkpoints in ([runs[0]], [runs[1]], runs):
         output = tmp_path / "predicted.csv"
-        prediction.predict([], checkpoints, str(example_input("linear_regression")), None, str(output))
+        prediction.predict([], checkpoints, [str(example_input("linear_regression"))], None, str(output))
         with output.open() as file:
             found.append([float(row["prediction"]) for row in csv.DictReader(file)])
     assert found[0] != found[1]

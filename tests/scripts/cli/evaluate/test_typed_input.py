@@ -154,3 +154,18 @@ def test_an_image_is_piped(trained: Any, capsys: Any, monkeypatch: pytest.Monkey
 )
 def test_what_cannot_be_typed_is_refused(name: str, said: str, trained: Any, capsys: Any) -> None:
     assert said in refused(capsys, "--checkpoint", trained(name), "--example", "Who?")
+
+
+def test_several_files_are_predicted_in_their_order_and_each_row_names_its_file(
+    of_rows: str, capsys: Any, tmp_path: Path
+) -> None:
+    files = []
+    for name, rows in (("june", "red,5.5,0.25\nblue,1,7\n"), ("july 七月", "blue,2,3\n")):
+        files.append(str(tmp_path / f"{name}.csv"))
+        (tmp_path / f"{name}.csv").write_text(f"b,mean a,c\n{rows}", encoding="utf-8")
+    alone = [row for file in files for row in predicted(capsys, "--checkpoint", of_rows, "--input", file)]
+    for words in (["--input", *files], ["--input", files[0], f"--input={files[1]}"]):
+        together = predicted(capsys, "--checkpoint", of_rows, *words)
+        assert [row.pop("source") for row in together] == [files[0], files[0], files[1]]
+        assert together == alone
+    assert "give it alone" in refused(capsys, "--checkpoint", of_rows, "--input", "-", files[0])

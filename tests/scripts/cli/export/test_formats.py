@@ -81,7 +81,7 @@ def test_pixels_go_into_the_file_as_they_are_in_a_picture(cnn: Path, tmp_path: P
     pictures = [np.random.default_rng(seed).integers(0, 256, (8, 8), np.uint8) for seed in range(5)]
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
-    prediction.predict([], [str(cnn)], str(tmp_path), None, str(tmp_path / "rows.jsonl"))
+    prediction.predict([], [str(cnn)], [str(tmp_path)], None, str(tmp_path / "rows.jsonl"))
     session = onnxruntime.InferenceSession(file)
     (logits,) = session.run(None, {"pixels": np.stack(pictures)[:, None]})
     classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
