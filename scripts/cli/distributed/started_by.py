@@ -31,7 +31,7 @@ def check_start(devices: Any, nodes: int) -> None:
     if TorchElasticEnvironment.detect():
         return
     if "LOCAL_RANK" in os.environ:
-        if str(os.getppid()) != os.environ.get(LAUNCHER):
+        if os.environ.get(LAUNCHER) not in (str(os.getppid()), str(os.getpid())):  # which has set it for itself
             raise UsageError(
                 f"LOCAL_RANK={os.environ['LOCAL_RANK']} is set, but neither torchrun nor a run has started this "
                 f"process, which would wait for others; `unset LOCAL_RANK` first"
