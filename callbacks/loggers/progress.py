@@ -1,6 +1,7 @@
 """A progress bar with the newest metrics."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -13,7 +14,7 @@ class Progress(Callback):
     """A bar over the run's training steps, with the newest epoch's metrics, and over test and prediction batches.
 
     It is redrawn at most four times a second; where the output is no terminal (a file, a cluster's log), a plain line
-    is written every half minute.
+    is written every half minute. On a narrow terminal the last metrics are cut off.
     """
 
     EVERY = 0.25  # seconds
@@ -24,15 +25,16 @@ class Progress(Callback):
         self.bar: Bar | None = None
         self.task = TaskID(0)
         self.drawn_at = 0.0
+        self.total = float("inf")
 
     def start(self, trainer: Trainer, total: float, stage: str) -> None:
         """Draw an empty bar, on a terminal."""
-        self.drawn_at = time.monotonic()
+        self.drawn_at, self.total = time.monotonic(), total
         if not (trainer.is_global_zero and self.console.is_terminal):
             return
         self.bar = Bar(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=self.bar_width),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[metrics]}"),
@@ -49,14 +51,25 @@ class Progress(Callback):
             self.EVERY if self.bar else self.EVERY_PLAIN
         )
 
-    def draw(self, stage: str, done: int, metrics: str = "") -> None:
-        """Show the stage, its completed steps, and metrics."""
+    @property
+    def bar_width(self) -> int:
+        """The width of the bar itself."""
+        return max(5, min(30, self.console.width // 8))
+
+    def draw(self, stage: str, done: int, metrics: Sequence[str] = ()) -> None:
+        """Show the stage, its completed steps, and as many metrics as there is room for."""
         self.drawn_at = time.monotonic()
         if self.bar:
-            self.bar.update(self.task, completed=done, description=stage, metrics=metrics)
+            steps, left = 2 * len(f"{self.total:.0f}") + 1, len("0:00:00")
+            room = self.console.width - sum((len(stage), self.bar_width, steps, left, 5))
+            while metrics and len("  ".join(metrics)) > room:
+                metrics = metrics[:-1]
+            self.bar.update(self.task, completed=done, description=stage, metrics="  ".join(metrics))
             self.bar.refresh()
         else:
-            self.console.print(f"{stage}  step {done}  {metrics}".rstrip(), highlight=False, soft_wrap=True)
+            of = f" of {self.total:.0f}" if self.total < float("inf") else ""
+            line = "  ".join([stage, f"step {done}{of}", *metrics])
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Remove the bar."""
@@ -84,8 +97,7 @@ class Progress(Callback):
             epochs = f"{trainer.current_epoch + 1}" + (
                 f"/{trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
             )
-            metrics = "  ".join(f"{name} {float(value):.4g}" for name, value in trainer.callback_metrics.items())
-            self.draw(f"epoch {epochs}{stage}", trainer.global_step, metrics)
+            self.draw(f"epoch {epochs}{stage}", trainer.global_step, metrics_of(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remove the bar: the test follows."""
@@ -124,3 +136,16 @@ class Progress(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remove the bar: the error follows."""
         self.stop()
+
+
+def metrics_of(trainer: Trainer) -> list[str]:
+    """The newest metrics: the loss and the monitored one first, as there may be room for no others.
+
+    Learning rates, which follow from the schedule, are left to the dashboard.
+    """
+    monitored = getattr(trainer.lightning_module, "monitor", None)
+    first = {"train/loss": 0, monitored: 1}
+    names = [name for name in trainer.callback_metrics if not name.startswith("lr-")]
+    ordered = sorted(names, key=lambda name: first.get(name, 2))
+    shown = {name: "loss" if name == "train/loss" else name for name in ordered}
+    return [f"{shown[name]} {float(trainer.callback_metrics[name]):.4g}" for name in ordered]

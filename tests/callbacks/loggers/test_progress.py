@@ -1,4 +1,5 @@
 import io
+import re
 from typing import Any
 
 import pytest
@@ -11,11 +12,11 @@ from callbacks.loggers.progress import Progress
 from lightning_modules.mlp import MLP
 
 
-def shown(terminal: bool, every: float, epochs: int = 2) -> str:
+def shown(terminal: bool, every: float, epochs: int = 2, width: int = 150) -> str:
     """What a run of three steps an epoch, two validation and four test batches writes on the screen."""
     progress = Progress()
     screen = io.StringIO()
-    progress.console = Console(file=screen, force_terminal=terminal, width=150)
+    progress.console = Console(file=screen, force_terminal=terminal, width=width)
     progress.EVERY = progress.EVERY_PLAIN = every
     model = MLP(4, 3, optimizer=torch.optim.SGD)
     trainer = Trainer(
@@ -41,11 +42,11 @@ def shown(terminal: bool, every: float, epochs: int = 2) -> str:
 
 def test_a_file_gets_plain_lines_with_epoch_step_and_metrics() -> None:
     lines = shown(terminal=False, every=0.0).splitlines()
-    assert lines[0].split("  ")[:2] == ["epoch 1/2", "step 1"]
-    assert lines[3].startswith("epoch 1/2 (validating)  step 3")
-    assert any(line.startswith("epoch 2/2  step 4  ") and "val/accuracy" in line for line in lines)
-    assert lines[-6:-2] == [f"testing  step {step}" for step in (1, 2, 3, 4)]
-    assert lines[-2:] == [f"predicting  step {step}" for step in (1, 2)]
+    assert lines[0].split("  ")[:2] == ["epoch 1/2", "step 1 of 6"]
+    assert lines[3].startswith("epoch 1/2 (validating)  step 3 of 6")
+    assert any(line.startswith("epoch 2/2  step 4 of 6  ") and "val/accuracy" in line for line in lines)
+    assert lines[-6:-2] == [f"testing  step {step} of 4" for step in (1, 2, 3, 4)]
+    assert lines[-2:] == [f"predicting  step {step} of 2" for step in (1, 2)]
     assert len(lines) == 2 * (3 + 2) + 4 + 2
 
 
@@ -64,3 +65,13 @@ def test_nothing_is_drawn_before_it_is_time(terminal: bool) -> None:
     text = shown(terminal, every=1000.0)
     assert "step" not in text
     assert "1/6" not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_shows_the_steps_the_time_and_the_monitored_metric(width: int) -> None:
+    lines = [re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", line) for line in shown(True, 0.0, width=width).split("\r")]
+    trained = [line.strip("\n") for line in lines if "epoch 2/2" in line]
+    assert all(len(line) <= width for line in trained)
+    last = trained[-1]
+    assert re.search(r"epoch 2/2( \(validating\))? +[━╸╺ ]+ +\d/6 +[\d:-]+ +val/loss \d", last), last
+    assert "lr-" not in "".join(lines)
