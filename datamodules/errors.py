@@ -5,6 +5,7 @@ class UserError(Exception):
     """Something that the user typed or supplied is wrong; the message says what was found and what is expected."""
 
     status = 2  # of the command line
+    is_agreed = False  # whether all processes of a run raise it together
 
 
 class DataError(UserError, ValueError):
@@ -12,7 +13,9 @@ class DataError(UserError, ValueError):
 
 
 class UnlikeDataError(DataError):
-    """The processes of a run do not read the same data; raised in all of them."""
+    """The processes of a run do not read the same data."""
+
+    is_agreed = True
 
 
 def check_probability(option: str, value: float) -> None:

@@ -26,6 +26,8 @@ from datamodules.storage.atomic_file import with_retries
 class NonFiniteError(UserError, ValueError):
     """The loss was not finite."""
 
+    is_agreed = True
+
 
 class SaveEvery(NamedTuple):
     """When the last checkpoint is saved, besides the end of the run.

@@ -13,7 +13,7 @@ from datamodules.errors import UserError
 from datamodules.files.paths import printable
 from datamodules.loading.die_with_parent import LAUNCHER
 
-PATIENCE = 3.0  # seconds in which processes that fail alike do so
+PATIENCE = 10.0  # seconds in which processes that fail alike do so
 LONGEST = 4000  # characters of a message
 
 
@@ -67,7 +67,7 @@ def one_line_errors(debug: bool) -> Iterator[None]:
         message = " ".join(str(error).split())
         if len(message) > LONGEST:  # it quotes what a file holds
             message = f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
-        if reports_here():
+        if reports_here(error.is_agreed):
             print(f"error: {printable(message)}", file=sys.stderr)
         raise SystemExit(error.status) from None
     except KeyboardInterrupt:  # before a run handles its signals, or the second time
@@ -81,14 +81,19 @@ def print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def reports_here() -> bool:
+def reports_here(is_agreed: bool = False) -> bool:
     """Whether this process is to say what went wrong: the first on its machine does, and the others where it has not.
 
     What all of them find out at once, they would only repeat. One that has failed alone waits for the first to end, in
     vain, and says it then.
+
+    Args:
+        is_agreed: whether all of them raise it.
     """
     if int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0))) == 0:
         return True
+    if is_agreed:
+        return False
     time.sleep(PATIENCE)
     return _first_is_alive()
 

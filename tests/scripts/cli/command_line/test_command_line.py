@@ -588,7 +588,9 @@ def test_runs_from_any_folder_with_own_data_and_says_nothing_needless(tmp_path: 
         return done
 
     environment = {**os.environ, "PYTHONUTF8": "1"}
-    done = run("fit.py", "--model", "mlp", "--data", "动物.csv", "--logs", "记录 logs", "--trainer.max_epochs", "20")
+    done = run(
+        "fit.py", "--model", "mlp", "--data", "动物.csv", "--logs", "记录 logs", "--epochs", "20", "--batch_size", "16"
+    )
     understood, trained = done.stdout.split("\nmlp on ")
     assert "as it was understood:" in understood.splitlines()[0]
     assert len(trained.splitlines()) == 16  # no advertisement
