@@ -48,6 +48,20 @@ class BatchedData(LightningDataModule):
         """Number of examples in one epoch of a split."""
         return len(self.balanced if split == "train" and self.balanced is not None else getattr(self.splits, split))
 
+    def num_batches(self, split: str) -> int | None:
+        """Number of batches in one epoch of a split, without gathering its examples; None if it is not known."""
+        size = self.size_of(split)
+        return len(
+            Batches(
+                size,
+                batch_size=min(self.batch_size or size, size),
+                drop_last=split == "train",
+                keep_large=self.keeps_large_last_batch,
+                rank=self.rank,
+                world_size=self.world_size,
+            )
+        )
+
     def check_processes(self, world_size: int) -> None:
         """Refuse more processes than a batch of any split has examples, before a run begins.
 

@@ -337,3 +337,11 @@ def test_a_state_of_an_earlier_version_drops_an_incomplete_last_batch_as_it_did(
     del state["keeps_large_last_batch"]
     data.load_state_dict(state)
     assert [len(x) for x, _ in data.train_dataloader()] == [150, 150]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_number_of_batches_is_that_of_the_loader(kind: str) -> None:
+    data = KINDS[kind]()
+    data.setup()
+    for split in ("train", "val", "test"):
+        assert data.num_batches(split) == len(getattr(data, f"{split}_dataloader")())

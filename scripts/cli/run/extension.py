@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
 
+from callbacks.averaging import Averaging
 from callbacks.run.checkpoint_file import read_checkpoint
 from lightning_modules.optim.schedules import Extension, Tail
 from lightning_modules.tasks.task import Task
@@ -62,8 +63,11 @@ def explain(extension: Extension, model: LightningModule, trainer: Trainer) -> s
     length = f"{trainer.max_epochs} epochs" if (trainer.max_epochs or 0) > 0 else f"{trainer.max_steps} steps"
     begin = f"goes on after step {extension.step}, to {length}"
     schedule, warmup = getattr(model, "schedule", "constant"), getattr(model, "warmup", 0.0)
-    if not isinstance(model, Task) or (schedule in ("constant", "plateau") and not warmup):
-        return f"{begin}, as if it had been asked for at first"
+    if not isinstance(model, Task):
+        return begin
+    if schedule in ("constant", "plateau") and not warmup:
+        of_length = any(isinstance(each, Averaging) and each.start for each in trainer.callbacks)  # type: ignore[attr-defined]
+        return begin if of_length else f"{begin}, as if it had been asked for at first"
     how = {
         Tail.CONTINUE: f"--model.schedule {schedule} now spans {length}, and the rate is where it is there",
         Tail.RESTART: f"--model.schedule {schedule} begins anew, over the further steps",

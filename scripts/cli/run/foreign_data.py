@@ -60,6 +60,14 @@ class ForeignData(DataModule):
         except (TypeError, AttributeError):
             return 0
 
+    def num_batches(self, split: str) -> int | None:
+        """Number of batches of its loader, or loaders; None where one does not know."""
+        loaders = self._loaders(split)
+        try:
+            return sum(map(len, loaders)) if isinstance(loaders, list | tuple) else len(loaders)
+        except TypeError:
+            return None
+
     def train_dataloader(self) -> Any:
         """Its loader."""
         return self._loaders("train")

@@ -21,14 +21,13 @@ class Limit(NamedTuple):
 
 def limit_of(trainer: Any, data: DataModule, split: str) -> Limit:
     """The limit of a split."""
-    try:
-        size = len(getattr(data, f"{split}_dataloader")())
-    except TypeError:  # a loader of another package may not know it
-        return Limit(split, 1.0, 1, 1)
+    size = data.num_batches(split)
     option = f"limit_{split}_batches"
     value = getattr(trainer, option)
     if trainer.overfit_batches and split != "test":
         option = "overfit_batches"
+    if size is None:  # a loader of another package may not know it: nothing is said to be left out
+        return Limit(option, value, 1, 1)
     return Limit(option, value, min(size, value) if isinstance(value, int) else int(size * value), size)
 
 
@@ -48,10 +47,11 @@ def settle_limits(trainer: Trainer, data: DataModule) -> None:
         elif not seen and (value or split == "train"):
             raise UsageError(
                 f"--trainer.{option} {value}: leaves none of the {size} {split} batches; expected at least "
-                f"1, or a fraction of {1 / size:.2g}"
+                f"1, or a fraction of {1 / max(size, 1):.2g}"
             )
     steps, interval, epochs = found["train"].seen, trainer.val_check_interval, trainer.check_val_every_n_epoch
-    if isinstance(interval, int) and interval > steps and epochs is not None:
+    known = data.num_batches("train") is not None
+    if known and isinstance(interval, int) and interval > steps and epochs is not None:
         raise UsageError(
             f"--trainer.val_check_interval {interval}: an epoch has {steps} steps; expected at most as many, or "
             f"--trainer.check_val_every_n_epoch null, which counts them across epochs"

@@ -144,11 +144,10 @@ class Recorded:
 
 def steps_between_points(trainer: Trainer, data: DataModule) -> int:
     """The logging interval: a curve has at least fifty points, where the run is long enough."""
-    try:
-        steps, limit = len(data.train_dataloader()), trainer.limit_train_batches
-    except TypeError:  # a loader of another package may not know it
+    batches, limit = data.num_batches("train"), trainer.limit_train_batches
+    if batches is None:
         return 50
-    steps = min(steps, limit) if isinstance(limit, int) else max(1, int(steps * limit))
+    steps = min(batches, limit) if isinstance(limit, int) else max(1, int(batches * limit))
     epochs = trainer.max_epochs or 1
     total = trainer.max_steps if trainer.max_steps > 0 else steps * (epochs if epochs > 0 else 50)
     return max(1, min(50, total // 50))
