@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
+from lightning_modules.layers.scan import scan, scanned_gru
 from lightning_modules.layers.sequence import tie
 from lightning_modules.tasks.decoding import State
 from lightning_modules.tasks.translator import Translator
@@ -41,6 +42,8 @@ class Encoder(nn.Module):
     def forward(self, source: Text) -> tuple[Tensor, Tensor]:
         """The features of every token, and those of each direction's last."""
         embedded = self.dropout(self.embedding(source.ids))  # (B, S, D)
+        if torch.compiler.is_exporting():  # no exporter can write down packed sequences
+            return scanned_gru(self.gru, embedded, source.mask)
         packed = pack_padded_sequence(embedded, source.lengths.cpu(), batch_first=True, enforce_sorted=False)
         features, last = self.gru(packed)
         features, _ = pad_packed_sequence(features, batch_first=True, total_length=source.ids.shape[1])  # (B, S, D)
@@ -144,6 +147,8 @@ class Seq2Seq(Translator):
         h, *source = self.start(pair.source)
         teacher_forcing = self.teacher_forcing if self.training else 1.0
         references = self.dropout(self.embed_target(pair.target.ids[:, :-1]))  # (B, T - 1, D)
+        if torch.compiler.is_exporting():
+            return self.output(self.scanned(references, h, source))
         features: list[Tensor] = []  # (B, D) of each token
         for embedded in references.unbind(1):
             if features and teacher_forcing < 1:
@@ -154,6 +159,15 @@ class Seq2Seq(Translator):
             feature, h = self.next(embedded, (h, *source))
             features.append(feature)
         return self.output(self.dropout(torch.stack(features, dim=1)))  # all at once: one large matrix product
+
+    def scanned(self, references: Tensor, h: Tensor, source: list[Tensor]) -> Tensor:
+        """Features (B, T - 1, D) of all tokens, by one operation that exporters can write down."""
+
+        def step(h: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+            feature, h = self.next(inputs[0], (h, *source))
+            return h, feature
+
+        return scan(step, h, (references,))[1]
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits of the next token, and the new state."""
