@@ -19,6 +19,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of what this system lacks."""
+    for mark in item.iter_markers("needs"):
+        if lacking := [name for name in mark.args if not (hasattr(os, name) or hasattr(signal, name))]:
+            pytest.skip(f"this system has no {' and no '.join(lacking)}")
+
+
 def _listing(folder: Path) -> list[tuple[Path, int]]:
     return sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
 

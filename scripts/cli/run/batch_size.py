@@ -2,12 +2,12 @@
 
 import copy
 import math
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
@@ -23,7 +23,7 @@ from scripts.cli.run.memory import held
 OPTION = f"--data.batch_size {AUTO}"
 FRACTION = 0.8  # of the memory: batches differ, and decoding a test may take more than a step
 MIN_EXAMPLES = 2  # examples of each process: batch norms need as many
-MEMINFO, STATUS = Path("/proc/meminfo"), Path("/proc/self/status")  # of Linux
+STATUS = Path("/proc/self/status")  # of Linux
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of a container
 
 
@@ -105,19 +105,11 @@ def peak_of(step: Callable[[int], None], size: int, device: torch.device) -> flo
 
 
 def memory(device: torch.device) -> int:
-    """The memory that this process can have, in bytes: what it has and what is free.
-
-    Raises:
-        UsageError: the system does not report it, such as Windows.
-    """
+    """The memory that this process can have, in bytes: what it has and what is free."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    if not hasattr(os, "sysconf"):
-        raise UsageError(f"{OPTION}: this system does not report how much memory a process holds; give a number")
     limits = [int(path.read_text()) for path in CGROUPS if path.exists() and path.read_text().strip().isdigit()]
-    if MEMINFO.exists():
-        limits.append(_kilobytes(MEMINFO, "MemAvailable") + _kilobytes(STATUS, "VmRSS"))
-    return min(limits, default=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+    return min([*limits, psutil.virtual_memory().available + psutil.Process().memory_info().rss])
 
 
 def forget_peak(device: torch.device) -> None:

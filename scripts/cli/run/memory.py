@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 
+import psutil
 import torch
 
 try:
@@ -46,6 +47,7 @@ def forget_shapes() -> None:
 
 def held(device: torch.device) -> tuple[int, int]:
     """The peak memory of the process, and of its tensors on the GPU if there is one, in bytes; 0 if unknown."""
-    unit = 1 if sys.platform == "darwin" else 1024
     in_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit if resource else 0, in_gpu
+    if resource is None:
+        return getattr(psutil.Process().memory_info(), "peak_wset", 0), in_gpu
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024), in_gpu

@@ -6,6 +6,8 @@ import pytest
 
 from callbacks.run.signals import Signals
 
+pytestmark = pytest.mark.needs("SIGHUP")
+
 
 @pytest.fixture
 def hangup() -> Iterator[None]:

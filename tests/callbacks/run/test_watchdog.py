@@ -32,6 +32,7 @@ def work(batches: int, said: int) -> None:
     time.sleep(60)
 
 
+@pytest.mark.needs("fork")
 def test_a_process_that_was_stopped_for_longer_than_the_time_out_has_not_hung() -> None:
     reading, writing = os.pipe()
     process = os.fork()

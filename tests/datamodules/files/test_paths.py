@@ -59,7 +59,7 @@ def test_two_files_are_not_shown_under_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (lambda path: os.mkfifo(path), "a named pipe"),
+        pytest.param(lambda path: os.mkfifo(path), "a named pipe", marks=pytest.mark.needs("mkfifo")),
         (lambda path: os.mkdir(path), "a folder"),
         (lambda path: socket.socket(socket.AF_UNIX).bind(str(path)), "a socket"),
         (lambda path: os.symlink("nowhere", path), "a link that leads nowhere"),
@@ -79,6 +79,7 @@ def test_what_is_not_a_file_is_not_opened(
             read(tmp_path / "x.csv")
 
 
+@pytest.mark.needs("mkfifo")
 def test_a_folder_of_images_with_a_named_pipe_is_refused_and_one_named_like_an_image_is_searched(
     tmp_path: Path,
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_folder_of_images_with_a_named_pipe_is_refused_and_one_named_like_an_i
         list(image_folders(print).found_in(tmp_path))
 
 
+@pytest.mark.needs("mkfifo")
 def test_a_path_that_is_neither_file_nor_folder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x")
     with pytest.raises(DataError, match=r"--data \S+/x: expected a file or folder, found a named pipe"):

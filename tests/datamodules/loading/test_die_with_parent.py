@@ -27,6 +27,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.needs("fork", "SIGKILL")
 @pytest.mark.parametrize(("linux", "stopped"), [(True, False), (True, True), (False, False)])
 def test_a_process_ends_when_the_one_that_started_it_is_killed(linux: bool, stopped: bool) -> None:
     if linux and not die_with_parent.LINUX:
@@ -44,6 +45,7 @@ def test_a_process_ends_when_the_one_that_started_it_is_killed(linux: bool, stop
     assert soon(lambda: not is_alive(child))
 
 
+@pytest.mark.needs("fork", "SIGKILL")
 @pytest.mark.parametrize("waited", [True, False])
 def test_a_process_ends_at_once_where_the_one_that_started_it_is_gone_already(waited: bool) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -54,6 +56,7 @@ def test_a_process_ends_at_once_where_the_one_that_started_it_is_gone_already(wa
     dead.wait()
 
 
+@pytest.mark.needs("fork", "SIGKILL")
 def test_a_process_that_somebody_else_started_does_not_end_with_them() -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "LOCAL_RANK": "1"}
     environment.pop(LAUNCHER, None)

@@ -434,6 +434,7 @@ def test_folders_of_others_under_root_are_passed_over(tmp_path: Path, monkeypatc
     (tmp_path / "a_private").chmod(0o700)
 
 
+@pytest.mark.needs("getuid", "fork")
 def test_folders_that_another_user_may_not_even_look_at_are_passed_over(tmp_path: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("only root becomes another user")

@@ -54,6 +54,7 @@ def held(path: Path) -> Iterator[None]:
         os.close(writing)
 
 
+@pytest.mark.needs("fork")
 def test_one_process_at_a_time_and_kill_9_releases_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     with held(path), pytest.raises(Timeout):
@@ -67,6 +68,7 @@ def test_a_process_cannot_lock_twice(tmp_path: Path) -> None:
     Lock(tmp_path / "x.lock").close()
 
 
+@pytest.mark.needs("fork")
 def test_a_forked_process_closes_its_copy_and_the_lock_is_still_held(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     with closing(Lock(path)) as lock:

@@ -69,6 +69,7 @@ def age(path: Path, seconds: float) -> None:
     os.utime(path, (path.stat().st_mtime - seconds,) * 2)
 
 
+@pytest.mark.needs("fork")
 def test_the_least_recently_used_file_makes_room() -> None:
     first, second, third = (used_before(name) for name in ("first", "second", "third"))
     for path, seconds in ((first, 30), (second, 20), (third, 10)):
@@ -78,6 +79,7 @@ def test_the_least_recently_used_file_makes_room() -> None:
     assert [path.exists() for path in (first, second, third, fourth)] == [True, False, True, True]
 
 
+@pytest.mark.needs("fork")
 def test_a_file_in_use_by_this_process_is_kept() -> None:
     ragged = stored([[1] * 250], ["first"])
     age(ragged.path, 30)
@@ -86,6 +88,7 @@ def test_a_file_in_use_by_this_process_is_kept() -> None:
     assert ragged.path.exists()
 
 
+@pytest.mark.needs("fork")
 def test_a_file_in_use_by_another_process_is_kept_until_that_ends(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", USES, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
@@ -105,6 +108,7 @@ def test_a_file_in_use_by_another_process_is_kept_until_that_ends(folder: Path, 
     assert not used.exists()
 
 
+@pytest.mark.needs("fork")
 def test_a_killed_process_uses_no_file(folder: Path) -> None:
     with used_by_another_process("used") as used:
         (use,) = folder.glob("*.used")
@@ -118,6 +122,7 @@ def test_a_killed_process_uses_no_file(folder: Path) -> None:
     assert not use.exists()
 
 
+@pytest.mark.needs("fork")
 def test_the_use_of_a_killed_process_is_forgotten_after_a_day(folder: Path) -> None:
     used_before("first")
     left, fresh = folder / "x.1.used", folder / "x.2.used"
@@ -174,6 +179,7 @@ def test_changed_code_learns_again(
     assert len(calls) == 2
 
 
+@pytest.mark.needs("getuid")
 def test_a_temporary_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli.command_line.recipes import ROOT
+from tests.helpers.stopping import FURTHER, SHORT
 
 # The libraries are imported first: they have a Windows of their own.
 WITHOUT = """
@@ -73,3 +74,15 @@ def test_everything_is_imported_and_a_model_trained(tmp_path: Path) -> None:
     folder = tmp_path / "mlp" / "version_0"
     assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["test"]
     assert not (folder / ".lock.held").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("method", "name"), [("spawn", "bert_ner"), ("forkserver", "gat")])
+def test_a_run_whose_workers_are_not_forked_trains(method: str, name: str, tmp_path: Path) -> None:
+    script = ["import multiprocessing, sys", "from scripts.fit import main", "if __name__ == '__main__':"]
+    script += [f"    multiprocessing.set_start_method('{method}')", "    main(sys.argv[1:])"]
+    (tmp_path / "run.py").write_text("\n".join(script), encoding="utf-8")
+    words = ["--model", name, *SHORT, *FURTHER.get(name, []), "--data.num_workers", "1", "--logs", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, str(tmp_path / "run.py"), *words], env=environment, check=True)
+    assert (tmp_path / name / "version_0" / "results.json").exists()

@@ -99,12 +99,14 @@ def test_the_home_of_a_user_who_is_not_there_is_told(script: Any, words: list[st
     assert line == f"{option} ~nosuchuser/x: there is no user nosuchuser; a folder of that name is ./~nosuchuser"
 
 
+@pytest.mark.needs("mkfifo")
 @pytest.mark.parametrize(("script", "words"), [each for each in SCRIPTS if "--output" not in each[1][-2:]])
 def test_a_named_pipe_is_not_waited_for(script: Any, words: list[str], refused: Any, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x")
     refused(script, *[word.replace("PATH", str(tmp_path / "x")) for word in words])
 
 
+@pytest.mark.needs("mkfifo")
 def test_input_that_is_a_named_pipe_is_refused(refused: Any, tmp_path: Path) -> None:
     fit(["--model", "mlp", *SHORT, "--logs", str(tmp_path)])
     run = str(tmp_path / "mlp" / "version_0")
@@ -117,7 +119,7 @@ def test_input_that_is_a_named_pipe_is_refused(refused: Any, tmp_path: Path) -> 
     assert refused(predict, *words, "--output", "~nosuchuser/x.csv").startswith(expected)
 
 
-@pytest.mark.parametrize("make", ["mkfifo", "mkdir"])
+@pytest.mark.parametrize("make", [pytest.param("mkfifo", marks=pytest.mark.needs("mkfifo")), "mkdir"])
 def test_a_checkpoint_that_is_no_file_is_told_and_an_older_one_is_looked_for(
     make: str, refused: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,6 +137,7 @@ def test_processes_that_download_at_once_make_one_request(
 
 
 # 26. an interrupted download
+@pytest.mark.needs("SIGKILL")
 def test_a_download_that_is_killed_leaves_nothing_under_the_name_and_the_next_one_is_whole(
     site: tuple[str, list[str]], tmp_path: Path
 ) -> None:

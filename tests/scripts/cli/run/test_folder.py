@@ -75,7 +75,10 @@ def test_a_job_that_is_started_again_takes_the_lock_of_its_earlier_start(
     lock(elsewhere, "slurm 7")
 
 
-@pytest.mark.parametrize(("make", "found"), [("mkdir", "a folder"), ("mkfifo", "a named pipe")])
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [("mkdir", "a folder"), pytest.param("mkfifo", "a named pipe", marks=pytest.mark.needs("mkfifo"))],
+)
 def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(make: str, found: str, tmp_path: Path) -> None:
     getattr(os, make)(tmp_path / ".lock")
     with pytest.raises(DataError, match=rf"\.lock: expected a file, found {found}$"):

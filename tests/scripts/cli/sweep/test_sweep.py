@@ -255,6 +255,7 @@ def waiting_trial(folder: Path) -> tuple[str, int] | None:
     return None
 
 
+@pytest.mark.needs("fork")
 @pytest.mark.parametrize("name_of_signal", ["SIGKILL", "SIGTERM"])
 def test_a_sweep_that_was_stopped_resumes_as_if_it_had_not_been(
     name_of_signal: str, pretending: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
