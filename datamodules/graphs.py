@@ -93,12 +93,23 @@ class GraphExamples(Dataset[Any]):
 class ExportableGraphs(ExportableModule):
     """Reads several concatenated graphs."""
 
+    reads = "graphs"
+
     def __init__(self, model: nn.Module, data: "GraphClasses") -> None:
         super().__init__(model, data)
         graphs = next(self.batches())
         self.inputs = {"x": ("nodes", graphs.x.shape[1]), "edge_index": (2, "edges"), "num_nodes": ("batch",)}
         if graphs.edge_attr.shape[1]:
             self.inputs["edge_attr"] = ("edges", graphs.edge_attr.shape[1])
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How labels (one-hot), attributes (standardised) and degrees (one-hot) become features."""
+        data = self.data
+        known = {"nodes": (data.node_labels, data.node_scale), "edges": (data.edge_labels, data.edge_scale)}
+        return {"max_degree": data.max_degree} | {
+            name: {"labels": _columns(labels), "mean": mean, "std": std}
+            for name, (labels, (mean, std)) in known.items()
+        }
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """Nodes, edges, and the number of nodes of each graph."""

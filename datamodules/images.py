@@ -28,7 +28,16 @@ from datamodules.files.file_list import FileList, files_in
 from datamodules.files.image_lists import ImageList, several_codes, several_labels
 from datamodules.files.images import ImageFiles, ends_of
 from datamodules.files.paths import printable
-from datamodules.files.pixels import EARLIER_LEVELS, IMAGE_FILES, REMARKS, decode, is_grey, levels_of, opened
+from datamodules.files.pixels import (
+    EARLIER_LEVELS,
+    IMAGE_FILES,
+    REMARKS,
+    WHITISH,
+    decode,
+    is_grey,
+    levels_of,
+    opened,
+)
 from datamodules.files.published_images import files_of, read_digits, read_published
 from datamodules.files.splits import SPLITS, listed
 from datamodules.labels import LabelledData, class_codes
@@ -48,11 +57,27 @@ AT_ONCE = 2**20  # values that are read at once, of at most 256 images, to compu
 class ExportableImages(ExportableModule):
     """Reads images as bytes, 0 to 255, and normalises them."""
 
+    reads = "images"
     data: "Images"
 
     def __init__(self, model: nn.Module, data: "Images") -> None:
         super().__init__(model, data)
         self.inputs = {"pixels": ("batch", *data.shape)}
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How an image file becomes pixels; they are normalised by the network itself."""
+        channels, height, width = self.data.shape
+        return {
+            "files": IMAGE_FILES,
+            "upright": "as EXIF says",
+            "levels": {"I": EARLIER_LEVELS["I"]} | self.data.levels,  # of images of more than 8 bits
+            "whitish": WHITISH,  # transparent parts become white; black where the rest is brighter than this
+            "channels": channels,
+            "shorter_side": self.data._side,
+            "filter": "bilinear, antialiased, as Pillow's; the middle square is cut out",
+            "height": height,
+            "width": width,
+        }
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """The pixels."""

@@ -14,9 +14,10 @@ from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.checking.facts import column_fact
 from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
+from datamodules.export.exportable_rows import cells
 from datamodules.files import planetoid
 from datamodules.files.encoding import known_encoding
-from datamodules.files.node_tables import NodeFiles, class_column, read_nodes, splits_in
+from datamodules.files.node_tables import ID_NAMES, NodeFiles, class_column, read_nodes, splits_in
 from datamodules.files.splits import listed
 from datamodules.files.table_columns import Column, column_digest, strings
 from datamodules.labels import LabelledData, class_codes
@@ -117,11 +118,16 @@ class ExportableGraph(ExportableModule):
 
     def __init__(self, model: nn.Module, data: "Nodes") -> None:
         super().__init__(model, data)
+        self.reads = "" if data.num_words else "nodes"  # words come in many forms of files
         graph, _ = data.examples(torch.arange(1))[torch.arange(1)]
         self.graph: Graph = graph
         size, width = graph.x.shape
         self.sizes = (size, size // 2)
         self.inputs = {"x": ("nodes", width), "edge_index": (2, "edges")}
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How the columns of a table become features; without any, each node has its index, one-hot."""
+        return cells(self.data.columns) | {"ids": ID_NAMES, "num_nodes": self.data.num_nodes}
 
     def batches(self) -> Iterator[Graph]:
         """The graph, and its first half."""

@@ -26,7 +26,7 @@ from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.stored_rows import LazyExamples, StoredRows, examples_of
 from datamodules.storage.streaming import Repeatable
 from datamodules.synthetic.facts import generated_facts
-from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum
+from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum, tokenizer_facts
 from datamodules.tokenizing.pieces import Pieces
 from datamodules.tokenizing.tokens import Text, padded_rows, padding_id
 
@@ -79,6 +79,7 @@ class Passages(NamedTuple):
 class ExportablePassages(ExportableModule):
     """Reads token ids of questions with windows of their contexts, and the position of each token in them."""
 
+    reads = "questions"
     output = "scores"
 
     def __init__(self, model: nn.Module, data: "Reading") -> None:
@@ -91,6 +92,13 @@ class ExportablePassages(ExportableModule):
             "owner": windows,
             "first": ("batch", "places"),
         }
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How a question and its context are cut into windows of tokens."""
+        data, template = self.data, PairTemplate(self.data.built_tokenizer)
+        special = {"before": template.before, "between": template.between, "after": template.after}
+        sizes = {"max_length": data.max_length, "stride": data.stride}
+        return tokenizer_facts(data.built_tokenizer) | special | sizes
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """The tensors that the network reads."""

@@ -61,6 +61,7 @@ class Windows(Dataset[Any]):
 class ExportableWindows(ExportableModule):
     """Reads windows of a series in its own units, (B, W, C), the target first, and scales them."""
 
+    reads = "series"
     data: "Series"
     output = "forecast"
 
@@ -69,6 +70,12 @@ class ExportableWindows(ExportableModule):
         self.inputs = {"window": ("batch", data.window, data.num_features)}
         self.means = torch.tensor(data.means, dtype=torch.float64)
         self.stds = torch.tensor(data.stds, dtype=torch.float64)
+
+    def preprocessing(self) -> dict[str, Any]:
+        """The columns of a window, in their own units; they are standardised by the network itself."""
+        data = self.data
+        sizes = {"window": data.window, "horizon": data.horizon}
+        return {"columns": data.columns, "series": data.series, **sizes, "decimal": data._reading.decimal or "."}
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """The rows of the windows as they were read."""

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from datamodules.base import DataModule
 from datamodules.checking.described import sampled
@@ -20,6 +20,8 @@ from datamodules.checking.facts import column_fact, row_shown
 from datamodules.checking.giveaway import ROWS, columns_telling_class, columns_telling_number
 from datamodules.checking.suspicions import Compared
 from datamodules.errors import DataError
+from datamodules.export.exportable import ExportableModule
+from datamodules.export.exportable_rows import ExportableRows
 from datamodules.files.date_columns import DATES, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
 from datamodules.files.number_columns import stated_decimal
@@ -344,6 +346,10 @@ class Tabular(DataModule):
         """Rows of the encoded table."""
         part = self.table.take(pa.array(index.numpy()))
         return Rows(self._encode(part, self.dataset), self._targets()[index])
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """A trained model that reads encoded rows."""
+        return ExportableRows(model, self)
 
     def typed_example(self, text: str) -> str:
         """A row, whose values may be between tabs, as a spreadsheet copies them."""

@@ -23,6 +23,7 @@ from datamodules.files.entities import (
     cut_words,
     infer_unit,
     sentence_from_json,
+    word_pattern,
 )
 from datamodules.files.entity_files import infer_format, read_sentences
 from datamodules.files.entity_layout import COLUMN_SUFFIXES, Layout
@@ -34,10 +35,10 @@ from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.stored_rows import LazyExamples, Rows, StoredRows, examples_of, read_rows
 from datamodules.storage.streaming import Repeatable
 from datamodules.synthetic.names import generated_names
-from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum
+from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum, tokenizer_facts
 from datamodules.tokenizing.pieces import Pieces
 from datamodules.tokenizing.tokens import Text, padded_rows
-from datamodules.tokenizing.word_encoder import Encoder
+from datamodules.tokenizing.word_encoder import SENTENCE_ENDS, Encoder
 
 IGNORED = -100  # the target where there is no word
 UNPACKED = (*COLUMN_SUFFIXES, ".txt", ".tsv", ".csv", ".jsonl", ".json")
@@ -93,9 +94,22 @@ class Sentences(NamedTuple):
 class ExportableSentences(ExportableModule):
     """Reads token ids, and the position of each word's first token."""
 
+    reads = "sentences"
+
     def __init__(self, model: nn.Module, data: "Tagging") -> None:
         super().__init__(model, data)
         self.inputs = {"ids": ("pieces", "tokens"), "lengths": ("pieces",), "first": ("batch", "words")}
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How a sentence is cut into words, and these into tokens."""
+        encoder = Encoder(self.data.built_tokenizer, self.data.max_length)
+        return tokenizer_facts(encoder.tokenizer) | {
+            "words": word_pattern(self.data.unit),
+            "room": encoder.room,
+            "before": encoder.before,
+            "after": encoder.after,
+            "sentence_ends": SENTENCE_ENDS,
+        }
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """The tensors that the network reads."""

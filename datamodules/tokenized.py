@@ -1,5 +1,6 @@
 """What data whose examples are texts have in common: files for each split, and a tokenizer."""
 
+import json
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from datamodules.files.encoding import known_encoding
 from datamodules.files.splits import split_files
 from datamodules.storage.token_cache import train_once
 from datamodules.tokenizing.tokens import (
+    UNKNOWN,
     Ragged,
     Text,
     new_tokenizer,
@@ -76,6 +78,7 @@ class ExportableText(ExportableModule):
     torch unrolls the steps of such a layer, and so for one number of them.
     """
 
+    reads = "texts"
     data: "TokenizedData"
 
     def __init__(self, model: nn.Module, data: "TokenizedData") -> None:
@@ -83,6 +86,14 @@ class ExportableText(ExportableModule):
         recurrent = any(isinstance(part, nn.RNNBase) for part in model.modules())
         self.length = data.max_length if recurrent else None
         self.inputs = {"ids": ("batch", self.length or "tokens"), "lengths": ("batch",)}
+
+    def preprocessing(self) -> dict[str, Any]:
+        """The tokenizer; a text without any token is the unknown one."""
+        return tokenizer_facts(self.data.built_tokenizer) | {
+            "max_length": self.data.max_length,
+            "padded_to": self.length,
+            "column": getattr(self.data, "text_name", "") or "text",
+        }
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """Token ids and lengths."""
@@ -209,6 +220,13 @@ class TokenizedData(DataModule):
             return batch
         text, target = batch
         return self._dropout(text), target
+
+
+def tokenizer_facts(tokenizer: Tokenizer) -> dict[str, Any]:
+    """A tokenizer, and its tokens for the padding and for what has none."""
+    unknown, padding = tokenizer.token_to_id(UNKNOWN), padding_id(tokenizer)
+    facts = {"unknown": padding if unknown is None else unknown, "padding": padding}
+    return {"tokenizer": json.loads(tokenizer.to_str()), **facts}
 
 
 def check_minimum(option: str, value: int, minimum: int) -> None:

@@ -36,7 +36,7 @@ from datamodules.storage.stored_rows import Rows, StoredRows, read_rows
 from datamodules.storage.streaming import Repeatable
 from datamodules.storage.token_cache import stored, train_once
 from datamodules.synthetic.phrases import phrases
-from datamodules.tokenized import TextExamples, check_minimum
+from datamodules.tokenized import TextExamples, check_minimum, tokenizer_facts
 from datamodules.tokenizing.tokens import (
     BEGIN,
     PAD,
@@ -69,9 +69,16 @@ class Pair(NamedTuple):
 class ExportablePairs(ExportableModule):
     """Reads token ids of a sentence, and of its translation so far."""
 
+    reads = "translations"
+
     def __init__(self, model: nn.Module, data: "Translation") -> None:
         super().__init__(model, data)
         self.inputs = {"source": ("batch", "tokens"), "lengths": ("batch",), "target": ("batch", "target_tokens")}
+
+    def preprocessing(self) -> dict[str, Any]:
+        """The tokenizer of the sentences."""
+        tokenizer = tokenizer_from_json(self.data.source_tokenizer)
+        return tokenizer_facts(tokenizer) | {"max_length": self.data.max_length}
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """The sentences, and their translations but for the last token."""

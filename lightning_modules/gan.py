@@ -22,12 +22,17 @@ MIN_SIZE = 4  # pixels; two halvings leave one
 class ExportableNoise(ExportableModule):
     """Reads the noise that images are generated from."""
 
+    reads = "seeds"
     output = "pixels"
 
     def __init__(self, model: "GAN", data: DataModule) -> None:
         super().__init__(model, data)
         self.inputs = {"noise": ("batch", model.latent_size)}
         self.mean_generator = model.mean_generator
+
+    def preprocessing(self) -> dict[str, Any]:
+        """The dimension of the noise, standard normal, that torch gives for a seed on the CPU."""
+        return {"size": self.network.latent_size}
 
     def tensors(self, batch: Any) -> tuple[Tensor, ...]:
         """Noise for as many images."""

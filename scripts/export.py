@@ -10,8 +10,10 @@ python scripts/export.py --checkpoint best.ckpt --format onnx --output model.onn
   onnx          the computation, for onnxruntime and others; needs pip install -e ".[export]"
   torch         the computation, for torch.export.load
 
-Every file says of itself, as plain strings: recipe, model, settings, classes, inputs, output, and what the data learned
-from its training split (scaling, categories, tokenizer). Batches may have any size. What goes in and what comes out:
+Beside an ONNX file stand model.json, how its inputs are made and what its output becomes, and predict_onnx.py, which
+does it with onnxruntime alone. Every file says of itself, as plain strings: recipe, model, settings, classes, inputs,
+output, and what the data learned from its training split (scaling, categories, tokenizer). Batches may have any size.
+What goes in and what comes out:
 
   images        pixels (batch, channels, height, width), bytes from 0 to 255; logits of the classes
   tables        features (batch, features) as `learned` scales and encodes them; logits, or target units
@@ -21,7 +23,7 @@ from its training split (scaling, categories, tokenizer). Batches may have any s
   questions     ids, lengths, context_start and owner of windows, and first, the position of each token of a context;
                 scores of an answer's start and end, those of "no answer" first
   translations  source, lengths, and target, the translation so far; logits of the token after each of its tokens
-                (to search for a good translation is left to the reader)
+                (predict_onnx.py searches for a good translation)
   graphs        x and edge_index of several graphs end to end, num_nodes of each, edge_attr if there are any; logits
   nodes         x and edge_index of one graph, both directions; logits of all its nodes
   gan           noise; pixels from 0 to 1

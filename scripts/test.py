@@ -2,6 +2,8 @@
 
 python scripts/test.py --checkpoint lightning_logs/gat/version_0      a run's best checkpoint on its own test split
 python scripts/test.py --checkpoint best.ckpt --data my_folder        other data: its test split, or all of it
+python scripts/test.py --checkpoint best.ckpt --data june.csv july.csv   several, each by itself
+python scripts/test.py --checkpoint best.ckpt --data - < rows.csv     reads the standard input
 python scripts/test.py --checkpoint best.ckpt --data.root /data       with other options
 python scripts/test.py --checkpoint lightning_logs/gat/version_0 --checkpoint lightning_logs/gat/version_1
                                                               several as one: the mean of their probabilities,

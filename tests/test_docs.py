@@ -156,6 +156,7 @@ def test_no_command_is_left_out() -> None:
     known = (
         "python scripts/",
         "python -m scripts ",
+        "python predict_onnx.py ",  # tests/scripts/cli/export/test_formats.py
         "lightning-template ",
         "torchrun ",
         "tensorboard ",

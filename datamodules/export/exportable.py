@@ -22,6 +22,7 @@ class ExportableModule(nn.Module):
         data: its datamodule, set up.
     """
 
+    reads = ""  # the module of `scripts.cli.export.standalone` that reads a user's files; none by default
     inputs: dict[str, Axes]
     output = "logits"
     sizes: tuple[int, ...] = (7, 3, 1)  # of the batches on which an export is verified
@@ -39,6 +40,10 @@ class ExportableModule(nn.Module):
     @abstractmethod
     def forward(self, *tensors: Tensor) -> Tensor:
         """The output tensor."""
+
+    def preprocessing(self) -> dict[str, Any]:
+        """What leads from a user's files to the input tensors, as plain types."""
+        return {}
 
     def expected(self, batch: Any) -> Tensor:
         """The output of the model itself for the batch's inputs."""

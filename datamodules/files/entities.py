@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 Unit = Literal["word", "character"]
 
 CJK = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"  # and punctuation
-_WORD = re.compile(rf"[{CJK}]|\d+|[^\W\d_{CJK}]+|\S")
+_WORD = rf"[{CJK}]|\d+|[^\W\d_{CJK}]+|\S"
 _IS_CJK = re.compile(rf"[{CJK}]")
 BEGINS, ENDS = "BSUW", "ESLUW"  # in BIO, BIOES, BMES, BMEWO and BILOU
 
@@ -68,9 +68,12 @@ def cut_words(text: str, unit: Unit) -> list[tuple[int, int]]:
         text: text to cut.
         unit: what else is a word: `word`, a run of letters, a run of digits, or a sign; `character`, each character.
     """
-    if unit == "character":
-        return [(position, position + 1) for position, sign in enumerate(text) if not sign.isspace()]
-    return [match.span() for match in _WORD.finditer(text)]
+    return [match.span() for match in re.finditer(word_pattern(unit), text)]
+
+
+def word_pattern(unit: Unit) -> str:
+    """A regular expression that finds the words of a text."""
+    return r"\S" if unit == "character" else _WORD
 
 
 def infer_unit(sentences: Iterable[Sentence]) -> Unit:

@@ -24,6 +24,7 @@ from lightning_modules.tasks import boards
 from lightning_modules.tasks.confusion_matrix import class_scores, confusion_table
 from lightning_modules.tasks.losses import class_losses
 from lightning_modules.tasks.multilabel import (
+    THRESHOLD,
     label_losses,
     label_metrics,
     label_rows,
@@ -291,6 +292,14 @@ class Classifier(Task):
             board.text("scores of the classes", scores_table(self.tables["confusion"], self.class_names))
         elif self.num_classes <= MAX_CONFUSION_CLASSES:
             board.text("confusion", confusion_table(self.tables["confusion"], self.class_names))
+
+    def output_facts(self) -> dict[str, Any]:
+        """Logits of the classes."""
+        if self.multilabel:
+            steps = "the sigmoid is each class's probability; those of at least the threshold are predicted"
+            return {"kind": "labels", "classes": self.class_names, "threshold": THRESHOLD, "steps": steps}
+        steps = "the softmax over the last axis is each class's probability; a single logit is that of the second class"
+        return {"kind": "classes", "classes": self.class_names, "steps": steps}
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """Each example's class and the probability of every class."""

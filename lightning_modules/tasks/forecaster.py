@@ -107,6 +107,10 @@ class Forecaster(Task):
         ahead = torch.arange(self.horizon, device=inputs.device) % self.season
         return self.in_units(inputs[:, inputs.shape[1] - self.season + ahead, 0])
 
+    def output_facts(self) -> dict[str, Any]:
+        """The next values."""
+        return {"kind": "values", "unit": "the target's own", "steps": "the first value follows the window's last row"}
+
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """A row for each step ahead, window after window."""
         return [{"prediction": value} for value in self.in_units(self(batch)).flatten().cpu().tolist()]

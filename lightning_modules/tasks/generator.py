@@ -259,6 +259,10 @@ class ImageGenerator(Task):
         rows = zip(map(boards.escape, self.class_names), *self.tables["classes"].tolist(), strict=True)
         board.text("classes", boards.table(["class", "generated", "real"], [*rows]))
 
+    def output_facts(self) -> dict[str, Any]:
+        """Pixels."""
+        return {"kind": "pixels", "steps": "times 255 and rounded"}
+
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """The image of each seed of the batch (B,), as a PNG file, and the class that the judge predicts."""
         generators = [torch.Generator().manual_seed(seed) for seed in batch.tolist()]

@@ -161,6 +161,11 @@ class Reader(Task):
         pairs = zip(passages.questions, passages.contexts, strict=True)
         return [likeliest_sentence(question, context, is_chinese(context)) for question, context in pairs]
 
+    def output_facts(self) -> dict[str, Any]:
+        """Scores of an answer's start and end."""
+        steps = "the maximum sum of a start's and an end's score; place 0 is no answer, place n the token n - 1"
+        return {"kind": "spans", "max_answer": self.max_answer, "unanswerable": self.unanswerable, "steps": steps}
+
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """Each question's answer, its position in the context, and its probability."""
         scores = self.scores(batch)

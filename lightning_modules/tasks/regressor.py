@@ -56,6 +56,10 @@ class Regressor(Task):
         _, target = batch
         return torch.full_like(target, self.target_mean)
 
+    def output_facts(self) -> dict[str, Any]:
+        """Numbers."""
+        return {"kind": "values", "unit": "the target's own"}
+
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """Each example's prediction."""
         values = self(batch).float() * self.target_std + self.target_mean

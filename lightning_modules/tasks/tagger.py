@@ -229,6 +229,11 @@ class Tagger(Task):
             rows.append(found)
         return rows
 
+    def output_facts(self) -> dict[str, Any]:
+        """Scores of the words' tags."""
+        steps = "the tags of the highest total log-softmax among those in which every I follows a B or I of its type"
+        return {"kind": "tags", "tags": self.tag_names, "steps": steps}
+
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """Each sentence's entities: text, type, and start and end in the sentence."""
         found = self.entities(batch, valid_tags(self(batch), batch.word_mask))

@@ -266,6 +266,13 @@ class Task(LightningModule):
         """The mean of the outputs of `forward` of several models, (M, …)."""
         return answers.mean(0)
 
+    def output_facts(self) -> dict[str, Any]:
+        """What an exported model's output is, as plain types: its `kind`, and what leads from it to predictions.
+
+        Without a kind, the default, no script that predicts is written beside an exported model.
+        """
+        return {}
+
     def export_inputs(self, data: DataModule) -> ExportableModule:
         """The trained network with the inputs of an exported file: the tensors of the data's batches."""
         return data.export_inputs(self)

@@ -1,5 +1,6 @@
 """Translation: a sentence in one language, generated token by token in another."""
 
+import json
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -179,6 +180,12 @@ class Translator(Task):
         """The sources of a batch as texts."""
         rows = zip(source.ids.tolist(), source.lengths.tolist(), strict=True)
         return self.source_tokenizer.decode_batch([ids[:length] for ids, length in rows])
+
+    def output_facts(self) -> dict[str, Any]:
+        """Logits of the next token, and the settings of the beam search."""
+        search = {"beams": self.beams, "length_penalty": self.length_penalty, "max_ratio": self.max_ratio}
+        tokens = {"begin": self.begin, "end": self.end, "never": self.never}
+        return {"kind": "tokens", "tokenizer": json.loads(self.target_tokenizer.to_str()), **search, **tokens}
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> list[dict[str, Any]]:
         """Each sentence's translation."""

@@ -79,7 +79,10 @@ CHECKPOINT, CHECKPOINTS = Option(WHICH_MODEL), Option(WHICH_MODEL, repeated=True
 
 SUBCOMMANDS = {
     "fit": Subcommand("scripts.cli.run.experiment:fit", is_run=True),
-    "test": Subcommand("scripts.cli.evaluate.testing:test", {"checkpoint": CHECKPOINTS, "average": TEXT, "data": TEXT}),
+    "test": Subcommand(
+        "scripts.cli.evaluate.testing:test_each",
+        {"checkpoint": CHECKPOINTS, "average": TEXT, "data": Option(several=True)},
+    ),
     "predict": Subcommand(
         "scripts.cli.evaluate.prediction:predict",
         {

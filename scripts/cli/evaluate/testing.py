@@ -1,13 +1,47 @@
 """Test what checkpoints describe."""
 
+import sys
+import tempfile
 from pathlib import Path
 
 from datamodules.files.paths import printable
 from scripts.cli.distributed.launch import wait_for_others
-from scripts.cli.errors import user_errors
+from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.ensemble import load_all
+from scripts.cli.evaluate.typed_input import STANDARD_INPUT
+from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.limits import partial
 from scripts.cli.run.report import details, named, partly, scores, shown, tables
+
+
+def test_each(words: list[str], checkpoint: list[str], average: str | None, data: list[str]) -> None:
+    """Test on the data of training, or on other data: each file or folder by itself, or `-`, the standard input.
+
+    Args:
+        words: options that differ from training.
+        checkpoint: one or several.
+        average: how several are averaged.
+        data: none for what it was trained on.
+
+    Raises:
+        UserError: as for `test`, or the standard input is not the only data, or cannot be shared by processes.
+    """
+    if STANDARD_INPUT in data and len(data) > 1:
+        raise UsageError("--data -: the standard input is one file; give it alone")
+    if data == [STANDARD_INPUT]:
+        trained = Experiment.load(checkpoint[0], options=words)
+        if trained.trainer.world_size > 1:
+            raise UsageError(
+                f"--data -: {trained.trainer.world_size} processes cannot share the standard input; give a file"
+            )
+        with tempfile.TemporaryDirectory() as folder, user_errors():
+            file = trained.data.save_typed(sys.stdin.buffer.read(), Path(folder), "--data -")
+            _test(words, checkpoint, average, str(file), "the standard input")
+        return
+    for index, source in enumerate(data or [None]):
+        if index:
+            print()
+        test(words, checkpoint, average, source)
 
 
 def test(words: list[str], checkpoint: list[str], average: str | None, data: str | None) -> dict[str, float]:
@@ -24,6 +58,12 @@ def test(words: list[str], checkpoint: list[str], average: str | None, data: str
     Raises:
         UserError: a checkpoint, the data or an option is not what it has to be.
     """
+    return _test(words, checkpoint, average, data, "")
+
+
+def _test(
+    words: list[str], checkpoint: list[str], average: str | None, data: str | None, shown_as: str
+) -> dict[str, float]:
     experiment = load_all(checkpoint, average, data, words)
     with user_errors():
         experiment.data.prepare_data()
@@ -36,7 +76,7 @@ def test(words: list[str], checkpoint: list[str], average: str | None, data: str
     size = len(experiment.data.splits.test) if experiment.data.splits else 0
     if experiment.trainer.is_global_zero:
         what = " + ".join(shown(Path(each)) for each in checkpoint)
-        print(f"{what} on {size} test examples of {printable(experiment.data.dataset)}\n")
+        print(f"{what} on {size} test examples of {shown_as or printable(experiment.data.dataset)}\n")
         print(tables(tested, named(metrics, "baseline/"), details(experiment.model)))
         for line in partly(partial(experiment.trainer, experiment.data, ("test",))):
             print(f"\n{line}")

@@ -21,20 +21,15 @@ from callbacks.lora import merged
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.paths import printable, user_path
 from datamodules.storage.atomic_file import atomic_write
-from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.classes import class_at, linked
 from scripts.cli.errors import UsageError, did_you_mean, user_errors
+from scripts.cli.export.script import SCRIPT, files_beside
 from scripts.cli.run.experiment import Experiment
 
 TOLERANCE = 1e-4  # relative to the maximum absolute output of the model, or to 1
 METADATA = "metadata.json"  # within a file of torch.export
 
-# The models whose computation cannot be exported as one graph; their weights can.
-NO_GRAPH = {
-    Seq2Seq: "its encoder packs each sentence by its own length, and its decoder takes a step for each token of the "
-    "translation: torch can export neither for a variable length",
-}
 
 Metadata = dict[str, str]
 Function = Callable[..., Tensor]
@@ -45,14 +40,12 @@ class Format(NamedTuple):
 
     Args:
         suffix: of a file's name.
-        has_graph: whether it contains the computation, and not the weights alone.
         write: returns the content of a file.
         read: returns the content as a function.
         requires: packages that it needs besides the project's own.
     """
 
     suffix: str
-    has_graph: bool
     write: Callable[[ExportableModule, Metadata], bytes]
     read: Callable[[bytes, ExportableModule], Function]
     requires: tuple[str, ...] = ()
@@ -88,6 +81,19 @@ def export(words: list[str], checkpoint: str, format: list[str], output: str, da
             with atomic_write(files[name]) as file:
                 file.write(content)
             print(f"{files[name]}: {name}, {len(content) / 1e6:.2f} MB, {result} of {printable(trained.data.dataset)}")
+            if name == "onnx":
+                write_beside(files[name], metadata, network)
+
+
+def write_beside(file: Path, metadata: Metadata, network: ExportableModule) -> None:
+    """Write what lets an ONNX file be used without this project."""
+    beside = files_beside(file, metadata, network)
+    for path, text in beside.items():
+        with atomic_write(path) as opened:
+            opened.write(text.encode())
+    names = " and ".join(path.name for path in beside)
+    lacking = "" if len(beside) > 1 else f"; no {SCRIPT}: {type(network).__name__} does not say how files are read"
+    print(f"{file.parent}: {names}, which need neither torch nor this project{lacking}")
 
 
 def check_formats(formats: list[str]) -> list[str]:
@@ -127,11 +133,6 @@ def verify(name: str, network: ExportableModule, metadata: Metadata) -> tuple[by
         UsageError: it cannot be written in this format, or gives other predictions.
     """
     file_format = FORMATS[name]
-    reason = next((why for model, why in NO_GRAPH.items() if isinstance(network.network, model)), None)
-    if file_format.has_graph and reason is not None:
-        raise UsageError(
-            f"--format {name}: {type(network.network).__name__} cannot be exported: {reason}; safetensors can"
-        )
     try:
         content = file_format.write(network, metadata)
         function = file_format.read(content, network)
@@ -306,7 +307,7 @@ def read_onnx(content: bytes, network: ExportableModule) -> Function:
 
 
 FORMATS = {
-    "safetensors": Format(".safetensors", False, write_weights, read_weights),
-    "onnx": Format(".onnx", True, write_onnx, read_onnx, ("onnx", "onnxscript", "onnxruntime")),
-    "torch": Format(".pt2", True, write_torch, read_torch),
+    "safetensors": Format(".safetensors", write_weights, read_weights),
+    "onnx": Format(".onnx", write_onnx, read_onnx, ("onnx", "onnxscript", "onnxruntime")),
+    "torch": Format(".pt2", write_torch, read_torch),
 }

@@ -12,6 +12,7 @@ from datamodules.text import TextClassification
 from scripts.experiment import Experiment
 from scripts.fit import main as fit
 from scripts.predict import main as predict
+from scripts.test import main as evaluate
 from tests.helpers.example_inputs import example_input
 from tests.helpers.stopping import FURTHER, SHORT
 
@@ -169,3 +170,24 @@ def test_several_files_are_predicted_in_their_order_and_each_row_names_its_file(
         assert [row.pop("source") for row in together] == [files[0], files[0], files[1]]
         assert together == alone
     assert "give it alone" in refused(capsys, "--checkpoint", of_rows, "--input", "-", files[0])
+
+
+def test_several_files_are_tested_each_by_itself_and_the_standard_input_as_a_file(
+    of_rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"{'yes' if index % 3 else 'no'},{index % 3},red,{index / 7}" for index in range(60)]
+    for name, part in (("a", lines[:40]), ("b", lines[40:])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["kind,mean a,b,c", *part]) + "\n", encoding="utf-8")
+    a, b = (str(tmp_path / f"{name}.csv") for name in "ab")
+    outputs = []
+    for words in ([a], [b], [a, b]):
+        capsys.readouterr()
+        evaluate(["--checkpoint", of_rows, "--data", *words])
+        outputs.append(capsys.readouterr().out)
+    assert outputs[2] == f"{outputs[0]}\n{outputs[1]}"
+    monkeypatch.setattr("sys.stdin", piped(Path(a).read_bytes()))
+    evaluate(["--checkpoint", of_rows, "--data", "-"])
+    assert capsys.readouterr().out == outputs[0].replace(a, "the standard input")
+    with pytest.raises(SystemExit):
+        evaluate(["--checkpoint", of_rows, "--data", "-", a])
+    assert capsys.readouterr().err.strip() == "error: --data -: the standard input is one file; give it alone"

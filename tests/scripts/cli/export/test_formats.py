@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,9 @@ from scripts.cli.evaluate import prediction
 from scripts.cli.export import formats as exporting
 from scripts.cli.run.experiment import Experiment
 from scripts.export import main as export
+from scripts.predict import main as predict
+from tests.helpers.example_inputs import example_input
 from tests.helpers.stopping import FURTHER, SHORT
-
-NO_GRAPH = {"seq2seq": "packs each sentence by its own length"}  # the recipes of which only the weights are written
 
 
 def run_of(name: str, folder: Path, *words: str) -> Path:
@@ -47,6 +49,42 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return line
 
 
+ALONE = """
+import runpy, sys
+ours = ["datamodules", "lightning_modules", "callbacks", "scripts"]
+for name in ["torch", "lightning", "transformers", "pyarrow", *ours]:
+    sys.modules[name] = None
+sys.path.pop(0)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def predicted_alone(folder: Path, path: Path, script: str = "predict_onnx.py") -> list[dict[str, Any]]:
+    """What the script prints, without torch and this project."""
+    command = [sys.executable, "-c", ALONE, script, str(path)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return [json.loads(line) for line in done.stdout.decode().splitlines()]
+
+
+def same_predictions(run: Path, folder: Path, path: Path, *words: str) -> None:
+    """Check that the exported script predicts what predict.py does."""
+    predict(["--checkpoint", str(run), "--input", str(path), "--output", str(folder / "ours.jsonl"), *words])
+    ours = [json.loads(line) for line in (folder / "ours.jsonl").read_text(encoding="utf-8").splitlines()]
+    theirs = predicted_alone(folder, path)
+    assert len(ours) == len(theirs) > 0
+    for row, other in zip(ours, theirs, strict=True):
+        if "image" in row:
+            pixels = [np.asarray(Image.open(folder / each["image"]), float) for each in (row, other)]
+            assert np.abs(pixels[0] - pixels[1]).max() <= 1
+            continue
+        assert other.keys() == row.keys() - {"attention"}
+        for key, value in other.items():
+            numeric = isinstance(value, float) or key == "probabilities"
+            assert value == (pytest.approx(row[key], rel=1e-4, abs=1e-5) if numeric else row[key]), key
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_written_in_every_format_or_says_why_not(
@@ -55,25 +93,33 @@ def test_every_recipe_is_written_in_every_format_or_says_why_not(
     run = run_of(name, tmp_path)
     capsys.readouterr()
     words = ["--checkpoint", str(run), "--output", str(tmp_path / "model")]
-    if name in NO_GRAPH:
-        for kind in ("onnx", "torch"):
-            line = refused(capsys, *words, "--format", kind)
-            assert line.startswith(f"error: --format {kind}: ")
-            assert NO_GRAPH[name] in line
-        export([*words, "--format", "safetensors"])
-        assert {path.name for path in tmp_path.glob("model*")} == {"model.safetensors"}
-        return
     export([*words, "--format", "safetensors,onnx,torch"])
-    assert {path.name for path in tmp_path.glob("model*")} == {"model.safetensors", "model.onnx", "model.pt2"}
+    written = {"model.safetensors", "model.onnx", "model.pt2", "model.json"}
+    assert {path.name for path in tmp_path.glob("model*")} == written
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    assert all("differs from the model by" in line for line in lines)
+    assert sum("differs from the model by" in line for line in lines) == 3
     graph = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     facts = graph.get_modelmeta().custom_metadata_map
     assert facts["recipe"] == name
     for value, (names, (_, *axes)) in zip(graph.get_inputs(), json.loads(facts["inputs"]).items(), strict=True):
         assert value.name == names
         assert value.shape == axes  # those of any size have names
+    same_predictions(run, tmp_path, example_input(name), "--trainer.precision", "32-true")
+
+
+def test_a_second_model_in_a_folder_leaves_the_first_one_s_description(cnn: Path, tmp_path: Path) -> None:
+    for name in ("one", "two", "two"):
+        exported(cnn, "onnx", tmp_path / f"{name}.onnx")
+    names = {"one.onnx", "two.onnx", "model.json", "predict_onnx.py", "two_model.json", "two_predict_onnx.py"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert json.loads((tmp_path / "two_model.json").read_text(encoding="utf-8"))["file"] == "two.onnx"
+    rows = [
+        predicted_alone(tmp_path, example_input("cnn"), name) for name in ("predict_onnx.py", "two_predict_onnx.py")
+    ]
+    assert rows[0] == rows[1]
+    command = [sys.executable, "predict_onnx.py", "nowhere.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (1, "error: nowhere.png: there is no such file or folder")
 
 
 def test_pixels_go_into_the_file_as_they_are_in_a_picture(cnn: Path, tmp_path: Path) -> None:
