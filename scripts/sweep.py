@@ -7,6 +7,10 @@ python scripts/sweep.py --model gat --trials 50 --data MUTAG --trainer.max_epoch
 python scripts/sweep.py --model cnn --trials 20 --space mine.yaml
 python scripts/sweep.py --resume lightning_logs/mlp/sweep_0 [--trials 40]      resume, or try more
 
+python scripts/sweep.py --resume lightning_logs/mlp/sweep_0 --worker 1      beside others, each with its own number
+python scripts/sweep.py --model mlp --trials 50 --worker '$SLURM_ARRAY_TASK_ID'
+                                                  the tasks of a SLURM array carry out one sweep together
+
 Whoever resumes a sweep that was started with --allow gives it again: no file allows anything.
 
   --trials N       how many trials

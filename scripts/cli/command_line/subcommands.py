@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from scripts.cli.command_line.argv import CommandLine, answer_help
 from scripts.cli.command_line.recipes import ROOT, resolve, show_list
+from scripts.cli.command_line.spellings import with_array_task
 from scripts.cli.errors import UsageError, one_line_errors
 from scripts.cli.run.library_messages import quiet
 
@@ -48,6 +49,7 @@ def at_least(minimum: int) -> Callable[[str, str], int]:
     """The value of an option that counts something."""
 
     def value(option: str, text: str) -> int:
+        (text,) = with_array_task([text])
         if not text.isdecimal() or int(text) < minimum:
             raise UsageError(f"{option}: expected a whole number of at least {minimum}, got {text}")
         return int(text)
@@ -116,7 +118,13 @@ SUBCOMMANDS = {
     ),
     "sweep": Subcommand(
         "scripts.cli.sweep.sweep:sweep",
-        {"trials": Option(value=at_least(1)), "space": TEXT, "unpruned": Option(value=at_least(1)), "resume": TEXT},
+        {
+            "trials": Option(value=at_least(1)),
+            "space": TEXT,
+            "unpruned": Option(value=at_least(1)),
+            "resume": TEXT,
+            "worker": Option(value=at_least(0)),
+        },
     ),
     "cross_validate": Subcommand(
         "scripts.cli.sweep.cross_validation:cross_validate", {"folds": Option(value=at_least(2)), "resume": TEXT}

@@ -111,17 +111,18 @@ class Found(NamedTuple):
 _LOCKS: list[Lock] = []  # held until the run ends, in whatever way
 
 
-def lock(folder: Path, job_name: str | None) -> None:
+def lock(folder: Path, job_name: str | None, name: str = ".lock") -> None:
     """Be the only process group that writes into a run's folder, until `release` or this process's end.
 
     Args:
         folder: of the run.
         job_name: what its job is called, for `folder_of_job`; None outside one.
+        name: of the file that is locked.
 
     Raises:
         UsageError: another run is writing there.
     """
-    path = folder / ".lock"
+    path = folder / name
     process, of_job, host = holder(path)
     if job_name is not None and job_name == of_job and started_again():
         marker_of(path).unlink(missing_ok=True)  # of this job's earlier start, which its host may have ended with

@@ -8,7 +8,7 @@ from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.options import parse, resolved
 from scripts.cli.command_line.recipes import dump, resolve
 from scripts.cli.errors import UsageError, user_errors
-from scripts.cli.run.folder import logs_at, write_whole
+from scripts.cli.run.folder import lock, logs_at, write_whole
 from scripts.cli.run.report import shown
 from scripts.cli.spreadsheet import write_csv
 from scripts.cli.sweep.plan import FoldsPlan
@@ -34,6 +34,7 @@ def cross_validate(words: list[str], folds: int | None, resume: str | None) -> N
         refuse_others(resume, words, folds=folds)
         with user_errors():
             plan, folder = reopen(FoldsPlan, resume, allowed_names(words))
+            lock(folder, None)
         carry_out(plan, folder)
         return
     if folds is None:

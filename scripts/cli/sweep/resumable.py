@@ -1,7 +1,7 @@
 """A folder with a plan of runs, each a process of its own: created, resumed, carried out until the end or a signal."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
@@ -50,7 +50,7 @@ def refuse_others(resumed: str, words: list[str], **options: Any) -> None:
 
 
 def reopen(plan_type: type[P], resumed: str, allowed: list[str]) -> tuple[P, Path]:
-    """The plan of an earlier start, and its folder, which is locked.
+    """The plan of an earlier start, and its folder, which is not locked yet.
 
     Args:
         plan_type: of the plan.
@@ -58,7 +58,7 @@ def reopen(plan_type: type[P], resumed: str, allowed: list[str]) -> tuple[P, Pat
         allowed: what `--allow` names now.
 
     Raises:
-        UsageError: there is no valid plan, something is not allowed now, or another process carries it out.
+        UsageError: there is no valid plan, or something is not allowed now.
     """
     folder = user_path(resumed, "--resume").absolute()
     if not (folder / plan_type.file_name).is_file():
@@ -67,7 +67,6 @@ def reopen(plan_type: type[P], resumed: str, allowed: list[str]) -> tuple[P, Pat
         )
     plan = read_plan(plan_type, folder / plan_type.file_name)
     check_allowed(resumed, plan, allowed)
-    lock(folder, None)
     plan.allowed = allowed
     return plan, folder
 
@@ -126,7 +125,7 @@ def check_allowed(resumed: str, plan: Plan, allowed: list[str]) -> None:
 
 
 @contextmanager
-def running(plan: Plan, folder: Path) -> Iterator[Signals]:
+def running(plan: Plan, folder: Path, further: Sequence[str] = ()) -> Iterator[Signals]:
     """Within this the runs are carried out; afterwards the folder's lock is released.
 
     A signal is noted in what is given; after it, the process exits with its status and says how to resume.
@@ -134,6 +133,7 @@ def running(plan: Plan, folder: Path) -> Iterator[Signals]:
     Args:
         plan: of the runs.
         folder: of the plan.
+        further: words of the command line that resumes it.
     """
     signals = Signals()
     signals.install()
@@ -144,6 +144,6 @@ def running(plan: Plan, folder: Path) -> Iterator[Signals]:
         signals.uninstall()
         release()
     if signals.received:
-        words = command_line(["--resume", relative(folder), *allow_words(plan.allowed)])
+        words = command_line(["--resume", relative(folder), *further, *allow_words(plan.allowed)])
         print(f"stopped; python scripts/{plan.script} {words} resumes it", file=sys.stderr)
         sys.exit(128 + signals.received)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.files.paths import user_path
+from datamodules.storage.locks import exclusive
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.classes import class_at
 from scripts.cli.command_line.options import parse
@@ -21,20 +22,29 @@ from scripts.cli.sweep.plan import SweepPlan
 from scripts.cli.sweep.report import draw, table, write_table
 from scripts.cli.sweep.resumable import allowed_names, claim_locked, refuse_others, reopen, running, write_plan
 from scripts.cli.sweep.search_space import Dimension, around, read_space, without_given
-from scripts.cli.sweep.trials import ended, open_study, ranked, run_trial
+from scripts.cli.sweep.trials import ended, forget_interrupted, open_study, ranked, run_trial
+from scripts.cli.sweep.workers import join, of_array
 
 UNPRUNED = 5  # trials, by default
 
 
-def sweep(words: list[str], trials: int | None, space: str | None, unpruned: int | None, resume: str | None) -> None:
-    """Start a sweep, or resume one or try more.
+def sweep(
+    words: list[str],
+    trials: int | None,
+    space: str | None,
+    unpruned: int | None,
+    resume: str | None,
+    worker: int | None = None,
+) -> None:
+    """Start a sweep, or resume one, try more, or join one.
 
     Args:
         words: options of fit.py; of one that is resumed, `--allow` alone.
         trials: number of trials in all; None for as many as planned.
         space: a file with the search space; None for the recipe's own.
         unpruned: number of trials that run to their end before any is pruned; UNPRUNED by default.
-        resume: the folder of one that was stopped, with the settings that it had.
+        resume: the folder of one that was stopped, or that other workers carry out, with the settings that it had.
+        worker: the number of this process among those that carry it out together; None to be alone.
 
     Raises:
         UserError: an option is wrong, contradicts another one, or is missing.
@@ -44,10 +54,11 @@ def sweep(words: list[str], trials: int | None, space: str | None, unpruned: int
         refuse_others(resume, words, space=space, unpruned=unpruned)
         with user_errors():
             plan, folder = reopen(SweepPlan, resume, allowed_names(words))
+            join(folder, worker)
             if trials is not None:
                 plan.trials = trials
                 write_plan(plan, folder)
-        carry_out(plan, folder)
+        carry_out(plan, folder, worker)
         return
     if trials is None:
         raise UsageError("how often? Give --trials, a number")
@@ -55,11 +66,15 @@ def sweep(words: list[str], trials: int | None, space: str | None, unpruned: int
         line = CommandLine(words)
         logs = logs_at(line.value("--logs"))
         plan = planned(line.words, trials, space, unpruned or UNPRUNED)
-        folder = claim_locked(plan, logs)
-        write_plan(plan, folder)
+        if worker is None:
+            folder = claim_locked(plan, logs)
+            write_plan(plan, folder)
+        else:
+            folder = of_array(plan, logs, worker)
+            join(folder, worker)
     searched = "\n".join(f"  {each.option}: {each.distribution} {list(each.values)}" for each in plan.dimensions)
     print(f"{plan.name}: {trials} trials, best {plan.monitor} ({plan.mode}), {shown(folder)}\n{searched}", flush=True)
-    carry_out(plan, folder)
+    carry_out(plan, folder, worker)
 
 
 def need_optuna() -> None:
@@ -126,22 +141,28 @@ def chosen_space(request: Request, config: Any, space: str | None) -> list[Dimen
     return around(rate)
 
 
-def carry_out(plan: SweepPlan, folder: Path) -> None:
-    """Run the trials that are left, and print the results of all."""
+def carry_out(plan: SweepPlan, folder: Path, worker: int | None = None) -> None:
+    """Run the trials that are left, or a worker's share of them, and print the results of all."""
     import optuna
     from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with running(plan, folder) as signals:
-        study = open_study(plan, folder)
-        while len(ended(study)) < plan.trials and not signals.received:
-            run_trial(study, plan, folder, signals)
-        completed = study.get_trials(states=(TrialState.COMPLETE,))
-        write_table(study, plan, folder)
+    with running(plan, folder, [] if worker is None else ["--worker", str(worker)]) as signals:
+        with exclusive(folder / ".trials.lock"):
+            study = open_study(plan, folder, worker)
+        while not signals.received and run_trial(study, plan, folder, signals, worker):
+            pass
+        with exclusive(folder / ".trials.lock"):
+            elsewhere = forget_interrupted(study, folder, worker)
+            completed = study.get_trials(states=(TrialState.COMPLETE,))
+            write_table(study, plan, folder)
+            if completed:
+                draw(study, plan, folder)
         if completed:
-            draw(study, plan, folder)
             print(f"\n{table(study, plan)}\n\nbest: {plan.command(ranked(study)[0])}")
             print(f"table and plot: {shown(folder / 'trials.csv')}, {shown(folder / 'trials.png')}", flush=True)
-    if not completed:
+        if elsewhere:
+            print(f"{len(elsewhere)} of {plan.trials} trials are still tried by other workers", flush=True)
+    if not completed and not elsewhere:
         print(f"error: none of {len(ended(study))} trials came to its end; see {shown(folder)}", file=sys.stderr)
         sys.exit(1)

@@ -5,20 +5,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callbacks.run.signals import Signals
+from datamodules.storage.locks import exclusive
 from scripts.cli.errors import UsageError
 from scripts.cli.sweep.plan import SweepPlan
 from scripts.cli.sweep.subprocess_run import SubprocessRun, results_of
+from scripts.cli.sweep.workers import workers_of
 
 if TYPE_CHECKING:
     from optuna import Study
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
 WARM_UP = 2  # validations before a trial may be pruned
+WORKER = "worker"  # attribute of a trial: the number of the worker that tries it; none of a sweep's that has no workers
 CAUSE = "cause"  # attribute of a failed trial: why it failed; an interrupted one has none
 
 
-def open_study(plan: SweepPlan, folder: Path) -> "Study":
+def open_study(plan: SweepPlan, folder: Path, worker: int | None = None) -> "Study":
     """The results so far; a trial that ran when the sweep was killed is recorded as interrupted.
+
+    Args:
+        plan: of the sweep.
+        folder: of the sweep.
+        worker: the number of this process; None where it is alone.
 
     Raises:
         UsageError: the file is damaged.
@@ -26,10 +34,10 @@ def open_study(plan: SweepPlan, folder: Path) -> "Study":
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-    from optuna.trial import TrialState
 
     file = folder / "trials.journal"
-    repair(file)
+    if not others(folder, worker):
+        repair(file)
     try:
         storage = JournalStorage(JournalFileBackend(str(file), lock_obj=JournalFileOpenLock(str(file))))
         study = optuna.create_study(
@@ -39,11 +47,27 @@ def open_study(plan: SweepPlan, folder: Path) -> "Study":
             pruner=optuna.pruners.MedianPruner(n_startup_trials=plan.unpruned, n_warmup_steps=WARM_UP),
             load_if_exists=True,
         )
-        for trial in study.get_trials(states=(TrialState.RUNNING,)):
-            study.tell(trial.number, state=TrialState.FAIL)
+        forget_interrupted(study, folder, worker)
     except Exception as error:  # Optuna raises whatever the lines lead it into
         raise UsageError(f"{file}: not what a sweep has written ({type(error).__name__}: {error})") from None
     return study
+
+
+def others(folder: Path, worker: int | None) -> set[int]:
+    """The other workers that live; none beside a process that is alone."""
+    return set() if worker is None else {*workers_of(folder)} - {worker}
+
+
+def forget_interrupted(study: "Study", folder: Path, worker: int | None) -> list["FrozenTrial"]:
+    """Record the trials whose process is gone as interrupted; those that other workers try now are returned."""
+    from optuna.trial import TrialState
+
+    living = others(folder, worker)
+    running = study.get_trials(states=(TrialState.RUNNING,))
+    for trial in running:
+        if trial.user_attrs.get(WORKER) not in living:
+            study.tell(trial.number, state=TrialState.FAIL)
+    return [trial for trial in running if trial.user_attrs.get(WORKER) in living]
 
 
 def repair(file: Path) -> None:
@@ -74,19 +98,36 @@ def ranked(study: "Study") -> list["FrozenTrial"]:
     return sorted(ended(study), key=key)
 
 
-def run_trial(study: "Study", plan: SweepPlan, folder: Path, signals: Signals) -> None:
-    """Run one trial, and record its result.
+def begin_trial(
+    study: "Study", plan: SweepPlan, folder: Path, worker: int | None = None
+) -> tuple["Trial", list[str]] | None:
+    """The next trial and its words; None where all have ended or are tried by other workers.
 
-    What is suggested depends on the seed and on the trials that have ended. So one that is interrupted is recorded as a
-    failure without a cause, which counts for nothing, and the next trial gets the same settings.
+    What is suggested depends on the seed, on the worker and on the trials that have ended. So one that is interrupted
+    is recorded as a failure without a cause, which counts for nothing, and the next trial gets the same settings.
     """
     import optuna
+
+    with exclusive(folder / ".trials.lock"):
+        elsewhere = forget_interrupted(study, folder, worker)
+        index = len(ended(study))
+        if index + len(elsewhere) >= plan.trials:
+            return None
+        study.sampler = optuna.samplers.TPESampler(seed=plan.seed + 1_000_003 * index + 15_485_863 * (worker or 0))
+        trial = study.ask()
+        if worker is not None:
+            trial.set_user_attr(WORKER, worker)
+        return trial, [word for each in plan.dimensions for word in each.suggest(trial)]
+
+
+def run_trial(study: "Study", plan: SweepPlan, folder: Path, signals: Signals, worker: int | None = None) -> bool:
+    """Run one trial, and record its result; whether there was one."""
     from optuna.trial import TrialState
 
-    index = len(ended(study))
-    study.sampler = optuna.samplers.TPESampler(seed=plan.seed + 1_000_003 * index)
-    trial = study.ask()
-    words = [word for each in plan.dimensions for word in each.suggest(trial)]
+    begun = begin_trial(study, plan, folder, worker)
+    if begun is None:
+        return False
+    trial, words = begun
     run = SubprocessRun(plan, [*plan.words, *words], folder / f"trial_{trial.number}", plan.monitor)
     reported = 0
 
@@ -105,7 +146,7 @@ def run_trial(study: "Study", plan: SweepPlan, folder: Path, signals: Signals) -
     best = results["best"] if results is not None else None
     if signals.received and best is None and not pruned:
         study.tell(trial, state=TrialState.FAIL)
-        return
+        return True
     if pruned:
         study.tell(trial, state=TrialState.PRUNED)
         result = f"pruned after {reported} validations"
@@ -116,4 +157,5 @@ def run_trial(study: "Study", plan: SweepPlan, folder: Path, signals: Signals) -
         trial.set_user_attr(CAUSE, run.cause())
         study.tell(trial, state=TrialState.FAIL)
         result = f"failed: {run.cause()}"
-    print(f"trial {trial.number}, {index + 1} of {plan.trials}: {' '.join(words)}: {result}", flush=True)
+    print(f"trial {trial.number}, {len(ended(study))} of {plan.trials}: {' '.join(words)}: {result}", flush=True)
+    return True
