@@ -79,6 +79,8 @@ class DataModule(DescribedData):
     """
 
     embedded: ClassVar[tuple[str, ...]] = ()
+    of_embedded: ClassVar[tuple[str, ...]] = ()  # options of the embedded data alone
+    of_own: ClassVar[tuple[str, ...]] = ()  # options of one's own files alone
     published: ClassVar[Remotes] = {}
     provides: ClassVar[tuple[str, ...]] = ()
     fitted: ClassVar[tuple[str, ...]] = ()
@@ -180,6 +182,20 @@ class DataModule(DescribedData):
     def is_own(self) -> bool:
         """Whether the data are the user's own files."""
         return not self.is_embedded and not self.is_published
+
+    def without_effect(self) -> dict[str, str]:
+        """The options that change nothing about this data once it is split, and why."""
+        official = [split for split in ("val", "test") if self.causes.get(split, "").startswith("as ")]
+        found = {f"{split}_fraction": f"{self.dataset} has a {split} split of its own" for split in official}
+        if len(official) == 2:
+            found["split_seed"] = f"{self.dataset} has splits of its own"
+        if self.num_folds is not None:
+            found["test_fraction"] = "the fold is the test split"
+        if not self.is_embedded:
+            found |= dict.fromkeys(self.of_embedded, f"is of the embedded data, {' and '.join(self.embedded)}")
+        if not self.is_own:
+            found |= dict.fromkeys(self.of_own, f"is of your own files, not of {self.dataset}")
+        return found
 
     def folder_of(self, required: Sequence[str], name: str | None = None) -> Path:
         """The folder that contains a published data set: found under `root`, or else downloaded.

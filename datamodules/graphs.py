@@ -148,6 +148,8 @@ class GraphClasses(LabelledData):
     """
 
     embedded: ClassVar[tuple[str, ...]] = ("motifs",)
+    of_embedded: ClassVar[tuple[str, ...]] = ("num_graphs",)
+    of_own: ClassVar[tuple[str, ...]] = ("undirected",)
     published: ClassVar[Remotes] = TUDATASETS
     provides: ClassVar[tuple[str, ...]] = ("num_features", "num_edge_features", *LabelledData.provides)
     shapes_vary: ClassVar[bool] = True

@@ -125,6 +125,7 @@ class Images(LabelledData):
     """
 
     embedded: ClassVar[tuple[str, ...]] = ("digits",)
+    of_own: ClassVar[tuple[str, ...]] = ("encoding", "image", "target", "hash_contents")
     published: ClassVar[Remotes] = IMAGES
     provides: ClassVar[tuple[str, ...]] = (
         "in_channels",

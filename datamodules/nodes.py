@@ -169,6 +169,7 @@ class Nodes(LabelledData):
     """
 
     embedded: ClassVar[tuple[str, ...]] = ("karate",)
+    of_own: ClassVar[tuple[str, ...]] = ("target", "encoding")
     published: ClassVar[Remotes] = PLANETOID
     provides: ClassVar[tuple[str, ...]] = ("num_features", *LabelledData.provides)
     full_batch: ClassVar[bool] = True

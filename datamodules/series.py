@@ -125,6 +125,7 @@ class Series(DataModule):
     """
 
     embedded: ClassVar[tuple[str, ...]] = ("sunspots",)
+    of_own: ClassVar[tuple[str, ...]] = ("header", "encoding", "series", "fill", "day_first", "decimal")
     published: ClassVar[Remotes] = SERIES
     provides: ClassVar[tuple[str, ...]] = ("num_features", "horizon", "season", "target_mean", "target_std")
     fitted: ClassVar[tuple[str, ...]] = ("columns", "means", "stds", "season", "series", "decimal_found")

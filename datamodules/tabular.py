@@ -75,6 +75,7 @@ class Tabular(DataModule):
 
     provides: ClassVar[tuple[str, ...]] = ("num_features",)
     fitted: ClassVar[tuple[str, ...]] = ("columns", "column_names", "target_name", "date_orders", "decimal_found")
+    of_own: ClassVar[tuple[str, ...]] = ("header", "encoding", "decimal", "dates", "day_first")
     typed: ClassVar[tuple[str, str]] = ".csv", ".jsonl"
     added: ClassVar[dict[str, Any]] = {"date_orders": {}, "decimal_found": None}
 

@@ -206,6 +206,7 @@ class Tagging(TokenizedData):
     """
 
     embedded: ClassVar[tuple[str, ...]] = ("names",)
+    of_embedded: ClassVar[tuple[str, ...]] = ("num_sentences",)
     published: ClassVar[Remotes] = ENTITIES
     provides: ClassVar[tuple[str, ...]] = (*TokenizedData.provides, "tag_names", "known_entities")
     fitted: ClassVar[tuple[str, ...]] = (*TokenizedData.fitted, "entity_types", "known_entities", "unit")

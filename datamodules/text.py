@@ -74,6 +74,8 @@ class TextClassification(LabelledData, TokenizedData):
     """
 
     embedded: ClassVar[tuple[str, ...]] = ("reviews",)
+    of_embedded: ClassVar[tuple[str, ...]] = ("num_reviews",)
+    of_own: ClassVar[tuple[str, ...]] = ("text", "target", "header", "encoding")
     published: ClassVar[Remotes] = TEXTS
     provides: ClassVar[tuple[str, ...]] = (
         *TokenizedData.provides,

@@ -123,6 +123,7 @@ class TokenizedData(DataModule):
 
     provides: ClassVar[tuple[str, ...]] = ("num_tokens", "padding", "max_length")
     fitted: ClassVar[tuple[str, ...]] = ("tokenizer_json",)
+    of_own: ClassVar[tuple[str, ...]] = ("encoding",)
     trainable: ClassVar[tuple[str, ...]] = ("words", "wordpiece")  # tokenizers
     published_files: ClassVar[dict[str, PublishedFiles]] = {}
     suffixes: ClassVar[tuple[str, ...]]  # of your own files
@@ -170,6 +171,13 @@ class TokenizedData(DataModule):
         if self._built is None:
             self._built = tokenizer_from_json(self.tokenizer_json)
         return self._built
+
+    def without_effect(self) -> dict[str, str]:
+        """The options that change nothing about this data, and why."""
+        found = super().without_effect()
+        if self.tokenizer not in self.trainable:
+            found["vocab_size"] = "a pretrained tokenizer has its own"
+        return found
 
     def prepare_data(self) -> None:
         """Download what is missing."""

@@ -166,6 +166,8 @@ class Translation(DataModule):
     """
 
     embedded: ClassVar[tuple[str, ...]] = ("phrases",)
+    of_embedded: ClassVar[tuple[str, ...]] = ("num_phrases",)
+    of_own: ClassVar[tuple[str, ...]] = ("encoding",)
     published: ClassVar[Remotes] = TRANSLATIONS
     provides: ClassVar[tuple[str, ...]] = ("source_tokenizer", "target_tokenizer", "scoring")
     fitted: ClassVar[tuple[str, ...]] = provides

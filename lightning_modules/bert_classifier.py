@@ -1,7 +1,7 @@
 """BERT that classifies texts."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -40,6 +40,12 @@ class BertClassifier(Classifier):
     Raises:
         ValueError: there is no such pretrained model, or its vocabulary or its maximum length is too small.
     """
+
+    of_fresh_weights: ClassVar[tuple[str, ...]] = (
+        "hidden_size",
+        "num_layers",
+        "num_heads",
+    )
 
     def __init__(
         self,

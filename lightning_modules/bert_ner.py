@@ -1,7 +1,7 @@
 """BERT for named entity recognition."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -36,6 +36,12 @@ class BertNER(Tagger):
     Raises:
         ValueError: there is no such pretrained model, or its vocabulary or its maximum length is too small.
     """
+
+    of_fresh_weights: ClassVar[tuple[str, ...]] = (
+        "hidden_size",
+        "num_layers",
+        "num_heads",
+    )
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ Shapes: B questions with N context tokens at most, read in P windows of T tokens
 W context widths; D features.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -113,6 +113,13 @@ class BertQA(Reader):
     Raises:
         ValueError: there is no such pretrained model, or its vocabulary or its maximum length is too small.
     """
+
+    of_fresh_weights: ClassVar[tuple[str, ...]] = (
+        "hidden_size",
+        "num_layers",
+        "num_heads",
+        "dropout",
+    )
 
     def __init__(
         self,

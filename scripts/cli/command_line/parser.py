@@ -1,9 +1,11 @@
 """A parser whose errors are one line in the user's terms."""
 
 import re
+import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from inspect import signature
 from typing import Any, NoReturn
 
 import yaml
@@ -11,10 +13,11 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from scripts.cli.command_line.argv import CommandLine
+from scripts.cli.command_line.classes import linked
 from scripts.cli.command_line.recipes import Config, Loader
 from scripts.cli.command_line.spellings import proposal
 from scripts.cli.command_line.techniques import TECHNIQUES
-from scripts.cli.command_line.trust import expected_at, instead_of, only_trusted, place_of, refusal
+from scripts.cli.command_line.trust import expected_at, instead_of, nearest_class, only_trusted, place_of, refusal
 from scripts.cli.errors import UsageError, did_you_mean
 
 SECTIONS = ("model", "data", "trainer", *TECHNIQUES)
@@ -96,9 +99,16 @@ class Parser(ArgumentParser):
         """One line, with the option's own spelling and the nearest right one."""
         if found := re.search(r"[Uu]nrecognized arguments?:? (\S+)|Option '(\S+)' is not accepted", message):
             option = (found[1] or f"--{found[2]}").split("=")[0]
+            if not option.startswith("-"):
+                return f"{option}: expected an option, which begins with -- (--help shows the most used)"
+            if self.allowed is not None and option.removeprefix("--model.") in linked(self.model, self.data):
+                return f"{option}: comes from the data; leave it out"
             return f"{option}: no such option{proposal(option, self.options())} (--help_all shows them all)"
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
+        if found := re.search(r"Not of type (\w+): .*?'?([^'\s:]+)'?(?: does not conform.*)?$", message):
+            least = "a positive number" if found[1].startswith("Positive") else "a whole number from 0"
+            return f"{option}: expected {least}, got {found[2]}"
         if found := re.search(r"Importing '([^']+)' is not allowed", message):
             return refusal(option, found[1])
         if found := re.search(r"- (--\S+?: (?:no such option|expected).*)", message):  # of a class within the class
@@ -110,10 +120,24 @@ class Parser(ArgumentParser):
         ]
         if given and (hint := instead_of(option, given[1].strip())):
             return hint
+        if given and (lacking := _lacking(given[1])):
+            return f"{option}.{lacking.split()[-1]}: {lacking}"
         if option and expected:
             accepted = expected_at(option) if place_of(option) else " or ".join(dict.fromkeys(expected))
-            return f"{option}: expected {accepted}, got {given[1].strip() if given else 'nothing'}"
+            got = given[1].strip() if given else "nothing"
+            return f"{option}: expected {accepted}, got {got}{nearest_class(option, got)}"
         return f"{option}: {message}" if option and option not in message else message
+
+
+def _lacking(given: str) -> str:
+    """What a class needs and is not given, of what jsonargparse says that it was given; empty for anything else."""
+    found = re.match(r"Namespace\(class_path='([\w.]+)\.(\w+)', init_args=Namespace\((.*)\)\)$", given.strip())
+    cls = getattr(sys.modules.get(found[1]), found[2], None) if found else None
+    if not found or not isinstance(cls, type):
+        return ""
+    needed = [name for name, each in signature(cls).parameters.items() if each.default is each.empty]
+    missing = [name for name in needed if re.search(rf"\b{name}=None\b", found[3])]
+    return f"{cls.__name__} needs {' and '.join(missing)}" if missing else ""
 
 
 def _readable(text: str) -> str:

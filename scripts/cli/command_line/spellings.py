@@ -35,7 +35,17 @@ SYNONYMS = {
     "--trainer.gradient_clip_val": ("max_grad_norm", "clip_grad", "grad_clip", "clip_grad_norm", "gradient_clip"),
     "--trainer.log_every_n_steps": ("log_interval", "logging_steps", "log_every", "log_freq"),
     "--trainer.check_val_every_n_epoch": ("eval_every", "val_every", "eval_interval", "eval_freq"),
-    "--data": ("data_dir", "data_path", "data_root", "dataset_name", "train_file", "train_data", "input", "csv"),
+    "--data": (
+        "data_dir",
+        "data_path",
+        "data_root",
+        "dataset_name",
+        "train_file",
+        "train_data",
+        "input",
+        "csv",
+        "data.path",
+    ),
     "--data.batch_size": ("bs", "bsz", "train_batch_size", "per_device_train_batch_size", "minibatch_size"),
     "--data.num_workers": ("n_workers", "dataloader_num_workers", "num_threads"),
     "--data.target": ("label", "labels", "label_column", "target_column", "y"),
@@ -52,26 +62,40 @@ SYNONYMS = {
     "--seed_everything": ("random_seed", "random_state", "manual_seed"),
     "--config": ("cfg", "conf", "config_file", "yaml"),
     "--model": ("arch", "architecture", "model_name", "net", "network", "backbone"),
+    "--finetuning.freeze_epochs": ("freeze", "freeze_backbone", "freeze_encoder", "freeze_epochs"),
     "--averaging.kind": ("ema", "swa", "model_ema", "use_ema"),
-    "--lora.rank": ("lora_r", "lora_rank", "peft"),
+    "--lora.rank": ("lora_r", "lora_rank", "peft", "lora.r"),
     "--compile.mode": ("torch_compile", "torchcompile"),
     "--activation_checkpointing.every": ("gradient_checkpointing", "grad_checkpointing"),
 }
-SETTLED = {  # what the project sets itself
-    "--trainer.logger": "--logger names the loggers",
-    "--trainer.default_root_dir": "--logs is the folder of all runs",
-    "--trainer.enable_checkpointing": "the best and the last checkpoint are always saved, see --checkpoint.keep",
-    "--trainer.enable_model_summary": "--trainer.callbacks ModelSummary prints one",
-    "--trainer.use_distributed_sampler": "the data module gives each process its part of every batch",
-    "--trainer.plugins": "--trainer.precision and --trainer.strategy choose them",
-    "--local_rank": "torchrun and SLURM tell each process its rank by a variable",
-    "--rank": "torchrun and SLURM tell each process its rank by a variable",
-    "--lr_find": "scripts/find_rate.py finds a learning rate",
-    "--auto_lr_find": "scripts/find_rate.py finds a learning rate",
-    "--auto_scale_batch_size": "--data.batch_size auto finds the largest batch size",
-    "--do_train": "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts",
-    "--do_eval": "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts",
-    "--evaluate": "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts",
+_BAR = "--trainer.enable_progress_bar false removes the progress bar"
+_DONE = "scripts/fit.py trains and tests; scripts/test.py only tests, scripts/predict.py predicts"
+_NAME = "a run's folder is lightning_logs/<model>/version_N; --logs puts the runs of an experiment elsewhere"
+_RANK = "torchrun and SLURM tell each process its rank by a variable"
+_LOADER = "the data module decides that: training data is shuffled in each epoch, the rest never"
+SETTLED = {  # what the project sets itself, by the option's last name
+    "logger": "--logger names the loggers",
+    "default_root_dir": "--logs is the folder of all runs",
+    "weights_save_path": "--logs is the folder of all runs",
+    "enable_checkpointing": "the best and the last checkpoint are always saved, see --checkpoint.keep",
+    "checkpoint_callback": "the best and the last checkpoint are always saved, see --checkpoint.keep",
+    "enable_model_summary": "--trainer.callbacks ModelSummary prints one",
+    "weights_summary": "--trainer.callbacks ModelSummary prints one",
+    "use_distributed_sampler": "the data module gives each process its part of every batch",
+    "replace_sampler_ddp": "the data module gives each process its part of every batch",
+    "plugins": "--trainer.precision and --trainer.strategy choose them",
+    "amp_backend": "--trainer.precision chooses, such as 16-mixed",
+    "amp_level": "--trainer.precision chooses, such as 16-mixed",
+    "progress_bar_refresh_rate": _BAR,
+    "track_grad_norm": "no option logs it",
+    **dict.fromkeys(("local_rank", "rank", "node_rank"), _RANK),
+    **dict.fromkeys(("lr_find", "auto_lr_find"), "scripts/find_rate.py finds a learning rate"),
+    "auto_scale_batch_size": "--data.batch_size auto finds the largest batch size",
+    **dict.fromkeys(("do_train", "do_eval", "do_predict", "evaluate", "eval_only", "test_only"), _DONE),
+    **dict.fromkeys(("name", "run_name", "exp_name", "experiment_name", "experiment", "exp_id"), _NAME),
+    **dict.fromkeys(("shuffle", "drop_last", "pin_memory", "persistent_workers", "prefetch_factor"), _LOADER),
+    "dry_run": "--check shows what is understood of the data, --trainer.fast_dev_run true trains on one batch",
+    "verbose": "--debug shows tracebacks",
 }
 TASK = "SLURM_ARRAY_TASK_ID"
 _MEANT = {word: option for option, words in SYNONYMS.items() for word in (option.rpartition(".")[2], *words)}
@@ -134,8 +158,11 @@ def proposal(option: str, known: Iterable[str]) -> str:
         known: all options.
     """
     name = f"--{option.lstrip('-').replace('-', '_').lower()}"
-    if name in SETTLED:
-        return f"; {SETTLED[name]}"
+    if name in (f"--{_last(name)}", f"--trainer.{_last(name)}", f"--data.{_last(name)}") and _last(name) in SETTLED:
+        return f"; {SETTLED[_last(name)]}"
+    if name.removeprefix("--") in _MEANT:
+        return f"; did you mean {_MEANT[name.removeprefix('--')]}?"
+    known = [each for each in known if not each.endswith(".help")]
     by_last: dict[str, list[str]] = {}
     for each in sorted(
         {*known, *SHORT_FORMS} - {"--help", "--help_all"}, key=lambda each: not each.startswith("--model")

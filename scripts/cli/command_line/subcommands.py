@@ -1,7 +1,10 @@
 """The table of subcommands: the options of each, besides those of a run, and its function."""
 
 import importlib
+import platform
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from scripts.cli.command_line.argv import CommandLine, answer_help
@@ -134,6 +137,15 @@ SUBCOMMANDS = {
 }
 
 
+def versions() -> str:
+    """The versions of this project, where it is installed, and of what decides about a run."""
+    found = [f"Python {platform.python_version()}"]
+    for package in ("lightning-template", "torch", "lightning", "transformers"):
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return ", ".join(found)
+
+
 def run(name: str, words: list[str]) -> None:
     """Run a subcommand.
 
@@ -147,6 +159,9 @@ def run(name: str, words: list[str]) -> None:
         for word in words:
             if word in PRINTING and name != "fit":
                 raise UsageError(f"{word}: only scripts/fit.py takes it, with --model or --config")
+        if "--version" in words:
+            print(versions())
+            return
         if "--list" in words:
             show_list()
             return

@@ -5,6 +5,7 @@ has jsonargparse refuse every other name at the one place where it imports, wher
 `check_parsed` looks at the result, before anything is built.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.accelerators import Accelerator
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import Strategy
+from torch import optim
 from torch.optim import Optimizer
 
 from scripts.cli.command_line.argv import CommandLine
@@ -175,6 +177,16 @@ def refusal(where: str, name: Any) -> str:
         return hint
     leave = f"; if you trust its code, add --allow {name}" if is_name(name) and "." in name else ""
     return f"{where or 'class_path'}: expected {expected_at(where)}, got the class {name}{leave}"
+
+
+def nearest_class(where: str, name: str) -> str:
+    """`; did you mean …?` for a class of PyTorch's that is written in another way, such as `adamw`."""
+    place = place_of(where)
+    if place is None or place.base is not Optimizer:
+        return ""
+    spelt = {each.lower(): each for each in vars(optim) if each[0].isupper()}
+    close = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.8)
+    return f"; did you mean {spelt[close[0]]}?" if close else ""
 
 
 def instead_of(where: str, name: Any) -> str | None:

@@ -1,11 +1,14 @@
 """The machine's devices, and which of them a run may request."""
 
 import os
+import re
 from typing import Any
 
 import torch
 
 from scripts.cli.errors import UsageError
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 
 
 def available_devices() -> str:
@@ -28,13 +31,19 @@ def check_devices(accelerator: Any, devices: Any) -> None:
         UsageError: there are none of this type, or fewer.
     """
     device_type = str(accelerator).lower()
+    if isinstance(accelerator, str) and accelerator not in ACCELERATORS:
+        raise UsageError(f"--trainer.accelerator {accelerator}: expected one of {', '.join(ACCELERATORS)}")
     gpus = torch.cuda.device_count()
     if device_type == "cuda" and not gpus:
         raise UsageError(f"--trainer.accelerator {accelerator}: expected a device that is here: {available_devices()}")
     if device_type == "gpu" and not gpus and not torch.backends.mps.is_available():
         raise UsageError(f"--trainer.accelerator {accelerator}: expected a device that is here: {available_devices()}")
+    if device_type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError(f"--trainer.accelerator {accelerator}: expected a device that is here: {available_devices()}")
     if device_type not in ("auto", "cpu", "gpu", "cuda"):
         return
+    if isinstance(devices, str) and not re.fullmatch(r"auto|[-\d,\s]+", devices):
+        raise UsageError(f"--trainer.devices: expected auto, how many, or their numbers, got {devices}")
     requested = _requested(devices)
     on_gpu = device_type != "cpu" and gpus > 0
     if isinstance(requested, list):
@@ -46,6 +55,8 @@ def check_devices(accelerator: Any, devices: Any) -> None:
     elif requested is not None:
         if requested == 0 or requested < -1:
             raise UsageError(f"--trainer.devices: expected at least 1, got {devices}")
+        if requested == -1 and not on_gpu:
+            raise UsageError(f"--trainer.devices {devices}: expected how many processes on a CPU, such as 1")
         # Processes on a CPU may be a few more than its cores: enough to try out on a laptop what is meant for a node.
         maximum = gpus if on_gpu else max(8, os.cpu_count() or 1)
         if requested > maximum:

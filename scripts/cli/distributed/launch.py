@@ -24,6 +24,13 @@ from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.errors import UsageError
 
 T = TypeVar("T")
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "fsdp")
+OTHERS = {  # Lightning's, by how their names begin
+    "ddp_": "; ddp starts processes of its own, from a script and not from a notebook",
+    "dp": "; ddp is one process a device",
+    "deepspeed": "; fsdp shards",
+    "fsdp": "; fsdp shards, without offloading",
+}
 WAIT_SECONDS = 20  # for processes to end after a run: one that is stopped never would
 
 _SYNC_BUFFERS: Any = (  # at every step; renamed in torch 2.14
@@ -70,7 +77,11 @@ def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: floa
         devices = 1 if cpu else max(1, torch.cuda.device_count())
     several = devices not in (1, "1", [0]) or options["num_nodes"] > 1
     limit = timedelta(seconds=timeout + 60)
-    if options["strategy"] == "fsdp":
+    name = options["strategy"]
+    if isinstance(name, str) and name not in STRATEGIES:
+        instead = next((text for start, text in OTHERS.items() if name.startswith(start)), "")
+        raise UsageError(f"--trainer.strategy {name}: expected one of {', '.join(STRATEGIES)}{instead}")
+    if name == "fsdp":
         if not any(blocks(model)):
             raise UsageError(
                 f"--trainer.strategy fsdp: shards the blocks of Transformers and BERTs, "
@@ -84,14 +95,15 @@ def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: floa
                 f"expected 32 or bf16-mixed"
             )
         return FSDPStrategy(timeout=limit)
-    if options["strategy"] == "ddp" or (options["strategy"] == "auto" and several):
+    if (isinstance(name, str) and name.startswith("ddp")) or (name == "auto" and several):
+        unused = name == "ddp_find_unused_parameters_true"
         ddp: dict[str, Any] = {
-            "find_unused_parameters": not model.automatic_optimization,
+            "find_unused_parameters": unused or not model.automatic_optimization,
             "gradient_as_bucket_view": True,
             _SYNC_BUFFERS: False,  # see callbacks/run/processes.py
         }
         return DDPStrategy(timeout=limit, **ddp)
-    return options["strategy"]
+    return name
 
 
 def environment_plugins() -> list[ClusterEnvironment]:

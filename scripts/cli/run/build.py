@@ -1,5 +1,6 @@
 """From parsed options to a datamodule and a model of the sizes that it states."""
 
+import re
 from typing import Any
 
 import torch
@@ -53,7 +54,13 @@ def build_model(model_class: type, arguments: Config, data: DataModule) -> Light
         raise ValueError(
             f"--data.multilabel true: {model_class.__name__} takes no multilabel, so has no loss of labels"
         )
-    model = model_class(**arguments, **sizes)
+    try:
+        model = model_class(**arguments, **sizes)
+    except ValueError as error:
+        if str(error).startswith("--"):
+            raise
+        named = next((f".{name}" for name in arguments if re.search(rf"\b{name}\b", str(error))), "")
+        raise ValueError(f"--model{named}: {error}") from error  # of a library, which does not know the options
     assert isinstance(model, LightningModule)
     return model
 

@@ -26,6 +26,7 @@ from scripts.cli.evaluate.rows import collected_rows
 from scripts.cli.evaluate.typed_input import inputs_of
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build, pretrained_run, read_data
+from scripts.cli.run.effects import check_data_effects, check_effects
 from scripts.cli.run.extension import check_tail, earlier_extension, explain, new_extension, set_results_aside
 from scripts.cli.run.failures import leave, one_cause
 from scripts.cli.run.folder import (
@@ -103,9 +104,11 @@ class Experiment:
         keep_memory()
         seed_everything(self.options.seed_everything, workers=True, verbose=False)
         with user_errors():
+            check_effects(self.request, self.options, self.parser.model)
             ready = self.parser.instantiate(self.options)
             built = build(self.parser.model, self.parser.data, ready, self._least_batch())
             self.data, self.model, self.techniques, self.pretrained = built
+            check_data_effects(self.request, self.data)
         if self.options.data.get("batch_size", AUTO) != AUTO:
             self.options.data.batch_size = self.data.batch_size  # it may have shrunk
         self._built = random_states()
