@@ -52,6 +52,17 @@ connector.register_signal_handlers = connector.teardown = lambda self: None
 from scripts.fit import main
 main(sys.argv[2:])
 """
+AFTERWARDS = """
+from scripts import export, fit, predict, sweep, test
+folder = pathlib.Path(sys.argv[-1])
+run = ["--checkpoint", str(folder / "mlp" / "version_0")]
+test.main(run)
+rows = "tests/inputs/TabularClassification/breast_cancer.csv"
+predict.main([*run, "--input", rows, "--output", str(folder / "x.csv")])
+export.main([*run, "--format", "safetensors,onnx", "--output", str(folder / "model")])
+fit.main(["--resume", run[1], "--trainer.max_epochs", "2"])
+sweep.main(["--model", "mlp", "--trials", "2", "--trainer.max_epochs", "1", "--logs", str(folder)])
+"""
 
 
 def run(code: str, *words: str) -> str:
@@ -68,12 +79,15 @@ def test_the_models_are_listed() -> None:
 
 
 @pytest.mark.long
-def test_everything_is_imported_and_a_model_trained(tmp_path: Path) -> None:
+def test_everything_is_imported_and_a_model_trained_tested_exported_resumed_and_searched(tmp_path: Path) -> None:
     words = ["--model", "mlp", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--logs", str(tmp_path)]
-    run(IMPORTS + RUN, LIBRARIES, *words)
+    run(IMPORTS + RUN + AFTERWARDS, LIBRARIES, *words)
     folder = tmp_path / "mlp" / "version_0"
     assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["test"]
     assert not (folder / ".lock.held").exists()
+    assert (tmp_path / "x.csv").exists()
+    assert (tmp_path / "predict_onnx.py").exists()
+    assert len((tmp_path / "mlp" / "sweep_0" / "trials.csv").read_text(encoding="utf-8").splitlines()) == 3
 
 
 @pytest.mark.long
