@@ -45,6 +45,8 @@ class Lock:
         try:
             self.file = path.open("a+", encoding="utf-8")
         except PermissionError:  # another user's, which can still be locked
+            if is_new:
+                raise
             self.file = path.open(encoding="utf-8")
         if is_new:
             share(path)

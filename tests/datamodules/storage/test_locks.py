@@ -136,3 +136,9 @@ def test_a_marker_of_another_host_is_kept_and_reported(tmp_path: Path) -> None:
     with pytest.raises(Timeout):
         Lock(path)
     assert locks.if_gone(path) == f"; if there is none, on any host, remove {marker_of(path)}"
+
+
+def test_a_folder_that_may_not_be_written_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "open", raises(errno.EACCES))
+    with pytest.raises(PermissionError):  # not: no such file
+        Lock(tmp_path / ".lock")

@@ -48,3 +48,23 @@ def test_what_nobody_can_mend_keeps_its_traceback(tmp_path: Path) -> None:
     trainer: Any = SimpleNamespace(world_size=1)
     with pytest.raises(KeyError), one_cause(trainer, tmp_path):
         raise KeyError("ours")
+
+
+def test_shared_memory_that_is_full_is_told_with_what_needs_none(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(world_size=1)
+    with pytest.raises(UserError, match=r"--data\.num_workers 0 needs none"), one_cause(trainer, tmp_path):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (errno.ENOSPC, "the disk is full: .* MB are free"),
+        (errno.EDQUOT, "your quota on this disk is used up"),
+        (errno.EFBIG, "cannot be written"),
+    ],
+)
+def test_a_log_that_does_not_fit_says_what_is_full(code: int, line: str, tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(world_size=1)
+    with pytest.raises(UserError, match=f"{line}.*the checkpoints are kept"), one_cause(trainer, tmp_path):
+        raise OSError(code, "it does not fit")
