@@ -32,10 +32,11 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         path: file to write; its folder is created if it does not exist.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_path(path)
+    temporary, complete = temporary_path(path), False
     try:
         with temporary.open("xb") as file:
             yield file
+            complete = True
             file.flush()
             os.fsync(file.fileno())
             with suppress(OSError):  # no older file, or a file system without permissions
@@ -43,8 +44,9 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             state = os.fstat(file.fileno())
         with_retries(lambda: _rename(temporary, path, state))
     except BaseException as error:
-        if isinstance(error, OSError) and (error.errno in FULL or error.filename == str(temporary)):
-            error.filename = str(path)  # a full disk has no name
+        of_file = isinstance(error, OSError) and (error.errno in FULL or str(error.filename) == str(temporary))
+        if isinstance(error, OSError) and error.errno is not None and (complete or of_file):
+            error.filename = str(path)  # what cannot be written or synced has no name
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise

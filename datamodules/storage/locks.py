@@ -61,7 +61,10 @@ class Lock:
             if not lock_descriptor(self.file.fileno(), blocking=False):
                 raise Timeout(str(self.path))
         except OSError as error:
-            if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
+            if isinstance(error, Timeout):
+                raise
+            if error.errno not in NO_LOCKS:
+                error.filename = str(self.path)
                 raise
             self.marker = SoftFileLock(marker_of(self.path), timeout=MARKER_TIMEOUT, thread_local=False)
             self.marker.acquire()

@@ -17,9 +17,10 @@ from datamodules.storage.atomic_file import DENIED
 
 PATIENCE = 10.0  # seconds in which processes that fail alike do so
 LONGEST = 4000  # characters of a message
-# What a system has no more of: open files, memory, processes.
+# What a system has no more of, open files, memory or processes: errors, and words of those that are no OSError.
 USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
-USED_UP_WORDS = ("can't start new thread", "failed to map segment", "Cannot allocate memory")  # of no OSError
+USED_UP_WORDS = ("can't start new thread", "failed to map segment", "Cannot allocate memory")
+NO_TEMPORARY = ("No usable temporary directory", "Matplotlib requires access to a writable cache directory")
 
 
 class UsageError(UserError, ValueError):
@@ -47,6 +48,8 @@ def of_system(error: BaseException) -> UserError | None:
     if isinstance(error, MemoryError) or any(words in str(error) for words in USED_UP_WORDS):
         what = " ".join(str(error).split()) or "no memory is left"
         return MachineError(f"{what}; this process has used up its memory, or the user's processes: see ulimit -a")
+    if isinstance(error, OSError) and any(words in str(error) for words in NO_TEMPORARY):
+        return UsageError("no folder for temporary files can be written, /tmp included; set $TMPDIR to one that can")
     for cause in chain(error):
         if not isinstance(cause, OSError) or str(cause) not in str(error):
             continue

@@ -129,9 +129,10 @@ def lock(folder: Path, job_name: str | None, name: str = ".lock") -> None:
     """
     path = folder / name
     if not all(os.access(each, os.W_OK) for each in (folder, path) if each.exists()):
+        weights = f", or start a run from its weights with --model.pretrained {folder}"
         raise UsageError(
-            f"{folder}: a run of {owner(folder)}, into which you may not write; resume a copy of the folder, or start "
-            f"a run from its weights with --model.pretrained {folder}"
+            f"{folder}: belongs to {owner(folder)}, and you may not write there; resume a copy of it"
+            f"{weights if (folder / 'checkpoints').is_dir() else ''}"
         )
     process, of_job, host = holder(path)
     if job_name is not None and job_name == of_job and started_again():

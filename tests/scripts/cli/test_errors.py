@@ -36,6 +36,8 @@ def wrapped(error: OSError) -> RuntimeError:
         (denied(errno.EDQUOT, "/home/x"), "/home/x: ", 2),
         (denied(errno.EFBIG, "/home/x"), "/home/x: File too large", 2),
         (wrapped(denied(errno.EACCES, "/other/cache")), "/other/cache: Permission denied", 2),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "no folder for temp", 2),
+        (OSError("Matplotlib requires access to a writable cache directory, but"), "no folder for temporary files", 2),
         (denied(errno.EMFILE, "/home/x"), "/home/x: Too many open files: a limit", 1),
         (denied(errno.EAGAIN), "Resource temporarily unavailable: a limit", 1),
         (MemoryError(), "no memory is left; ", 1),

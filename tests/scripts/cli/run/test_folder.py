@@ -101,7 +101,12 @@ def of_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_another_user_s_run_is_not_resumed(of_another: Path) -> None:
-    with pytest.raises(UsageError, match=r"into which you may not write; resume a copy.*--model.pretrained"):
+    with pytest.raises(UsageError, match=r"belongs to .*, and you may not write there; resume a copy of it$"):
+        lock(of_another, None)  # a sweep
+    (of_another / "checkpoints").mkdir()
+    with pytest.raises(
+        UsageError, match=r"resume a copy of it, or start a run from its weights with --model.pretrained"
+    ):
         lock(of_another, None)
 
 
