@@ -61,7 +61,7 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
             else:
                 return folder
     except OSError as error:
-        where = parent if parent.is_dir() else logs
+        where = parent if os.path.isdir(parent) else logs  # Path.is_dir may be denied, too
         raise UsageError(
             f"--logs {where}: cannot be written ({error.strerror}); give --logs, a folder that you may write"
         ) from None

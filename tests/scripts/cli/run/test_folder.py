@@ -136,6 +136,20 @@ def test_logs_that_may_not_be_written_say_what_to_give(tmp_path: Path, monkeypat
         claim(tmp_path, "mlp")
 
 
+def test_logs_that_may_not_even_be_looked_into_say_what_to_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path, **_: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", denied)
+        with pytest.raises(
+            UsageError, match=r"--logs \S+: cannot be written \(.*\); give --logs, a folder that you may"
+        ):
+            claim(tmp_path, "mlp")
+
+
 @pytest.mark.skipif(not hasattr(os, "umask") or os.name == "nt", reason="permissions are inherited")
 def test_the_folder_of_a_model_s_runs_is_the_group_s_where_that_of_all_runs_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o2770)
