@@ -164,8 +164,8 @@ def find_or_download(
             if error.errno not in DENIED:
                 raise
             raise DataError(
-                f"{dataset} is not in {root}, and {folder} cannot be written ({error.strerror}); give --data.root, "
-                f"a folder that has it or that you may write"
+                f"{dataset} is not in {root}, or not unpacked, and {folder} cannot be written ({error.strerror}); give "
+                f"--data.root, a folder that has it or that you may write"
             ) from None
         found = _found(dataset, sets, find_folders(folder, [*names, "raw"], required), folder, checksums, note)
     if not found:

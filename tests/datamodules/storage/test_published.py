@@ -167,7 +167,9 @@ def test_a_folder_that_may_not_be_written_is_told_with_the_option(
         raise OSError(code, os.strerror(code), str(folder))
 
     monkeypatch.setattr(published, "download", denied)
-    message = rf"MNIST is not in .*, and .*MNIST cannot be written \({re.escape(os.strerror(code))}\); give --data.root"
+    message = (
+        rf"MNIST is not in .*, or not unpacked, and .*cannot be written \({re.escape(os.strerror(code))}\); give --data"
+    )
     with pytest.raises(DataError, match=message):
         published.find_or_download(
             "MNIST", {"MNIST": remotes("MNIST", MNIST, True)}, NAMES, ["MNIST"], tmp_path, tmp_path, print
