@@ -4,7 +4,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from torch import Tensor, distributed
-from torch._inductor.runtime.cache_dir_utils import cache_dir
 from torch.nn.modules.batchnorm import _BatchNorm
 
 BatchNorm = _BatchNorm  # the base class of all batch norms, which has no public name
@@ -17,6 +16,8 @@ def is_view(tensor: Tensor) -> bool:
 
 def compiler_cache() -> Path:
     """The folder of what torch.compile compiles, which is made; without a private function it is found out too late."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir  # brings the compiler, which few runs need
+
     return Path(cache_dir())
 
 
