@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
+from callbacks.private.torch import compiler_cache
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 
@@ -43,10 +44,10 @@ class Compile(Technique):
         return self.mode is not None
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:
-        """Check for a compiler and headers, and whether shapes vary.
+        """Check for a compiler, headers and a folder, and whether shapes vary.
 
         Raises:
-            ValueError: there is no C++ compiler, or Python's headers are missing.
+            ValueError: there is no C++ compiler, no folder for its output, or Python's headers are missing.
         """
         compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
         if shutil.which(compiler) is None:
@@ -54,6 +55,15 @@ class Compile(Technique):
         header = Path(sysconfig.get_path("include")) / "Python.h"
         if not header.exists():
             raise ValueError(f"--compile.mode {self.mode}: needs Python's headers, and {header} is not found")
+        try:
+            denied = "" if os.access(folder := compiler_cache(), os.W_OK) else f"{folder} may not be written"
+        except OSError as error:
+            denied = f"{error.filename}: {error.strerror}"
+        if denied:
+            raise ValueError(
+                f"--compile.mode {self.mode}: needs a folder for what it compiles, and {denied}; set "
+                f"$TORCHINDUCTOR_CACHE_DIR to one of your own"
+            )
         self.dynamic = data.shapes_vary
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

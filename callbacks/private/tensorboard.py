@@ -1,9 +1,22 @@
 """The private parts of TensorBoard's event writer, by way of torch's `SummaryWriter`, that its logger replaces."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard import SummaryWriter
+
+_run = _AsyncWriterThread.run
+
+
+def _run_without_traceback(thread: _AsyncWriterThread) -> None:
+    """Write until the disk fails, which the thread keeps for its writer to raise: it need not print it, too."""
+    with suppress(OSError):
+        _run(thread)
+
+
+_AsyncWriterThread.run = _run_without_traceback
 
 
 class OpenFileWriter(SummaryWriter):

@@ -1,6 +1,7 @@
 """The private parts of torch (2.11 to 2.14) that callbacks and strategies use, each for want of a public one."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from torch import Tensor, distributed
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -11,6 +12,13 @@ BatchNorm = _BatchNorm  # the base class of all batch norms, which has no public
 def is_view(tensor: Tensor) -> bool:
     """Whether a tensor is a view of another one; only `Tensor._base` tells."""
     return tensor._base is not None
+
+
+def compiler_cache() -> Path:
+    """The folder of what torch.compile compiles, which is made; without a private function it is found out too late."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir  # brings the compiler, which few runs need
+
+    return Path(cache_dir())
 
 
 def set_timeout(timeout: timedelta) -> None:

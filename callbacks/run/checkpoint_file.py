@@ -93,15 +93,18 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
         if isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS:
             raise UnsavedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
         needed, free = size_of(checkpoint), shutil.disk_usage(path.parent).free
-        full = free < needed or "No space left" in f"{error} {error.__context__}"
-        if full or (isinstance(error, OSError) and error.errno == errno.EDQUOT):
-            raise DiskFullError(
-                f"{path}: the disk is full: a checkpoint needs {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free; "
-                f"the older checkpoints are kept"
-            ) from None
+        quota = isinstance(error, OSError) and error.errno == errno.EDQUOT
+        if quota or free < needed or "No space left" in f"{error} {error.__context__}":
+            needs = f"a checkpoint needs {needed / 1e6:,.1f} MB"
+            raise DiskFullError(f"{path}: {full(quota, free)}; {needs}; the older checkpoints are kept") from None
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):  # of a deleted folder
             raise RefusedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
         raise
+
+
+def full(quota: bool, free: int) -> str:
+    """What a disk has no more of: space, or of it the user's share, and how many bytes are free."""
+    return "your quota on this disk is used up" if quota else f"the disk is full: {free / 1e6:,.1f} MB are free"
 
 
 def size_of(value: Any) -> int:

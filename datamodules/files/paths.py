@@ -73,6 +73,8 @@ def user_path(text: str, option: str) -> Path:
         path = Path(text).expanduser()
     except RuntimeError:
         user = text.split("/")[0]
+        if user == "~":
+            raise DataError(f"{option} {shown}: this user has no home folder; set $HOME, or give a full path") from None
         raise DataError(f"{option} {shown}: there is no user {user[1:]}; a folder of that name is ./{user}") from None
     try:
         path.stat()

@@ -53,6 +53,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):
             raise
+        if isinstance(error, OSError) and error.errno:  # of the system, such as a file that this user may not read
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
         raise DataError(f"{path}: not a complete image ({error})") from None
 
 

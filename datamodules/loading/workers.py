@@ -4,15 +4,17 @@ A forked process inherits every lock in its current state, and one that another 
 released. Python before 3.11.10 acquires such a lock at once (CPython's issue 112275); gloo's threads sometimes hold it
 when several processes train. One in some thousand forked processes hung, and the run with it.
 
-This is the only file that uses private parts of multiprocessing, `Popen._launch` and `Process._Popen`: a start can be
-repeated nowhere else. Its tests fail if they change.
+This is the only file that uses private parts of multiprocessing: `Popen._launch` and `Process._Popen`, as a start can
+be repeated nowhere else, and `Queue._on_queue_feeder_error`. Its tests fail if they change.
 """
 
 import os
 import signal
 import threading
-from multiprocessing import connection, get_start_method, popen_fork
+from multiprocessing import connection, get_start_method, popen_fork, queues
 from typing import Any
+
+from torch._utils import ExceptionWrapper
 
 from datamodules.loading.die_with_parent import end_with
 
@@ -66,10 +68,24 @@ class Worker(ForkProcess):
         super().run()
 
 
+class Results(queues.Queue):  # type: ignore[type-arg]  # no subscript when it runs
+    """A queue of numbered batches, which has the error in place of one that could not be sent.
+
+    By default the process prints it and goes on, and the batch is waited for in vain: shared memory may be full.
+    """
+
+    def _on_queue_feeder_error(self, e: Exception, obj: Any) -> None:
+        self.put((obj[0], ExceptionWrapper(where="in a process that loads data")))
+
+
 class Workers(ForkContext):
     """The `multiprocessing_context` of a `DataLoader`."""
 
     Process = Worker
+
+    def Queue(self, maxsize: int = 0) -> Results:  # noqa: N802 (multiprocessing's name)
+        """A queue that loses nothing."""
+        return Results(maxsize, ctx=self)
 
 
 def workers(num_workers: int) -> Workers | None:

@@ -14,6 +14,10 @@ from typing import IO, Any
 TRANSIENT_ERRORS = (errno.EIO, getattr(errno, "ESTALE", errno.EIO))
 # Errors where a folder cannot be synced, or not even opened, as on Windows.
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM)
+# Errors of a disk or a quota that is full, and of a limit of a file's size.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Errors where a user may not write, or cannot.
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, *FULL)
 WAITS = (0.2, 1.0)  # seconds before a second and a third attempt
 MAX_PREFIX = 40  # characters of a temporary file's name, which has to be within the file system's limit
 
@@ -28,17 +32,21 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         path: file to write; its folder is created if it does not exist.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_path(path)
+    temporary, complete = temporary_path(path), False
     try:
         with temporary.open("xb") as file:
             yield file
+            complete = True
             file.flush()
             os.fsync(file.fileno())
             with suppress(OSError):  # no older file, or a file system without permissions
                 temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             state = os.fstat(file.fileno())
         with_retries(lambda: _rename(temporary, path, state))
-    except BaseException:
+    except BaseException as error:
+        of_file = isinstance(error, OSError) and (error.errno in FULL or str(error.filename) == str(temporary))
+        if isinstance(error, OSError) and error.errno is not None and (complete or of_file):
+            error.filename = str(path)  # what cannot be written or synced has no name
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise

@@ -45,6 +45,8 @@ class Lock:
         try:
             self.file = path.open("a+", encoding="utf-8")
         except PermissionError:  # another user's, which can still be locked
+            if is_new:
+                raise
             self.file = path.open(encoding="utf-8")
         if is_new:
             share(path)
@@ -59,7 +61,10 @@ class Lock:
             if not lock_descriptor(self.file.fileno(), blocking=False):
                 raise Timeout(str(self.path))
         except OSError as error:
-            if isinstance(error, Timeout) or error.errno not in NO_LOCKS:
+            if isinstance(error, Timeout):
+                raise
+            if error.errno not in NO_LOCKS:
+                error.filename = str(self.path)
                 raise
             self.marker = SoftFileLock(marker_of(self.path), timeout=MARKER_TIMEOUT, thread_local=False)
             self.marker.acquire()

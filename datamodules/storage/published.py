@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from datamodules.errors import DataError
-from datamodules.storage.atomic_file import atomic_write
+from datamodules.storage.atomic_file import DENIED, atomic_write
 from datamodules.storage.catalogue import Remote, Remotes
 from datamodules.storage.download import download, find_folders, unpack
 
@@ -154,11 +154,19 @@ def find_or_download(
     folder = (root if os.access(root, os.W_OK) or not root.exists() else own_folder) / dataset
     found = _found(dataset, sets, find_folders(root, names, required), folder, checksums, note)
     if not found:
-        for remote in sets[dataset]:
-            file = download(remote, folder)
-            if remote.is_archive and not (folder / "raw").exists():
-                checksums.check(file, remote)
-                unpack(file, folder / "raw")
+        try:
+            for remote in sets[dataset]:
+                file = download(remote, folder)
+                if remote.is_archive and not (folder / "raw").exists():
+                    checksums.check(file, remote)
+                    unpack(file, folder / "raw")
+        except OSError as error:
+            if error.errno not in DENIED:
+                raise
+            raise DataError(
+                f"{dataset} is not in {root}, or not unpacked, and {folder} cannot be written ({error.strerror}); give "
+                f"--data.root, a folder that has it or that you may write"
+            ) from None
         found = _found(dataset, sets, find_folders(folder, [*names, "raw"], required), folder, checksums, note)
     if not found:
         raise DataError(f"{folder}: the download has no {required[0]}")

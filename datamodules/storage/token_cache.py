@@ -66,15 +66,18 @@ class StoredRagged(Ragged):
 
 
 def cache_folder() -> Path:
-    """Folder of the files: next to the published data sets, or a temporary one if that cannot be written.
-
-    Raises:
-        DataError: the temporary folder was created by another user, who may have put files into it.
-    """
+    """Folder of the files: next to the published data sets, or a temporary one if that cannot be written."""
     folder = DATA_FOLDER / "tokens"
     above = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if os.access(above, os.W_OK):
-        return folder
+    return folder if os.access(above, os.W_OK) else temporary_folder()
+
+
+def temporary_folder() -> Path:
+    """A folder of this user's alone.
+
+    Raises:
+        DataError: it was created by another user, who may have put files into it.
+    """
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
     folder = Path(tempfile.gettempdir()) / f"tokens-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -91,13 +94,20 @@ def written_once(write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: 
         key: what its content depends on.
         suffix: suffix of its name.
     """
-    folder = cache_folder()
+    try:
+        return _written_once(cache_folder(), write, key, suffix)
+    except PermissionError:  # a file of another user, which neither this user nor the group may read
+        return _written_once(temporary_folder(), write, key, suffix)
+
+
+def _written_once(folder: Path, write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: str) -> Path:
     make_folder(folder)
     path = folder / f"{hashlib.sha256(repr(list(key)).encode()).hexdigest()[:32]}{suffix}"
     with exclusive(path.with_suffix(".lock")):
         if not path.exists():
             write_file(path, write)
             share(path)
+        path.open("rb").close()  # which another user may have written
         if path not in _IN_USE:
             _IN_USE[path] = Lock(folder / f"{path.stem}.{secrets.token_hex(6)}{USED}")
         with suppress(PermissionError):  # another user's

@@ -1,24 +1,64 @@
 """One line for what the user can correct; a traceback for what only we can."""
 
 import difflib
+import errno
 import io
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datamodules.errors import UserError
 from datamodules.files.paths import printable
 from datamodules.loading.die_with_parent import LAUNCHER
+from datamodules.storage.atomic_file import DENIED
 
 PATIENCE = 10.0  # seconds in which processes that fail alike do so
 LONGEST = 4000  # characters of a message
+# What a system has no more of, open files, memory or processes: errors, and words of those that are no OSError.
+USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+USED_UP_WORDS = ("can't start new thread", "failed to map segment", "Cannot allocate memory")
+NO_TEMPORARY = ("No usable temporary directory", "Matplotlib requires access to a writable cache directory")
 
 
 class UsageError(UserError, ValueError):
     """Something the user typed or supplied is wrong; the message says what was found and what would be right."""
+
+
+class MachineError(UserError):
+    """What a run needs the machine has not, such as memory; the message says what may help."""
+
+    status = 1
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those in whose handling it came up, the newest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def of_system(error: BaseException) -> UserError | None:
+    """The error in one line, if it is the system that denies something or has no more of it, whoever asked for that.
+
+    A library may have wrapped the system's error in one of its own; then that quotes it.
+    """
+    if isinstance(error, MemoryError) or any(words in str(error) for words in USED_UP_WORDS):
+        what = " ".join(str(error).split()) or "no memory is left"
+        return MachineError(f"{what}; this process has used up its memory, or the user's processes: see ulimit -a")
+    if isinstance(error, OSError) and any(words in str(error) for words in NO_TEMPORARY):
+        return UsageError("no folder for temporary files can be written, /tmp included; set $TMPDIR to one that can")
+    for cause in chain(error):
+        if not isinstance(cause, OSError) or str(cause) not in str(error):
+            continue
+        where = f"{os.fsdecode(cause.filename)}: " if isinstance(cause.filename, str | bytes) else ""
+        if cause.errno in DENIED:
+            return UsageError(f"{where or 'a file cannot be written: '}{cause.strerror}")
+        if cause.errno in USED_UP:
+            return MachineError(f"{where}{cause.strerror}: a limit of this process or user is reached, see ulimit -a")
+    return None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -42,13 +82,16 @@ def user_errors(types: tuple[type[Exception], ...] = (ValueError, OSError)) -> I
         types: of the errors.
 
     Raises:
-        UsageError: in place of either.
+        UsageError: in place of either; MachineError where the system has no more of something.
     """
     try:
         yield
     except UserError:
         raise
     except types as error:
+        told = of_system(error)
+        if told is not None:
+            raise told from error
         message = str(error)
         if isinstance(error, OSError) and error.filename:
             message = f"{os.fsdecode(error.filename)}: {error.strerror}"
@@ -61,17 +104,28 @@ def one_line_errors(debug: bool) -> Iterator[None]:
     print_anything()
     try:
         yield
-    except UserError as error:
-        if debug:
-            raise
-        message = " ".join(str(error).split())
-        if len(message) > LONGEST:  # it quotes what a file holds
-            message = f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
-        if reports_here(error.is_agreed):
-            print(f"error: {printable(message)}", file=sys.stderr)
-        raise SystemExit(error.status) from None
     except KeyboardInterrupt:  # before a run handles its signals, or the second time
         raise SystemExit(130) from None
+    except Exception as error:
+        told = error if isinstance(error, UserError) else of_system(error)
+        if debug or told is None:
+            raise
+        message = " ".join(str(told).split())
+        if len(message) > LONGEST:  # it quotes what a file holds
+            message = f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
+        if reports_here(told.is_agreed):
+            print(f"error: {printable(message)}", file=sys.stderr)
+        drop_output()
+        raise SystemExit(told.status) from None
+
+
+def drop_output() -> None:
+    """Drop what stdout cannot take, such as a file on a full disk: Python would complain of it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_anything() -> None:

@@ -1,6 +1,8 @@
 """A compiled model is trained to the same weights, and its checkpoints do not depend on it."""
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,16 @@ def test_no_compiler_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys
     expected = "error: --compile.mode default: needs a C++ compiler, and no-such-compiler is not found"
     assert capsys.readouterr().err.splitlines() == [expected]
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize("problem", ["another user's", "below a file"])
+def test_without_a_folder_for_what_is_compiled_nothing_is_begun(
+    problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "cache" if problem == "below a file" else tmp_path
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder)
+    message = rf"--compile.mode default: needs a folder.*{re.escape(str(folder))}.*set \$TORCHINDUCTOR_CACHE_DIR to one"
+    with pytest.raises(ValueError, match=message):
+        Compile("default").prepare(None, Tabular)  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ def find_run(path: str) -> Path:
             f"--resume {path}: a file, which may be bare weights; expected the folder of a run, "
             f"such as lightning_logs/gat/version_0"
         )
-    if not (folder / "config.yaml").is_file():
+    if not user_path(str(folder / "config.yaml"), "--resume").is_file():
         raise UsageError(f"--resume {path}: holds no run: there is no config.yaml in it")
     return folder.resolve()
 

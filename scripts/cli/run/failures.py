@@ -16,15 +16,15 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
-from callbacks.run.checkpoint_file import DiskFullError, UnsavedError
+from callbacks.run.checkpoint_file import DiskFullError, UnsavedError, full
 from callbacks.run.checkpoints import NonFiniteError
 from callbacks.run.run_folder import FolderGoneError, gone
 from callbacks.run.signals import Stopped
-from datamodules.errors import DataError, UnlikeDataError, UserError
+from datamodules.errors import DataError, UnlikeDataError
 from datamodules.files.paths import relative
 from datamodules.storage.atomic_file import TRANSIENT_ERRORS
 from scripts.cli.distributed.launch import wait_for_others
-from scripts.cli.errors import UsageError
+from scripts.cli.errors import MachineError, UsageError, chain, of_system
 from scripts.cli.shell import quoted
 
 LOST = re.compile(
@@ -32,12 +32,6 @@ LOST = re.compile(
 )
 MONITORED = re.compile(r"^Early stopping conditioned on metric")  # of Lightning, whose type is RuntimeError
 PATIENCE = 5.0  # seconds that a failing process has to report its cause, when the others notice that it is gone
-
-
-class MachineError(UserError):
-    """What a run needs the machine has not, such as memory; the message says what may help."""
-
-    status = 1
 
 
 @contextmanager
@@ -60,13 +54,11 @@ def one_cause(trainer: Trainer, folder: Path) -> Iterator[None]:
         if isinstance(error, UnsavedError | FolderGoneError):
             raise
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(folder).free  # a log did not fit, rather than a checkpoint
-            raise DiskFullError(
-                f"{folder}: the disk is full: {free / 1e6:,.1f} MB are free; the checkpoints are kept"
-            ) from None
+            what = full(error.errno == errno.EDQUOT, shutil.disk_usage(folder).free)
+            raise DiskFullError(f"{folder}: {what}; the checkpoints are kept") from None  # a log, not a checkpoint
         if isinstance(error, FileNotFoundError) and not folder.is_dir():
             raise FolderGoneError(gone(folder)) from None
-        if isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS:
+        if isinstance(error, OSError) and error.errno in (errno.EFBIG, *TRANSIENT_ERRORS):
             where = error.filename or folder
             raise UnsavedError(f"{where}: cannot be written ({error.strerror}); the checkpoints are kept") from None
         line = in_one_line(error, trainer)
@@ -76,7 +68,8 @@ def one_cause(trainer: Trainer, folder: Path) -> Iterator[None]:
             raise MachineError(line) from error
         if line is None and isinstance(error, RuntimeError | OSError) and LOST.search(str(error)):
             fall_silent(trainer, folder)
-        fail(trainer, folder, line, error)
+        denied = of_system(error)
+        fail(trainer, folder, line or (str(denied) if denied else None), error)
 
 
 def in_one_line(error: Exception, trainer: Trainer) -> str | None:
@@ -87,19 +80,17 @@ def in_one_line(error: Exception, trainer: Trainer) -> str | None:
         size = trainer.datamodule.batch_size  # type: ignore[attr-defined]
         smaller = f"; try --data.batch_size {max(1, size // 2)}, or auto" if size else ""
         return f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}"
+    if "unable to allocate shared memory" in str(error):
+        return (
+            "no shared memory is left for the processes that load data: --data.num_workers 0 needs none, and a larger "
+            "/dev/shm (docker run --shm-size 8g) has more"
+        )
     if isinstance(error, MisconfigurationException) or MONITORED.search(str(error)):
         return f"--trainer: {' '.join(str(error).split())}"
     for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
         if "DataLoader worker" in str(cause):
             return f"a process that loads data was killed, perhaps for lack of memory ({first(str(cause))})"
     return None
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and those in whose handling it came up, the newest first."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def first(text: str) -> str:
@@ -145,10 +136,10 @@ def leave(stopped: Stopped, trainer: Trainer, folder: Path) -> NoReturn:
 
 def fall_silent(trainer: Trainer, folder: Path) -> NoReturn:
     """End because another process is gone; report it if that one has not."""
-    began = time.time()
+    began = time.monotonic()
     started = getattr(trainer.strategy.launcher, "procs", [])
-    while time.time() - began < PATIENCE and not any((process.poll() or 0) < 0 for process in started):
-        if any(file.stat().st_mtime > began - 60 for file in folder.glob(".failed-*")):
+    while time.monotonic() - began < PATIENCE and not any((process.poll() or 0) < 0 for process in started):
+        if any(folder.glob(".failed-*")):  # of this run, whatever its file server's clock says: `lock` removes others
             raise SystemExit(1) from None
         time.sleep(0.1)
     with suppress(OSError):

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from datamodules.files.paths import regular, user_path
 from datamodules.storage.atomic_file import write_file
 from datamodules.storage.download import project_folder
 from datamodules.storage.locks import Lock, if_gone, marker_of
+from datamodules.storage.permissions import make_folder
 from scripts.cli.command_line.recipes import Config, Request, dump
 from scripts.cli.command_line.resume_changes import is_longer
 from scripts.cli.distributed.launch import job, started_again
@@ -47,7 +49,7 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
     except UnicodeEncodeError:
         raise UsageError(f"--logs {logs}: TensorBoard needs a folder whose name is UTF-8") from None
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)  # for the group, too, where it may write into that of all runs
         taken = [int(end) for folder in parent.glob(f"{what}_*") if (end := folder.name[len(what) + 1 :]).isdecimal()]
         index = max(taken, default=-1) + 1
         while True:
@@ -59,7 +61,10 @@ def claim(logs: Path, name: str, what: str = "version") -> Path:
             else:
                 return folder
     except OSError as error:
-        raise UsageError(f"--logs {logs}: cannot be written ({error.strerror})") from None
+        where = parent if os.path.isdir(parent) else logs  # Path.is_dir may be denied, too
+        raise UsageError(
+            f"--logs {where}: cannot be written ({error.strerror}); give --logs, a folder that you may write"
+        ) from None
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -120,9 +125,15 @@ def lock(folder: Path, job_name: str | None, name: str = ".lock") -> None:
         name: of the file that is locked.
 
     Raises:
-        UsageError: another run is writing there.
+        UsageError: another run is writing there, or this user may not.
     """
     path = folder / name
+    if not all(os.access(each, os.W_OK) for each in (folder, path) if each.exists()):
+        weights = f", or start a run from its weights with --model.pretrained {folder}"
+        raise UsageError(
+            f"{folder}: belongs to {owner(folder)}, and you may not write there; resume a copy of it"
+            f"{weights if (folder / 'checkpoints').is_dir() else ''}"
+        )
     process, of_job, host = holder(path)
     if job_name is not None and job_name == of_job and started_again():
         marker_of(path).unlink(missing_ok=True)  # of this job's earlier start, which its host may have ended with
@@ -133,10 +144,22 @@ def lock(folder: Path, job_name: str | None, name: str = ".lock") -> None:
         raise UsageError(f"{folder}: another run is writing there ({where}){if_gone(path)}") from None
     for marker in folder.glob(".failed-*"):  # of an earlier failure
         marker.unlink()
-    taken.file.truncate(0)
-    taken.file.write(f"{os.getpid()}\n{job_name or ''}\n{socket.gethostname()}\n")
-    taken.file.flush()
     _LOCKS.append(taken)
+    content = f"{os.getpid()}\n{job_name or ''}\n{socket.gethostname()}\n".encode()
+    try:
+        taken.file.truncate(0)
+        os.write(taken.file.fileno(), content)  # without a buffer, that closing would write again
+    except OSError as error:  # of a full disk it has no name
+        error.filename = str(path)
+        raise
+
+
+def owner(path: Path) -> str:
+    """The user to whom a file or folder belongs."""
+    try:
+        return path.owner()
+    except (KeyError, OSError, NotImplementedError):  # no user of this machine; on Windows: not known
+        return f"user {path.stat().st_uid}"
 
 
 def holder(path: Path) -> tuple[str, str, str]:
@@ -175,6 +198,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     Unfinished files of an earlier end are removed.
     """
     checkpoints = folder / "checkpoints"
+    check_listable(checkpoints)
     for unfinished in checkpoints.glob(".*"):
         unfinished.unlink()
     files = sorted(checkpoints.glob("*.ckpt"), key=lambda file: (-file.stat().st_mtime_ns, file.name != "last.ckpt"))
@@ -186,6 +210,12 @@ def newest_checkpoint(folder: Path) -> Path | None:
         else:
             return file
     return None
+
+
+def check_listable(folder: Path) -> None:
+    """Raise the OSError of a folder that exists but may not be listed; `glob` takes it for empty."""
+    with suppress(FileNotFoundError):
+        os.listdir(folder)
 
 
 def resume(folder: Path, job_name: str | None, further: bool = False) -> Found:
@@ -268,6 +298,7 @@ def find_checkpoint(path: Path, option: str = "--checkpoint") -> Path:
     if not path.exists():
         raise UsageError(f"{option} {path}: there is no such file or run")
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    check_listable(folder)
     for name in ("best", "last", "previous"):
         if found := sorted(folder.glob(f"{name}*.ckpt")):
             return found[0]

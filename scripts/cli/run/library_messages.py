@@ -19,5 +19,6 @@ def quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.callbacks").setLevel(logging.INFO)  # of which a user has asked for
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # warns of a home that it cannot write its cache to
     for message in MESSAGES:
         warnings.filterwarnings("ignore", message=message)

@@ -1,9 +1,12 @@
+import queue
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from callbacks.loggers.tensorboard import TensorBoardLogger
 from callbacks.run.run_folder import RunFolder
@@ -52,3 +55,18 @@ def test_a_resumed_run_replaces_what_was_logged_after_its_checkpoint(tmp_path: P
     second.finalize("success")
     found = EventAccumulator(str(tmp_path)).Reload()
     assert [event.value for event in found.Scalars("loss")] == [0, 1, 2, 30]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
+def test_a_full_disk_is_an_error_of_the_run_and_no_traceback_of_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    with open("/dev/full", "wb", buffering=0) as full:
+        thread = _AsyncWriterThread(queue.Queue(), RecordWriter(full), 0)
+        thread._queue.put(b"event")
+        thread.start()
+        thread.join(10)
+    assert isinstance(thread.exception, OSError)
+    assert failed == []

@@ -111,7 +111,11 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [(errno.EDQUOT, "the disk is full"), (errno.EROFS, "Read-only file system"), (errno.EPERM, "not permitted")],
+    [
+        (errno.EDQUOT, "your quota on this disk is used up"),
+        (errno.EROFS, "Read-only file system"),
+        (errno.EPERM, "not permitted"),
+    ],
 )
 def test_a_file_system_that_refuses_a_checkpoint_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, expected: str

@@ -179,3 +179,12 @@ def test_json_that_python_cannot_hold_is_not_json(tmp_path: Path, text: str, mes
 
 def test_json_with_both_halves_of_a_character() -> None:
     assert json_value('"\\ud83d\\ude00"') == "😀"
+
+
+def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(DataError, match=r"^--logs ~/x: this user has no home folder; set \$HOME, or give a full path$"):
+        user_path("~/x", "--logs")

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import torch
 from PIL import Image
 
 from datamodules.errors import DataError
-from datamodules.files.pixels import HEIF_FILES, IMAGE_FILES, TURNS, decode, levels_of
+from datamodules.files.pixels import HEIF_FILES, IMAGE_FILES, TURNS, decode, levels_of, opened
 
 Values = np.ndarray[Any, Any]
 ARROW = np.array([[255, 200, 150, 90], [0, 0, 0, 60], [0, 0, 0, 30]], np.uint8)  # no turn of it is another
@@ -144,3 +146,13 @@ def test_heif_is_read_where_its_package_is(tmp_path: Path) -> None:
     heif = pytest.importorskip("pillow_heif")
     heif.from_pillow(Image.fromarray(np.full((64, 64, 3), 200, np.uint8))).save(tmp_path / "a.heic", quality=90)
     assert (decode(tmp_path / "a.heic", 3, None).float() - 200).abs().max() < 5
+
+
+def test_a_file_that_may_not_be_read_is_not_called_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    path = saved(tmp_path, "a.png", ARROW)
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(DataError, match=rf"a\.png: cannot be read \({os.strerror(errno.EACCES)}\)$"), opened(path):
+        pass

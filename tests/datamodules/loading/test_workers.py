@@ -2,9 +2,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -132,3 +134,15 @@ def test_a_run_keeps_its_lock_when_its_processes_that_load_data_have_ended(tmp_p
     assert is_locked(tmp_path)
     release()
     assert not is_locked(tmp_path)
+
+
+class Unsendable(Rows):
+    """Batches that cannot be sent, as where shared memory is full."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return threading.Lock()
+
+
+def test_a_batch_that_cannot_be_sent_is_an_error_not_a_wait_without_end() -> None:
+    with pytest.raises(TypeError, match=r"(?s)in a process that loads data.*cannot pickle"):
+        load(2, Unsendable(torch.arange(12)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.storage import atomic_file as files
-from datamodules.storage.atomic_file import atomic_write, write_file
+from datamodules.storage.atomic_file import FULL, atomic_write, write_file
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +118,23 @@ def test_a_name_as_long_as_a_file_system_takes(tmp_path: Path) -> None:
     path = tmp_path / ("长" * 85)  # 255 bytes
     write_file(path, lambda file: file.write(b"new"))
     assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("code", FULL)
+def test_a_full_disk_is_told_with_the_file(code: int, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"predictions\.csv") as raised, atomic_write(tmp_path / "predictions.csv"):
+        raise OSError(code, os.strerror(code))
+    assert raised.value.filename == str(tmp_path / "predictions.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_told_with_the_file_not_its_temporary_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(PermissionError) as raised, atomic_write(tmp_path / "predictions.csv"):
+        pass
+    assert raised.value.filename == str(tmp_path / "predictions.csv")

@@ -136,3 +136,18 @@ def test_a_marker_of_another_host_is_kept_and_reported(tmp_path: Path) -> None:
     with pytest.raises(Timeout):
         Lock(path)
     assert locks.if_gone(path) == f"; if there is none, on any host, remove {marker_of(path)}"
+
+
+def test_a_folder_that_may_not_be_written_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "open", raises(errno.EACCES))
+    with pytest.raises(PermissionError):  # not: no such file
+        Lock(tmp_path / ".lock")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, getattr(errno, "ESTALE", errno.EIO)])
+def test_a_server_that_fails_to_lock_is_told_with_the_file(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "lock_descriptor", raises(code))
+    with pytest.raises(OSError, match=r"\.lock"):
+        Lock(tmp_path / ".lock")

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from datamodules import base
 from datamodules.errors import DataError
 from datamodules.images import Images
 from datamodules.storage import published
+from datamodules.storage.atomic_file import DENIED
 from datamodules.storage.catalogue import IMAGES, Remote
 from tests.datamodules.test_images import idx
 
@@ -154,3 +157,20 @@ def test_an_archive_that_is_not_the_published_one_is_refused(
     archive.write_bytes(b"truncated")
     with refused(archive, "expected md5:c32a1d4ab5d03f1284b67883e8d87530", "delete it"):
         Images("CIFAR10", root=str(place)).read()
+
+
+@pytest.mark.parametrize("code", DENIED)
+def test_a_folder_that_may_not_be_written_is_told_with_the_option(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(remote: Remote, folder: Path) -> Path:
+        raise OSError(code, os.strerror(code), str(folder))
+
+    monkeypatch.setattr(published, "download", denied)
+    message = (
+        rf"MNIST is not in .*, or not unpacked, and .*cannot be written \({re.escape(os.strerror(code))}\); give --data"
+    )
+    with pytest.raises(DataError, match=message):
+        published.find_or_download(
+            "MNIST", {"MNIST": remotes("MNIST", MNIST, True)}, NAMES, ["MNIST"], tmp_path, tmp_path, print
+        )

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -11,7 +12,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from datamodules.errors import DataError
-from datamodules.storage import token_cache
+from datamodules.storage import locks, token_cache
+from datamodules.storage.locks import Lock
 from datamodules.storage.token_cache import stored, train_once
 from datamodules.tokenizing import tokens
 from datamodules.tokenizing.tokens import new_tokenizer
@@ -195,3 +197,22 @@ def test_a_temporary_folder_of_another_user_is_refused(tmp_path: Path, monkeypat
     (tmp_path / f"tokens-{owner + 1}").mkdir()
     with pytest.raises(DataError, match="belongs to another user"):
         token_cache.cache_folder()
+
+
+def test_another_user_s_file_that_may_not_be_read_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    monkeypatch.setattr(token_cache, "cache_folder", lambda: shared)
+    monkeypatch.setattr(token_cache, "temporary_folder", lambda: own)
+
+    def denied(path: Path) -> Lock:
+        if path.is_relative_to(shared):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return Lock(path)
+
+    monkeypatch.setattr(locks, "Lock", denied)
+    path = token_cache.written_once(lambda file: file.write(b"tokens"), ["key"], ".json")
+    assert path.parent == own
+    assert path.read_bytes() == b"tokens"
+    token_cache.release()

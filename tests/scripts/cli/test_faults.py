@@ -2,6 +2,7 @@
 
 import csv
 import ctypes
+import errno
 import io
 import json
 import os
@@ -17,7 +18,9 @@ import torch
 from datamodules.graphs import GraphClasses
 from datamodules.storage.catalogue import Remote
 from scripts.cli.command_line.recipes import RECIPES
+from scripts.cli.run import folder as run_folder
 from scripts.fit import main as fit
+from scripts.predict import main as predict
 from tests.helpers.archives import zipped
 
 ROOT = RECIPES.parents[1]
@@ -275,6 +278,54 @@ def test_logs_that_may_not_be_written_are_refused_before_training(tmp_path: Path
     assert done.stderr.startswith(f"error: --logs {logs}: cannot be written (Permission denied)")
     assert len(done.stderr.splitlines()) == 1
     assert list(logs.iterdir()) == []
+
+
+# Shared machines. With real users, mounts and limits the same and more was tried; here the system's errors are made.
+DENIALS = {
+    "logs in a folder of another user": ("make_folder", errno.EACCES, "; give --logs, a folder that you may write"),
+    "logs on a file system that is read-only": ("make_folder", errno.EROFS, "; give --logs, a folder that you may"),
+    "logs beyond a quota": ("write_file", errno.EDQUOT, "config.yaml: "),
+    "logs on a full disk": ("write_file", errno.ENOSPC, "config.yaml: "),
+    "a limit of a file's size": ("write_file", errno.EFBIG, "config.yaml: "),
+    "a server that is gone": ("write_file", getattr(errno, "ESTALE", errno.EIO), "config.yaml: "),
+    "a lock that the server fails to give": ("Lock", errno.EIO, ".lock: "),
+    "a lock that may not be opened": ("Lock", errno.EACCES, ".lock: "),
+}
+
+
+@pytest.mark.parametrize(("function", "code", "expected"), DENIALS.values(), ids=DENIALS)
+def test_what_a_shared_machine_denies_is_one_line(
+    function: str, code: int, expected: str, refused: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path, *_: object) -> None:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(run_folder, function, denied)
+    line = refused("--model", "linear_regression", "--logs", str(tmp_path))
+    assert expected in line
+    assert os.strerror(code) in line
+    assert str(tmp_path) in line
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert left in ([], [".lock"]), "nothing half-written"
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.EDQUOT, errno.ENOSPC])
+def test_predictions_that_may_not_be_written_are_one_line(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(["--model", "linear_regression", "--trainer.max_epochs", "1", "--logs", str(tmp_path)])
+
+    def denied(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", denied)
+    output = tmp_path / "predictions.csv"
+    example = ["--example", ", ".join(["1"] * 10), "--output", str(output)]
+    with pytest.raises(SystemExit) as stop:
+        predict(["--checkpoint", str(tmp_path / "linear_regression" / "version_0"), *example])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {output}: {os.strerror(code)}"
+    assert [path.name for path in tmp_path.iterdir()] == ["linear_regression"]
 
 
 # 53. another working directory; 54. no $TMPDIR; 55. spaces and letters beyond ASCII

@@ -1,6 +1,7 @@
 """What a run says when it fails, where a real process would fail so only now and then."""
 
 import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,3 +49,38 @@ def test_what_nobody_can_mend_keeps_its_traceback(tmp_path: Path) -> None:
     trainer: Any = SimpleNamespace(world_size=1)
     with pytest.raises(KeyError), one_cause(trainer, tmp_path):
         raise KeyError("ours")
+
+
+def test_shared_memory_that_is_full_is_told_with_what_needs_none(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(world_size=1)
+    with pytest.raises(UserError, match=r"--data\.num_workers 0 needs none"), one_cause(trainer, tmp_path):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (errno.ENOSPC, "the disk is full: .* MB are free"),
+        (errno.EDQUOT, "your quota on this disk is used up"),
+        (errno.EFBIG, "cannot be written"),
+    ],
+)
+def test_a_log_that_does_not_fit_says_what_is_full(code: int, line: str, tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(world_size=1)
+    with pytest.raises(UserError, match=f"{line}.*the checkpoints are kept"), one_cause(trainer, tmp_path):
+        raise OSError(code, "it does not fit")
+
+
+@pytest.mark.parametrize("skew", [-3600, 3600])
+def test_a_failure_is_reported_once_whatever_the_clock_of_the_file_server_says(
+    skew: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reported = tmp_path / ".failed-0"
+    reported.touch()
+    now = reported.stat().st_mtime
+    os.utime(reported, (now + skew, now + skew))
+    trainer: Any = SimpleNamespace(world_size=2, strategy=SimpleNamespace(launcher=None))
+    with pytest.raises(SystemExit) as ended, one_cause(trainer, tmp_path):
+        raise RuntimeError("Connection closed by peer")
+    assert (ended.value.code, capsys.readouterr().err) == (1, "")
+    assert [path.name for path in tmp_path.iterdir()] == [".failed-0"]
