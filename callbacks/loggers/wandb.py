@@ -44,7 +44,7 @@ class WandbLogger(RemoteLogger):
         """Log in, without a question on the screen; not where nothing is sent.
 
         Raises:
-            LoggerError: there is no key, or the server refuses it, or cannot be reached.
+            LoggerError: there is no key, or it is none.
         """
         import wandb  # only where it is used
 
@@ -55,7 +55,8 @@ class WandbLogger(RemoteLogger):
             return
         quietly = NO_PROMPT if "prompt" in inspect.signature(wandb.login).parameters else SHORT_PROMPT
         try:
-            if wandb.login(verify=True, **quietly):
+            # Not verified here: after a request in vain W&B's process may never end. `init` has a time limit.
+            if wandb.login(verify=False, **quietly):
                 return
         except wandb.errors.UsageError:  # of a version that asks, where there is nobody to answer
             pass

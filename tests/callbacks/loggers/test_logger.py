@@ -249,7 +249,7 @@ def test_weights_and_biases_is_asked_before_a_run_begins_and_asks_nothing(
     mode: str, login: Callable[[], bool], expected: str, wandb: list[Remote], folder: Path
 ) -> None:
     def without_prompt(verify: bool, prompt: bool) -> bool:
-        assert verify
+        assert not verify
         assert not prompt
         return login()
 
