@@ -39,7 +39,8 @@ class Table(NamedTuple):
 
 def _cells(line: str) -> list[str]:
     cells = re.findall(r"\|((?:\\.|[^|\\])*)(?=\|)", line)
-    return [re.sub(r"\\(.)", r"\1", cell).strip() for cell in cells]
+    # before anything but punctuation a backslash is one, as in `true \ predicted`
+    return [re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", cell).strip() for cell in cells]
 
 
 class Logger(LightningLogger):
@@ -89,6 +90,13 @@ class Logger(LightningLogger):
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: `begin` has the resolved configuration."""
 
+    def check(self) -> None:
+        """Refuse to begin where nothing could be logged; before the run has a folder.
+
+        Raises:
+            UserError: it says what is missing.
+        """
+
     def begin(self, settings: dict[str, Any], metrics: list[str]) -> None:
         """Log the settings, before the first training step of a run or of a resumed run.
 
@@ -131,7 +139,7 @@ def logger_classes() -> dict[str, type[Logger]]:
     """The loggers of this folder, each by the name of its file."""
     found = {}
     folder = importlib.import_module(str(__package__)).__path__
-    for name in sorted({module.name for module in pkgutil.iter_modules(folder)} - {"logger"}):
+    for name in sorted({module.name for module in pkgutil.iter_modules(folder)} - {"logger", "remote"}):
         module = importlib.import_module(f"{__package__}.{name}")
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Logger) and value.__module__ == module.__name__:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 
+from callbacks.loggers.logger import loggers_of
 from callbacks.private.lightning import random_states, set_random_states
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
@@ -237,6 +238,8 @@ class Experiment:
             found = of_earlier_run(earlier) if earlier else largest(self.model, self.data, techniques, self.trainer)
             self._use_batch_size(found.batch_size)
             print(f"batch size {found.batch_size}: {found.reason}")
+        for logger in loggers_of(self.trainer):
+            logger.check()
         return self.options.data.get("batch_size"), find_or_claim(self.request, self.logs, self.config)
 
     def _use_batch_size(self, size: int | None) -> None:

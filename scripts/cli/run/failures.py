@@ -20,11 +20,11 @@ from callbacks.run.checkpoint_file import DiskFullError, UnsavedError, full
 from callbacks.run.checkpoints import NonFiniteError
 from callbacks.run.run_folder import FolderGoneError, gone
 from callbacks.run.signals import Stopped
-from datamodules.errors import DataError, UnlikeDataError
+from datamodules.errors import UnlikeDataError, UserError
 from datamodules.files.paths import relative
 from datamodules.storage.atomic_file import TRANSIENT_ERRORS
 from scripts.cli.distributed.launch import wait_for_others
-from scripts.cli.errors import MachineError, UsageError, chain, of_system
+from scripts.cli.errors import MachineError, chain, of_system
 from scripts.cli.shell import quoted
 
 LOST = re.compile(
@@ -49,7 +49,7 @@ def one_cause(trainer: Trainer, folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, NonFiniteError | UnlikeDataError) or (alone and isinstance(error, UsageError | DataError)):
+        if isinstance(error, NonFiniteError | UnlikeDataError) or (alone and isinstance(error, UserError)):
             raise  # all processes have agreed on it, or there is but one: it is printed further out
         if isinstance(error, UnsavedError | FolderGoneError):
             raise
@@ -74,7 +74,7 @@ def one_cause(trainer: Trainer, folder: Path) -> Iterator[None]:
 
 def in_one_line(error: Exception, trainer: Trainer) -> str | None:
     """The message for an error that the user can correct; None where a traceback is more helpful."""
-    if isinstance(error, UsageError | DataError):
+    if isinstance(error, UserError):
         return " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError):
         size = trainer.datamodule.batch_size  # type: ignore[attr-defined]

@@ -136,6 +136,8 @@ def test_a_text_that_is_a_table_is_logged_as_one(tmp_path: Path) -> None:
     board.text("table", "| a | b |\n| --- | ---: |\n| x \\| y\\\\ | 1 |\n|  | **2** |")
     board.text("list", "- one\n- two")
     assert logger.tables["val/table"][:2] == (["a", "b"], [["x | y\\", "1"], ["", "**2**"]])
+    board.text("confusion", "| true \\ predicted | a |\n| --- | --- |\n| a | 1 |")
+    assert logger.tables["val/confusion"].header == ["true \\ predicted", "a"]
     assert texts == {"val/list": "- one\n- two"}
     for other in ("| a |", "| a |\n| b |", "| a |\n| --- |\n| b | c |", "a\n\n| b |\n| --- |"):
         assert Table.parse(other) is None

@@ -4,10 +4,11 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,10 +21,11 @@ from torch.utils.data import DataLoader
 import callbacks.loggers
 from callbacks.loggers.boards import LogExamples
 from callbacks.loggers.csv import CSVLogger
-from callbacks.loggers.logger import Logger, loggers, loggers_of, pick_loggers
+from callbacks.loggers.logger import Logger, Table, loggers, loggers_of, pick_loggers
 from callbacks.loggers.metadata import RunMetadata
 from callbacks.loggers.tensorboard import TensorBoardLogger
 from callbacks.run.run_folder import RunFolder
+from datamodules.errors import UserError
 from lightning_modules.mlp import MLP
 
 CONFIG = {"model": {"class_path": "lightning_modules.mlp.MLP", "init_args": {"dropout": 0.5}}, "seed_everything": 1}
@@ -195,9 +197,8 @@ def test_weights_and_biases_gets_everything(wandb: list[Remote], folder: Path) -
 
 
 def test_a_resumed_run_continues_the_one_on_weights_and_biases(wandb: list[Remote], folder: Path) -> None:
-    (first,), (second,), (other,) = (loggers("wandb", RunFolder(folder)) for _ in range(3))
-    assert isinstance(first, Logger)
-    assert isinstance(second, Logger)
+    (first,), (second,), (third,) = (loggers("wandb", RunFolder(folder)) for _ in range(3))
+    (elsewhere,) = loggers("wandb", RunFolder(folder.parent))
     checkpoint: dict[str, Any] = {"global_step": 1}
     first.log_metrics({"loss": 1.0}, 0)
     first.on_save_checkpoint(checkpoint)
@@ -205,11 +206,82 @@ def test_a_resumed_run_continues_the_one_on_weights_and_biases(wandb: list[Remot
     second.on_load_checkpoint(checkpoint)
     second.log_metrics({"loss": 1.0}, 1)
     second.finalize("success")
-    other.log_metrics({"loss": 1.0}, 1)
-    assert wandb[0].options == wandb[1].options | {"resume": "allow"}
-    assert wandb[0].options["id"] == wandb[1].options["id"] != wandb[2].options["id"]
+    third.log_metrics({"loss": 1.0}, 2)  # of a run without a checkpoint, or one saved without this logger
+    elsewhere.log_metrics({"loss": 1.0}, 1)
+    assert wandb[0].options == wandb[1].options == wandb[2].options
+    assert wandb[2].options["id"] != wandb[3].options["id"]
     assert wandb[0].exit_code == 1
     assert not hasattr(wandb[1], "exit_code")
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_scalars_that_a_killed_run_has_not_written_are_logged_again(
+    is_killed: bool, wandb: list[Remote], folder: Path
+) -> None:
+    (first,), (second,) = (loggers("wandb", RunFolder(folder)) for _ in range(2))
+    checkpoint: dict[str, Any] = {"global_step": 2}
+    for step in range(2):
+        first.log_metrics({"loss": 1.0}, step)
+    first.on_save_checkpoint(checkpoint)
+    if not is_killed:
+        first.close()
+    second.on_load_checkpoint(checkpoint)
+    second.log_metrics({"loss": 1.0}, 2)
+    steps = [line["trainer/global_step"] for line in wandb[1].lines[2:]]
+    assert steps == ([0, 1, 2] if is_killed else [2])
+
+
+@pytest.mark.parametrize(
+    ("mode", "login", "expected"),
+    [
+        ("online", lambda: True, ""),
+        ("offline", lambda: 1 / 0, ""),
+        ("disabled", lambda: 1 / 0, "W&B is disabled, by WANDB_MODE or its settings; leave wandb out"),
+        (
+            "online",
+            lambda: False,
+            "no API key is known; `wandb login` or WANDB_API_KEY gives one, and WANDB_MODE=offline",
+        ),
+        ("online", lambda: failing("not\na key."), "not a key; WANDB_MODE=offline logs without a server"),
+    ],
+)
+def test_weights_and_biases_is_asked_before_a_run_begins_and_asks_nothing(
+    mode: str, login: Callable[[], bool], expected: str, wandb: list[Remote], folder: Path
+) -> None:
+    def without_prompt(verify: bool, prompt: bool) -> bool:
+        assert not verify
+        assert not prompt
+        return login()
+
+    package: Any = sys.modules["wandb"]
+    package.setup = lambda: SimpleNamespace(settings=SimpleNamespace(mode=mode))
+    package.errors, package.login = SimpleNamespace(UsageError=TypeError, Error=NameError), without_prompt
+    (logger,) = loggers("wandb", RunFolder(folder))
+    with pytest.raises(UserError, match=f"^--logger wandb: {expected}") if expected else nullcontext():
+        logger.check()
+    assert wandb == []
+
+
+def failing(text: str) -> bool:
+    raise NameError(text)
+
+
+def test_an_image_and_a_table_of_one_name_do_not_replace_each_other(wandb: list[Remote], folder: Path) -> None:
+    (logger,) = loggers("wandb", RunFolder(folder))
+    for _ in range(2):
+        logger.log_image("first", torch.zeros(3, 4, 5), 0)
+        logger.log_table("first", Table(["a"], [["1"]], ""), 0)
+    assert [next(iter(line)) for line in wandb[0].lines[2:]] == ["first", "first table"] * 2
+
+
+def test_variables_name_a_run_on_weights_and_biases(
+    wandb: list[Remote], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"WANDB_NAME": "mine", "WANDB_RUN_ID": "a1", "WANDB_DIR": "/scratch"}.items():
+        monkeypatch.setenv(name, value)
+    (logger,) = loggers("wandb", RunFolder(folder))
+    logger.log_metrics({"loss": 1.0}, 0)
+    assert wandb[0].options.items() >= {"name": "mine", "id": "a1", "dir": "/scratch"}.items()
 
 
 @pytest.fixture
@@ -218,6 +290,17 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     calls: dict[str, list[Any]] = {}
 
     class Client:
+        params: ClassVar[dict[str, str]] = {}
+
+        def get_experiment_by_name(self, name: str) -> Any:
+            return None
+
+        def create_experiment(self, name: str) -> str:
+            return f"experiment {name}"
+
+        def get_run(self, run: str) -> Any:
+            return SimpleNamespace(data=SimpleNamespace(params=dict(self.params)))
+
         def __getattr__(self, name: str) -> Callable[..., Any]:
             def record(*args: Any, **kwargs: Any) -> Any:
                 calls.setdefault(name, []).append((*args, *kwargs.values()))
@@ -228,9 +311,11 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     stub: Any = ModuleType("mlflow")
     stub.entities = ModuleType("mlflow.entities")
     stub.__spec__, stub.MlflowClient = ModuleSpec("mlflow", None), Client
-    stub.set_experiment = lambda name: SimpleNamespace(experiment_id=f"experiment {name}")
-    stub.entities.Metric = lambda *values: values
-    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    stub.entities.Metric = stub.entities.Param = lambda *values: values
+    stub.exceptions = SimpleNamespace(MlflowException=NameError)
+    stub.get_tracking_uri = lambda: "sqlite:///mlflow.db"
+    for name in ("EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_NAME"):
+        monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
     monkeypatch.setitem(sys.modules, "mlflow", stub)
     monkeypatch.setitem(sys.modules, "mlflow.entities", stub.entities)
     return calls
@@ -239,8 +324,8 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
 def test_mlflow_gets_everything(mlflow: dict[str, list[Any]], folder: Path) -> None:
     train("mlflow", folder)
     assert mlflow["create_run"] == [("experiment lightning", "mlp/version_0")]
-    assert mlflow["set_tag"] == [("run 1", "model.dropout", 0.5), ("run 1", "seed_everything", 1)]
-    logged = {(name, step) for _, metrics in mlflow["log_batch"] for name, _, _, step in metrics}
+    assert mlflow["log_batch"][0] == ("run 1", [("model.dropout", "0.5"), ("seed_everything", "1")])
+    logged = {(name, step) for _, metrics in mlflow["log_batch"][1:] for name, _, _, step in metrics}
     assert {("train/loss", 0), ("val/loss", 1), ("best/val/loss", 1), ("val/loss", 3), ("test/loss", 4)} <= logged
     images = {name: image.size for _, image, name in mlflow["log_image"]}
     assert images["val/image/1.png"] == images["test/image/3.png"] == (5, 4)
@@ -252,19 +337,68 @@ def test_mlflow_gets_everything(mlflow: dict[str, list[Any]], folder: Path) -> N
 
 
 def test_a_resumed_run_continues_the_one_on_mlflow(mlflow: dict[str, list[Any]], folder: Path) -> None:
-    (first,), (second,), (other,) = (loggers("mlflow", RunFolder(folder)) for _ in range(3))
-    assert isinstance(first, Logger)
-    assert isinstance(second, Logger)
+    (first,), (second,), (third,) = (loggers("mlflow", RunFolder(folder)) for _ in range(3))
+    (elsewhere,) = loggers("mlflow", RunFolder(folder.parent))
     checkpoint: dict[str, Any] = {"global_step": 1}
     first.log_metrics({"loss": 1.0}, 0)
     first.on_save_checkpoint(checkpoint)
     first.finalize("failed")
     second.on_load_checkpoint(checkpoint)
     second.log_metrics({"loss": 1.0}, 1)
-    other.log_metrics({"loss": 1.0}, 1)
-    assert [run for run, _ in mlflow["log_batch"]] == ["run 1", "run 1", "run 2"]
-    assert mlflow["update_run"] == [("run 1", "RUNNING")]
+    third.log_metrics({"loss": 1.0}, 1)  # of a run without a checkpoint, or one saved without this logger
+    elsewhere.log_metrics({"loss": 1.0}, 1)
+    assert [run for run, _ in mlflow["log_batch"]] == ["run 1", "run 1", "run 1", "run 2"]
+    assert mlflow["update_run"] == [("run 1", "RUNNING")] * 2
     assert mlflow["set_terminated"] == [("run 1", "FAILED")]
+
+
+def test_settings_are_parameters_on_mlflow_and_tags_where_a_resumed_run_changes_them(
+    mlflow: dict[str, list[Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (logger,) = loggers("mlflow", RunFolder(folder))
+    settings = {f"data.option_{number}": number for number in range(150)}
+    logger.begin(settings, [])
+    assert [len(batch) for _, batch in mlflow["log_batch"]] == [100, 50]  # as many as it takes at once
+    client: Any = sys.modules["mlflow"].MlflowClient
+    monkeypatch.setattr(client, "params", {name: str(value) for name, value in settings.items()})
+    logger.begin(settings | {"data.option_7": 8, "new": "a"}, [])
+    assert mlflow["log_batch"][2:] == [("run 1", [("new", "a")])]
+    assert mlflow["set_tag"] == [("run 1", "data.option_7", 8)]
+
+
+def test_names_that_mlflow_refuses_are_changed(mlflow: dict[str, list[Any]], folder: Path) -> None:
+    (logger,) = loggers("mlflow", RunFolder(folder))
+    logger.log_metrics({"loss (train)": 1.0, "train/损失": 1.0}, 0)
+    assert [name for name, *_ in mlflow["log_batch"][0][1]] == ["loss _train_", "train/损失"]
+
+
+def test_a_run_that_is_not_where_mlflow_looks_is_said_in_one_line(
+    mlflow: dict[str, list[Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (logger,) = loggers("mlflow", RunFolder(folder))
+    (folder / "mlflow_id").write_text("a1\n")
+    client: Any = sys.modules["mlflow"].MlflowClient
+    monkeypatch.setattr(client, "update_run", lambda *args, **kwargs: failing("there is none"), raising=False)
+    with pytest.raises(UserError, match=r"^--logger mlflow: run a1, which .* is not at sqlite:///mlflow.db"):
+        logger.begin({}, [])
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({}, "experiment lightning"), ({"ID": "7"}, "7"), ({"NAME": "a"}, "experiment a")],
+)
+def test_a_variable_names_the_experiment_on_mlflow(
+    variables: dict[str, str],
+    expected: str,
+    mlflow: dict[str, list[Any]],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"MLFLOW_EXPERIMENT_{name}", value)
+    (logger,) = loggers("mlflow", RunFolder(folder))
+    logger.log_metrics({"loss": 1.0}, 0)
+    assert mlflow["create_run"] == [(expected, "mlp/version_0")]
 
 
 def test_no_logger_is_one_that_discards_everything(folder: Path) -> None:

@@ -142,7 +142,6 @@ TRIED = {
             "--model mlp --trainer.strategy ddp_notebook",
             "--trainer.strategy ddp_notebook: expected one of auto, ddp, ddp_find_unused_parameters_true, fsdp;",
         ),
-        ("--model mlp --trainer.strategy ddp_find_unused_parameters_true", RUNS),
         (
             "--model mlp --trainer.strategy FSDP",
             "--trainer.strategy FSDP: expected one of auto, ddp, ddp_find_unused_parameters_true, fsdp",
