@@ -106,6 +106,9 @@ class Parser(ArgumentParser):
             return f"{option}: no such option{proposal(option, self.options())} (--help_all shows them all)"
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
+        if found := re.search(r"NestedArg\(key='([\w.]+)'", message):
+            services = "; variables set that, such as WANDB_PROJECT or MLFLOW_EXPERIMENT_NAME"
+            return f"{option}.{found[1]}: no such option{services if option == '--logger' else ''}"
         if found := re.search(r"Not of type (\w+): .*?'?([^'\s:]+)'?(?: does not conform.*)?$", message):
             least = "a positive number" if found[1].startswith("Positive") else "a whole number from 0"
             return f"{option}: expected {least}, got {found[2]}"
