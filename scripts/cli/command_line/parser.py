@@ -106,10 +106,9 @@ class Parser(ArgumentParser):
             return f"{option}: no such option{proposal(option, self.options())} (--help_all shows them all)"
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
-        if found := re.search(r"NestedArg\(key='([\w.]+)'", message):
-            services = "; variables set that, such as WANDB_PROJECT or MLFLOW_EXPERIMENT_NAME"
-            return f"{option}.{found[1]}: no such option{services if option == '--logger' else ''}"
         if found := re.search(r"Not of type (\w+): .*?'?([^'\s:]+)'?(?: does not conform.*)?$", message):
+            if "NestedArg" in message:
+                return f"{option}: has no options of its own"
             least = "a positive number" if found[1].startswith("Positive") else "a whole number from 0"
             return f"{option}: expected {least}, got {found[2]}"
         if found := re.search(r"Importing '([^']+)' is not allowed", message):
@@ -121,6 +120,8 @@ class Parser(ArgumentParser):
             _readable(text)
             for text in re.findall(r"Expected (?:an? )?(.*?)(?:\. Got value|: .*|$)", message, re.MULTILINE)
         ]
+        if given and given[1].strip().startswith("NestedArg"):
+            return below(option, given[1])
         if given and (hint := instead_of(option, given[1].strip())):
             return hint
         if given and (lacking := _lacking(given[1])):
@@ -130,6 +131,13 @@ class Parser(ArgumentParser):
             got = given[1].strip() if given else "nothing"
             return f"{option}: expected {accepted}, got {got}{nearest_class(option, got)}"
         return f"{option}: {message}" if option and option not in message else message
+
+
+def below(option: str, message: str) -> str:
+    """The message for an option of a setting that has none, such as `--logger.wandb.project`."""
+    key = re.search(r"NestedArg\(key='([\w.]+)'", message)
+    services = "; variables set that, such as WANDB_PROJECT or MLFLOW_EXPERIMENT_NAME" if option == "--logger" else ""
+    return f"{option}.{key[1] if key else ''}: no such option{services}"
 
 
 def _lacking(given: str) -> str:

@@ -398,7 +398,7 @@ TRIED = {
     ],
     "the command line itself": [
         ("--model mlp --logger.wandb.project x", "--logger.wandb.project: no such option; variables set that"),
-        ("--model mlp --seed_everything.x 1", "--seed_everything.x: no such option"),
+        ("--model mlp --seed_everything.x 1", "--seed_everything: has no options of its own"),
         ("--model mlp --lr=1e-2", RUNS),
         ("--model mlp --lr 1e-2,1e-3", "--model.optimizer.lr: expected float or the name of a class, got 1e-2,1e-3"),
         ("--model mlp --lr -1", "--model.optimizer.lr: expected a positive number, got -1.0"),
