@@ -22,6 +22,7 @@ from datamodules.checking.giveaway import files_telling_class
 from datamodules.checking.neighbours import thumbnails
 from datamodules.checking.suspicions import ALIKE_IMAGES, Compared
 from datamodules.export.exportable import ExportableModule
+from datamodules.export.exportable_images import ExportableImages
 from datamodules.files.class_folders import LISTS, image_folders
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
@@ -32,7 +33,6 @@ from datamodules.files.pixels import (
     EARLIER_LEVELS,
     IMAGE_FILES,
     REMARKS,
-    WHITISH,
     decode,
     is_grey,
     levels_of,
@@ -52,40 +52,6 @@ CPU = torch.device("cpu")
 EXAMINED = 1000  # files in which the levels of deep images are looked for, and what gives the class away
 THUMBNAIL = 16  # pixels a side, by which images are compared
 AT_ONCE = 2**20  # values that are read at once, of at most 256 images, to compute their mean and standard deviation
-
-
-class ExportableImages(ExportableModule):
-    """Reads images as bytes, 0 to 255, and normalises them."""
-
-    reads = "images"
-    data: "Images"
-
-    def __init__(self, model: nn.Module, data: "Images") -> None:
-        super().__init__(model, data)
-        self.inputs = {"pixels": ("batch", *data.shape)}
-
-    def preprocessing(self) -> dict[str, Any]:
-        """How an image file becomes pixels; they are normalised by the network itself."""
-        channels, height, width = self.data.shape
-        return {
-            "files": IMAGE_FILES,
-            "upright": "as EXIF says",
-            "levels": {"I": EARLIER_LEVELS["I"]} | self.data.levels,  # of images of more than 8 bits
-            "whitish": WHITISH,  # transparent parts become white; black where the rest is brighter than this
-            "channels": channels,
-            "shorter_side": self.data._side,
-            "filter": "bilinear, antialiased, as Pillow's; the middle square is cut out",
-            "height": height,
-            "width": width,
-        }
-
-    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
-        """The pixels."""
-        return (batch,)
-
-    def forward(self, pixels: Tensor) -> Tensor:  # type: ignore[override]
-        """Logits."""
-        return self.network(self.data.normalise(pixels))
 
 
 class Images(LabelledData):
