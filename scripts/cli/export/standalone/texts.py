@@ -22,7 +22,10 @@ def lines(path: Path, column: str) -> list[str]:
     rows = csv.DictReader(io.StringIO(content, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",")
     if column not in (rows.fieldnames or ()):
         sys.exit(f"error: {path}: has no column {column}; it has {', '.join(rows.fieldnames or ())}")
-    return [row[column] for row in rows]
+    texts = [row[column] for row in rows]
+    if None in texts:
+        sys.exit(f"error: {path}: row {texts.index(None) + 1} has fewer cells than the header")
+    return texts
 
 
 def examples(path: Path, reader: Any) -> Iterator[tuple[list[str], dict[str, Any], Any]]:

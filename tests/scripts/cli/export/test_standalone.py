@@ -17,7 +17,7 @@ from datamodules.files.pixels import WHITISH, decode
 from datamodules.tabular import TabularClassification
 from lightning_modules.mlp import MLP
 from scripts.cli.export.script import ANSWERS, script_of, source_of
-from scripts.cli.export.standalone import images, seeds, series, tables
+from scripts.cli.export.standalone import images, seeds, series, tables, texts
 
 LEVELS = {"I": [0, 65535], "F": [0, 1]}
 
@@ -109,6 +109,8 @@ SERIES = {"columns": ["y"], "series": None, "window": 3, "horizon": 2, "decimal"
         (tables.examples, TABLE, "a,b\n1\n", "row 1: has more or fewer cells than the header"),
         (tables.examples, TABLE, "a\n1\n", "row 1: 'b'; expected columns a, b"),
         (tables.examples, TABLE, "a,b\n1e999,x\n", "row 1: 1e999 is not a finite number"),
+        (texts.lines, "text", "label,text\n1,good\n2\n", "row 2 has fewer cells than the header"),
+        (texts.lines, "text", "label,words\n1,good\n", "has no column text; it has label, words"),
         (series.examples, SERIES, "y\n1\n2\n", "has 2 rows, expected at least 3"),
         (series.examples, SERIES, "y\n1\n\n2\nx\n3\n", "could not convert string to float: 'x'; expected columns y"),
         (series.examples, SERIES, "x,y\n1,1\n2,2\n3,inf\n", "a value is missing or infinite"),
