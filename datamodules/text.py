@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -235,6 +235,10 @@ class TextClassification(LabelledData, TokenizedData):
         """A text and its class."""
         return next(islice(iter(self.texts), row, None)), self.class_names[self.labels[row]]
 
+    def inputs_shown(self, rows: Tensor) -> list[str]:
+        """The texts."""
+        return texts_at(self.texts, rows)
+
     def origin(self, row: int) -> str:
         """The file and line of a text."""
         for table, size in self.tables:
@@ -242,6 +246,12 @@ class TextClassification(LabelledData, TokenizedData):
                 return table.origin(row)
             row -= size
         return super().origin(row)
+
+    def origins(self, rows: Tensor) -> list[str]:
+        """The file and line of some texts, in one pass."""
+        if not self.tables:
+            return super().origins(rows)
+        return texts_at(chain.from_iterable(table.origins() for table, _ in self.tables), rows)
 
     def as_vectors(self, rows: Tensor) -> Compared:
         """The texts by their words."""

@@ -8,25 +8,34 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.loggers.logger import Logger, Table, loggers_of, shows
+from callbacks.loggers.outcomes import outcomes_of
+from callbacks.loggers.pictures import Pictures
 from lightning_modules.tasks import boards
+from lightning_modules.tasks.pictures.figure import style
+from lightning_modules.tasks.pictures.images import captioned
 from lightning_modules.tasks.task import Board, Task
 
-SHOWN_IMAGES = 4 * boards.COLUMNS  # of the first training batch
+SHOWN_IMAGES = 3 * boards.COLUMNS  # of the first training batch
+NUM_WORST = 16  # examples of the test
+PART_OF_TIME = 0.01  # of a run that may be spent on showing validation batches
 
 
 class LoggerBoard(Board):
-    """A task's images, figures, texts and tables on the loggers.
+    """A task's images, figures, texts and tables on the loggers, and in the run's folder.
 
     Args:
         loggers: the destinations.
         step: that they belong to.
         split: the prefix of their names.
+        pictures: the files.
     """
 
-    def __init__(self, loggers: Sequence[Logger], step: int, split: str) -> None:
+    def __init__(self, loggers: Sequence[Logger], step: int, split: str, pictures: Pictures | None = None) -> None:
         self.loggers = loggers
         self.step = step
         self.split = split
+        self.pictures = pictures
+        self.names: Sequence[str] = ()
 
     def text(self, name: str, markdown: str) -> None:
         """Show a text or a table."""
@@ -39,29 +48,43 @@ class LoggerBoard(Board):
 
     def image(self, name: str, image: torch.Tensor) -> None:
         """Show an image, (C, H, W), from 0 to 1."""
+        if self.pictures is not None:
+            self.pictures.image(f"{self.split}/{name}", image)
         for logger in self.loggers:
             logger.log_image(f"{self.split}/{name}", image, self.step)
 
     def figure(self, name: str, figure: Any) -> None:
         """Show a matplotlib figure."""
+        if self.pictures is not None:
+            self.pictures.figure(f"{self.split}/{name}", figure)
+        with style():
+            for logger in self.loggers:
+                logger.log_figure(f"{self.split}/{name}", figure, self.step)
+
+    def embedding(
+        self, name: str, vectors: torch.Tensor, labels: Sequence[str], images: torch.Tensor | None = None
+    ) -> None:
+        """Show points in space."""
         for logger in self.loggers:
-            logger.log_figure(f"{self.split}/{name}", figure, self.step)
+            logger.log_embedding(f"{self.split}/{name}", vectors, labels, images, self.step)
 
 
 class LogExamples(Callback):
-    """Lets the task show a validation batch at intervals, and a test batch and the test's results at the end.
+    """Lets the task show a validation batch at intervals, and what the test has found at its end.
 
     Of training images it shows the run's first batch, as the model gets it: augmented, with the classes' names.
 
     The validation batch is the middle one: where texts of similar length are batched, the first ones are the shortest.
 
     Args:
-        seconds: minimum time between two validation batches, so that they cost a run next to nothing.
+        pictures: the files that they are written to as well; None for no files.
+        seconds: minimum time between two validation batches.
     """
 
-    def __init__(self, seconds: float = 20.0) -> None:
+    def __init__(self, pictures: Pictures | None = None, seconds: float = 20.0) -> None:
+        self.pictures = pictures
         self.seconds = seconds
-        self._shown_at = time.monotonic()
+        self._next = time.monotonic() + seconds
         self._batch: Any = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -72,49 +95,57 @@ class LogExamples(Callback):
         board = self._board(trainer, "train")
         preview = data.preview(batch, SHOWN_IMAGES) if board is not None else None
         if board is not None and preview is not None:
-            board.image("first batch", boards.grid(preview.images, stretch=False))
-            board.text("first batch", boards.grid_table(boards.class_labels(preview.target, preview.class_names)))
+            labels = boards.class_labels(preview.target, preview.class_names)
+            with style():
+                board.figure("first batch", captioned(preview.images, labels))
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
     ) -> None:
         """Keep the middle batch, if it is time to show it."""
-        if trainer.sanity_checking or time.monotonic() - self._shown_at < self.seconds:
+        if trainer.sanity_checking or time.monotonic() < self._next:
             return
         if batch_idx == _middle(trainer.num_val_batches):
             self._batch = batch
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the batch that was kept."""
-        if self._batch is not None:
-            self._show(trainer, pl_module, self._batch, "val")
-            self._batch = None
-            self._shown_at = time.monotonic()
+        """Show the batch that was kept; the slower that is, the later the next one."""
+        board = self._board(trainer, "val")
+        if self._batch is not None and board is not None and isinstance(pl_module, Task):
+            began = time.monotonic()
+            with torch.no_grad(), trainer.precision_plugin.forward_context(), style():
+                pl_module.show(self._batch, board)
+            cost = time.monotonic() - began
+            self._next = time.monotonic() + max(self.seconds, cost / PART_OF_TIME)
+        self._batch = None
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
     ) -> None:
-        """Show the middle test batch."""
+        """Keep the middle batch, for data whose examples cannot be read again."""
         if batch_idx == _middle(trainer.num_test_batches):
-            self._show(trainer, pl_module, batch, "test")
+            self._batch = batch
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the results of the full test split."""
-        board = self._board(trainer, "test")
-        if board is not None and isinstance(pl_module, Task):
-            pl_module.show_results(board)
-
-    def _show(self, trainer: Trainer, pl_module: LightningModule, batch: Any, split: str) -> None:
-        board = self._board(trainer, split)
-        if board is not None and isinstance(pl_module, Task):
-            with torch.no_grad(), trainer.precision_plugin.forward_context():
-                pl_module.show(batch, board)
+        """Show the worst examples of the test split, and the results of all of it."""
+        board, batch, outcomes = self._board(trainer, "test"), self._batch, outcomes_of(trainer)
+        self._batch = None
+        if board is None or not isinstance(pl_module, Task):
+            return
+        with torch.inference_mode(False), torch.no_grad(), trainer.precision_plugin.forward_context(), style():
+            if outcomes is not None and outcomes.data is not None:
+                worst = outcomes.take(outcomes.worst(NUM_WORST))
+                board.names, batch = worst.names(), worst.batch(pl_module.device)
+            pl_module.show(batch, board)
+            pl_module.show_results(board, outcomes)
 
     def _board(self, trainer: Trainer, split: str) -> LoggerBoard | None:
-        """What shows on all loggers; None where no logger would keep it, as in every process but the first."""
+        """What shows on all loggers; None where nothing would keep it, as in every process but the first."""
+        if not trainer.is_global_zero:
+            return None
         destinations = [logger for logger in loggers_of(trainer) if shows(logger)]
         step = max(trainer.global_step - 1, 0)  # the newest step, as Lightning counts
-        return LoggerBoard(destinations, step, split) if destinations else None
+        return LoggerBoard(destinations, step, split, self.pictures) if destinations or self.pictures else None
 
 
 def _middle(num_batches: Sequence[float]) -> int:

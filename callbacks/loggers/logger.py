@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -114,6 +115,11 @@ class Logger(LightningLogger):
     def log_figure(self, name: str, figure: Any, step: int) -> None:
         """Log a matplotlib figure."""
 
+    def log_embedding(
+        self, name: str, vectors: Tensor, labels: Sequence[str], images: Tensor | None, step: int
+    ) -> None:
+        """Log points in space, (N, D), each with a label and perhaps a thumbnail, (N, C, H, W) from 0 to 1."""
+
     def log_text(self, name: str, markdown: str, step: int) -> None:
         """Log a text in Markdown."""
 
@@ -183,7 +189,7 @@ def loggers(names: str, run: RunFolder) -> list[Logger]:
 
 def shows(logger: Logger) -> bool:
     """Whether a logger keeps images, figures, texts or tables."""
-    names = ("log_image", "log_figure", "log_text", "log_table")
+    names = ("log_image", "log_figure", "log_text", "log_table", "log_embedding")
     return any(getattr(type(logger), name) is not getattr(Logger, name) for name in names)
 
 

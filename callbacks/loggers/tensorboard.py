@@ -1,6 +1,7 @@
 """A run's metrics, images, figures and texts as TensorBoard events."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -57,6 +58,12 @@ class TensorBoardLogger(Logger):
     def log_figure(self, name: str, figure: Any, step: int) -> None:
         """Log a matplotlib figure."""
         self.writer.add_figure(name, figure, step)
+
+    def log_embedding(
+        self, name: str, vectors: Tensor, labels: Sequence[str], images: Tensor | None, step: int
+    ) -> None:
+        """Log points in space for the projector."""
+        self.writer.add_embedding(vectors, metadata=[*labels], label_img=images, global_step=step, tag=name)
 
     def log_text(self, name: str, markdown: str, step: int) -> None:
         """Log a text in Markdown."""

@@ -29,6 +29,13 @@ def all_reduce_max(trainer: Trainer, *values: int) -> tuple[int, ...]:
     return tuple(reduced.tolist())
 
 
+def gathered(trainer: Trainer, value: Any) -> list[Any]:
+    """What every process has, in the order of their ranks; in every process but the first nothing. Collective."""
+    found: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
+    distributed.gather_object(value, found, dst=0, group=_cpu_group())
+    return found or []
+
+
 def _cpu_group() -> Any:
     if not _CPU_GROUP:
         _CPU_GROUP.append(distributed.new_group(backend="gloo", timeout=UNLIMITED))

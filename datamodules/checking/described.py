@@ -31,6 +31,15 @@ class DescribedData(BatchedData):
         """Where an example is from: its file and line, or its path."""
         return f"example {row + 1}"
 
+    def origins(self, rows: Tensor) -> list[str]:
+        """Where some examples are from."""
+        return [self.origin(row) for row in rows.tolist()]
+
+    def inputs_shown(self, rows: Tensor) -> list[str]:
+        """What the model is given of each of some examples, as a text; empty where it can only be named."""
+        found = ((self.shown(row) or ("",))[0] for row in rows.tolist())
+        return ["" if text == name else text for name, text in zip(self.origins(rows), found, strict=True)]
+
     def class_sizes(self) -> dict[str, list[int]]:
         """Of each class, its examples in each split."""
         return {}

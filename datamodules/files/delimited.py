@@ -51,9 +51,13 @@ class Table:
 
     def origin(self, row: int) -> str:
         """The file and line of a row."""
+        return next(islice(self.origins(), row, None))
+
+    def origins(self) -> Iterator[str]:
+        """The file and line of every row."""
         if self.files:
-            return f"{self.files[row].parent.name}/{self.files[row].name}"
-        return f"{self.path.name}:{next(islice(iter(self), row, None))[0]}"
+            return (f"{file.parent.name}/{file.name}" for file in self.files)
+        return (f"{self.path.name}:{line}" for line, _ in self)
 
     def __iter__(self) -> Iterator[Row]:
         return self.reread() if self.reread else iter(self.rows)

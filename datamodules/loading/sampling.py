@@ -221,6 +221,10 @@ class Batches(Sampler[Tensor]):
         for batch in self._batches(epoch)[done:end]:
             yield batch[self.rank :: self.world_size]
 
+    def shards(self) -> list[Tensor]:
+        """The positions of this process's examples in each batch of the first epoch."""
+        return [batch[self.rank :: self.world_size] for batch in self._batches(0)[: len(self)]]
+
     def _batches(self, epoch: int) -> Sequence[Tensor]:
         if not self.shuffle:
             order = torch.arange(self.size) if self.lengths is None else torch.argsort(self.lengths, stable=True)

@@ -48,10 +48,7 @@ def grid(images: Tensor, columns: int = COLUMNS, stretch: bool = True) -> Tensor
         columns: in a row.
         stretch: scale each channel's range to 0 to 1; otherwise the values already are from 0 to 1.
     """
-    images = images.detach().float().cpu()
-    if stretch:
-        low, high = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
-        images = (images - low) / (high - low).clamp(min=1e-8)
+    images = scaled(images) if stretch else images.detach().float().cpu()
     from torchvision.utils import make_grid  # a run without images does not import it
 
     factor = -(-MIN_SIDE // max(images.shape[2:]))
@@ -59,12 +56,11 @@ def grid(images: Tensor, columns: int = COLUMNS, stretch: bool = True) -> Tensor
     return make_grid(images, nrow=columns, padding=2, pad_value=0.5)
 
 
-def grid_table(texts: Sequence[str], columns: int = COLUMNS) -> str:
-    """The texts as a Markdown table in the layout of the grid of their images."""
-    columns = min(columns, len(texts))
-    cells = [escape(text) for text in texts] + [""] * (-len(texts) % columns)
-    first, *others = (cells[start : start + columns] for start in range(0, len(cells), columns))
-    return table(first, others)
+def scaled(images: Tensor) -> Tensor:
+    """Images, (B, C, H, W), each channel's range scaled to 0 to 1."""
+    images = images.detach().float().cpu()
+    low, high = images.amin((0, 2, 3), keepdim=True), images.amax((0, 2, 3), keepdim=True)
+    return (images - low) / (high - low).clamp(min=1e-8)
 
 
 def png(image: Tensor) -> bytes:

@@ -33,6 +33,10 @@ from lightning_modules.tasks.multilabel import (
     scores_table,
     worst_labels,
 )
+from lightning_modules.tasks.pictures.images import captioned
+from lightning_modules.tasks.results.classes import ClassResults, LabelResults
+from lightning_modules.tasks.results.outcomes import Outcomes
+from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.scores import class_rows, log_mean_probabilities
 from lightning_modules.tasks.task import Board, Step, Task
 
@@ -181,6 +185,10 @@ class Classifier(Task):
             return {"confusion": MultilabelConfusionMatrix(self.num_classes)}
         return {"confusion": MulticlassConfusionMatrix(self.num_classes)}
 
+    def results(self) -> Results:
+        """Classes and their probabilities."""
+        return LabelResults(self.class_names) if self.multilabel else ClassResults(self.class_names)
+
     def on_fit_start(self) -> None:
         """Print a note where the monitored metric says little about a rare class."""
         counts = self.class_counts
@@ -273,8 +281,9 @@ class Classifier(Task):
         if isinstance(inputs, Tensor) and inputs.dim() == 4:
             worst = worst_labels if self.multilabel else boards.worst
             order, labels = worst(self.logits_of(self(inputs)), target, self.class_names, 2 * boards.COLUMNS)
-            board.image("worst mistakes", boards.grid(inputs.cpu()[order]))
-            board.text("worst mistakes", boards.grid_table(labels))
+            names = [board.names[index] for index in order.tolist()] if board.names else [""] * len(order)
+            captions = [f"{label}\n{name}" for label, name in zip(labels, names, strict=True)]
+            board.figure("worst mistakes", captioned(boards.scaled(inputs.cpu()[order]), captions))
 
     def details(self) -> dict[str, Any]:
         """Precision, recall and F1 of each class, and its number of test examples."""
@@ -286,7 +295,7 @@ class Classifier(Task):
         rows = zip(self.class_names, *(column.tolist() for column in columns), strict=True)
         return {"per_class": {name: dict(zip(keys, scores, strict=True)) for name, *scores in rows}}
 
-    def show_results(self, board: Board) -> None:
+    def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
         """The confusion matrix, with precision, recall and F1 of each class."""
         if self.multilabel:
             board.text("scores of the classes", scores_table(self.tables["confusion"], self.class_names))

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
 from lightning_modules.tasks.boards import table
+from lightning_modules.tasks.results.outcomes import Outcomes
+from lightning_modules.tasks.results.results import Results
+from lightning_modules.tasks.results.values import ForecastResults
 from lightning_modules.tasks.task import Board, Step, Task
 
 
@@ -80,6 +83,10 @@ class Forecaster(Task):
         """The mean absolute error of each step ahead."""
         return {"error by step ahead": MeanAbsoluteError(num_outputs=self.horizon)}
 
+    def results(self) -> Results:
+        """Values of each step ahead."""
+        return ForecastResults(self.target_std)
+
     def in_units(self, scaled: Tensor) -> Tensor:
         """Scaled values in the target's units."""
         return scaled.float() * self.target_std + self.target_mean
@@ -123,7 +130,7 @@ class Forecaster(Task):
         past = self.in_units(inputs[some][..., 0]).cpu()
         board.figure("forecasts", plotted(past, target[some].cpu(), forecast))
 
-    def show_results(self, board: Board) -> None:
+    def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
         """The mean absolute error of each step ahead."""
         ((name, errors),) = self.tables.items()
         rows = list(enumerate(errors.flatten().tolist(), start=1))

@@ -15,6 +15,7 @@ from datamodules.errors import DataError
 from datamodules.loading.sampling import generator
 from lightning_modules.layers.judge import NUM_FEATURES, Judge
 from lightning_modules.tasks import boards
+from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.scores import class_rows
 from lightning_modules.tasks.task import Board, Step, Task
 
@@ -229,10 +230,10 @@ class ImageGenerator(Task):
         self.batch_index = batch_idx
         super().validation_step(batch, batch_idx)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Evaluate a batch, with its own noise, and the baseline."""
         self.batch_index = batch_idx
-        super().test_step(batch, batch_idx)
+        return super().test_step(batch, batch_idx)
 
     def step(self, batch: Any) -> Step:
         """The generator's loss, and the judge's outputs for generated and for real images."""
@@ -254,7 +255,7 @@ class ImageGenerator(Task):
         noise = torch.randn(64, self.latent_size, generator=torch.Generator().manual_seed(0))
         board.image("generated", boards.grid(self(noise.to(self.device))))
 
-    def show_results(self, board: Board) -> None:
+    def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
         """The fraction of each class among the generated and among the real images."""
         rows = zip(map(boards.escape, self.class_names), *self.tables["classes"].tolist(), strict=True)
         board.text("classes", boards.table(["class", "generated", "real"], [*rows]))

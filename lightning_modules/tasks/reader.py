@@ -11,6 +11,8 @@ from torchmetrics import Metric, MetricCollection
 from datamodules.reading import UNKNOWN_PLACE, Passages
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence
 from lightning_modules.tasks.boards import escape, table
+from lightning_modules.tasks.results.results import Results
+from lightning_modules.tasks.results.texts import AnswerResults
 from lightning_modules.tasks.task import Board, Step, Task
 
 MAX_QUESTIONS = 10  # on the dashboard
@@ -111,6 +113,10 @@ class Reader(Task):
     def metrics(self) -> MetricCollection:
         """Exact match and F1."""
         return MetricCollection({"exact_match": AnswerScore(exact_match), "f1": AnswerScore(f1)}, compute_groups=False)
+
+    def results(self) -> Results:
+        """Answers."""
+        return AnswerResults()
 
     def scores(self, passages: Passages) -> Tensor:
         """(B, 2, N + 1), -inf where an answer is impossible."""

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, R2Score
 
+from lightning_modules.tasks.results.results import Results
+from lightning_modules.tasks.results.values import ValueResults
 from lightning_modules.tasks.task import Step, Task
 
 
@@ -39,6 +41,10 @@ class Regressor(Task):
     def metrics(self) -> MetricCollection:
         """Mean absolute error, root mean squared error, and the coefficient of determination."""
         return MetricCollection({"mae": MeanAbsoluteError(), "rmse": MeanSquaredError(squared=False), "r2": R2Score()})
+
+    def results(self) -> Results:
+        """Values."""
+        return ValueResults()
 
     def step(self, batch: Any) -> Step:
         """Squared error of one batch."""

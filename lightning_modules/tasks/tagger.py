@@ -10,6 +10,9 @@ from torchmetrics import Metric, MetricCollection
 
 from datamodules.tagging import IGNORED, Sentences
 from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
+from lightning_modules.tasks.results.outcomes import Outcomes
+from lightning_modules.tasks.results.results import Results
+from lightning_modules.tasks.results.texts import EntityResults
 from lightning_modules.tasks.scores import Scores, log_mean_probabilities, precision_recall_f1
 from lightning_modules.tasks.task import Board, Step, Task
 
@@ -171,6 +174,19 @@ class Tagger(Task):
         """The entities of each type."""
         return {"entities": EntityCounts(len(self.types))}
 
+    def results(self) -> Results:
+        """Entities."""
+        return EntityResults(self.entities_of_test)
+
+    def entities_of_test(self, batch: Any, prediction: Tensor, target: Tensor) -> tuple[list[str], list[str], Tensor]:
+        """Each sentence's true and predicted entities as texts, and how many are correct, predicted and true."""
+        sentences, _ = batch
+        true = self.entities(sentences, target)
+        predicted = self.entities(sentences, valid_tags(prediction, sentences.word_mask))
+        keys = [[{(e["start"], e["end"], e["type"]) for e in row} for row in rows] for rows in (predicted, true)]
+        counts = [[len(one & other), len(one), len(other)] for one, other in zip(*keys, strict=True)]
+        return [listed(row) for row in true], [listed(row) for row in predicted], torch.tensor(counts)
+
     def step(self, batch: Any) -> Step:
         """Cross-entropy of one batch's words."""
         sentences, target = batch
@@ -204,7 +220,7 @@ class Tagger(Task):
                 word = found[-1] + 1
         return F.one_hot(tags, len(self.tag_names)).float().to(self.device) * 100
 
-    def show_results(self, board: Board) -> None:
+    def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
         """Precision, recall and F1 of each type."""
         counts = self.tables["entities"]
         columns = [*precision_recall_f1(*counts), counts[2]]
@@ -240,7 +256,7 @@ class Tagger(Task):
         return [
             {
                 "text": text,
-                "prediction": "; ".join(f"{entity['text']} ({entity['type']})" for entity in entities),
+                "prediction": listed(entities),
                 "entities": entities,
             }
             for text, entities in zip(batch.texts, found, strict=True)
@@ -270,6 +286,11 @@ class Tagger(Task):
             parts += [escape(text[done : entity["start"]]), f" {self.colour(entity['type'])} **{name}** "]
             done = entity["end"]
         return "".join([*parts, escape(text[done:])]).strip()
+
+
+def listed(entities: Sequence[Mapping[str, Any]]) -> str:
+    """Entities as a text: `Anna (person); Rome (place)`."""
+    return "; ".join(f"{entity['text']} ({entity['type']})" for entity in entities)
 
 
 def _rows(sentences: Sentences) -> list[tuple[str, list[list[int]], int]]:

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -20,6 +20,10 @@ from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
 from lightning_modules.optim.parameter_groups import head_of, parameter_groups
 from lightning_modules.optim.schedules import Extension, Plateau, Schedule, schedule_factor
+from lightning_modules.tasks.results.outcomes import Outcomes
+from lightning_modules.tasks.results.results import Results
+
+OUTCOMES = "outcomes"  # in what a test step returns: the columns of its examples
 
 
 class Step(NamedTuple):
@@ -46,7 +50,13 @@ class Step(NamedTuple):
 
 
 class Board(Protocol):
-    """A place, such as TensorBoard, where a task shows images and texts."""
+    """A place, such as TensorBoard, where a task shows images and texts.
+
+    Args:
+        names: where each example of the batch that is shown is from; none where that is not known.
+    """
+
+    names: Sequence[str]
 
     def text(self, name: str, markdown: str) -> None:
         """Show a text."""
@@ -56,6 +66,16 @@ class Board(Protocol):
 
     def figure(self, name: str, figure: Any) -> None:
         """Show a matplotlib figure."""
+
+    def embedding(self, name: str, vectors: Tensor, labels: Sequence[str], images: Tensor | None = None) -> None:
+        """Show points in space.
+
+        Args:
+            name: of them.
+            vectors: (N, D)
+            labels: of each.
+            images: (N, C, H, W) from 0 to 1, a thumbnail of each.
+        """
 
 
 class Task(LightningModule):
@@ -132,6 +152,10 @@ class Task(LightningModule):
     def metrics_of_test(self) -> MetricCollection:
         """The test's metrics, where they are not those of a validation."""
         return self.metrics()
+
+    def results(self) -> Results | None:
+        """What a test keeps of each example, and what is made of it; None where it keeps nothing."""
+        return None
 
     def breakdown(self) -> dict[str, Metric]:
         """Metrics of the test whose values are tables, such as a confusion matrix, and not logged but shown."""
@@ -235,8 +259,8 @@ class Task(LightningModule):
         self.baseline_metrics = {name: metrics.clone(prefix=f"baseline/{name}") for name in self.baselines()}
         self.breakdown_metrics = MetricCollection(dict(self.breakdown()), compute_groups=False).to(self.device)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Evaluate a batch of the test split, and the baselines on it."""
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """Evaluate a batch of the test split, and the baselines on it; return what is kept of each example."""
         step = self.step(batch)
         self.mean_loss.update(step.loss, step.weight)
         prediction, target = self.answers_of_test(batch, step)
@@ -244,6 +268,8 @@ class Task(LightningModule):
         self.breakdown_metrics.update(prediction, target)
         for name, baseline in self.baselines().items():
             self.baseline_metrics[name].update(baseline(batch), target)
+        kept = self.results()
+        return {} if kept is None else {OUTCOMES: kept.kept(batch, prediction, target)}
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test and of the baselines."""
@@ -278,14 +304,24 @@ class Task(LightningModule):
         return data.export_inputs(self)
 
     def show(self, batch: Any, board: Board) -> None:
-        """Show the model's predictions for a batch."""
+        """Show the model's predictions for a batch: of validation, or the worst ones of the test, worst first.
+
+        Args:
+            batch: as the model gets it.
+            board: where; it knows where each example is from.
+        """
 
     def details(self) -> dict[str, Any]:
         """Results of the test besides its metrics, as plain types."""
         return {}
 
-    def show_results(self, board: Board) -> None:
-        """Show the results of the test."""
+    def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
+        """Show the results of the test.
+
+        Args:
+            board: where.
+            outcomes: of each example of the test split; None where nothing was kept of it.
+        """
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the arguments with which the model is built again, where they are not its own."""

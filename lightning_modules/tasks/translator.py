@@ -16,6 +16,8 @@ from datamodules.tokenizing.tokens import BEGIN, END, PAD, UNKNOWN, Text, token_
 from datamodules.translation import Pair, Scoring
 from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
 from lightning_modules.tasks.decoding import State, beam_search, greedy
+from lightning_modules.tasks.results.results import Results
+from lightning_modules.tasks.results.texts import TranslationResults
 from lightning_modules.tasks.task import Board, Step, Task
 
 
@@ -139,6 +141,10 @@ class Translator(Task):
     def metrics_of_test(self) -> MetricCollection:
         """Scores of decoded translations."""
         return MetricCollection({"scores": TranslationScores(self.scoring)})
+
+    def results(self) -> Results:
+        """Translations."""
+        return TranslationResults(BLEU(tokenize=self.scoring), CHRF())
 
     def step(self, batch: Any) -> Step:
         """Cross-entropy of a batch; label smoothing in training only, so that val/loss is a log-likelihood."""

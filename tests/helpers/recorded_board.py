@@ -1,5 +1,6 @@
 """A board that keeps what it is shown."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +15,8 @@ class RecordedBoard(Board):
         self.texts: dict[str, str] = {}
         self.images: dict[str, Tensor] = {}
         self.figures: dict[str, Any] = {}
+        self.embeddings: dict[str, Any] = {}
+        self.names: Sequence[str] = ()
 
     def text(self, name: str, markdown: str) -> None:
         self.texts[name] = markdown
@@ -23,3 +26,6 @@ class RecordedBoard(Board):
 
     def figure(self, name: str, figure: Any) -> None:
         self.figures[name] = figure
+
+    def embedding(self, name: str, vectors: Tensor, labels: Sequence[str], images: Tensor | None = None) -> None:
+        self.embeddings[name] = (vectors, labels, images)

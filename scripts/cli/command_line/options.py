@@ -41,7 +41,7 @@ TRAINER_SETTLED = {
     "precision",
     "use_distributed_sampler",
 }
-LOGGERS = "tensorboard,csv"
+SHOWN = {"logger": "tensorboard,csv", "pictures": True, "lang": "auto"}  # what a run shows, and in which language
 USUAL = {"max_epochs", "max_steps", "accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val"}
 
 
@@ -92,8 +92,21 @@ def add_run_options(parser: Parser) -> None:
     run.add_argument(
         "--logger",
         type=str,
-        default=LOGGERS,
+        default=SHOWN["logger"],
         help="destinations of logs: none, or some of csv, mlflow, tensorboard, wandb, separated by commas",
+    )
+    run.add_argument(
+        "--pictures",
+        "--logger.pictures",
+        type=bool,
+        default=True,
+        help="show examples and results as pictures",
+    )
+    run.add_argument(
+        "--lang",
+        type=Literal["auto", "en", "zh"],
+        default="auto",
+        help="language of the report: English or Chinese; auto for that of the system",
     )
     run.add_argument(
         "--save_every",
@@ -186,7 +199,7 @@ def resolved(request: Request, config: Namespace) -> Config:
     return {
         "about": {"name": request.name},
         "seed_everything": content["seed_everything"],
-        **({"logger": content["logger"]} if content["logger"] != LOGGERS else {}),
+        **{name: content[name] for name, default in SHOWN.items() if content[name] != default},
         "save_every": content["save_every"],
         "timeout": content["timeout"],
         "model": {"class_path": request.model, "init_args": content["model"]},

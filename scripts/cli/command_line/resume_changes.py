@@ -19,6 +19,8 @@ HARMLESS = (
     "checkpoint.keep",
     "checkpoint.every_epoch",
     "logger",
+    "pictures",
+    "lang",
     "timeout",
     "data.init_args.root",
     "data.init_args.num_workers",

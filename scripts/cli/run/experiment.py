@@ -8,6 +8,7 @@ from typing import Any, Self
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 
 from callbacks.loggers.logger import loggers_of
+from callbacks.loggers.outcomes import outcomes_of
 from callbacks.private.lightning import random_states, set_random_states
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
@@ -43,6 +44,7 @@ from scripts.cli.run.folder import (
 from scripts.cli.run.library_messages import quiet
 from scripts.cli.run.limits import partial, settle_limits
 from scripts.cli.run.memory import keep_memory
+from scripts.cli.run.predictions_file import NAME, write_predictions
 from scripts.cli.run.report import PROFILE, checked, heading, report, results_of
 from scripts.cli.run.resume import state_changes
 from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
@@ -259,8 +261,17 @@ class Experiment:
         self.results["partial"] = partial(self.trainer, self.data)
         if self.trainer.is_global_zero:
             run.check()
+            self._judge(run)
             write_json(run.path / "results.json", self.results)
             print(report(self.results, run.path, self.trainer), flush=True)
+
+    def _judge(self, run: RunFolder) -> None:
+        """Add the intervals of the scores, and write down what was predicted of each example."""
+        outcomes, results = outcomes_of(self.trainer), self.model.results() if isinstance(self.model, Task) else None
+        if outcomes is not None and results is not None:
+            found = results.intervals(outcomes)
+            self.results["intervals"] = {name: [*found[name]] for name in self.results["test"] if name in found}
+            write_predictions(run.path / NAME, results, outcomes)
 
     def close(self) -> None:
         """Handle no more signals, end the loggers, and let other processes resume the run."""

@@ -15,6 +15,8 @@ from lightning.pytorch.plugins import MixedPrecision
 from callbacks.loggers.boards import LogExamples
 from callbacks.loggers.logger import Logger, loggers
 from callbacks.loggers.metadata import RunMetadata
+from callbacks.loggers.outcomes import CollectOutcomes
+from callbacks.loggers.pictures import Pictures
 from callbacks.loggers.progress import Progress
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
@@ -77,7 +79,8 @@ def build_trainer(
     callbacks = [
         *techniques,
         *given,
-        LogExamples(),
+        CollectOutcomes(),
+        *([] if recorded is None or not instantiated.pictures else [LogExamples(Pictures(recorded.folder))]),
         Throughput(),
         BroadcastBuffers(),
         DataConsistencyCheck(),

@@ -7,6 +7,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+import callbacks.loggers.boards
 from callbacks.loggers.boards import LogExamples, LoggerBoard
 from callbacks.loggers.logger import Logger, Table
 from callbacks.run.run_folder import RunFolder
@@ -30,7 +31,12 @@ class Recording(Logger):
     def __init__(self, folder: Path) -> None:
         super().__init__(RunFolder(folder))
         self.images: dict[str, Tensor] = {}
+        self.figures: dict[str, Any] = {}
         self.tables: dict[str, Table] = {}
+
+    def log_figure(self, name: str, figure: Any, step: int) -> None:
+        assert name not in self.figures
+        self.figures[name] = figure
 
     def log_image(self, name: str, image: Tensor, step: int) -> None:
         assert name not in self.images
@@ -55,14 +61,16 @@ class Shown(MLP):
 @pytest.mark.parametrize(("count", "middle"), [(1, 0), (2, 1), (5, 2)])
 @pytest.mark.parametrize(("seconds", "validations"), [(0.0, 2), (1000.0, 0)])
 def test_shows_the_middle_batch_at_intervals_and_of_the_test_once(
-    count: int, middle: int, seconds: float, validations: int, tmp_path: Path
+    count: int, middle: int, seconds: float, validations: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(callbacks.loggers.boards, "PART_OF_TIME", float("inf"))
+
     def loader() -> DataLoader[Any]:
         batches: Any = [(torch.full((6, 4), float(index)), torch.arange(6) % 3) for index in range(count)]
         return DataLoader(batches, batch_size=None)
 
     model = Shown()
-    trainer = Trainer(max_epochs=2, logger=Recording(tmp_path), callbacks=[LogExamples(seconds)], **QUIET)
+    trainer = Trainer(max_epochs=2, logger=Recording(tmp_path), callbacks=[LogExamples(seconds=seconds)], **QUIET)
     trainer.fit(model, loader(), loader())
     trainer.test(model, loader(), verbose=False)
     assert model.batches == [("val", middle)] * validations + [("test", middle)]
@@ -84,7 +92,7 @@ def test_what_is_shown_is_computed_once_for_all_loggers_and_for_none_not_at_all(
     batches: Any = [(torch.rand(6, 4), torch.arange(6) % 3)]
     model = Shown()
     loggers = [kind(tmp_path) for kind in kinds]
-    trainer = Trainer(max_epochs=1, logger=loggers, callbacks=[LogExamples(1000.0)], **QUIET)
+    trainer = Trainer(max_epochs=1, logger=loggers, callbacks=[LogExamples(seconds=1000.0)], **QUIET)
     trainer.test(model, DataLoader(batches, batch_size=None), verbose=False)
     assert len(model.batches) == shown
     boards_written = [len(logger.tables) for logger in loggers if isinstance(logger, Recording)]
@@ -112,15 +120,17 @@ def test_shows_the_first_training_batch_as_the_model_gets_it_and_samples_nothing
     model = Noting(1, 8, data.num_classes, class_names=data.class_names, optimizer=torch.optim.SGD)
     logger = Recording(tmp_path)
     limits: dict[str, Any] = {"max_epochs": 2, "limit_train_batches": 3, "limit_val_batches": 0}
-    trainer = Trainer(logger=logger, callbacks=[Watched(1000.0)], **limits, **QUIET)
+    trainer = Trainer(logger=logger, callbacks=[Watched(seconds=1000.0)], **limits, **QUIET)
     trainer.fit(model, datamodule=data)
-    (image,), (table,) = logger.images.values(), logger.tables.values()
-    assert [*logger.images, *logger.tables] == ["train/first batch"] * 2
+    assert [*logger.figures] == ["train/first batch"]
     images, target = received[0]
-    torch.testing.assert_close(image, boards.grid(data.pixels(images[:32]), stretch=False))
-    assert float(image.min()) >= 0
-    cells = [cell for row in (table.header, *table.rows) for cell in row]
-    assert cells == boards.class_labels(target[:32], data.class_names)
+    axes = logger.figures["train/first batch"].axes
+    for index, (pixels, label) in enumerate(
+        zip(data.pixels(images[:24]), boards.class_labels(target[:24], data.class_names), strict=True)
+    ):
+        shown = torch.as_tensor(axes[index].images[0].get_array().data)
+        torch.testing.assert_close(shown, pixels.squeeze(0).clamp(0, 1))
+        assert axes[index].get_title() == label
     assert unchanged == [True] * 6
 
 

@@ -86,7 +86,7 @@ def train(names: str, folder: Path) -> list[Any]:
         accelerator="cpu",
         logger=used,
         log_every_n_steps=1,
-        callbacks=[RunMetadata(CONFIG, "val/loss", "min"), LogExamples(0.0)],
+        callbacks=[RunMetadata(CONFIG, "val/loss", "min"), LogExamples(seconds=0.0)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -33,15 +33,6 @@ def test_a_grid_may_keep_the_colours() -> None:
     assert set(boards.grid(images, stretch=False).unique().tolist()) == {0.25, 0.5}  # 0.5 between them
 
 
-def test_a_grid_table_has_the_layout_of_the_grid() -> None:
-    assert boards.grid_table(["猫", "a|b", "c", "d", "e"], columns=3).splitlines() == [
-        "| 猫 | a\\|b | c |",
-        "| --- | --- | --- |",
-        "| d | e |  |",
-    ]
-    assert boards.grid_table(["a", "b"], columns=3).splitlines() == ["| a | b |", "| --- | --- |"]
-
-
 def test_a_table_aligns_and_formats_numbers() -> None:
     rows = [["猫", 3, 0.5, None], ["dog", 10, 1 / 3, 2]]
     assert boards.table(["class", "count", "recall", "rank"], rows).splitlines() == [
@@ -74,11 +65,12 @@ def test_a_classifier_shows_its_worst_mistakes_among_images_and_none_among_table
     board = RecordedBoard()
     model = CNN(in_channels=1, image_size=8, num_classes=3, class_names=["猫", "dog", "海马"]).eval()
     model.show((torch.randn(20, 1, 8, 8), torch.randint(0, 3, (20,))), board)
-    assert board.images.keys() == board.texts.keys() == {"worst mistakes"}
-    assert board.texts["worst mistakes"].count("%") == 16
+    assert board.figures.keys() == {"worst mistakes"}
+    captions = [axes.get_title() for axes in board.figures["worst mistakes"].axes]
+    assert sum("%" in caption for caption in captions) == 16
     empty = RecordedBoard()
     MLP(4, 3).show((torch.randn(20, 4), torch.randint(0, 3, (20,))), empty)
-    assert not empty.images
+    assert not empty.figures
     assert not empty.texts
 
 

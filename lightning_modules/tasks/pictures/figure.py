@@ -1,0 +1,56 @@
+"""A figure as all pictures have it, and its files."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from lightning_modules.tasks.pictures.fonts import families
+
+DPI = 100
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": False,
+    "axes.titlesize": 9,
+    "svg.hashsalt": "",  # the same picture is the same file
+    "svg.fonttype": "path",  # legible wherever it is opened, whatever fonts are there
+}
+BLUE, ORANGE, GREEN, RED, GREY = "#2468b2", "#d9822b", "#2a8c55", "#c23b3b", "#8a8f98"
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#7a58b5", "#2b9db3", "#b5538b", "#7d7a2a", "#5f4b3b", GREY)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Fonts and lines of a picture: artists take them when they are made, texts their font when they are drawn."""
+    settings: Any = STYLE | {"font.family": families()}
+    with rc_context(settings):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, which no window shows and nobody has to close.
+
+    Args:
+        width: inches.
+        height: inches.
+    """
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def figure_file(figure: Figure, form: str) -> bytes:
+    """The content of a file with a figure.
+
+    Args:
+        figure: drawn within `style`.
+        form: `png` or `svg`.
+    """
+    file = io.BytesIO()
+    with style():
+        # without the time, so that the same picture is the same file
+        figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
+    return file.getvalue()
