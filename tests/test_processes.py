@@ -184,6 +184,14 @@ def test_two_processes_train_and_test_as_one(case: str, runs: Path) -> None:
     for part in ("test", "baseline"):
         assert scores[0][part] == pytest.approx(scores[1][part], rel=1e-3, abs=1e-4)
     assert scores[0].get("per_class") == scores[1].get("per_class")
+    predictions = [folder / "test_predictions.csv" for folder in (one, two)]
+    assert predictions[0].exists() == predictions[1].exists()
+    if predictions[0].exists():
+        tested = [
+            sorted(line.split(",")[:2] for line in file.read_text(encoding="utf-8").splitlines()[1:])
+            for file in predictions
+        ]
+        assert tested[0] == tested[1], "each example once, whatever process has tested it"
     if case == "the whole test":
         assert sum(each["examples"] for each in scores[1]["per_class"].values()) == 113  # no patient twice
 

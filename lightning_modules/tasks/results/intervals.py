@@ -42,8 +42,8 @@ def middle(replicates: Scores) -> Intervals:
     return {
         name: (float(low), float(high))
         for name, values in replicates.items()
-        for low, high in [np.nanquantile(values.double().numpy(), [tail, 1 - tail])]
         if not values.isnan().all()
+        for low, high in [np.nanquantile(values.double().numpy(), [tail, 1 - tail])]
     }
 
 

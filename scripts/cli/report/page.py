@@ -1,0 +1,243 @@
+"""The report of a run: one page that needs no network and no other file, of what stands in the run's folder."""
+
+import base64
+import csv
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from callbacks.loggers.pictures import pictures_of
+from datamodules.files.paths import printable, regular
+from scripts.cli.report.language import Language, Words
+from scripts.cli.runs.curves import curves_of
+from scripts.cli.runs.line_chart import Line, line_chart
+from scripts.cli.runs.recorded_run import RecordedRun
+from scripts.cli.shell import quoted
+
+TEMPLATES = Path(__file__).parents[2] / "templates" / "report"
+MAX_MISTAKES = 20  # rows of the table
+MAX_CHARS = 300  # of a cell
+MAX_SVG = 200_000  # bytes; a larger picture is shown as pixels
+COLOUR = {"val": 0, "train": 1}
+
+
+class Score(NamedTuple):
+    """A row of the table of scores, as texts."""
+
+    name: str
+    test: str
+    interval: str
+    baselines: list[str]
+    monitored: bool
+
+
+def page(run: RecordedRun, language: Language) -> str:
+    """The page.
+
+    Args:
+        run: its folder may lack results, if it was stopped.
+        language: of the page.
+    """
+    words, results = Words(language), run.results
+    baselines = by_baseline(results.get("baseline") or {}, [*run.test])
+    verdict, worse = judgement(run, baselines, words)
+    rows = scores(run, baselines)
+    size = number_of_examples(run.folder)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html").render(
+        language="zh-CN" if language == "zh" else "en",
+        words=words,
+        title=f"{run.model}: {run.data_shown}" if run.data else run.model,
+        folder=printable(run.folder),
+        partial=partial_lines(run, words),
+        verdict=verdict,
+        worse=worse,
+        scores=rows,
+        baselines=[words("baseline") if not name else f"{words('baseline')}: {name}" for name in baselines],
+        has_intervals=any(row.interval for row in rows),
+        interval_note=words("intervals: bootstrap over the {size} test examples", size=f"{size:,}"),
+        facts=facts(run, words),
+        charts=charts(run),
+        pictures=[
+            {"name": printable(" ".join(words(part) for part in parts(file))), "source": source(file)}
+            for file in pictures_of(run.folder)
+        ],
+        classes=classes(results),
+        mistakes=mistakes(run.folder),
+        changed=[(name, printable(str(value))) for name, value in run.settings.items()],
+        config=text_of(run.folder / "config.yaml"),
+        notes=[printable(note) for note in [*(results.get("notes") or []), *run.notes]],
+        commands=commands(run, words),
+    )
+
+
+def by_baseline(values: dict[str, Any], metrics: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The metrics of each baseline, by its name; that of the trivial one is empty.
+
+    Args:
+        values: `accuracy`, `tf_idf_accuracy`, …
+        metrics: the names of the test's.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name, value in values.items():
+        metric = max((each for each in metrics if name == each or name.endswith(f"_{each}")), key=len, default=name)
+        found.setdefault(name.removesuffix(metric).rstrip("_"), {})[metric] = value
+    return found
+
+
+def scores(run: RecordedRun, baselines: dict[str, dict[str, float]]) -> list[Score]:
+    """A row for each metric of the test, the monitored one first."""
+    monitored, units, intervals = run.monitor.rpartition("/")[2], run.results.get("units") or {}, run.intervals
+    rows = []
+    for name in sorted(run.test, key=lambda name: name != monitored):
+        interval = f"{intervals[name][0]:.4g} – {intervals[name][1]:.4g}" if name in intervals else ""
+        cells = [number(of[name]) if name in of else "" for of in baselines.values()]
+        unit = f" ({printable(units[name])})" if units.get(name) else ""
+        rows.append(Score(f"{name}{unit}", number(run.test[name]), interval, cells, name == monitored))
+    return rows
+
+
+def judgement(run: RecordedRun, baselines: dict[str, dict[str, float]], words: Words) -> tuple[str, bool]:
+    """Whether the model is better than the best baseline, as a sentence; empty where they cannot be compared."""
+    metric = run.monitor.rpartition("/")[2]
+    if metric not in run.test or not any(metric in of for of in baselines.values()):
+        shared = [name for name in run.test if any(name in of for of in baselines.values())]
+        if not shared:
+            return "", False
+        metric = shared[0]
+    lower = run.mode(metric) == "min"
+    best = (min if lower else max)(of[metric] for of in baselines.values() if of.get(metric) is not None)
+    worse = run.test[metric] >= best if lower else run.test[metric] <= best
+    text = "NOT better" if worse else "better"
+    line = f"the model is {text} than the baseline: {{metric}} {{score}} against {{baseline}}"
+    return words(line, metric=metric, score=number(run.test[metric]), baseline=number(best)), worse
+
+
+def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
+    """What was run, where, and what it has cost."""
+    results = run.results
+    code, machine = results.get("commit"), results.get("machine") or {}
+    sizes = results.get("sizes") or {}
+    where = ", ".join(
+        str(each)
+        for each in (
+            machine.get("host"),
+            machine.get("system"),
+            machine.get("processor"),
+            f"{machine['cores']} cores" if machine.get("cores") else None,
+            f"{machine['memory_gb']} GB" if machine.get("memory_gb") else None,
+            *(machine.get("devices") or []),
+        )
+        if each
+    )
+    state = "" if not code else words("clean") if code.get("clean") else words(DIRTY)
+    found = [
+        (words("model"), run.model),
+        (words("data"), printable(run.data)),
+        (words("train / validate / test"), " / ".join(f"{size:,}" for size in sizes.values())),
+        (words("parameters"), f"{results['parameters']:,}" if results.get("parameters") else ""),
+        (words("seed"), str(results.get("seed", ""))),
+        (words("best"), f"{run.monitor} {number(run.best)}" if run.best is not None else ""),
+        (words("best epoch"), str(results.get("best_epoch") or "")),
+        (words("end"), str((results.get("end") or {}).get("text", ""))),
+        (words("trained in"), f"{run.seconds:,.1f} {words('seconds')}" if run.seconds is not None else ""),
+        (words("examples a second"), f"{results['examples_per_second']:,.0f}" if "examples_per_second" in results else ""),
+        (words("commit"), f"{code['id']}, {state}" if code else ""),
+        (words("versions"), ", ".join(f"{name} {version}" for name, version in (results.get("versions") or {}).items())),
+        (words("machine"), printable(where)),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+DIRTY = "not clean: the code had changes that are not committed"
+
+
+def partial_lines(run: RecordedRun, words: Words) -> list[str]:
+    """What keeps the scores from being those of a complete run."""
+    if not run.results:
+        return [words("the run has no results yet; this is what it has logged so far")]
+    partial = run.results.get("partial") or {}
+    return [f"{words('partial')}: {', '.join(f'{words(split)}: {seen}' for split, seen in partial.items())}"] if partial else []
+
+
+def charts(run: RecordedRun) -> list[dict[str, str]]:
+    """A chart for each metric that was validated, with that of training; SVG, made here and nowhere else."""
+    found = []
+    for metric, curves in curves_of([run]).items():
+        if not any(curve.split == "val" for curve in curves):
+            continue
+        lines = [Line(curve.split, COLOUR[curve.split], curve.split == "train", curve.points) for curve in curves]
+        found.append({"name": printable(metric), "svg": line_chart(lines, "step", printable(metric))})
+    return found
+
+
+def classes(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The scores of each class, as texts."""
+    names = ("precision", "recall", "f1", "examples")
+    return [
+        (printable(name), [number(each.get(key)) for key in names])
+        for name, each in (results.get("per_class") or {}).items()
+    ]
+
+
+def mistakes(folder: Path) -> dict[str, Any] | None:
+    """The first rows of the file of predictions; None where there is none."""
+    path = folder / "test_predictions.csv"
+    if not path.exists():
+        return None
+    with regular(path).open(newline="", encoding="utf-8", errors="replace") as file:
+        header, *rows = itertools.islice(csv.reader(file), MAX_MISTAKES + 1)
+    hidden = header.index("index") if "index" in header else -1
+
+    def shown(row: list[str]) -> list[str]:
+        cells = [cell for index, cell in enumerate(row) if index != hidden]
+        return [printable(cell if len(cell) <= MAX_CHARS else f"{cell[:MAX_CHARS]} …") for cell in cells]
+
+    return {"header": shown(header), "rows": [shown(row) for row in rows]}
+
+
+def number_of_examples(folder: Path) -> int:
+    """The rows of the file of predictions."""
+    path = folder / "test_predictions.csv"
+    if not path.exists():
+        return 0
+    with regular(path).open(newline="", encoding="utf-8", errors="replace") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
+
+
+def parts(file: Path) -> tuple[str, str]:
+    """The split and the rest of a picture's name."""
+    split, _, rest = file.stem.partition(" ")
+    return split, rest
+
+
+def source(file: Path) -> str:
+    """A picture as the address of an image: lines as SVG, unless that is large."""
+    drawing = file.with_suffix(".svg")
+    is_small = drawing.exists() and drawing.stat().st_size <= MAX_SVG
+    path, form = (drawing, "svg+xml") if is_small else (file, "png")
+    return f"data:image/{form};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def commands(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
+    """What to type next."""
+    folder = quoted(run.folder)
+    return [
+        (words("predict"), f"python scripts/predict.py --checkpoint {folder} --input FILE"),
+        (words("dashboard"), f"tensorboard --logdir {quoted(run.folder.parent)}"),
+    ]
+
+
+def text_of(path: Path) -> str:
+    """The text of a file; empty where there is none."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def number(value: Any) -> str:
+    """A number with four significant digits; counts as they are."""
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
