@@ -39,8 +39,15 @@ def attribute(class_path: str, name: str) -> ast.expr | None:
         for node in source.node.body:
             targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
             if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                return node.value  # type: ignore[attr-defined,no-any-return]
+                return node.value  # type: ignore[attr-defined]
     return None
+
+
+def literal(expression: ast.expr | None) -> Any:
+    """The value of an expression that is a literal, or a frozenset of one; None for any other."""
+    if isinstance(expression, ast.Call) and getattr(expression.func, "id", "") == "frozenset" and expression.args:
+        return frozenset(literal(expression.args[0]) or ())
+    return next(_literal(expression), None)
 
 
 @cache
