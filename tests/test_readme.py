@@ -45,7 +45,7 @@ def test_the_first_run_prints_what_the_page_shows(
 ) -> None:
     """Its sizes, lines and names; scores and times are those of the machine and of a full run."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scripts.cli.run.folder.LOGS", tmp_path / "lightning_logs")
+    monkeypatch.setattr("scripts.cli.run.files.LOGS", tmp_path / "lightning_logs")
     fit.main(["--model", "gat", "--trainer.max_epochs", "1"])
     (shown,) = blocks(READMES[0], "text")
     assert without_scores(capsys.readouterr().out) == without_scores(shown)

@@ -16,6 +16,7 @@ from scripts.cli.command_line.recipes import ROOT, Config, resolve
 from scripts.cli.command_line.resume_changes import differences, refuse_changes
 from scripts.cli.command_line.spellings import with_array_task
 from scripts.cli.errors import UsageError, did_you_mean, user_errors
+from scripts.cli.run.files import logs_at
 from scripts.cli.shell import HIDDEN, command_line, quoted
 
 FIT = ROOT / "scripts" / "fit.py"
@@ -203,8 +204,6 @@ def folder_of(name: str, words: list[str]) -> Path:
         name: the model's.
         words: the options of `fit.py`.
     """
-    from scripts.cli.run.folder import logs_at  # imports torch, which an error need not wait for
-
     line = CommandLine(list(words))
     resumed, logs = line.value("--resume"), line.value("--logs")
     if resumed:

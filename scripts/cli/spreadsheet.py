@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from scripts.cli.run.folder import write_whole
+from scripts.cli.run.files import write_whole
 
 SIGNS = "=+\\-@＝＋－＠"  # what begins so is a formula; full-width signs too, where people type them
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)

@@ -1,19 +1,23 @@
 """Tables on the screen."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+from datamodules.checking.text_table import padded, width_of
 
 
-def aligned(rows: Sequence[Sequence[str]], left: int = 0) -> str:
+def aligned(rows: Sequence[Sequence[str]], left: int | Collection[int] = 0) -> str:
     """Rows as lines of columns, each as wide as its widest cell.
 
     Args:
         rows: of as many cells each.
-        left: number of columns that are aligned left; the others are aligned right.
+        left: indices of the columns that are aligned left, or the number of the first that are; the others are
+            aligned right.
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    at_left = range(left) if isinstance(left, int) else left
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if index < left else cell.rjust(width)
+            padded(cell, width, right=index not in at_left)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -217,6 +217,13 @@ def sections(config: Config, where: str) -> tuple[Config, Config]:
     return paths, plain
 
 
+def for_data(defaults: Config, about: Config, dataset: str | None, pretrained: bool) -> Config:
+    """A recipe's settings with those for a data set, and those for pretrained weights, laid on them."""
+    if dataset is not None:
+        defaults = merge(defaults, nested(about.get("data", {}).get(dataset, {}).get("with", {})))
+    return merge(defaults, nested(about.get("pretrained", {}))) if pretrained else defaults
+
+
 def resolve(words: list[str]) -> Request:
     """Find the recipe, the data set and the configuration files that a command line names.
 
@@ -280,9 +287,8 @@ def resolve(words: list[str]) -> Request:
     dataset = dataset or given.get("data", {}).get("dataset") or defaults.get("data", {}).get("dataset")
     if dataset is not None:
         dataset = check_dataset(str(dataset), known_datasets(paths["data"]))
-        defaults = merge(defaults, nested(about.get("data", {}).get(dataset, {}).get("with", {})))
-    if given.get("model", {}).get("pretrained") or line.mentions("--model.pretrained"):
-        defaults = merge(defaults, nested(about.get("pretrained", {})))
+    pretrained = bool(given.get("model", {}).get("pretrained")) or line.mentions("--model.pretrained")
+    defaults = for_data(defaults, about, dataset, pretrained)
     # A run has its own settings: a change of the recipe since then is not among them.
     config = given if resume is not None else merge(defaults, given)
     if dataset is not None:

@@ -66,7 +66,7 @@ def check_settings(earlier: Config | None, now: Config, inexact: bool) -> None:
 
 def differences(before: Config, now: Config) -> list[str]:
     """The settings that have changed, except the harmless ones."""
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(flat(before)), dict(flat(now))
     old |= {name: MOVED.get(value, value) for name, value in old.items() if name.endswith(".class_path")}
     names = sorted({*old, *new} - {*HARMLESS})
     short = {name: name.replace(".init_args", "") for name in names}
@@ -102,10 +102,11 @@ def _is_new(name: str, now: Config) -> bool:
     return bool(default_of(class_at(now[f"{part}.class_path"]), argument) == now[name])
 
 
-def _flat(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting that is no section, by its dotted name."""
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -22,6 +22,7 @@ class Option(NamedTuple):
         unless: another option, beside which it may be missing.
         repeated: whether it may be given several times.
         several: whether all words up to the next option are its values.
+        flag: whether it has no value; it is True where it is given.
         value: makes a value of the option's name and text.
     """
 
@@ -29,10 +30,15 @@ class Option(NamedTuple):
     unless: str = ""
     repeated: bool = False
     several: bool = False
+    flag: bool = False
     value: Callable[[str, str], Any] = lambda option, text: text
 
     def take(self, name: str, line: CommandLine) -> Any:
         """Its value, or a list where there may be several; None where a single one is missing."""
+        if self.flag:
+            given = name in line.words
+            line.words = [word for word in line.words if word != name]
+            return given
         if self.several:
             texts = []
             while name in line.words:
@@ -133,6 +139,16 @@ SUBCOMMANDS = {
         "scripts.cli.sweep.cross_validation:cross_validate", {"folds": Option(value=at_least(2)), "resume": TEXT}
     ),
     "submit": Subcommand("scripts.cli.slurm:submit_run", starts_runs=True),
+    "runs": Subcommand(
+        "scripts.cli.runs.command:runs",
+        {
+            **dict.fromkeys(("logs", "sort", "format", "output", "metric"), TEXT),
+            **dict.fromkeys(("model", "data", "status"), Option(repeated=True)),
+            **dict.fromkeys(("partial", "stopped", "checkpoints", "yes"), Option(flag=True)),
+            "older": Option(value=at_least(0)),
+            "keep": Option(value=at_least(1)),
+        },
+    ),
     "new": Subcommand("scripts.cli.new:new", {"task": TEXT, "data": TEXT}),
 }
 

@@ -23,7 +23,7 @@ from scripts.cli.command_line.techniques import techniques
 from scripts.cli.distributed.launch import broadcast_from_rank_zero, wait_for_others
 from scripts.cli.errors import user_errors
 from scripts.cli.run.experiment import Experiment
-from scripts.cli.run.folder import write_json
+from scripts.cli.run.files import write_json
 from scripts.cli.run.memory import held
 from scripts.cli.text_table import aligned, megabytes
 

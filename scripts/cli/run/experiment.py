@@ -31,16 +31,8 @@ from scripts.cli.run.build import build, pretrained_run, read_data
 from scripts.cli.run.effects import check_data_effects, check_effects
 from scripts.cli.run.extension import check_tail, earlier_extension, explain, new_extension, set_results_aside
 from scripts.cli.run.failures import leave, one_cause
-from scripts.cli.run.folder import (
-    Found,
-    earlier_start,
-    find_or_claim,
-    logs_at,
-    make_checkpoints_folder,
-    release,
-    write_json,
-    write_whole,
-)
+from scripts.cli.run.files import logs_at, write_json, write_whole
+from scripts.cli.run.folder import Found, earlier_start, find_or_claim, make_checkpoints_folder, release
 from scripts.cli.run.library_messages import quiet
 from scripts.cli.run.limits import partial, settle_limits
 from scripts.cli.run.memory import keep_memory

@@ -8,7 +8,8 @@ from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.options import parse, resolved
 from scripts.cli.command_line.recipes import dump, resolve
 from scripts.cli.errors import UsageError, user_errors
-from scripts.cli.run.folder import lock, logs_at, write_whole
+from scripts.cli.run.files import logs_at, write_whole
+from scripts.cli.run.folder import lock
 from scripts.cli.run.report import shown
 from scripts.cli.spreadsheet import write_csv
 from scripts.cli.sweep.plan import FoldsPlan

@@ -12,7 +12,8 @@ from datamodules.files.paths import relative, user_path
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import dump, read_yaml
 from scripts.cli.errors import UsageError, user_errors
-from scripts.cli.run.folder import claim, lock, release, write_whole
+from scripts.cli.run.files import write_whole
+from scripts.cli.run.folder import claim, lock, release
 from scripts.cli.shell import command_line
 from scripts.cli.sweep.plan import Plan, allow_words
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import ROOT
-from scripts.cli.run.folder import read_json
+from scripts.cli.run.files import read_json
 from scripts.cli.sweep.plan import Plan, allow_words
 
 FIT = ROOT / "scripts" / "fit.py"

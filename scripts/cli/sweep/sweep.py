@@ -16,7 +16,7 @@ from scripts.cli.command_line.classes import class_at
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import Request, read_yaml, resolve
 from scripts.cli.errors import UsageError, user_errors
-from scripts.cli.run.folder import logs_at
+from scripts.cli.run.files import logs_at
 from scripts.cli.run.report import shown
 from scripts.cli.sweep.plan import SweepPlan
 from scripts.cli.sweep.report import draw, table, write_table

@@ -11,7 +11,8 @@ from filelock import Timeout
 
 from datamodules.storage.locks import Lock, exclusive
 from scripts.cli.errors import UsageError
-from scripts.cli.run.folder import claim, lock, release, write_whole
+from scripts.cli.run.files import is_held, write_whole
+from scripts.cli.run.folder import claim, lock, release
 from scripts.cli.sweep.plan import SweepPlan
 from scripts.cli.sweep.resumable import read_plan, write_plan
 
@@ -68,15 +69,6 @@ def workers_of(folder: Path) -> Iterator[int]:
         number = file.name[len(".worker_") : -len(".lock")]
         if number.isdecimal() and is_held(file):
             yield int(number)
-
-
-def is_held(file: Path) -> bool:
-    """Whether somebody holds a lock, such as this process."""
-    try:
-        Lock(file).close()
-    except Timeout:
-        return True
-    return False
 
 
 def of_array(plan: SweepPlan, logs: Path, worker: int) -> Path:

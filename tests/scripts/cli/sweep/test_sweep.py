@@ -19,7 +19,7 @@ from callbacks.run.signals import Signals
 from datamodules.loading.die_with_parent import is_alive
 from scripts.cli.command_line.recipes import ROOT, read_recipe, recipe_names, resolve
 from scripts.cli.errors import UsageError
-from scripts.cli.run.folder import write_json
+from scripts.cli.run.files import write_json
 from scripts.cli.sweep import subprocess_run, trials
 from scripts.cli.sweep.plan import SweepPlan
 from scripts.cli.sweep.report import plot, write_table
