@@ -65,7 +65,9 @@ CHINESE = {
     "the model is NOT better than the baseline: {metric} {score} against {baseline}": (
         "模型没有优于基线：{metric} {score}，基线为 {baseline}"
     ),
-    "all test examples, worst first, are in test_predictions.csv": "全部测试样本按错误程度排列在 test_predictions.csv 中",
+    "all test examples, worst first, are in test_predictions.csv": (
+        "全部测试样本按错误程度排列在 test_predictions.csv 中"
+    ),
     "predict": "预测",
     "dashboard": "仪表盘",
     "train": "训练",

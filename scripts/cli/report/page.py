@@ -11,12 +11,15 @@ import jinja2
 
 from callbacks.loggers.pictures import pictures_of
 from datamodules.files.paths import printable, regular
-from scripts.cli.report.language import Language, Words
+from scripts.cli.report.language import Language, Words, language_of
+from scripts.cli.run.files import write_whole
 from scripts.cli.runs.curves import curves_of
 from scripts.cli.runs.line_chart import Line, line_chart
 from scripts.cli.runs.recorded_run import RecordedRun
+from scripts.cli.runs.run_folders import find_runs
 from scripts.cli.shell import quoted
 
+NAME = "report.html"
 TEMPLATES = Path(__file__).parents[2] / "templates" / "report"
 MAX_MISTAKES = 20  # rows of the table
 MAX_CHARS = 300  # of a cell
@@ -32,6 +35,17 @@ class Score(NamedTuple):
     interval: str
     baselines: list[str]
     monitored: bool
+
+
+def write_report(folder: Path, lang: str) -> None:
+    """Write a run's `report.html` into its folder.
+
+    Args:
+        folder: of the run.
+        lang: of the page, as `--lang` names it.
+    """
+    (run,) = find_runs(folder)
+    write_whole(folder / NAME, page(run, language_of(lang)))
 
 
 def page(run: RecordedRun, language: Language) -> str:
@@ -146,9 +160,15 @@ def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
         (words("best epoch"), str(results.get("best_epoch") or "")),
         (words("end"), str((results.get("end") or {}).get("text", ""))),
         (words("trained in"), f"{run.seconds:,.1f} {words('seconds')}" if run.seconds is not None else ""),
-        (words("examples a second"), f"{results['examples_per_second']:,.0f}" if "examples_per_second" in results else ""),
+        (
+            words("examples a second"),
+            f"{results['examples_per_second']:,.0f}" if "examples_per_second" in results else "",
+        ),
         (words("commit"), f"{code['id']}, {state}" if code else ""),
-        (words("versions"), ", ".join(f"{name} {version}" for name, version in (results.get("versions") or {}).items())),
+        (
+            words("versions"),
+            ", ".join(f"{name} {version}" for name, version in (results.get("versions") or {}).items()),
+        ),
         (words("machine"), printable(where)),
     ]
     return [(name, value) for name, value in found if value]
@@ -162,7 +182,11 @@ def partial_lines(run: RecordedRun, words: Words) -> list[str]:
     if not run.results:
         return [words("the run has no results yet; this is what it has logged so far")]
     partial = run.results.get("partial") or {}
-    return [f"{words('partial')}: {', '.join(f'{words(split)}: {seen}' for split, seen in partial.items())}"] if partial else []
+    return (
+        [f"{words('partial')}: {', '.join(f'{words(split)}: {seen}' for split, seen in partial.items())}"]
+        if partial
+        else []
+    )
 
 
 def charts(run: RecordedRun) -> list[dict[str, str]]:
@@ -226,10 +250,10 @@ def source(file: Path) -> str:
 
 def commands(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
     """What to type next."""
-    folder = quoted(run.folder)
+    folder = quoted(str(run.folder))
     return [
         (words("predict"), f"python scripts/predict.py --checkpoint {folder} --input FILE"),
-        (words("dashboard"), f"tensorboard --logdir {quoted(run.folder.parent)}"),
+        (words("dashboard"), f"tensorboard --logdir {quoted(str(run.folder.parent))}"),
     ]
 
 

@@ -26,6 +26,7 @@ from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.load import read, request_of, restored
 from scripts.cli.evaluate.rows import collected_rows
 from scripts.cli.evaluate.typed_input import inputs_of
+from scripts.cli.report.page import write_report
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build, pretrained_run, read_data
 from scripts.cli.run.effects import check_data_effects, check_effects
@@ -255,10 +256,15 @@ class Experiment:
             run.check()
             self._judge(run)
             write_json(run.path / "results.json", self.results)
+            write_report(run.path, self.options.lang)
             print(report(self.results, run.path, self.trainer), flush=True)
 
     def _judge(self, run: RunFolder) -> None:
-        """Add the intervals of the scores, and write down what was predicted of each example."""
+        """Add what the data and the model were, and the intervals of the scores; write down each prediction."""
+        weights = self.model.parameters()
+        self.results["parameters"] = sum(weight.numel() for weight in weights if weight.requires_grad)
+        self.results["sizes"] = {split: len(rows) for split, rows in self.data.splits._asdict().items()}
+        self.results["notes"] = self.data.notes
         outcomes, results = outcomes_of(self.trainer), self.model.results() if isinstance(self.model, Task) else None
         if outcomes is not None and results is not None:
             found = results.intervals(outcomes)
