@@ -80,10 +80,8 @@ def ordered(runs: Sequence[RecordedRun], column: str) -> list[RecordedRun]:
     values = [value_of(run, name) for run in runs]
     if name not in COLUMNS and runs and all(value is None for value in values):
         known = [*COLUMNS, *(metric for run in runs for metric in (*run.test, run.monitor, *run.all_settings))]
-        raise UsageError(
-            f"--sort {name}: no run here has it{did_you_mean(name, known)} ({', '.join(COLUMNS)}, a metric "
-            f"such as val/loss or accuracy, or a setting such as model.dropout)"
-        )
+        raise UsageError(f"--sort {name}: no run here has it{did_you_mean(name, known)} ({', '.join(COLUMNS)}, a metric "
+                         f"such as val/loss or accuracy, or a setting such as model.dropout)")
     pairs = [(value, run) for value, run in zip(values, runs, strict=True) if value not in (None, "")]
     pairs.sort(key=lambda pair: _natural(pair[0]), reverse=column.startswith("-"))
     return [run for _, run in pairs] + [run for value, run in zip(values, runs, strict=True) if value in (None, "")]
