@@ -24,6 +24,7 @@ TEMPLATES = Path(__file__).parents[2] / "templates" / "report"
 MAX_MISTAKES = 20  # rows of the table
 MAX_CHARS = 300  # of a cell
 MAX_SVG = 200_000  # bytes; a larger picture is shown as pixels
+DIRTY = "not clean: the code had changes that are not committed"
 COLOUR = {"val": 0, "train": 1}
 
 
@@ -149,6 +150,8 @@ def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
         )
         if each
     )
+    rate = results.get("examples_per_second")
+    versions = ", ".join(f"{name} {version}" for name, version in (results.get("versions") or {}).items())
     state = "" if not code else words("clean") if code.get("clean") else words(DIRTY)
     found = [
         (words("model"), run.model),
@@ -160,33 +163,20 @@ def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
         (words("best epoch"), str(results.get("best_epoch") or "")),
         (words("end"), str((results.get("end") or {}).get("text", ""))),
         (words("trained in"), f"{run.seconds:,.1f} {words('seconds')}" if run.seconds is not None else ""),
-        (
-            words("examples a second"),
-            f"{results['examples_per_second']:,.0f}" if "examples_per_second" in results else "",
-        ),
+        (words("examples a second"), f"{rate:,.0f}" if rate else ""),
         (words("commit"), f"{code['id']}, {state}" if code else ""),
-        (
-            words("versions"),
-            ", ".join(f"{name} {version}" for name, version in (results.get("versions") or {}).items()),
-        ),
+        (words("versions"), versions),
         (words("machine"), printable(where)),
     ]
     return [(name, value) for name, value in found if value]
-
-
-DIRTY = "not clean: the code had changes that are not committed"
 
 
 def partial_lines(run: RecordedRun, words: Words) -> list[str]:
     """What keeps the scores from being those of a complete run."""
     if not run.results:
         return [words("the run has no results yet; this is what it has logged so far")]
-    partial = run.results.get("partial") or {}
-    return (
-        [f"{words('partial')}: {', '.join(f'{words(split)}: {seen}' for split, seen in partial.items())}"]
-        if partial
-        else []
-    )
+    seen = ", ".join(f"{words(split)}: {text}" for split, text in (run.results.get("partial") or {}).items())
+    return [f"{words('partial')}: {seen}"] if seen else []
 
 
 def charts(run: RecordedRun) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.results.results import Results
-from scripts.cli.run.folder import write_whole
+from scripts.cli.run.files import write_whole
 from scripts.cli.spreadsheet import Sheet
 
 NAME = "test_predictions.csv"
