@@ -10,7 +10,8 @@ from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.runs.recorded_run import RecordedRun
 
 WRITTEN = {"config.yaml", "results.json", "metrics.csv", "checkpoints"}  # each makes a folder a run's
-PLANS = {"sweep.yaml": "sweep", "folds.yaml": "cross-validation"}
+SWEEP, CROSS_VALIDATION = "sweep", "cross-validation"
+PLANS = {"sweep.yaml": SWEEP, "folds.yaml": CROSS_VALIDATION}
 OF_PLAN = re.compile(r"(sweep|folds)_\d+")  # the name of a folder that has a plan, or is about to
 OF_RUN = re.compile(r"version_\d+")
 DEEPEST = 8  # folders below that of all runs; a sweep's runs are five below
@@ -21,7 +22,9 @@ def find_runs(logs: Path) -> list[RecordedRun]:
 
     Folders behind links are looked into, once each; hidden ones are not.
     """
-    return [*_find(logs, logs, "", False, DEEPEST, set())]
+    above = [*logs.absolute().parents][:3]  # of a trial, or its run
+    plan = next((what for file, what in PLANS.items() if any((folder / file).exists() for folder in above)), "")
+    return [*_find(logs, logs, plan, False, DEEPEST, set())]
 
 
 def _find(
@@ -77,7 +80,7 @@ def _named(word: str, logs: Path) -> RecordedRun:
         if len(found) > 1:
             examples = " or ".join(printable(relative(run.folder)) for run in found[:2])
             raise UsageError(f"{word}: holds {len(found)} runs; name one of them, such as {examples}")
-        inside = logs in folder.parents
-        return RecordedRun(found[0].folder, logs, found[0].entries) if inside else found[0]
+        found[0].logs = logs  # under which it has its name
+        return found[0]
     known = [run.name for run in find_runs(logs)]
     raise UsageError(f"{word}: there is no such run, neither here nor in {logs}{did_you_mean(word, known)}")
