@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from datamodules.files.paths import printable
@@ -12,6 +12,8 @@ from scripts.cli.runs.own_files import size_of, top_of
 from scripts.cli.runs.recorded_run import STOPPED, RecordedRun
 from scripts.cli.runs.removal import HeldError, delete_checkpoints, delete_run, plan_is_held, unfinished
 from scripts.cli.text_table import aligned
+
+MAX_NAMES = 5  # of runs that stay for one reason
 
 
 def clean(
@@ -33,7 +35,7 @@ def clean(
     left = [*unfinished(logs)]
     resumable = sum(run.status == STOPPED for run in runs if is_meant(run))
     print(listing(wastes, left))
-    for line in (*map(_stays, kept), *_of_stopped(resumable, rules)):
+    for line in (*_stay(kept), *_of_stopped(resumable, rules)):
         print(printable(line))
     total = sum(waste.size for waste in wastes) + size_of(left)
     if not wastes and not left:
@@ -56,8 +58,14 @@ def listing(wastes: Sequence[Waste], left: Sequence[Path]) -> str:
     return aligned([[printable(cell) for cell in row] for row in rows], left=[0, 2, 3]) if len(rows) > 1 else ""
 
 
-def _stays(kept: Kept) -> str:
-    return f"stays: {kept.run.name}: {kept.why}"
+def _stay(kept: Sequence[Kept]) -> Iterator[str]:
+    """A line for each reason why runs stay."""
+    names: dict[str, list[str]] = {}
+    for each in kept:
+        names.setdefault(each.why, []).append(each.run.name)
+    for why, those in names.items():
+        more = f" and {len(those) - MAX_NAMES} more" if len(those) > MAX_NAMES else ""
+        yield f"stays: {', '.join(those[:MAX_NAMES])}{more}: {why}"
 
 
 def _of_stopped(count: int, rules: Rules) -> list[str]:

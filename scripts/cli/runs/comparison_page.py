@@ -14,10 +14,11 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1100
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 td, th { border-bottom: 1px solid #ddd; padding: .25rem .75rem; text-align: left; vertical-align: top;
-  overflow-wrap: anywhere }
+  overflow-wrap: break-word }
 .wide { overflow-x: auto }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(420px, 1fr)); gap: 1rem }
 figure { margin: 0; break-inside: avoid } figcaption { font-weight: 600 }
+th { white-space: nowrap }
 svg text { font: 12px system-ui, sans-serif; fill: #444 }
 svg .grid { stroke: #e4e4e4 } svg polyline { fill: none; stroke-width: 2 }
 .key { display: inline-block; width: 1.6em; height: .3em; margin-right: .4em; vertical-align: middle }

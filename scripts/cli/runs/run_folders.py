@@ -20,16 +20,14 @@ DEEPEST = 8  # folders below that of all runs; a sweep's runs are five below
 def find_runs(logs: Path) -> list[RecordedRun]:
     """Every run under a folder, or the run that it is itself.
 
-    Folders behind links are looked into, once each; hidden ones are not.
+    Folders elsewhere behind links are looked into, once each; hidden ones are not.
     """
     above = [*logs.absolute().parents][:3]  # of a trial, or its run
     plan = next((what for file, what in PLANS.items() if any((folder / file).exists() for folder in above)), "")
     return [*_find(logs, logs, plan, False, DEEPEST, set())]
 
 
-def _find(
-    folder: Path, logs: Path, plan: str, is_linked: bool, deepest: int, seen: set[tuple[int, int]]
-) -> Iterator[RecordedRun]:
+def _find(folder: Path, logs: Path, plan: str, is_linked: bool, deepest: int, seen: set[Path]) -> Iterator[RecordedRun]:
     try:
         entries = {entry.name: entry for entry in os.scandir(folder)}
     except OSError as error:
@@ -47,13 +45,13 @@ def _find(
         try:
             if name.startswith(".") or not entry.is_dir():
                 continue
-            state = entry.stat() if is_linked or entry.is_symlink() else None
+            if entry.is_symlink():  # it may lead back to where it is, or two to one folder
+                target, home = Path(entry.path).resolve(), logs.resolve()
+                if target in seen or target == home or target in home.parents or home in target.parents:
+                    continue
+                seen.add(target)
         except OSError:
             continue
-        if state is not None:  # a link may lead back to where it is, or two to one folder
-            if (state.st_dev, state.st_ino) in seen:
-                continue
-            seen.add((state.st_dev, state.st_ino))
         yield from _find(folder / name, logs, found or plan, is_linked or entry.is_symlink(), deepest - 1, seen)
 
 

@@ -14,9 +14,10 @@ from scripts.cli.runs.significance import Array
 
 FILE = "test_predictions.csv"
 KEYS = ("index", "name", "target")
-NO_SCORES = (*KEYS, "prediction", "probability")
-# What the mean of an example's score is called among the metrics. A signed error counts without its sign.
-METRICS = {"correct": "accuracy", "error": "mae", "absolute_error": "mae", "squared_error": "mse"}
+NO_SCORES = (*KEYS, "input", "prediction", "probability")
+# What the mean of an example's score is called among the metrics.
+METRICS = {"correct": "accuracy", "absolute_error": "mae", "squared_error": "mse"}
+SIGNED = "error"  # whose mean says nothing of its size
 
 
 class UnpairedError(ValueError):
@@ -28,10 +29,12 @@ class TestedExamples(NamedTuple):
 
     Args:
         keys: of each example: its index in the test split, its name and its target.
+        inputs: of each example, as far as one is shown as a text; none where the file has none.
         scores: of each example, by the names of the metrics that are their means; NaN where there is none.
     """
 
     keys: list[tuple[int, str, str]]
+    inputs: list[str]
     scores: dict[str, Array]
 
 
@@ -55,13 +58,17 @@ def read_examples(run: RecordedRun) -> TestedExamples:
         raise UnpairedError(f"{run.name}: {FILE}: has two rows of one index")
     if not keys:
         raise UnpairedError(f"{run.name}: {FILE}: has no rows")
+    inputs = [columns["input"][row] for row in order] if "input" in columns else []
     scores: dict[str, Array] = {}
     for name, texts in columns.items():
         if name in NO_SCORES or (values := _numbers(texts)) is None:
             continue
         values = values[order]
-        scores.setdefault(METRICS.get(name, name), np.abs(values) if name == "error" else values)
-    return TestedExamples(keys, scores)
+        if name == SIGNED:
+            scores |= {"mae": np.abs(values), "mse": values**2}
+        else:
+            scores[METRICS.get(name, name)] = values
+    return TestedExamples(keys, inputs, scores)
 
 
 def _columns(path: Path) -> dict[str, list[str]]:
@@ -87,8 +94,9 @@ def _numbers(texts: list[str]) -> Array | None:
 def check_pairs(first: RecordedRun, examples: TestedExamples, second: RecordedRun, others: TestedExamples) -> None:
     """Refuse to pair examples that are not the same.
 
-    Examples are told apart by their index in the test split, their name and their target. Where they have no names,
-    such as the rows of a table, the runs must have read and split one data set alike, too.
+    Examples are told apart by their index in the test split, their name and their target. These may be the same in
+    other data: unless their inputs are, too, the runs must have read one data set, and split it alike where the names
+    do not tell its examples apart.
 
     Raises:
         UnpairedError: with the reason.
@@ -99,16 +107,18 @@ def check_pairs(first: RecordedRun, examples: TestedExamples, second: RecordedRu
             f"they were tested on other examples: {len(examples.keys):,} and {len(others.keys):,}, of which {same:,} "
             f"are the same{_why(first, second)}"
         )
-    if not all(name for _, name, _ in examples.keys) and (why := _why(first, second)):
-        raise UnpairedError(f"their test examples have no names, and may be others{why}")
+    if examples.inputs == others.inputs and all(examples.inputs) and examples.inputs:
+        return
+    named = len({name for _, name, _ in examples.keys if name}) == len(examples.keys)
+    if why := _why(first, second, with_split=not named):
+        raise UnpairedError(f"their test examples may be others{why}, though names and targets are the same")
 
 
-def _why(first: RecordedRun, second: RecordedRun) -> str:
+def _why(first: RecordedRun, second: RecordedRun, with_split: bool = True) -> str:
     """The settings because of which the examples of two runs may be others, in words; empty where there are none."""
     one, other = (
-        {"data": run.data, "data's class": data_class(run)}
-        | split_settings(run, OF_TEST_SPLIT)
-        | {"partial test": _partial(run)}
+        {"data": run.data, "class": data_class(run)}
+        | (split_settings(run, OF_TEST_SPLIT) | {"partial test": _partial(run)} if with_split else {})
         for run in (first, second)
     )
     found = [f"{name} {one[name]} and {other[name]}" for name in one if one[name] != other[name]]
