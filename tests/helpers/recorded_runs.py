@@ -72,7 +72,9 @@ def write_run(
     return folder
 
 
-def write_predictions(folder: Path, scores: Mapping[str, Sequence[float]], targets: Sequence[Any] | None = None) -> None:
+def write_predictions(
+    folder: Path, scores: Mapping[str, Sequence[float]], targets: Sequence[Any] | None = None
+) -> None:
     """Write a run's test_predictions.csv, the example of the last score first.
 
     Args:

@@ -8,10 +8,9 @@ from datamodules.files.splits import listed
 from scripts.cli.errors import UsageError
 from scripts.cli.runs.formats import score
 from scripts.cli.runs.recorded_run import FINISHED, PARTIAL, RecordedRun
+from scripts.cli.runs.run_folders import CROSS_VALIDATION
 from scripts.cli.runs.same_data import split_settings
 from scripts.cli.runs.selection import value_of
-
-CROSS_VALIDATION = "cross-validation"
 
 
 def show_best(runs: Sequence[RecordedRun], metric: str | None, with_partial: bool) -> None:

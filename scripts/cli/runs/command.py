@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+from datamodules.files.paths import printable, relative, user_path
 from scripts.cli.errors import UsageError, did_you_mean, user_errors
-from scripts.cli.run.files import logs_at
+from scripts.cli.run.files import logs_at, write_whole
 from scripts.cli.runs.best import show_best
-from scripts.cli.runs.formats import check_format
-from scripts.cli.runs.listing import show
+from scripts.cli.runs.formats import check_format, print_json
+from scripts.cli.runs.listing import print_notes, show
 from scripts.cli.runs.run_folders import named_runs
-from scripts.cli.runs.selection import chosen_runs
+from scripts.cli.runs.selection import Choice, all_runs
 
 Options = dict[str, Any]
+
+PAGE = "comparison.html"  # by default, in the working folder
 
 CHOICE = ("logs", "model", "data")
 OPTIONS = {  # of each action
@@ -63,15 +66,53 @@ def list_runs(words: list[str], options: Options) -> None:
     """`list`."""
     no_words("list", words)
     form = check_format(options["format"])
-    chosen = chosen_runs(logs_at(options["logs"]), options["model"], options["data"], options["status"])
-    show(chosen, options["sort"], form)
+    found = all_runs(logs_at(options["logs"]))
+    show(Choice(found, options["model"], options["data"], options["status"]).runs, options["sort"], form)
 
 
 def best_run(words: list[str], options: Options) -> None:
     """`best`."""
     logs = logs_at(options["logs"])
-    chosen = named_runs(words, logs) if words else chosen_runs(logs, options["model"], options["data"], [])
-    show_best(chosen, options["metric"], options["partial"])
+    found = named_runs(words, logs) if words else all_runs(logs)
+    show_best(Choice(found, options["model"], options["data"]).runs, options["metric"], options["partial"])
 
 
-ACTIONS: dict[str, Callable[[list[str], Options], None]] = {"list": list_runs, "best": best_run}
+def clean_runs(words: list[str], options: Options) -> None:
+    """`clean`."""
+    from scripts.cli.runs.clean import clean
+    from scripts.cli.runs.cleaning import Rules
+
+    no_words("clean", words)
+    logs = logs_at(options["logs"]).resolve()
+    found = all_runs(logs)
+    rules = Rules(**{name: options[name] for name in Rules._fields})
+    clean(logs, found, Choice(found, options["model"], options["data"]).has, rules, options["yes"])
+
+
+def compare_runs(words: list[str], options: Options) -> None:
+    """`compare`."""
+    from scripts.cli.runs.comparison import Comparison  # numpy and scipy, which the others do without
+    from scripts.cli.runs.comparison_page import page_of
+    from scripts.cli.runs.comparison_text import content_of, text_of
+
+    form = check_format(options["format"])
+    if form == "csv":
+        raise UsageError("--format csv: compare writes a table or json")
+    page = user_path(options["output"] or PAGE, "--output")
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--output {page}: expected a name that ends in .html")
+    comparison = Comparison(named_runs(words, logs_at(options["logs"])))
+    write_whole(page, page_of(comparison))
+    if form == "json":
+        print_json(content_of(comparison) | {"page": str(page.absolute())})
+    else:
+        print(f"{text_of(comparison)}\n\ncurves: {printable(relative(page.absolute()))}")
+    print_notes(comparison.runs)
+
+
+ACTIONS: dict[str, Callable[[list[str], Options], None]] = {
+    "list": list_runs,
+    "compare": compare_runs,
+    "best": best_run,
+    "clean": clean_runs,
+}

@@ -100,9 +100,20 @@ def table(runs: Sequence[RecordedRun], sort: str) -> list[list[str]]:
 
 
 def metric_columns(runs: Sequence[RecordedRun]) -> list[str]:
-    """The test scores that have a column: those that most runs have, the loss after the others."""
+    """The test scores that have a column: one at least of each run, and then those that most runs have."""
     counts = Counter(name for run in runs for name in run.test)
-    return sorted(counts, key=lambda name: (name == "loss", -counts[name]))[:MAX_METRICS]
+    by_count = sorted(counts, key=lambda name: (name == "loss", -counts[name]))
+    main = {name for run in runs for name in main_metric(run)}
+    return sorted(
+        [*main, *[name for name in by_count if name not in main][: max(MAX_METRICS - len(main), 0)]], key=by_count.index
+    )
+
+
+def main_metric(run: RecordedRun) -> list[str]:
+    """The test score that a run is judged by: the monitored one, or the first but the loss; none where it has none."""
+    monitored = run.monitor.rpartition("/")[2]
+    names = [name for name in (monitored, *run.test) if name in run.test and name != "loss"]
+    return names[:1] or [*run.test][:1]
 
 
 def _cell(value: Any) -> str:

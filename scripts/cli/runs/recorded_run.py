@@ -5,7 +5,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -90,11 +90,11 @@ class RecordedRun:
         """What it has written at its end; empty before that."""
         return self._read("results.json", read_json)
 
-    def _read(self, name: str, reader: Any) -> dict[str, Any]:
+    def _read(self, name: str, reader: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         if name not in self.entries:
             return {}
         try:
-            return reader(self.folder / name)  # type: ignore[no-any-return]
+            return reader(self.folder / name)
         except UserError as error:
             told = " ".join(str(error).replace(f"{self.folder}{os.sep}", "").split()).removeprefix("--config ")
             self.notes.append(told if len(told) < 200 else f"{told[:200]}…")
@@ -229,26 +229,30 @@ class RecordedRun:
             return None
 
     @cached_property
-    def rows(self) -> list[dict[str, str]]:
-        """The rows of its metrics.csv; none where it cannot be read."""
+    def rows(self) -> list[list[str]]:
+        """The rows of its metrics.csv, the header first; none where it cannot be read."""
         if "metrics.csv" not in self.entries:
             return []
         try:
             with regular(self.folder / "metrics.csv").open(newline="", encoding="utf-8", errors="replace") as file:
-                return list(csv.DictReader(line.replace("\0", "") for line in file))
+                return list(csv.reader(line.replace("\0", "") for line in file))
         except (OSError, UserError, csv.Error) as error:
             self.notes.append(f"metrics.csv: {getattr(error, 'strerror', None) or error}")
             return []
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
-        """The steps and the finite values of a metric over the training; the half-written last row may lack some."""
-        points = ((row.get("step"), number(row.get(metric))) for row in self.rows)
-        return [(int(step), value) for step, value in points if step and step.isdecimal() and value is not None]
+        """The steps and the finite values of a metric over the training; a row that is half written is left out."""
+        if metric not in self.metrics or "step" not in self.metrics:
+            return []
+        header, *rows = self.rows
+        step, column = header.index("step"), header.index(metric)
+        points = [(row[step], number(row[column])) for row in rows if len(row) == len(header) and row[column]]
+        return [(int(step), value) for step, value in points if step.isdecimal() and value is not None]
 
     @property
     def metrics(self) -> list[str]:
         """The names of what its metrics.csv has."""
-        return [name for name in (self.rows[0] if self.rows else ()) if name]
+        return self.rows[0] if self.rows else []
 
 
 def number(value: Any) -> float | None:

@@ -10,7 +10,8 @@ from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.runs.recorded_run import RecordedRun
 
 WRITTEN = {"config.yaml", "results.json", "metrics.csv", "checkpoints"}  # each makes a folder a run's
-PLANS = {"sweep.yaml": "sweep", "folds.yaml": "cross-validation"}
+SWEEP, CROSS_VALIDATION = "sweep", "cross-validation"
+PLANS = {"sweep.yaml": SWEEP, "folds.yaml": CROSS_VALIDATION}
 OF_PLAN = re.compile(r"(sweep|folds)_\d+")  # the name of a folder that has a plan, or is about to
 OF_RUN = re.compile(r"version_\d+")
 DEEPEST = 8  # folders below that of all runs; a sweep's runs are five below
@@ -19,14 +20,14 @@ DEEPEST = 8  # folders below that of all runs; a sweep's runs are five below
 def find_runs(logs: Path) -> list[RecordedRun]:
     """Every run under a folder, or the run that it is itself.
 
-    Folders behind links are looked into, once each; hidden ones are not.
+    Folders elsewhere behind links are looked into, once each; hidden ones are not.
     """
-    return [*_find(logs, logs, "", False, DEEPEST, set())]
+    above = [*logs.absolute().parents][:3]  # of a trial, or its run
+    plan = next((what for file, what in PLANS.items() if any((folder / file).exists() for folder in above)), "")
+    return [*_find(logs, logs, plan, False, DEEPEST, set())]
 
 
-def _find(
-    folder: Path, logs: Path, plan: str, is_linked: bool, deepest: int, seen: set[tuple[int, int]]
-) -> Iterator[RecordedRun]:
+def _find(folder: Path, logs: Path, plan: str, is_linked: bool, deepest: int, seen: set[Path]) -> Iterator[RecordedRun]:
     try:
         entries = {entry.name: entry for entry in os.scandir(folder)}
     except OSError as error:
@@ -44,13 +45,13 @@ def _find(
         try:
             if name.startswith(".") or not entry.is_dir():
                 continue
-            state = entry.stat() if is_linked or entry.is_symlink() else None
+            if entry.is_symlink():  # it may lead back to where it is, or two to one folder
+                target, home = Path(entry.path).resolve(), logs.resolve()
+                if target in seen or target == home or target in home.parents or home in target.parents:
+                    continue
+                seen.add(target)
         except OSError:
             continue
-        if state is not None:  # a link may lead back to where it is, or two to one folder
-            if (state.st_dev, state.st_ino) in seen:
-                continue
-            seen.add((state.st_dev, state.st_ino))
         yield from _find(folder / name, logs, found or plan, is_linked or entry.is_symlink(), deepest - 1, seen)
 
 
@@ -77,7 +78,7 @@ def _named(word: str, logs: Path) -> RecordedRun:
         if len(found) > 1:
             examples = " or ".join(printable(relative(run.folder)) for run in found[:2])
             raise UsageError(f"{word}: holds {len(found)} runs; name one of them, such as {examples}")
-        inside = logs in folder.parents
-        return RecordedRun(found[0].folder, logs, found[0].entries) if inside else found[0]
+        found[0].logs = logs  # under which it has its name
+        return found[0]
     known = [run.name for run in find_runs(logs)]
     raise UsageError(f"{word}: there is no such run, neither here nor in {logs}{did_you_mean(word, known)}")

@@ -22,32 +22,53 @@ COLUMNS: dict[str, Callable[[RecordedRun], Any]] = {
 }
 
 
-def chosen_runs(logs: Path, model: Sequence[str], data: Sequence[str], status: Sequence[str]) -> list[RecordedRun]:
-    """The runs under a folder of these models, data sets and statuses; of all where none is given.
+def all_runs(logs: Path) -> list[RecordedRun]:
+    """Every run under a folder.
 
     Raises:
-        UsageError: there is no such folder or status, or no run of a model or a data set.
+        UsageError: there is no such folder.
     """
     if not logs.is_dir():
         raise UsageError(f"{logs}: there is no such folder of runs; --logs names another")
-    for each in status:
-        if each not in STATUSES:
-            raise UsageError(f"--status {each}: expected {', '.join(STATUSES)}{did_you_mean(each, STATUSES)}")
-    runs = find_runs(logs)
-    runs = _of(runs, "--model", model, lambda run: [run.model])
-    runs = _of(runs, "--data", data, lambda run: [run.data, run.data_shown])
-    return [run for run in runs if not status or run.status in status]
+    return find_runs(logs)
 
 
-def _of(
-    runs: list[RecordedRun], option: str, given: Sequence[str], names: Callable[[RecordedRun], list[str]]
-) -> list[RecordedRun]:
-    """The runs one of whose names is given."""
-    for each in given:
-        known = {name for run in runs for name in names(run) if name}
-        if each not in known:
-            raise UsageError(f"{option} {each}: no run here is of it{did_you_mean(each, known)}")
-    return [run for run in runs if not given or {*names(run)} & {*given}]
+class Choice:
+    """The runs of these models, data sets and statuses; all where none is given.
+
+    Args:
+        runs: to choose from.
+        model: names of models.
+        data: names or paths of data sets.
+        status: of STATUSES.
+
+    Raises:
+        UsageError: there is no such status, or no run of a model or a data set.
+    """
+
+    def __init__(
+        self, runs: Sequence[RecordedRun], model: Sequence[str], data: Sequence[str], status: Sequence[str] = ()
+    ) -> None:
+        for each in status:
+            if each not in STATUSES:
+                raise UsageError(f"--status {each}: expected {', '.join(STATUSES)}{did_you_mean(each, STATUSES)}")
+        self.model, self.data, self.status = {*model}, {*data}, {*status}
+        for option, given, known in (
+            ("--model", model, {run.model for run in runs} if model else set()),
+            ("--data", data, {name for run in runs for name in (run.data, run.data_shown)} if data else set()),
+        ):
+            for each in given:
+                if each not in known:
+                    raise UsageError(f"{option} {each}: no run here is of it{did_you_mean(each, known)}")
+        self.runs = [run for run in runs if self.has(run)]
+
+    def has(self, run: RecordedRun) -> bool:
+        """Whether a run is one of them."""
+        return (
+            (not self.model or run.model in self.model)
+            and (not self.data or run.data in self.data or run.data_shown in self.data)
+            and (not self.status or run.status in self.status)
+        )
 
 
 def value_of(run: RecordedRun, column: str) -> Any:
@@ -80,8 +101,10 @@ def ordered(runs: Sequence[RecordedRun], column: str) -> list[RecordedRun]:
     values = [value_of(run, name) for run in runs]
     if name not in COLUMNS and runs and all(value is None for value in values):
         known = [*COLUMNS, *(metric for run in runs for metric in (*run.test, run.monitor, *run.all_settings))]
-        raise UsageError(f"--sort {name}: no run here has it{did_you_mean(name, known)} ({', '.join(COLUMNS)}, a metric "
-                         f"such as val/loss or accuracy, or a setting such as model.dropout)")
+        raise UsageError(
+            f"--sort {name}: no run here has it{did_you_mean(name, known)} ({', '.join(COLUMNS)}, a metric "
+            f"such as val/loss or accuracy, or a setting such as model.dropout)"
+        )
     pairs = [(value, run) for value, run in zip(values, runs, strict=True) if value not in (None, "")]
     pairs.sort(key=lambda pair: _natural(pair[0]), reverse=column.startswith("-"))
     return [run for _, run in pairs] + [run for value, run in zip(values, runs, strict=True) if value in (None, "")]
