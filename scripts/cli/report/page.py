@@ -60,7 +60,7 @@ def page(run: RecordedRun, language: Language) -> str:
     baselines = by_baseline(results.get("baseline") or {}, [*run.test])
     verdict, worse = judgement(run, baselines, words)
     rows = scores(run, baselines)
-    size = number_of_examples(run.folder)
+    mistakes = predictions(run.folder)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -75,7 +75,7 @@ def page(run: RecordedRun, language: Language) -> str:
         scores=rows,
         baselines=[words("baseline") if not name else f"{words('baseline')}: {name}" for name in baselines],
         has_intervals=any(row.interval for row in rows),
-        interval_note=words("intervals: bootstrap over the {size} test examples", size=f"{size:,}"),
+        interval_note=words("intervals: bootstrap over the {size} test examples", size=f"{mistakes.size:,}"),
         facts=facts(run, words),
         charts=charts(run),
         pictures=[
@@ -83,7 +83,7 @@ def page(run: RecordedRun, language: Language) -> str:
             for file in pictures_of(run.folder)
         ],
         classes=classes(results),
-        mistakes=mistakes(run.folder),
+        mistakes=mistakes,
         changed=[(name, printable(str(value))) for name, value in run.settings.items()],
         config=text_of(run.folder / "config.yaml"),
         notes=[printable(note) for note in [*(results.get("notes") or []), *run.notes]],
@@ -199,29 +199,37 @@ def classes(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def mistakes(folder: Path) -> dict[str, Any] | None:
-    """The first rows of the file of predictions; None where there is none."""
+class Predictions(NamedTuple):
+    """The beginning of the file of predictions, as it is shown.
+
+    Args:
+        header: names of the columns.
+        rows: the first ones.
+        size: number of all rows.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    size: int
+
+
+def predictions(folder: Path) -> Predictions:
+    """The most wrong predictions of a run; none where it has no file of them."""
     path = folder / "test_predictions.csv"
     if not path.exists():
-        return None
+        return Predictions([], [], 0)
     with regular(path).open(newline="", encoding="utf-8", errors="replace") as file:
-        header, *rows = itertools.islice(csv.reader(file), MAX_MISTAKES + 1)
+        lines = csv.reader(file)
+        header = next(lines, [])
+        first = [*itertools.islice(lines, MAX_MISTAKES)]
+        size = len(first) + sum(1 for _ in lines)
     hidden = header.index("index") if "index" in header else -1
 
     def shown(row: list[str]) -> list[str]:
         cells = [cell for index, cell in enumerate(row) if index != hidden]
         return [printable(cell if len(cell) <= MAX_CHARS else f"{cell[:MAX_CHARS]} …") for cell in cells]
 
-    return {"header": shown(header), "rows": [shown(row) for row in rows]}
-
-
-def number_of_examples(folder: Path) -> int:
-    """The rows of the file of predictions."""
-    path = folder / "test_predictions.csv"
-    if not path.exists():
-        return 0
-    with regular(path).open(newline="", encoding="utf-8", errors="replace") as file:
-        return sum(1 for _ in csv.reader(file)) - 1
+    return Predictions(shown(header), [shown(row) for row in first], size)
 
 
 def parts(file: Path) -> tuple[str, str]:
