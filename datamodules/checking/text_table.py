@@ -11,6 +11,19 @@ def width_of(text: str) -> int:
     return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
 
 
+def rounded(value: float, digits: int = 4, zeros: bool = False) -> str:
+    """A number with so many digits that count; a large one with all before the point, up to a thousand millions.
+
+    Args:
+        value: the number.
+        digits: how many.
+        zeros: whether to fill up with them.
+    """
+    if 10**digits <= abs(value) < 1e9:
+        return f"{value:.0f}"
+    return f"{value:#.{digits}g}".rstrip(".") if zeros else f"{value:.{digits}g}"
+
+
 def padded(text: str, width: int, right: bool = False) -> str:
     """A text with blanks up to a width, after it or before it."""
     blanks = " " * (width - width_of(text))

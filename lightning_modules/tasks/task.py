@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -56,6 +56,14 @@ class Board(Protocol):
 
     def figure(self, name: str, figure: Any) -> None:
         """Show a matplotlib figure."""
+
+
+@runtime_checkable
+class Preparation(Protocol):
+    """A callback that is told how far something is that comes before the first step."""
+
+    def on_preparation(self, trainer: Trainer, stage: str, done: int, total: int) -> None:
+        """So many steps are done."""
 
 
 class Task(LightningModule):
@@ -295,6 +303,18 @@ class Task(LightningModule):
     def compile_targets(self) -> list[tuple[nn.Module, str]]:
         """Modules, each with the name of its method that torch.compile is to compile."""
         return [(self, "step")]
+
+    def report_preparation(self, stage: str, done: int, total: int) -> None:
+        """Tell the callbacks that ask for it how far something is that comes before the first step.
+
+        Args:
+            stage: what it is.
+            done: steps.
+            total: of them.
+        """
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Preparation):
+                callback.on_preparation(self.trainer, stage, done, total)
 
     def skip_preparation(self) -> None:
         """Omit what precedes the first training step, so that a benchmark measures training steps only."""
