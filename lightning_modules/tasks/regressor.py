@@ -40,6 +40,10 @@ class Regressor(Task):
         """Mean absolute error, root mean squared error, and the coefficient of determination."""
         return MetricCollection({"mae": MeanAbsoluteError(), "rmse": MeanSquaredError(squared=False), "r2": R2Score()})
 
+    def units(self, target: str) -> dict[str, str]:
+        """The target's, of the errors that are not relative to anything."""
+        return {"mae": target, "rmse": target} if target else {}
+
     def step(self, batch: Any) -> Step:
         """Squared error of one batch."""
         inputs, target = batch

@@ -129,6 +129,14 @@ class Task(LightningModule):
         """Whether a `min` or a `max` of a metric, named with or without its split, is best."""
         return "min" if metric.split("/")[-1] in self.lower_is_better else "max"
 
+    def units(self, target: str) -> dict[str, str]:
+        """The unit of each metric that has one.
+
+        Args:
+            target: in words, the unit of the data's target, such as the name of its column.
+        """
+        return {}
+
     def monitors(self) -> list[str]:
         """The names that `monitor` accepts."""
         return ["val/loss", *(str(name) for name in self.val_metrics), "train/loss"]

@@ -140,6 +140,10 @@ class Translator(Task):
         """Scores of decoded translations."""
         return MetricCollection({"scores": TranslationScores(self.scoring)})
 
+    def units(self, target: str) -> dict[str, str]:
+        """Of what sacreBLEU counts in hundredths."""
+        return {"bleu": "of 100", "chrf": "of 100"}
+
     def step(self, batch: Any) -> Step:
         """Cross-entropy of a batch; label smoothing in training only, so that val/loss is a log-likelihood."""
         pair, _ = batch
