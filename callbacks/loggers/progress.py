@@ -34,12 +34,16 @@ class Progress(Callback):
 
     The first is redrawn at most four times a second. Where the output is no terminal (a file, a cluster's log), a line
     of that kind is written every half minute, without a bar. Only the first of several processes shows anything.
+
+    Args:
+        lines_stay: whether there are lines that stay, of what is trained for its weights.
     """
 
     EVERY = 0.25  # seconds
     EVERY_PLAIN = 30.0
 
-    def __init__(self) -> None:
+    def __init__(self, lines_stay: bool = True) -> None:
+        self.lines_stay = lines_stay
         self.screen = Screen()
         self.lines = Lines(self.screen)
         self.drawn_at = 0.0
@@ -263,7 +267,7 @@ class Progress(Callback):
         """Write a line that stays."""
         now = time.monotonic()
         took, self.told_at, self.told_step = now - self.told_at, now, trainer.global_step
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or not self.lines_stay:
             return
         checkpoints = trainer.checkpoint_callback
         is_best = is_validated and isinstance(checkpoints, Checkpoints) and checkpoints.is_best(trainer)
@@ -318,7 +322,7 @@ class Evaluated:
 
     def count(self, batch_idx: int, loader: int, counts: Sequence[float]) -> None:
         """Count a batch of one of several loaders."""
-        self.done = batch_idx + 1 + int(sum(counts[:loader]))
+        self.done = batch_idx + 1 + sum(int(count) for count in counts[:loader] if count < UNKNOWN)
         self.seconds = (time.monotonic() - self.began) / self.done
 
     def seconds_left(self, total: float) -> float | None:

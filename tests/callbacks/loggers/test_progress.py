@@ -16,6 +16,8 @@ from callbacks.loggers.progress import Progress
 from callbacks.run.checkpoints import Checkpoints
 from callbacks.run.run_folder import RunFolder
 from lightning_modules.mlp import MLP
+from scripts.cli.run.experiment import Experiment
+from tests.helpers.stopping import signalled
 from tests.helpers.terminal import Terminal
 
 LABELLED = (torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0, 1]))
@@ -249,6 +251,12 @@ def test_the_time_left_is_the_whole_runs_validations_included(monkeypatch: pytes
     assert [re.findall(r"took [\d:. s]+", line)[0].strip() for line in staying(lines)] == ["took 1:22", "took 32 s"]
 
 
+def test_what_is_not_trained_for_its_weights_leaves_no_lines() -> None:
+    run = Run(every=1000.0)
+    run.progress.lines_stay = False
+    assert run.fit() == []
+
+
 def test_only_the_first_process_shows_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run()
     monkeypatch.setattr(type(run.trainer), "is_global_zero", False)
@@ -278,3 +286,19 @@ def test_what_a_model_prepares_is_shown() -> None:
     lines = Run(model=Prepared(4, 3, optimizer=torch.optim.SGD), max_epochs=1, num_sanity_val_steps=0).fit()
     assert lines[0] == "training the judge  step 0 of 3"
     assert lines[2] == "training the judge  step 2 of 3  0:00 left"
+
+
+def test_a_run_that_is_resumed_in_the_middle_of_an_epoch_goes_on_counting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Progress, "EVERY_PLAIN", 0.0)
+    options = {"data": {"batch_size": 32}, "trainer": {"max_epochs": 2, "accelerator": "cpu"}}
+    with signalled(17), pytest.raises(SystemExit):
+        Experiment("mlp", logs=str(tmp_path), **options).fit()
+    before = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch")]
+    assert before[-1].startswith("epoch 2/2  step 5 of 12  ")
+    Experiment(resume=str(tmp_path / "mlp" / "version_0")).fit()
+    after = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch")]
+    assert after[0].startswith("epoch 2/2  step 6 of 12  loss ")
+    assert after[1].startswith("epoch 2/2  step 7 of 12  0:00 left  loss ")
+    assert after[-1].startswith("epoch 2/2  step 12 of 12  0:00 left  took ")
