@@ -92,11 +92,6 @@ class Progress(Callback):
             left = (time.monotonic() - self.began) * (total - done) / done if done else None
             self.draw(Status(stage, done, total, left, unit="step"))
 
-    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start with the validation batches that are tried first."""
-        self.evaluated.begin()
-        self.start(trainer, Status("checking", 0, sum(trainer.num_sanity_val_batches)))
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start with the training steps."""
         self._begin()
@@ -124,11 +119,11 @@ class Progress(Callback):
             self.draw(self._training(trainer))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the validation's clock."""
+        """Start the validation's clock; and with its batches, where no training has begun."""
         self.validated = self.done
         self.evaluated.begin()
-        if trainer.state.fn == "validate":
-            self.start(trainer, Status("validating", 0, sum(trainer.num_val_batches)))
+        if stage := alone(trainer):
+            self.start(trainer, Status(stage, 0, sum(self._validation_batches(trainer))))
 
     def on_validation_batch_end(
         self,
@@ -140,12 +135,12 @@ class Progress(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Redraw, if it is time: a validation may take longer than its epoch."""
-        counts = trainer.num_sanity_val_batches if trainer.sanity_checking else trainer.num_val_batches
+        counts = self._validation_batches(trainer)
         self.evaluated.count(batch_idx, dataloader_idx, counts)
         if not self.is_time(trainer):
             return
-        if trainer.sanity_checking or trainer.state.fn == "validate":
-            self._draw_evaluated("checking" if trainer.sanity_checking else "validating", counts)
+        if stage := alone(trainer):
+            self._draw_evaluated(stage, counts)
         else:
             self.draw(self._training(trainer, is_validating=True))
 
@@ -158,12 +153,12 @@ class Progress(Callback):
             return
         self.validating += time.monotonic() - self.evaluated.began
         if not self._monitor(trainer).startswith("train"):
-            self._tell(trainer, is_validated=True)
+            self._tell(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write a line that stays, if the validation did not."""
         if self.told_step != trainer.global_step:
-            self._tell(trainer, is_validated=self._monitor(trainer).startswith("train"))
+            self._tell(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remove the bar: the test follows."""
@@ -219,6 +214,9 @@ class Progress(Callback):
         """Remove the bar: the error follows."""
         self.stop()
 
+    def _validation_batches(self, trainer: Trainer) -> Sequence[float]:
+        return trainer.num_sanity_val_batches if trainer.sanity_checking else trainer.num_val_batches
+
     def _draw_evaluated(self, stage: str, counts: Sequence[float]) -> None:
         left = self.evaluated.seconds_left(sum(counts))
         self.draw(Status(stage, self.evaluated.done, sum(counts), None if left == UNKNOWN else left))
@@ -263,14 +261,16 @@ class Progress(Callback):
             further += batches - self.evaluated.done
         return min(left * seconds + further * self.evaluated.seconds, limit_left(trainer))
 
-    def _tell(self, trainer: Trainer, is_validated: bool) -> None:
+    def _tell(self, trainer: Trainer) -> None:
         """Write a line that stays."""
         now = time.monotonic()
         took, self.told_at, self.told_step = now - self.told_at, now, trainer.global_step
         if not trainer.is_global_zero or not self.lines_stay:
             return
+        is_validated = self.validated == self.done
         checkpoints = trainer.checkpoint_callback
-        is_best = is_validated and isinstance(checkpoints, Checkpoints) and checkpoints.is_best(trainer)
+        is_new = is_validated or self._monitor(trainer).startswith("train")
+        is_best = is_new and isinstance(checkpoints, Checkpoints) and checkpoints.is_best(trainer)
         status = self._training(trainer)
         metrics = metrics_of(trainer, self._loss(trainer), is_validated)
         if self.screen.bar:
@@ -328,6 +328,13 @@ class Evaluated:
     def seconds_left(self, total: float) -> float | None:
         """Until all are done."""
         return None if self.seconds is None else (total - self.done) * self.seconds
+
+
+def alone(trainer: Trainer) -> str | None:
+    """What a validation is called that is no part of a training."""
+    if trainer.sanity_checking:
+        return "checking"
+    return "validating" if trainer.state.fn == "validate" else None
 
 
 def epoch_of(trainer: Trainer) -> str:

@@ -146,6 +146,8 @@ def test_a_screen_gets_a_bar_below_lines_that_stay(width: int) -> None:
     drawn = run.terminal.last_lines
     assert all(len(line) <= width for line in drawn)
     assert any(re.match(r"checking [━╸╺ ]+ 2/2 0:00 left$", line) for line in drawn)
+    assert any(re.match(r"checking [━╸╺ ]+ 0/2 -:-- left$", line) for line in drawn)
+    assert not any("0/0" in line for line in drawn)
     assert any(re.match(r"epoch 2/2 [━╸╺ ]+ 2/3 0:00 left  loss \d\.\d\d  val/loss \d\.\d\d", line) for line in drawn)
     assert any(re.match(r"epoch 2/2 validating [━╸╺ ]+ 1/2 0:00 left  loss \d\.\d\d", line) for line in drawn)
     assert any(re.match(r"testing [━╸╺ ]+ 3/4 0:00 left$", line) for line in drawn)
@@ -204,8 +206,10 @@ def test_steps_are_those_of_the_epoch_and_validations_have_lines(options: dict[s
 
 
 def test_the_metrics_of_an_earlier_validation_are_not_told_again() -> None:
-    first, second, third = staying(Run(max_epochs=3, check_val_every_n_epoch=2).fit())
-    assert ["val/loss" in line for line in (first, second, third)] == [False, True, False]
+    for monitor in ("val/loss", "train/loss"):
+        model = MLP(4, 3, optimizer=torch.optim.SGD, monitor=monitor)
+        lines = staying(Run(model=model, max_epochs=3, check_val_every_n_epoch=2).fit())
+        assert ["val/loss" in line for line in lines] == [False, True, False]
 
 
 def test_on_a_screen_validations_within_an_epoch_tell_the_step() -> None:
