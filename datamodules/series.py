@@ -192,6 +192,11 @@ class Series(DataModule):
         """Of the training part, in the target's units."""
         return self.stds[0]
 
+    @property
+    def target_unit(self) -> str:
+        """The target's column, whose own it is."""
+        return self.columns[0] if self.columns else ""
+
     def read(self) -> Source:
         """Read the columns; an example is a window with the values to forecast after it."""
         table = read_table(self._file(), self._reading)

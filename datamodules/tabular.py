@@ -123,6 +123,11 @@ class Tabular(DataModule):
         """The name of each feature."""
         return [feature for state in self.columns for feature in Column(state).features]
 
+    @property
+    def target_unit(self) -> str:
+        """The target's column, whose own it is; those of the tables of scikit-learn have no names."""
+        return "" if self.is_embedded else self.target_name
+
     def _embedded_table(self) -> pa.Table:
         from sklearn import datasets  # a second to import, and unused for own files
 

@@ -87,6 +87,7 @@ class Checkpoints(Checkpoint):
         self.signals = signals or Signals()
         self.best_score: float | None = None
         self.best_step: int | None = None
+        self.best_epoch: int | None = None  # from 1; None after a resume of an earlier version's run
         self._best_is_pending = False  # to be saved between two steps
         self._further: dict[str, str | None] = {}  # the same: file names, each with that of a file which it replaces
         self._epoch_ended = False
@@ -246,15 +247,20 @@ class Checkpoints(Checkpoint):
                 f"try a lower --model.optimizer.lr or --trainer.gradient_clip_val 1"
             )
 
-    def _compare(self, trainer: Trainer) -> None:
+    def is_best(self, trainer: Trainer) -> bool:
+        """Whether the newest value of the monitored metric is better than the best so far."""
         value = trainer.callback_metrics.get(self.monitor)
         if value is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return
+            return False
         score = float(value)
         if math.isnan(score):
-            return
-        if self.best_score is None or (score < self.best_score if self.mode == "min" else score > self.best_score):
-            self.best_score, self.best_step = score, trainer.global_step
+            return False
+        return self.best_score is None or (score < self.best_score if self.mode == "min" else score > self.best_score)
+
+    def _compare(self, trainer: Trainer) -> None:
+        if self.is_best(trainer):
+            self.best_score = float(trainer.callback_metrics[self.monitor])
+            self.best_step, self.best_epoch = trainer.global_step, trainer.current_epoch + 1
             self._best_is_pending = True
 
     def _save_best(self, trainer: Trainer) -> None:
@@ -328,12 +334,14 @@ class Checkpoints(Checkpoint):
         return last
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far, and its step."""
-        return {"best_score": self.best_score, "best_step": self.best_step}
+        """The best value so far, its step and its epoch."""
+        epoch = {} if self.best_epoch is None else {"best_epoch": self.best_epoch}
+        return {"best_score": self.best_score, "best_step": self.best_step, **epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from the best value."""
         self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
+        self.best_epoch = state_dict.get("best_epoch")
 
 
 def keep(path: Path, name: Path) -> None:

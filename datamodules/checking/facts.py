@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
-from datamodules.checking.text_table import shortened
+from datamodules.checking.text_table import rounded, shortened
 from datamodules.files.table_columns import distinct_strings, is_numeric, numbers
 from datamodules.loading.sampling import chosen
 
@@ -28,7 +28,9 @@ def column_fact(column: pa.ChunkedArray, role: str = "") -> str:
         values = values[~np.isnan(values)]
         missing = len(column) - len(values)
         text = (
-            f"{_kind(column)} {values.min():.6g} to {values.max():.6g}, mean {_mean(values):.4g}" if len(values) else ""
+            f"{_kind(column)} {values.min():.6g} to {values.max():.6g}, mean {rounded(_mean(values))}"
+            if len(values)
+            else ""
         )
         if pa.types.is_temporal(column.type) and len(values):
             text = f"dates from {column.combine_chunks().drop_null()[int(values.argmin())]} on"

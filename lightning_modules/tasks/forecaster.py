@@ -91,6 +91,10 @@ class Forecaster(Task):
         """Scaled values in the target's units."""
         return scaled.float() * self.target_std + self.target_mean
 
+    def units(self, target: str) -> dict[str, str]:
+        """The target's, of the errors that are not relative to anything."""
+        return {"mae": target, "rmse": target} if target else {}
+
     def step(self, batch: Any) -> Step:
         """Squared error of one batch."""
         inputs, target = batch

@@ -1,7 +1,7 @@
 """Image generation from noise, evaluated by a classifier of the real images."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -183,10 +183,16 @@ class ImageGenerator(Task):
         loader, strategy = self.trainer.train_dataloader, self.trainer.strategy
         assert loader is not None
         self.check_shape(strategy.batch_to_device(next(iter(loader)))[0])
-        batches = map(strategy.batch_to_device, chain.from_iterable(repeat(loader)))
+        batches = map(strategy.batch_to_device, self._counted(chain.from_iterable(repeat(loader))))
         self.judge.fit(batches, self.judge_steps)
         self.judge.load_state_dict(strategy.broadcast(self.judge.state_dict()))  # each process has other images
         self.judge_learned.fill_(True)
+
+    def _counted(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The batches that the judge is trained on, while callbacks are told how many there have been."""
+        for done, batch in enumerate(batches):
+            self.report_preparation("training the judge", done, self.judge_steps)
+            yield batch
 
     def skip_preparation(self) -> None:
         """Leave the judge untrained."""

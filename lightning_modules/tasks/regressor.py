@@ -46,6 +46,10 @@ class Regressor(Task):
         """Values."""
         return ValueResults()
 
+    def units(self, target: str) -> dict[str, str]:
+        """The target's, of the errors that are not relative to anything."""
+        return {"mae": target, "rmse": target} if target else {}
+
     def step(self, batch: Any) -> Step:
         """Squared error of one batch."""
         inputs, target = batch

@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -78,6 +78,14 @@ class Board(Protocol):
         """
 
 
+@runtime_checkable
+class Preparation(Protocol):
+    """A callback that is told how far something is that comes before the first step."""
+
+    def on_preparation(self, trainer: Trainer, stage: str, done: int, total: int) -> None:
+        """So many steps are done."""
+
+
 class Task(LightningModule):
     """Training, validation, test and prediction for one type of problem.
 
@@ -140,6 +148,14 @@ class Task(LightningModule):
     def mode_of(self, metric: str) -> str:
         """Whether a `min` or a `max` of a metric, named with or without its split, is best."""
         return "min" if metric.split("/")[-1] in self.lower_is_better else "max"
+
+    def units(self, target: str) -> dict[str, str]:
+        """The unit of each metric that has one.
+
+        Args:
+            target: in words, the unit of the data's target, such as the name of its column.
+        """
+        return {}
 
     def monitors(self) -> list[str]:
         """The names that `monitor` accepts."""
@@ -331,6 +347,18 @@ class Task(LightningModule):
     def compile_targets(self) -> list[tuple[nn.Module, str]]:
         """Modules, each with the name of its method that torch.compile is to compile."""
         return [(self, "step")]
+
+    def report_preparation(self, stage: str, done: int, total: int) -> None:
+        """Tell the callbacks that ask for it how far something is that comes before the first step.
+
+        Args:
+            stage: what it is.
+            done: steps.
+            total: of them.
+        """
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Preparation):
+                callback.on_preparation(self.trainer, stage, done, total)
 
     def skip_preparation(self) -> None:
         """Omit what precedes the first training step, so that a benchmark measures training steps only."""

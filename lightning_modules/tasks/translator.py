@@ -146,6 +146,10 @@ class Translator(Task):
         """Translations."""
         return TranslationResults(BLEU(tokenize=self.scoring), CHRF())
 
+    def units(self, target: str) -> dict[str, str]:
+        """Of what sacreBLEU counts in hundredths."""
+        return {"bleu": "of 100", "chrf": "of 100"}
+
     def step(self, batch: Any) -> Step:
         """Cross-entropy of a batch; label smoothing in training only, so that val/loss is a log-likelihood."""
         pair, _ = batch

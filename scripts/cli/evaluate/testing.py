@@ -11,7 +11,7 @@ from scripts.cli.evaluate.ensemble import load_all
 from scripts.cli.evaluate.typed_input import STANDARD_INPUT
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.limits import partial
-from scripts.cli.run.report import details, named, partly, scores, shown, tables
+from scripts.cli.run.report import details, named, partly, scores, shown, tables, units
 
 
 def test_each(words: list[str], checkpoint: list[str], average: str | None, data: list[str]) -> None:
@@ -77,8 +77,9 @@ def _test(
     if experiment.trainer.is_global_zero:
         what = " + ".join(shown(Path(each)) for each in checkpoint)
         print(f"{what} on {size} test examples of {shown_as or printable(experiment.data.dataset)}\n")
-        print(tables(tested, named(metrics, "baseline/"), details(experiment.model)))
-        for line in partly(partial(experiment.trainer, experiment.data, ("test",))):
+        further = details(experiment.model) | {"units": units(experiment.model, experiment.data)}
+        print(tables(tested, named(metrics, "baseline/"), further))
+        for line in partly(partial(experiment.trainer, experiment.data, ("test",)), experiment.trainer):
             print(f"\n{line}")
     wait_for_others(experiment.trainer)
     return tested

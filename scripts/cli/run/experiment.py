@@ -30,6 +30,7 @@ from scripts.cli.report.page import write_report
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build, pretrained_run, read_data
 from scripts.cli.run.effects import check_data_effects, check_effects
+from scripts.cli.run.ending import ending
 from scripts.cli.run.extension import check_tail, earlier_extension, explain, new_extension, set_results_aside
 from scripts.cli.run.failures import leave, one_cause
 from scripts.cli.run.files import logs_at, write_json, write_whole
@@ -38,7 +39,7 @@ from scripts.cli.run.library_messages import quiet
 from scripts.cli.run.limits import partial, settle_limits
 from scripts.cli.run.memory import keep_memory
 from scripts.cli.run.predictions_file import NAME, write_predictions
-from scripts.cli.run.report import PROFILE, checked, heading, report, results_of
+from scripts.cli.run.report import PROFILE, checked, heading, on_screen, report, results_of
 from scripts.cli.run.resume import state_changes
 from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
 
@@ -158,9 +159,9 @@ class Experiment:
                 resumed = self._begin(run)
             if self.trainer.is_global_zero:
                 if resumed is None and self.data.is_own:
-                    print(f"{self.data.summary().text()}\n")
+                    print(on_screen(f"{self.data.summary().text()}\n"))
                 line = heading(self.name, self.model, self.data, self.trainer, run.path, resumed, self.pretrained)
-                print(line, flush=True)
+                print(on_screen(line), flush=True)
             with one_cause(self.trainer, run.path):
                 self.trainer.fit(self.model, self.data, ckpt_path=resumed, weights_only=True)
                 self._test(run)
@@ -246,11 +247,12 @@ class Experiment:
         self._recorded.config.update(self.config)
 
     def _test(self, run: RunFolder) -> None:
+        end = ending(self.trainer)
         checkpoints: Any = self.trainer.checkpoint_callback
         path = checkpoints.to_test() if self.trainer.is_global_zero else None
         self.checkpoint = path = self.trainer.strategy.broadcast(path)
         tested = self.trainer.test(self.model, self.data, ckpt_path=path, weights_only=True, verbose=False)
-        self.results = results_of(self.config, tested[0] if tested else {}, self.trainer, path)
+        self.results = results_of(self.config, tested[0] if tested else {}, self.trainer, path, self.data, end)
         self.results["partial"] = partial(self.trainer, self.data)
         if self.trainer.is_global_zero:
             run.check()
@@ -330,7 +332,7 @@ def fit(request: Request) -> None:
     if experiment.options.print_config:
         print(dump(experiment.config), end="")
     elif experiment.options.check:
-        print(experiment.check())
+        print(on_screen(experiment.check()))
     else:
         experiment.fit()
         wait_for_others(experiment.trainer)

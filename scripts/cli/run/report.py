@@ -1,5 +1,7 @@
 """What a run prints: its heading, its tables and its summary."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +10,19 @@ from lightning.pytorch import LightningModule, Trainer
 from callbacks.loggers.tensorboard import TensorBoardLogger
 from callbacks.run.throughput import Throughput
 from datamodules.base import DataModule
-from datamodules.checking.text_table import table_lines
+from datamodules.checking.text_table import rounded, shortened, table_lines, wrapped
 from datamodules.files.paths import printable, relative
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Config
 from scripts.cli.shell import quoted
 
 SPLIT_VERBS = {"train": "train on an epoch", "val": "validate on", "test": "test on"}
+LEAST_WIDTH = 40  # columns of a terminal
 PROFILE = "profile"  # in the names of what a profiler writes
 PROFILE_LINES, PROFILE_WIDTH = 30, 120
+REPORT = "report.html"  # in a run's folder
+UNIT_WIDTH, CLASS_WIDTH = 14, 22  # columns, so that a table has at most 60
+ONE_LIMIT = ("fast_dev_run", "overfit_batches")  # options that leave something out of each split
 FEW = 10  # classes, that their table leaves the rest of the report in sight
 
 
@@ -41,6 +47,12 @@ def heading(
     )
 
 
+def on_screen(text: str) -> str:
+    """A text to be read, whose lines are broken between words where the screen is a terminal and ends."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    return wrapped(text, width) if width >= LEAST_WIDTH else text
+
+
 def checked(data: DataModule) -> str:
     """What is understood of data that is set up, and what in it may be wrong."""
     found = [f"- {printable(suspicion)}" for suspicion in data.suspicions()]
@@ -53,30 +65,48 @@ def shown(path: Path) -> str:
     return printable(relative(path))
 
 
-def table(test: dict[str, float], baseline: dict[str, float]) -> str:
-    """A line for each metric, with the baseline's; then those that only a baseline has."""
-    further = {name: value for name, value in baseline.items() if name not in test}
+def table(test: dict[str, float], baseline: dict[str, float], units: dict[str, str]) -> str:
+    """A line for each metric, with the baseline's, and its unit; then those that only a baseline has.
+
+    Args:
+        test: the test's metrics.
+        baseline: those of the trivial answers.
+        units: of the metrics that have one.
+    """
+    further = [name for name in baseline if name not in test]
+    columns: list[tuple[str, dict[str, str]]] = [("test", {name: rounded(value) for name, value in test.items()})]
+    if baseline:
+        columns.append(("baseline", {name: rounded(value) for name, value in baseline.items()}))
     width = max(map(len, [*test, *further]))
-    lines = [f"{'':{width}}  {'test':>10}  {'baseline':>10}" if baseline else f"{'':{width}}  {'test':>10}"]
-    for name, value in test.items():
-        of_baseline = f"{baseline[name]:>10.4g}" if name in baseline else ""
-        lines.append(f"{name:{width}}  {value:>10.4g}  {of_baseline}".rstrip())
-    lines += [f"{name:{width}}  {'':>10}  {value:>10.4g}" for name, value in further.items()]
+    shown_units = {name: shortened(unit, UNIT_WIDTH) for name, unit in units.items() if name in test}
+    lines = [f"{'':{width}}" + "".join(f"  {title:>10}" for title, _ in columns) + ("  unit" if shown_units else "")]
+    for name in [*test, *further]:
+        cells = "".join(f"  {cells.get(name, ''):>10}" for _, cells in columns)
+        lines.append(f"{name:{width}}{cells}  {shown_units.get(name, '')}".rstrip())
     return "\n".join(lines)
 
 
 def class_table(per_class: dict[str, dict[str, float]]) -> str:
     """A line for each class: its scores and number of examples."""
-    header = ["", *(f"{name:>10}" for name in ("precision", "recall", "f1", "examples"))]
-    rows = [[name, *(f"{value:>10.4g}" for value in scores.values())] for name, scores in per_class.items()]
+    header = ["", "precision", "recall", "f1", "examples"]
+    rows = [
+        [shortened(name, CLASS_WIDTH), *(rounded(value) for value in scores.values())]
+        for name, scores in per_class.items()
+    ]
     return "\n".join(table_lines([header, *rows]))
 
 
 def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str, Any]) -> str:
-    """The metrics, and where there are few classes each one's scores."""
+    """The metrics, and where there are few classes each one's scores.
+
+    Args:
+        test: the test's metrics.
+        baseline: those of the trivial answers.
+        further: results, of which `per_class` and `units` are shown.
+    """
     per_class = further.get("per_class", {})
-    parts = [table(test, baseline), *([class_table(per_class)] if 0 < len(per_class) <= FEW else [])]
-    return "\n\n".join(parts)
+    parts = [table(test, baseline, further.get("units", {}))]
+    return "\n\n".join([*parts, *([class_table(per_class)] if 0 < len(per_class) <= FEW else [])])
 
 
 def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
@@ -88,13 +118,17 @@ def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
         trainer: of the run, whose loggers may have a dashboard.
     """
     lines = [tables(results["test"], results["baseline"], results) if results["test"] else "not tested", ""]
-    lines += partly(results["partial"])
-    best = f", best {results['monitor']} {results['best']:.4g}" if results["best"] is not None else ""
-    lines.append(
-        f"trained in {results['train_seconds']:.1f} s, {results['examples_per_second']:,.0f} examples a second{best}"
-    )
+    lines += map(on_screen, partly(results["partial"], trainer))
+    seconds, rate = results["train_seconds"], results["examples_per_second"]
+    lines.append(f"trained in {seconds:.1f} s, {rate:,.0f} examples a second")
+    lines.append(on_screen(f"ended:      {results['end']['text']}"))
+    if results["best"] is not None:
+        at = f"epoch {results['best_epoch']}" if results["best_epoch"] else f"step {results['best_step']}"
+        lines.append(f"best:       {at}, {results['monitor']} {rounded(results['best'])}")
     if results["best_checkpoint"]:
         lines.append(f"checkpoint: {shown(Path(results['best_checkpoint']))}")
+    if (folder / REPORT).exists():
+        lines.append(f"report:     {shown(folder / REPORT)}")
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         lines.append(f"dashboard:  tensorboard --logdir {quoted(relative(folder.parent))}")
     return "\n".join([*lines, *profiled(folder)])
@@ -108,13 +142,21 @@ def profiled(folder: Path) -> list[str]:
     return [*(["", *lines, ""] if lines else []), *(f"profile:    {shown(file)}" for file in files)]
 
 
-def partly(partial: dict[str, str]) -> list[str]:
-    """The line that says what limits have left out, if anything."""
+def partly(partial: dict[str, str], trainer: Any) -> list[str]:
+    """The line that says what limits have left out, if anything.
+
+    Args:
+        partial: what they leave, by split.
+        trainer: that has them.
+    """
     seen = ", ".join(f"{seen} to {SPLIT_VERBS[split]}" for split, seen in partial.items())
-    return [f"partial, as --trainer's limits have it: {seen}"] if partial else []
+    limits = next((f"--trainer.{name} has" for name in ONE_LIMIT if getattr(trainer, name)), "--trainer's limits have")
+    return [f"partial, as {limits} it: {seen}"] if partial else []
 
 
-def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None) -> dict[str, Any]:
+def results_of(
+    config: Config, tested: Any, trainer: Trainer, path: Path | None, data: DataModule, end: dict[str, Any]
+) -> dict[str, Any]:
     """What `results.json` contains.
 
     Args:
@@ -122,22 +164,37 @@ def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None)
         tested: the metrics that testing has logged.
         trainer: of the run.
         path: of the checkpoint that was tested.
+        data: that it was tested on.
+        end: of `ending`.
     """
     throughput = next(callback for callback in trainer.callbacks if isinstance(callback, Throughput))  # type: ignore[attr-defined]
     checkpoints: Any = trainer.checkpoint_callback
+    model = trainer.lightning_module
+    test = scores(tested, model)
     return {
         "model": config["about"]["name"],
         "data": config["data"]["init_args"].get("dataset", config["data"]["class_path"]),
         "seed": config["seed_everything"],
-        "test": scores(tested, trainer.lightning_module),
+        "test": test,
         "baseline": named(tested, "baseline/"),
+        "units": units(model, data),
+        "modes": {name: model.mode_of(name) for name in test} if isinstance(model, Task) else {},
         "monitor": checkpoints.monitor,
+        "mode": checkpoints.mode,
         "best": checkpoints.best_score,
+        "best_epoch": checkpoints.best_epoch,
+        "best_step": checkpoints.best_step,
+        "end": end,
         "train_seconds": throughput.train_seconds,
         "examples_per_second": throughput.examples_per_second,
         "best_checkpoint": str(path) if path else None,
-        **(details(trainer.lightning_module) if tested else {}),
+        **(details(model) if tested else {}),
     }
+
+
+def units(model: Any, data: DataModule) -> dict[str, str]:
+    """The unit of each metric that has one, in words."""
+    return model.units(data.target_unit) if isinstance(model, Task) else {}
 
 
 def details(model: Any) -> dict[str, Any]:

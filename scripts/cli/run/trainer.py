@@ -86,7 +86,7 @@ def build_trainer(
         DataConsistencyCheck(),
     ]
     if options.pop("enable_progress_bar") is not False:
-        callbacks.append(Progress())
+        callbacks.append(Progress(lines_stay=recorded is not None))
     callbacks.append(Watchdog(timeout))
     if recorded is not None:
         callbacks = recorded.callbacks(model, callbacks)

@@ -35,6 +35,10 @@ class NewTask(Task):
         """Mean absolute error. What is counted over a split is a torchmetrics metric: so several processes agree."""
         return MetricCollection({"mae": MeanAbsoluteError()})
 
+    def units(self, target: str) -> dict[str, str]:
+        """The unit of each metric that has one, in words; `target` is that of the data's target."""
+        return {"mae": target} if target else {}
+
     def step(self, batch: Any) -> Step:
         """Loss, prediction and target of one batch; the loss is the mean over the targets."""
         inputs, target = batch

@@ -1,0 +1,75 @@
+"""A terminal of a given width: what stands on it after a program has written to it."""
+
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pyte
+
+from scripts.cli.command_line.recipes import ROOT
+
+ROWS = 50
+
+
+class Terminal:
+    """A terminal, and what has stood on its last line.
+
+    Args:
+        columns: its width.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.screen = pyte.HistoryScreen(columns, ROWS, history=10_000)
+        self.stream = pyte.ByteStream(self.screen)
+        self.last_lines: list[str] = []
+
+    def feed(self, content: bytes) -> None:
+        """Take what a program writes, a line that is redrawn after the other."""
+        for part in re.split(rb"(?=\r)", content):
+            self.stream.feed(part)
+            shown = [line.rstrip() for line in self.screen.display if line.strip()]
+            if shown and shown[-1:] != self.last_lines[-1:]:
+                self.last_lines.append(shown[-1])
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines, those that have left the screen included."""
+        above = [
+            "".join(line[column].data for column in range(self.screen.columns)) for line in self.screen.history.top
+        ]
+        return [line.rstrip() for line in (*above, *self.screen.display)]
+
+
+def run_in(columns: int, words: list[str], script: str = "scripts/fit.py", **variables: str) -> tuple[int, Terminal]:
+    """Run a script in a terminal; its exit status, and the terminal.
+
+    Args:
+        columns: of the terminal.
+        words: of the command line.
+        script: from the project's folder.
+        variables: of the environment.
+    """
+    import fcntl
+    import pty
+    import termios
+
+    terminal, (ours, theirs) = Terminal(columns), pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
+    environment = {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **variables}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    command = [sys.executable, str(Path(ROOT, script)), *words]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=inherited | environment) as process:
+        os.close(theirs)
+        while True:
+            try:
+                content = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not content:
+                break
+            terminal.feed(content)
+    os.close(ours)
+    return process.returncode, terminal
