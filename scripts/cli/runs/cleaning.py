@@ -165,7 +165,8 @@ def obstacle_of(run: RecordedRun, files: Sequence[Path], started_from: dict[Path
         of_run = path in files or (not files and (path == run.folder.resolve() or run.folder.resolve() in path.parents))
         if of_run and other is not run:
             return f"{other.name} started from it"
-    if found := [each for each in foreign(run) if not files or each in {f"checkpoints/{file.name}" for file in files}]:
+    in_the_way = {"checkpoints", *(f"checkpoints/{file.name}" for file in files)}  # the first of which would be a link
+    if found := [each for each in foreign(run) if not files or each in in_the_way]:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return f"holds {found[0]}{more}, which no run writes"
     return ""

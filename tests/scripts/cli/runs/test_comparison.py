@@ -77,9 +77,7 @@ def test_the_text(logs: Path, capsys: Any) -> None:
     runs.main(["compare", "mlp/version_0", "mlp/version_1", "--logs", str(logs)])
     printed = capsys.readouterr().out
     assert re.search(r"settings that differ +A +B\nmodel.dropout +0.3 +0.5\n", printed)
-    assert re.search(
-        r"^B +accuracy +\+0 \[.*\] +p = 1.000 +no difference beyond chance +McNemar", printed, re.M
-    )
+    assert re.search(r"^B +accuracy +\+0 \[.*\] +p = 1.000 +no difference beyond chance +McNemar", printed, re.M)
     assert printed.splitlines()[-1] == "curves: comparison.html"
 
 
