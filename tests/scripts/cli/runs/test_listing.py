@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from datamodules.checking.text_table import width_of
 from datamodules.storage.locks import Lock
 from scripts import runs
 from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.runs.formats import duration, fitted, memory
 from scripts.cli.runs.recorded_run import STATUSES
+from scripts.cli.text_table import aligned
 from tests.helpers.recorded_runs import write_run
 
 
@@ -117,9 +120,33 @@ def test_the_table_has_a_header_and_a_line_each(logs: Path, capsys: Any) -> None
     assert len(others) == 8
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 300])
+def test_a_narrow_table_fits_and_has_what_matters(width: int) -> None:
+    rows = [
+        ["run", "model", "status", "test/a", "test/b", "when", "settings"],
+        ["mlp/version_0", "mlp", "finished", "0.9", "0.8", "2026-11-27 15:31", "model.dropout=0.5 " * 9],
+    ]
+    found, dropped = fitted(rows, width, ["test/b", "when", "model", "test/a"])
+    assert max(map(width_of, aligned(found, [0, 1, 2, 6]).splitlines())) <= width
+    assert {"run", "status", "settings"} <= {*found[0]}
+    assert {*found[0], *dropped} == {*rows[0]}
+    assert dropped == ["test/b", "when", "model", "test/a"][: len(dropped)]
+    assert (dropped == []) == (width >= 80)
+
+
 def test_a_metric_that_has_no_column_gets_one(logs: Path, capsys: Any) -> None:
     runs.main(["list", "--logs", str(logs), "--sort", "model.dropout"])
     assert " model.dropout " in capsys.readouterr().out.splitlines()[0]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, ""), (0.2, "0:00"), (65, "1:05"), (3600, "1:00:00")])
+def test_durations(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (1500, "1.5 kB"), (2.5e12, "2,500 GB")])
+def test_sizes(size: float, text: str) -> None:
+    assert memory(size) == text
 
 
 def test_the_csv_has_the_same(logs: Path, capsys: Any) -> None:
