@@ -104,7 +104,14 @@ def test_more_than_two_are_compared_with_the_first_by_holm(logs: Path, capsys: A
     found = compared(capsys, logs, *(f"mlp/version_{index}" for index in range(4)))
     p = [tests["differences"][0]["p"] for tests in found["tests"]]
     assert p == [1.0, 3 * mcnemar(6, 0), 3 * mcnemar(6, 0)]
-    assert found["correction"] == "p is corrected by Holm's method for 3 comparisons of each score"
+    assert found["correction"] == "p is corrected by Holm's method for up to 3 comparisons of each score"
+
+
+def test_a_comparison_that_is_refused_does_not_count(logs: Path, capsys: Any) -> None:
+    write_run(logs / "mlp" / "version_2", ("--model", "mlp", "--data", "wine"))
+    found = compared(capsys, logs, *(f"mlp/version_{index}" for index in range(3)))
+    assert [tests["refusal"] is None for tests in found["tests"]] == [True, False]
+    assert found["correction"] is None
 
 
 def test_a_run_compared_with_itself(logs: Path, capsys: Any) -> None:
