@@ -24,7 +24,7 @@ from scripts import fit
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import ROOT, recipe_names, resolve
 from scripts.cli.command_line.spellings import spelt_out
-from scripts.cli.run import folder
+from scripts.cli.run import files
 from scripts.experiment import Experiment
 from tests.helpers.pages import PAGES, blocks, code_by_section, commands, published_for, read, write_inputs
 
@@ -57,8 +57,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the commands name, and runs for those that take a checkpoint."""
     place = tmp_path_factory.mktemp("docs")
     write_inputs(place)
-    files = {"cnn": "photos", "mlp": "rows.csv", "transformer": "pairs.tsv", "attention_rnn": "reviews.csv"}
-    for name, file in files.items():
+    trained = ["cnn photos", "mlp rows.csv", "mlp rows.csv", "transformer pairs.tsv", "attention_rnn reviews.csv"]
+    for name, file in map(str.split, trained):
         words = ["--data.image_size", "32"] if name == "cnn" else []
         words += ["--data.batch_size", "16", "--trainer.max_epochs", "1", "--logs", str(place / "lightning_logs")]
         fit.main(["--model", name, "--data", str(place / file), *words])
@@ -116,7 +116,7 @@ def test_the_command_runs(
     if "scripts/new.py" in line:
         pytest.skip("run by test_the_templates_are_written")
     monkeypatch.chdir(place)
-    monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
+    monkeypatch.setattr(files, "LOGS", place / "lightning_logs")
     monkeypatch.setattr("scripts.cli.measure.benchmark.STEPS", 4)
     _, script, *words = shlex.split(line)
     script = Path(script).stem
@@ -258,7 +258,7 @@ NOTEBOOK = blocks(ROOT / "docs" / "en" / "notebook.md", "python")
 def test_every_option_of_an_experiment_is_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     monkeypatch.syspath_prepend(place)
-    monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
+    monkeypatch.setattr(files, "LOGS", place / "lightning_logs")
     (place / "changes.yaml").write_text("trainer: {max_epochs: 2}\n")
     (place / "my_package.py").write_text("import torch\nclass MyOptimizer(torch.optim.SGD):\n    pass\n")
     for line in NOTEBOOK[1].replace('Experiment("mlp", ', 'Experiment("mlp", trainer={"max_epochs": 1}, ').splitlines():
@@ -289,7 +289,7 @@ def test_the_notebook_runs_in_a_kernel(place: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("block", NOTEBOOK[::2], ids=["experiment", "lightning"])
 def test_the_notebook_runs(block: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
+    monkeypatch.setattr(files, "LOGS", place / "lightning_logs")
     exec(compile(block.replace('"max_epochs": 20', '"max_epochs": 1'), "notebook.md", "exec"), {})
 
 

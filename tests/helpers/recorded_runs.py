@@ -72,14 +72,12 @@ def write_run(
     return folder
 
 
-def write_predictions(
-    folder: Path, scores: Mapping[str, Sequence[float]], targets: Sequence[Any] | None = None
-) -> None:
+def write_predictions(folder: Path, scores: Mapping[str, Any], targets: Sequence[Any] | None = None) -> None:
     """Write a run's test_predictions.csv, the example of the last score first.
 
     Args:
         folder: of the run.
-        scores: of each example in the order of the test split, by the columns' names.
+        scores: those of the examples, in the order of the test split, by the columns' names.
         targets: of the examples; by default their indices.
     """
     size = len(next(iter(scores.values())))

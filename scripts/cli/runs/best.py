@@ -38,7 +38,7 @@ def best_of(runs: Sequence[RecordedRun], metric: str | None, with_partial: bool)
     folds = [run for run in runs if run.plan == CROSS_VALIDATION]
     wanted = (FINISHED, PARTIAL) if with_partial else (FINISHED,)
     candidates = [run for run in runs if run.status in wanted and run not in folds]
-    left_out = f", {len(folds)} folds of cross-validations left out" if folds else ""
+    left_out = f"; folds of cross-validations, {len(folds)} here, do not count" if folds else ""
     if not candidates:
         partial = sum(run.status == PARTIAL for run in runs)
         hint = f"; {partial} with a partial test: --partial takes them too" if partial and not with_partial else ""

@@ -30,9 +30,12 @@ def changed_settings(config: Config) -> dict[str, Any]:
     ) | _of_techniques(tuple(config))
     now = short_names(config)
     classes = {name.removesuffix("class_path"): value for name, value in now.items() if name.endswith(".class_path")}
+    replaced = tuple(
+        prefix for prefix, path in classes.items() if path != expected.get(f"{prefix}class_path", path)
+    )  # whose classes' settings mean nothing to those that took their places
     changed = {}
     for name, value in now.items():
-        if name in expected:
+        if name in expected and (not name.startswith(replaced) or name.endswith(".class_path")):
             default = expected[name]
         else:
             prefix, _, argument = name.rpartition(".")

@@ -152,20 +152,21 @@ def obstacle_of(run: RecordedRun, files: Sequence[Path], started_from: dict[Path
         OSError: its folder cannot be read.
     """
     if run.is_linked:
-        return "is behind a link, out of the folder of runs"
+        return "behind a link, out of the folder of runs"
     if run.status == RUNNING or run.is_running():
         return "a process writes there"
     if plan_is_held(run):
         return f"its {run.plan} is being carried out"
     if run.plan == CROSS_VALIDATION and not files:
-        return "is part of a cross-validation, which needs all its folds"
+        return "part of a cross-validation, which needs all its folds"
     if time.time() - run.folder.stat().st_mtime < JUST_BEGUN and run.status == FAILED:
         return "its folder is not a minute old; it may have just begun"
     for path, other in started_from.items():
         of_run = path in files or (not files and (path == run.folder.resolve() or run.folder.resolve() in path.parents))
         if of_run and other is not run:
             return f"{other.name} started from it"
-    if found := [each for each in foreign(run) if not files or each in {f"checkpoints/{file.name}" for file in files}]:
+    in_the_way = {"checkpoints", *(f"checkpoints/{file.name}" for file in files)}  # the first of which would be a link
+    if found := [each for each in foreign(run) if not files or each in in_the_way]:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return f"holds {found[0]}{more}, which no run writes"
     return ""

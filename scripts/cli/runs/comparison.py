@@ -1,6 +1,7 @@
 """What differs between runs: their settings, code, data and scores."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ class Comparison:
         self.labels = [chr(ord("A") + index) for index in range(len(runs))]
         self._examples: list[TestedExamples | str] = [_examples_or_reason(run) for run in runs]
 
-    @property
+    @cached_property
     def facts(self) -> Rows:
         """What each run is, and how it ended."""
         rows = {
@@ -77,7 +78,7 @@ class Comparison:
         }
         return {name: values for name, values in rows.items() if any(values)}
 
-    @property
+    @cached_property
     def settings(self) -> Rows:
         """The settings that are not the same in all runs."""
         names = sorted({name for run in self.runs for name in run.all_settings if not name.startswith("about.")})
@@ -89,13 +90,13 @@ class Comparison:
                 found[name] = ["–" if value is absent else setting(value) for value in values]
         return found
 
-    @property
+    @cached_property
     def code(self) -> Rows:
         """The commits, and the versions and machines that are not the same in all runs."""
         commits = [_commit(run.results.get("commit")) for run in self.runs]
         return {"commit": commits} | self._differing("versions") | self._differing("machine")
 
-    @property
+    @cached_property
     def data(self) -> Rows:
         """What the runs read and how they split it, and the parts of its fingerprint that are not the same."""
         rows = {"data": [run.data for run in self.runs], "class": [data_class(run) for run in self.runs]}
@@ -115,7 +116,7 @@ class Comparison:
         rows = {key: [setting_or_nothing(section.get(key)) for section in found] for key in keys}
         return {f"{name}: {key}": values for key, values in rows.items() if len({*values}) > 1}
 
-    @property
+    @cached_property
     def scores(self) -> dict[str, list[Score]]:
         """The test scores of each run, the loss last."""
         names = dict.fromkeys(name for run in self.runs for name in run.test)
@@ -134,7 +135,7 @@ class Comparison:
                 interval = interval_of_mean(values)
         return Score(value, interval)
 
-    @property
+    @cached_property
     def tests(self) -> list[Tests]:
         """The comparison of each other run with the first, p corrected for their number by Holm's method."""
         found = [self._tested(index) for index in range(1, len(self.runs))]
@@ -166,7 +167,7 @@ class Comparison:
         differences = [each for each in found if each is not None]
         return Tests(differences, "" if differences else "they have no score of each example in common")
 
-    @property
+    @cached_property
     def curves(self) -> dict[str, list[Curve]]:
         """The curves of each metric."""
         return curves_of(self.runs)

@@ -16,9 +16,9 @@ OF_TESTS = "against A, on the same test examples"
 
 
 def corrected(comparison: Comparison) -> str:
-    """How the p are corrected; empty where there is one comparison."""
-    count = len(comparison.runs) - 1
-    return f"p is corrected by Holm's method for {count} comparisons of each score" if count > 1 else ""
+    """How the p are corrected; empty where no more than one run is tested against the first."""
+    count = sum(not tests.refusal for tests in comparison.tests)
+    return f"p is corrected by Holm's method for up to {count} comparisons of each score" if count > 1 else ""
 
 
 def shown(value: Score) -> str:

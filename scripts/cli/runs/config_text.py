@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from datamodules.errors import UserError
+from datamodules.files.paths import regular
 from scripts.cli.command_line.recipes import Config, Loader, read_yaml
 
 LINE = re.compile(r"( *)(?:([^\W\d][\w.]*):(?: (.*))?|- (.*))")
@@ -25,8 +27,8 @@ def read_config(path: Path) -> Config:
         UsageError: it is not readable, or no YAML mapping.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, _OtherYAMLError):
+        return parse(regular(path).read_text(encoding="utf-8"))
+    except (OSError, UserError, ValueError, _OtherYAMLError):
         return read_yaml(path)
 
 

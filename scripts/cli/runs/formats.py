@@ -14,6 +14,7 @@ from scripts.cli.errors import UsageError, did_you_mean
 from scripts.cli.spreadsheet import Sheet
 from scripts.cli.text_table import aligned
 
+LEAST = 8  # columns of a terminal for the last column of a table
 FORMATS = ("table", "csv", "json")
 
 
@@ -48,19 +49,48 @@ def print_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
         sheet.write(row)
 
 
-def print_table(rows: Sequence[Sequence[str]], left: Sequence[int]) -> None:
-    """Print rows in columns; in a terminal the last column ends where that does.
+def print_table(rows: Sequence[Sequence[str]], left: Sequence[str], expendable: Sequence[str]) -> None:
+    """Print rows in columns; in a terminal, only as many as it is wide.
 
     Args:
         rows: of as many cells each, the header first.
-        left: indices of the columns that are aligned left, the last one among them.
+        left: headers of the columns that are aligned left, the last one among them.
+        expendable: headers of those that a narrow terminal goes without, the first of them first.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        others = sum(max(map(width_of, column)) + 2 for column in list(zip(*rows, strict=True))[:-1])
-        room = max(shutil.get_terminal_size().columns - others, 10)
-        rows = [[*row[:-1], shortened(row[-1], room)] for row in rows]
-    print(aligned(rows, left))
+        width = shutil.get_terminal_size().columns
+        rows, dropped = fitted(rows, width, expendable)
+        print(aligned(rows, [index for index, header in enumerate(rows[0]) if header in left]))
+        if dropped:
+            print(shortened(f"left out, for want of width: {', '.join(dropped)}", width), file=sys.stderr)
+        return
+    print(aligned(rows, [index for index, header in enumerate(rows[0]) if header in left]))
+
+
+def fitted(
+    rows: Sequence[Sequence[str]], width: int, expendable: Sequence[str]
+) -> tuple[list[Sequence[str]], list[str]]:
+    """Rows of a width, and the headers of the columns that are left out; the last column is cut off where it ends.
+
+    Args:
+        rows: of as many cells each, the header first.
+        width: in columns of a terminal.
+        expendable: headers of those that may be left out, the first of them first.
+    """
+    columns = list(zip(*rows, strict=True))
+    dropped: list[str] = []
+
+    def room() -> int:
+        return width - sum(max(map(width_of, column)) + 2 for column in columns[:-1])
+
+    for header in expendable:
+        if room() >= LEAST:
+            break
+        dropped += [column[0] for column in columns if column[0] == header]
+        columns = [column for column in columns if column[0] != header]
+    last = [shortened(cell, max(room(), LEAST)) for cell in columns[-1]]
+    return list(zip(*columns[:-1], last, strict=True)), dropped
 
 
 def score(value: float | None) -> str:
@@ -98,4 +128,4 @@ def memory(size: float) -> str:
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.3g} {unit}"
         size /= 1000
-    return f"{size:,.1f} GB"
+    return f"{size:,.3g} GB" if size < 1000 else f"{size:,.0f} GB"

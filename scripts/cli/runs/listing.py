@@ -37,7 +37,9 @@ def show(runs: Sequence[RecordedRun], sort: str | None, form: str) -> None:
         print("no runs")
     else:
         rows = table(runs, (sort or "").removeprefix("-"))
-        print_table(rows, left=[*range(len(FIRST)), len(rows[0]) - 1])
+        scores = [f"test/{name}" for name in reversed(metric_columns(runs))]
+        expendable = [name for name in (*scores[:-1], "time", "model", "when", "data", *scores[-1:]) if name != sort]
+        print_table(rows, left=[*FIRST, rows[0][-1]], expendable=expendable)
     print_notes(runs)
 
 

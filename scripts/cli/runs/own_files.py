@@ -37,11 +37,11 @@ def _foreign(folder: Path) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             files = {"checkpoints": OF_CHECKPOINTS, "pictures": OF_PICTURES}.get(entry.name)
             if files is None:
-                yield f"{entry.name}{os.sep}"
+                yield f"{entry.name}/"
                 continue
             for inside in sorted(os.scandir(entry.path), key=lambda inside: inside.name):
                 if not inside.is_file(follow_symlinks=False) or not files.fullmatch(inside.name):
-                    yield f"{entry.name}{os.sep}{inside.name}"
+                    yield f"{entry.name}/{inside.name}"
         elif not entry.is_file(follow_symlinks=False) or not OF_RUN.fullmatch(entry.name):
             yield entry.name
 

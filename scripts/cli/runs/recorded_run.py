@@ -76,7 +76,7 @@ class RecordedRun:
             parts = self.folder.relative_to(self.logs).parts
         except ValueError:
             return str(self.folder)
-        if len(parts) > 3 and parts[-1] == "version_0" and OF_PART.fullmatch(parts[-3]):
+        if len(parts) >= 3 and parts[-1] == "version_0" and OF_PART.fullmatch(parts[-3]):
             parts = parts[:-2]
         return "/".join(parts) if parts else self.folder.name
 

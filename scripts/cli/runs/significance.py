@@ -1,11 +1,10 @@
 """Whether the difference between two runs is more than chance, on the examples that both were tested on."""
 
 from collections.abc import Iterator, Sequence
-from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy.special import bdtr, betaincinv
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -79,8 +78,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_second: number of those that only the other has right.
     """
     total = only_first + only_second
-    tail = sum(comb(total, count) for count in range(min(only_first, only_second) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), total, 0.5))) if total else 1.0
 
 
 def mcnemar_interval(only_first: int, only_second: int, examples: int) -> tuple[float, float]:
