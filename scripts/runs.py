@@ -1,4 +1,4 @@
-"""List the runs, compare some of them, find the best one, or delete what is not needed any more.
+"""List the runs, compare some of them, report on one, find the best one, or delete what is not needed any more.
 
 python scripts/runs.py list
 python scripts/runs.py list --model gat --sort -accuracy             the best test score first
@@ -23,6 +23,10 @@ compare RUN RUN ...: the settings, code and data that differ, curves, and test s
 difference from the first run is more than chance, where all were tested on the same examples
   --output FILE        the page with the curves (comparison.html)
   --format FORMAT      table or json
+
+report RUN: the report of a run once more, as it stands by now
+  --lang LANGUAGE      en, zh, or auto, that of the system
+  --output FILE        the page (report.html in the run's folder)
 
 best [RUN ...]: the folder of the best run, for --checkpoint
   --metric NAME        by this metric: val/NAME, its best value in training, or NAME, the test score; by default by the

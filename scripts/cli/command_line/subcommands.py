@@ -142,7 +142,7 @@ SUBCOMMANDS = {
     "runs": Subcommand(
         "scripts.cli.runs.command:runs",
         {
-            **dict.fromkeys(("logs", "sort", "format", "output", "metric"), TEXT),
+            **dict.fromkeys(("logs", "sort", "format", "output", "metric", "lang"), TEXT),
             **dict.fromkeys(("model", "data", "status"), Option(repeated=True)),
             **dict.fromkeys(("partial", "stopped", "checkpoints", "yes"), Option(flag=True)),
             "older": Option(value=at_least(0)),

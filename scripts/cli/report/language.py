@@ -2,9 +2,10 @@
 
 import locale
 import os
-from typing import Literal
+from typing import Literal, get_args
 
 Language = Literal["en", "zh"]
+LANGUAGES = ("auto", *get_args(Language))  # of --lang
 
 CHINESE = {
     "accuracy and other scores on the test split": "测试集上的得分",

@@ -14,6 +14,7 @@ from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.technique import Technique
 from datamodules.base import DataModule
+from datamodules.storage.fingerprint import EXAMPLES, TIMES
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.keyword_arguments import words_of
 from scripts.cli.command_line.options import AUTO, parse, plain, resolved
@@ -267,6 +268,9 @@ class Experiment:
         self.results["parameters"] = sum(weight.numel() for weight in weights if weight.requires_grad)
         self.results["sizes"] = {split: len(rows) for split, rows in self.data.splits._asdict().items()}
         self.results["notes"] = self.data.notes
+        self.results["fingerprint"] = {
+            name: digest for name, digest in self.data.fingerprint.items() if name not in (EXAMPLES, TIMES)
+        }
         outcomes, results = outcomes_of(self.trainer), self.model.results() if isinstance(self.model, Task) else None
         if outcomes is not None and results is not None:
             found = results.intervals(outcomes)

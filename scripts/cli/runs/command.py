@@ -1,6 +1,7 @@
 """What runs.py does: each action with its options."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from datamodules.files.paths import printable, relative, user_path
@@ -20,6 +21,7 @@ CHOICE = ("logs", "model", "data")
 OPTIONS = {  # of each action
     "list": (*CHOICE, "status", "sort", "format"),
     "compare": ("logs", "output", "format"),
+    "report": ("logs", "output", "lang"),
     "best": (*CHOICE, "metric", "partial"),
     "clean": (*CHOICE, "stopped", "checkpoints", "older", "keep", "yes"),
 }
@@ -98,9 +100,7 @@ def compare_runs(words: list[str], options: Options) -> None:
     form = check_format(options["format"])
     if form == "csv":
         raise UsageError("--format csv: compare writes a table or json")
-    page = user_path(options["output"] or PAGE, "--output")
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--output {page}: expected a name that ends in .html")
+    page = html_path(options["output"] or PAGE)
     comparison = Comparison(named_runs(words, logs_at(options["logs"])))
     write_whole(page, page_of(comparison))
     if form == "json":
@@ -110,9 +110,39 @@ def compare_runs(words: list[str], options: Options) -> None:
     print_notes(comparison.runs)
 
 
+def report_run(words: list[str], options: Options) -> None:
+    """`report`."""
+    from scripts.cli.report.language import LANGUAGES, language_of  # with the page's template engine
+    from scripts.cli.report.page import NAME, page
+
+    if len(words) != 1:
+        raise UsageError(f"report: expected the folder of one run, got {len(words)}")
+    lang = options["lang"] or LANGUAGES[0]
+    if lang not in LANGUAGES:
+        raise UsageError(f"--lang {lang}: expected one of {', '.join(LANGUAGES)}")
+    (run,) = named_runs(words, logs_at(options["logs"]))
+    path = html_path(options["output"] or str(run.folder / NAME))
+    write_whole(path, page(run, language_of(lang)))
+    print(f"report: {printable(relative(path.absolute()))}")
+    print_notes([run])
+
+
+def html_path(output: str) -> Path:
+    """The page that `--output` names.
+
+    Raises:
+        UsageError: its name does not end in .html.
+    """
+    path = user_path(output, "--output")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--output {path}: expected a name that ends in .html")
+    return path
+
+
 ACTIONS: dict[str, Callable[[list[str], Options], None]] = {
     "list": list_runs,
     "compare": compare_runs,
+    "report": report_run,
     "best": best_run,
     "clean": clean_runs,
 }

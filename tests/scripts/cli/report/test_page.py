@@ -11,6 +11,7 @@ import torch
 from callbacks.loggers.pictures import Pictures
 from callbacks.run.run_folder import RunFolder
 from lightning_modules.tasks.pictures.figure import new_figure
+from scripts import runs
 from scripts.cli.report.language import CHINESE, Language, Words, language_of
 from scripts.cli.report.page import TEMPLATES, page, write_report
 from scripts.cli.runs.run_folders import find_runs
@@ -179,3 +180,23 @@ def test_a_text_that_is_not_known_stays_as_it_is() -> None:
 def test_it_is_written_into_the_folder(folder: Path) -> None:
     write_report(folder, "zh")
     assert (folder / "report.html").read_text(encoding="utf-8") == report(folder, "zh")
+
+
+def test_runs_py_writes_it_once_more(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "results.json").unlink()
+    runs.main(["report", str(folder), "--lang", "zh"])
+    assert "这次运行还没有结果" in (folder / "report.html").read_text(encoding="utf-8")
+    assert capsys.readouterr().out.rstrip().endswith("report.html")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["report"], "report: expected the folder of one run, got 0"),
+        (["report", "a", "b"], "report: expected the folder of one run, got 2"),
+        (["report", ".", "--lang", "fr"], "--lang fr: expected one of auto, en, zh"),
+        (["list", "--lang", "zh"], "--lang: is an option of report, not of list"),
+    ],
+)
+def test_what_cannot_be_reported_on_is_one_line(words: list[str], line: str, refused: Any) -> None:
+    assert refused(runs.main, *words) == line

@@ -128,11 +128,11 @@ def test_where_a_report_is_is_told_once_it_is_there(tmp_path: Path) -> None:
     options = {"accelerator": "cpu", "max_epochs": 1, "enable_progress_bar": False}
     experiment = Experiment("mlp", logs=str(tmp_path), trainer=options).fit()
     assert experiment.folder is not None
-    assert "report.html" not in report(experiment.results, experiment.folder, experiment.trainer)
-    (experiment.folder / "report.html").touch()
     printed = report(experiment.results, experiment.folder, experiment.trainer)
     shown = min(str(experiment.folder), os.path.relpath(experiment.folder), key=len)
     assert f"\nreport:     {Path(shown, 'report.html')}\n" in printed
+    (experiment.folder / "report.html").unlink()
+    assert "report.html" not in report(experiment.results, experiment.folder, experiment.trainer)
 
 
 @pytest.mark.parametrize(

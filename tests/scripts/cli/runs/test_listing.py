@@ -176,7 +176,7 @@ def test_what_is_wrong_is_one_line(words: list[str], message: str, logs: Path, r
 
 def test_no_folder_and_no_action(tmp_path: Path, refused: Any, capsys: Any) -> None:
     assert "no such folder of runs" in refused(runs.main, "list", "--logs", str(tmp_path / "none"))
-    assert "lst: expected list, compare, best, clean; did you mean list?" in refused(runs.main, "lst")
+    assert "lst: expected list, compare, report, best, clean; did you mean list?" in refused(runs.main, "lst")
     runs.main(["list", "--logs", str(tmp_path)])
     assert capsys.readouterr().out == "no runs\n"
 
