@@ -13,9 +13,11 @@ from callbacks.loggers.pictures import pictures_of
 from datamodules.files.paths import printable, regular
 from scripts.cli.report.language import Language, Words, language_of
 from scripts.cli.run.files import write_whole
+from scripts.cli.runs.changed_settings import section
 from scripts.cli.runs.curves import curves_of
 from scripts.cli.runs.line_chart import Line, line_chart
-from scripts.cli.runs.recorded_run import RecordedRun
+from scripts.cli.runs.recorded_run import RecordedRun, numbers
+from scripts.cli.runs.recorded_run import number as as_number
 from scripts.cli.runs.run_folders import find_runs
 from scripts.cli.shell import quoted
 
@@ -57,7 +59,7 @@ def page(run: RecordedRun, language: Language) -> str:
         language: of the page.
     """
     words, results = Words(language), run.results
-    baselines = by_baseline(results.get("baseline") or {}, [*run.test])
+    baselines = by_baseline(numbers(results.get("baseline")), [*run.test])
     verdict, worse = judgement(run, baselines, words)
     rows = scores(run, baselines)
     mistakes = predictions(run.folder)
@@ -86,7 +88,7 @@ def page(run: RecordedRun, language: Language) -> str:
         mistakes=mistakes,
         changed=[(name, printable(str(value))) for name, value in run.settings.items()],
         config=text_of(run.folder / "config.yaml"),
-        notes=[printable(note) for note in [*(results.get("notes") or []), *run.notes]],
+        notes=[printable(str(note)) for note in [*listed(results.get("notes")), *run.notes]],
         commands=commands(run, words),
     )
 
@@ -107,7 +109,7 @@ def by_baseline(values: dict[str, Any], metrics: Sequence[str]) -> dict[str, dic
 
 def scores(run: RecordedRun, baselines: dict[str, dict[str, float]]) -> list[Score]:
     """A row for each metric of the test, the monitored one first."""
-    monitored, units, intervals = run.monitor.rpartition("/")[2], run.results.get("units") or {}, run.intervals
+    monitored, units, intervals = run.monitor.rpartition("/")[2], section(run.results, "units"), run.intervals
     rows = []
     for name in sorted(run.test, key=lambda name: name != monitored):
         interval = f"{intervals[name][0]:.4g} – {intervals[name][1]:.4g}" if name in intervals else ""
@@ -136,8 +138,7 @@ def judgement(run: RecordedRun, baselines: dict[str, dict[str, float]], words: W
 def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
     """What was run, where, and what it has cost."""
     results = run.results
-    code, machine = results.get("commit"), results.get("machine") or {}
-    sizes = results.get("sizes") or {}
+    code, machine, sizes = (section(results, name) for name in ("commit", "machine", "sizes"))
     where = ", ".join(
         str(each)
         for each in (
@@ -146,25 +147,25 @@ def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
             machine.get("processor"),
             f"{machine['cores']} cores" if machine.get("cores") else None,
             f"{machine['memory_gb']} GB" if machine.get("memory_gb") else None,
-            *(machine.get("devices") or []),
+            *listed(machine.get("devices")),
         )
         if each
     )
-    rate = results.get("examples_per_second")
-    versions = ", ".join(f"{name} {version}" for name, version in (results.get("versions") or {}).items())
+    rate = as_number(results.get("examples_per_second"))
+    versions = ", ".join(f"{name} {version}" for name, version in section(results, "versions").items())
     state = "" if not code else words("clean") if code.get("clean") else words(DIRTY)
     found = [
         (words("model"), run.model),
         (words("data"), printable(run.data)),
-        (words("train / validate / test"), " / ".join(f"{size:,}" for size in sizes.values())),
-        (words("parameters"), f"{results['parameters']:,}" if results.get("parameters") else ""),
+        (words("train / validate / test"), " / ".join(number(size) for size in sizes.values())),
+        (words("parameters"), number(results.get("parameters"))),
         (words("seed"), str(results.get("seed", ""))),
         (words("best"), f"{run.monitor} {number(run.best)}" if run.best is not None else ""),
         (words("best epoch"), str(results.get("best_epoch") or "")),
-        (words("end"), str((results.get("end") or {}).get("text", ""))),
+        (words("end"), str(section(results, "end").get("text", ""))),
         (words("trained in"), f"{run.seconds:,.1f} {words('seconds')}" if run.seconds is not None else ""),
         (words("examples a second"), f"{rate:,.0f}" if rate else ""),
-        (words("commit"), f"{code['id']}, {state}" if code else ""),
+        (words("commit"), f"{code.get('id')}, {state}" if code else ""),
         (words("versions"), versions),
         (words("machine"), printable(where)),
     ]
@@ -175,7 +176,7 @@ def partial_lines(run: RecordedRun, words: Words) -> list[str]:
     """What keeps the scores from being those of a complete run."""
     if not run.results:
         return [words("the run has no results yet; this is what it has logged so far")]
-    seen = ", ".join(f"{words(split)}: {text}" for split, text in (run.results.get("partial") or {}).items())
+    seen = ", ".join(f"{words(split)}: {text}" for split, text in section(run.results, "partial").items())
     return [f"{words('partial')}: {seen}"] if seen else []
 
 
@@ -195,7 +196,8 @@ def classes(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
     names = ("precision", "recall", "f1", "examples")
     return [
         (printable(name), [number(each.get(key)) for key in names])
-        for name, each in (results.get("per_class") or {}).items()
+        for name, each in section(results, "per_class").items()
+        if isinstance(each, dict)
     ]
 
 
@@ -262,4 +264,10 @@ def text_of(path: Path) -> str:
 
 def number(value: Any) -> str:
     """A number with four significant digits; counts as they are."""
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    found = as_number(value)
+    return "" if found is None else f"{value:,}" if isinstance(value, int) else f"{found:.4g}"
+
+
+def listed(value: Any) -> list[Any]:
+    """A list; empty where it is something else, as in a damaged file."""
+    return value if isinstance(value, list) else []

@@ -200,3 +200,18 @@ def test_runs_py_writes_it_once_more(folder: Path, capsys: pytest.CaptureFixture
 )
 def test_what_cannot_be_reported_on_is_one_line(words: list[str], line: str, refused: Any) -> None:
     assert refused(runs.main, *words) == line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[1, 2]",
+        b'{"test": {"accuracy": ',
+        b'{"model": ["a"], "data": 3, "test": [1], "baseline": 7, "monitor": {}, "partial": 1, "per_class": {"a": 2}}',
+        b'{"test": {"accuracy": NaN, "f1": "x"}, "baseline": {"f1": null}, "commit": "a", "machine": [], "units": 3}',
+        b'{"test": {"accuracy": 0.5}, "sizes": {"train": "many"}, "notes": 4, "end": [], "intervals": {"f1": [1]}}',
+    ],
+)
+def test_results_that_are_damaged_are_left_out(content: bytes, folder: Path) -> None:
+    (folder / "results.json").write_bytes(content)
+    read(report(folder))
