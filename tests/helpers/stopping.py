@@ -34,6 +34,7 @@ LITTLE = {  # data, and batches of which an epoch has at least four
     "datamodules.translation.Translation": ["--data.num_phrases", "300"],
 }
 NARROW = ["--model.hidden_size", "32", "--model.num_layers", "1", "--model.num_heads", "2"]  # for the compiler
+USAGE = "» machine/"
 SMALLER = {"gan": ["--model.judge_steps", "5", "--model.hidden_size", "8"]}
 
 
@@ -150,14 +151,17 @@ def unlike(one: Any, other: Any, where: str = "") -> list[str]:
 
 
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves that TensorBoard shows of a run, by name: what a resumed run logs again replaces what was there."""
+    """The curves that TensorBoard shows of a run, by name: what a resumed run logs again replaces what was there.
+
+    Speed and memory, which no two runs have alike, are left out.
+    """
     curves: dict[str, list[tuple[int, float]]] = {}
     files = [[*EventFileLoader(str(file)).Load()] for file in run.glob("events.out.tfevents.*")]
     for event in (event for events in sorted(files, key=lambda events: events[0].wall_time) for event in events):
         if event.session_log.status == SessionLog.START:
             curves = {name: [point for point in curve if point[0] < event.step] for name, curve in curves.items()}
         for value in event.summary.value:
-            if value.metadata.plugin_data.plugin_name == "scalars":
+            if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith(USAGE):
                 curves.setdefault(value.tag, []).append((event.step, float(make_ndarray(value.tensor))))
     return curves
 
