@@ -11,9 +11,11 @@ from unittest.mock import patch
 import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.event_pb2 import SessionLog
+from tensorboard.plugins.hparams import metadata
 from tensorboard.util.tensor_util import make_ndarray
 from torch import Tensor
 
+from callbacks.loggers.run_table import FILE
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
 from scripts.cli.command_line.recipes import read_recipe, recipe_names
@@ -166,6 +168,14 @@ def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
     return curves
 
 
+def row(run: Path) -> dict[str, Any]:
+    """What TensorBoard's table of runs has of a run."""
+    summaries = [value for event in EventFileLoader(str(run / FILE)).Load() for value in event.summary.value]
+    (start,) = [value.metadata.plugin_data for value in summaries if value.tag == metadata.SESSION_START_INFO_TAG]
+    values = metadata.parse_session_start_info_plugin_data(start.content).hparams
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
+
+
 def compare(whole: Path, pieces: Path) -> list[str]:
     """Where two runs differ in weights, optimizers, progress or logs; times are left out."""
     found = []
@@ -178,4 +188,5 @@ def compare(whole: Path, pieces: Path) -> list[str]:
     found += [] if logs[0] == logs[1] else ["metrics.csv"]
     curves = scalars(whole)
     assert curves
+    found += unlike(row(whole), row(pieces), "the table of runs")
     return found + unlike(curves, scalars(pieces), "TensorBoard")

@@ -151,7 +151,7 @@ class Experiment:
                 save_every(self.options.save_every),
                 self.options.logger,
                 self.logs,
-                lambda: row_of(self.request, self.config, self.parser, self.logs),
+                lambda: row_of(self.request, self.config, self.logs),
                 self._texts,
             )
         with user_errors():

@@ -53,7 +53,7 @@ class Commit:
         # A variable such as GIT_DIR, as a hook of git sets it, would name another repository.
         variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         variables["GIT_OPTIONAL_LOCKS"] = "0"  # the index is left as it is
-        with suppress(OSError):
+        try:
             for words in (["ls-files", "--", *CODE], ["status", *STATUS, "--", *CODE]):
                 self._asked.append(
                     subprocess.Popen(
@@ -66,6 +66,13 @@ class Commit:
                         env=variables,
                     )
                 )
+        except OSError:  # it cannot be run
+            self.close()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether git has not answered yet."""
+        return bool(self._asked)
 
     def answer(self) -> dict[str, Any] | None:
         """The commit's `id`, and whether the code is `clean`, unchanged since; None without one, or without one yet."""
