@@ -37,7 +37,8 @@ def row_of(request: Request, config: Config, logs: Path) -> dict[str, Any]:
     }
     now = settings(config)
     usual = {name: now[name] for name in [*compared(request), *searched_in(logs)] if name in now}
-    return first | usual | choices(config, recipe_config(request, config))
+    chosen = request.arguments or request.given  # without either there is no difference, which takes long to find
+    return first | usual | (choices(config, recipe_config(request, config)) if chosen else {})
 
 
 def compared(request: Request) -> list[str]:
