@@ -86,7 +86,7 @@ def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
     assert [key for key in results if key != "per_class"] == [
         "model", "data", "seed", "test", "baseline", "monitor", "best", "train_seconds", "examples_per_second",
         "best_checkpoint",
-        "partial",
+        "partial", "commit", "versions", "machine",
     ]  # fmt: skip
     assert ("per_class" in results) == ("balanced_accuracy" in results["test"])  # where there are classes
     assert results["model"] == name
