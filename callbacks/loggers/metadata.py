@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.loggers.logger import loggers_of
+from callbacks.loggers.logger import Logger, loggers_of, shows
 from lightning_modules.tasks.task import Task
 
 
@@ -66,13 +66,19 @@ class RunMetadata(Callback):
         tested = [name.replace("val/", "test/") for name in monitors if name.startswith("val/")]
         best = f"best/{self.monitor}"
         destinations = loggers_of(trainer)
-        row = {**({} if self.best is None else {best: self.best}), **(self.row() if destinations else {})}
-        texts = self.texts(trainer) if destinations else {}
+        row = self._row(destinations, best)
+        texts = self.texts(trainer) if any(map(shows, destinations)) else {}
         for logger in destinations:
             logger.log_row(row)
             logger.begin(settings(self.config), [*([best] if self.monitor else []), *tested])
             for name, markdown in texts.items():
                 logger.log_text(name, markdown, trainer.global_step)
+
+    def _row(self, destinations: list[Logger], best: str) -> dict[str, Any]:
+        """The row, and of a resumed run the best value; to find it out takes a while, and not every logger has rows."""
+        if not any(type(logger).log_row is not Logger.log_row for logger in destinations):
+            return {}
+        return {**({} if self.best is None else {best: self.best}), **self.row()}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the best value so far, where it is new."""

@@ -1,6 +1,7 @@
 """A run's row in TensorBoard's table of runs, and its test scores as a table in Markdown."""
 
 import math
+import re
 import time
 from contextlib import suppress
 from typing import Any
@@ -80,7 +81,9 @@ def layout(metrics: list[str]) -> dict[str, dict[str, list[Any]]]:
         metrics: names of what runs are compared by, such as `best/val/loss` and `test/accuracy`.
     """
     names = dict.fromkeys(["loss", *(name.split("/")[-1] for name in metrics)])
-    return {PAIR: {name: ["Multiline", [f"^train/{name}$", f"^val/{name}$"]] for name in names}}
+    return {
+        PAIR: {name: ["Multiline", [f"^{split}/{re.escape(name)}$" for split in ("train", "val")]] for name in names}
+    }
 
 
 def _column(name: str, monitored: str) -> str:

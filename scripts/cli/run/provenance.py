@@ -47,7 +47,8 @@ class Commit:
     def __init__(self, root: Path = ROOT) -> None:
         self._answer: dict[str, Any] | None = None
         self._asked: list[subprocess.Popen[str]] = []
-        git = shutil.which("git") if any((each / ".git").exists() for each in (root, *root.parents)) else None
+        inside = any(os.path.exists(each / ".git") for each in (root, *root.parents))  # Path.exists may be denied
+        git = shutil.which("git") if inside else None
         if git is None:
             return
         # A variable such as GIT_DIR, as a hook of git sets it, would name another repository.
@@ -90,7 +91,10 @@ class Commit:
         """End git, if it has not ended."""
         for process in self._asked:
             process.kill()
-            process.communicate()
+            assert process.stdout is not None
+            process.stdout.close()  # which what git has started may still have open, as its monitor of files
+            with suppress(subprocess.TimeoutExpired):  # of a network file system that hangs
+                process.wait(SOON)
         self._asked = []
 
 

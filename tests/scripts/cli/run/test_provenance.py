@@ -129,8 +129,11 @@ def git_that(tmp_path: Path, monkeypatch: Any) -> Iterator[Callable[[str], None]
     return put  # type: ignore[return-value]
 
 
-def test_a_git_that_hangs_delays_nothing_and_is_ended(git_that: Callable[[str], None], tmp_path: Path) -> None:
-    git_that("exec sleep 600")
+@pytest.mark.parametrize("script", ["exec sleep 600", "sleep 5 & exec sleep 600"])  # whose child has the pipe, too
+def test_a_git_that_hangs_delays_nothing_and_is_ended(
+    script: str, git_that: Callable[[str], None], tmp_path: Path
+) -> None:
+    git_that(script)
     (tmp_path / ".git").mkdir()
     began = time.monotonic()
     commit = Commit(tmp_path)
