@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from callbacks.loggers.tensorboard import MARK
 from scripts import fit
 
 PICTURE = Path(__file__).parent / "images" / "dashboard.png"
@@ -37,7 +38,7 @@ def curves(axes: Axes, run: EventAccumulator, *tags: str) -> None:
 def image(axes: Axes, run: EventAccumulator, tag: str) -> None:
     """The newest image of a tag."""
     axes.imshow(Image.open(io.BytesIO(run.Images(tag)[-1].encoded_image_string)))
-    axes.set_title(tag)
+    axes.set_title(tag.removeprefix(MARK))
     axes.axis("off")
     axes.set_anchor("N")
 
@@ -72,8 +73,8 @@ def main() -> None:
         curves(axes["accuracy"], cnn, "val/accuracy", "val/f1")
         confusion(axes["confusion"], cnn)
         image(axes["batch"], cnn, "train/first batch")
-        image(axes["worst"], cnn, "test/worst mistakes")
-        image(axes["forecasts"], lstm, "test/forecasts")
+        image(axes["worst"], cnn, f"{MARK}test/worst mistakes")
+        image(axes["forecasts"], lstm, f"{MARK}test/forecasts")
         axes["forecasts"].set_title("lstm on sunspots: test/forecasts")
         figure.savefig(PICTURE, dpi=75)
     print(f"{PICTURE}: {PICTURE.stat().st_size / 1000:.0f} kB")

@@ -174,6 +174,12 @@ def one_and_two(case: str, runs: Path) -> tuple[Path, Path]:
     return runs / "one" / case / name / "version_0", runs / "two" / case / name / "version_0"
 
 
+def gradient_norms(folder: Path) -> list[float]:
+    """The norm of each step's gradient that a run has logged."""
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        return [float(row["train/gradient_norm"]) for row in csv.DictReader(file) if row["train/gradient_norm"]]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_train_and_test_as_one(case: str, runs: Path) -> None:
     one, two = one_and_two(case, runs)
@@ -192,6 +198,7 @@ def test_two_processes_train_and_test_as_one(case: str, runs: Path) -> None:
             for file in predictions
         ]
         assert tested[0] == tested[1], "each example once, whatever process has tested it"
+    assert gradient_norms(one) == pytest.approx(gradient_norms(two), rel=1e-3)
     if case == "the whole test":
         assert sum(each["examples"] for each in scores[1]["per_class"].values()) == 113  # no patient twice
 
@@ -209,6 +216,7 @@ def compare_with_sharded(one: Path, fsdp: Path) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     scores = [json.loads((path / "results.json").read_text())["test"] for path in (one, fsdp)]
     assert scores[0] == pytest.approx(scores[1], rel=1e-3, abs=1e-4)
+    assert gradient_norms(one) == pytest.approx(gradient_norms(fsdp), rel=1e-3)
 
 
 @pytest.mark.parametrize("case", SHARDED)

@@ -86,7 +86,7 @@ def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
     assert [key for key in results if key != "per_class"] == [
         "model", "data", "seed", "test", "baseline", "monitor", "best", "train_seconds", "examples_per_second",
         "best_checkpoint",
-        "partial",
+        "partial", "commit", "versions", "machine",
     ]  # fmt: skip
     assert ("per_class" in results) == ("balanced_accuracy" in results["test"])  # where there are classes
     assert results["model"] == name
@@ -118,9 +118,13 @@ def test_tensorboard_has_the_settings_and_the_best_metric(trained: Trained) -> N
     events = EventAccumulator(str(folder))
     events.Reload()
     monitor = results["monitor"]
-    assert {"train/loss", "val/loss", f"best/{monitor}"} <= set(events.Tags()["scalars"])
+    tags = events.Tags()["scalars"]
+    assert {"train/loss", "val/loss", f"{monitor}_best", "» optimizer/learning_rate"} <= {*tags}
+    assert {tag.split("/")[0] for tag in tags} == {"train", "val", "» optimizer", "» machine"}
     assert "_hparams_/session_start_info" in events.summary_metadata
-    assert events.Scalars(f"best/{monitor}")[-1].value == pytest.approx(results["best"], rel=1e-6)
+    assert events.Scalars(f"{monitor}_best")[-1].value == pytest.approx(results["best"], rel=1e-6)
+    norms = [event.value for event in events.Scalars("» optimizer/gradient_norm")]
+    assert all(0 < norm < float("inf") for norm in norms)
 
 
 def test_the_checkpoint_alone_tests_and_repeats_the_score(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:

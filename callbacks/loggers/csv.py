@@ -50,6 +50,9 @@ class CSVLogger(Logger):
             self.columns += sorted(new)
             self.rewrite = True
 
+    def log_usage(self, usage: dict[str, float], step: int) -> None:
+        """Nothing: the file of a run that is repeated, or resumed, is the same to the byte."""
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the number of rows in the file, and the rows that are not in it yet."""
         pending = [dict(row) for row in self.rows]

@@ -106,6 +106,18 @@ class Logger(LightningLogger):
             metrics: names of the metrics that runs are compared by; each is logged sooner or later.
         """
 
+    def log_row(self, columns: dict[str, Any]) -> None:
+        """Set the run's row in a table that compares runs; before `begin`.
+
+        Args:
+            columns: the model, the data, the seed, and the settings that the recipe has otherwise; of a resumed run
+                the best value so far, too.
+        """
+
+    def log_usage(self, usage: dict[str, float], step: int) -> None:
+        """Log speed and memory, which are not the same when a run is repeated; by default as scalars."""
+        self.log_metrics(usage, step)
+
     def log_best(self, name: str, value: float, step: int) -> None:
         """Log the best value so far of the monitored metric."""
 

@@ -26,6 +26,11 @@ def accumulates(trainer: Trainer) -> bool:
     return trainer.fit_loop._should_accumulate()
 
 
+def logged_step(trainer: Trainer) -> int:
+    """The step that Lightning logs scalars at, until it has completed: of a batch with several optimizers, too, one."""
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
+
+
 @contextmanager
 def between_steps(trainer: Trainer) -> Iterator[None]:
     """Set the loops' state to that between two steps, while the second has its batch but has not begun.

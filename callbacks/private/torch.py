@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, distributed
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 
 BatchNorm = _BatchNorm  # the base class of all batch norms, which has no public name
 
@@ -12,6 +13,11 @@ BatchNorm = _BatchNorm  # the base class of all batch norms, which has no public
 def is_view(tensor: Tensor) -> bool:
     """Whether a tensor is a view of another one; only `Tensor._base` tells."""
     return tensor._base is not None
+
+
+def unscales(optimizer: Optimizer) -> bool:
+    """Whether an optimizer, such as a fused Adam, gets gradients as a GradScaler has scaled them; none says so."""
+    return getattr(optimizer, "_step_supports_amp_scaling", False)
 
 
 def compiler_cache() -> Path:

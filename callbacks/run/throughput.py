@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 
@@ -12,14 +13,23 @@ def batch_size_of(batch: Any) -> int:
     return len(target[0] if isinstance(target, tuple) else target)
 
 
-class Throughput(Callback):
-    """Counts examples and the seconds spent on training batches, without validation and saving.
+def tokens_of(batch: Any) -> torch.Tensor | int:
+    """Tokens in a batch's texts, padding not counted, where they are (a GPU is not waited for); 0 where it has none."""
+    if hasattr(batch, "ids") and hasattr(batch, "lengths"):
+        return batch.lengths.sum()
+    return sum(map(tokens_of, batch)) if isinstance(batch, tuple | list) else 0
 
-    `train_seconds` is the total time from the first step to the last, everything included.
+
+class Throughput(Callback):
+    """Counts examples, tokens of texts, and the seconds spent on training batches, without validation and saving.
+
+    `train_seconds` is the total time from the first step to the last, everything included. The tokens are those of this
+    process since it began.
     """
 
     def __init__(self) -> None:
         self.examples = 0
+        self.tokens: torch.Tensor | int = 0
         self.batch_seconds = 0.0
         self.train_seconds = 0.0
         self._before = 0.0  # this run was resumed
@@ -45,6 +55,7 @@ class Throughput(Callback):
         """Count a batch, loading included."""
         now = time.perf_counter()
         self.examples += batch_size_of(batch) * trainer.world_size
+        self.tokens = self.tokens + tokens_of(batch)
         self.batch_seconds += now - self._resumed
         self._resumed = now
 

@@ -216,7 +216,14 @@ class Task(LightningModule):
         return self._weights[0].clamp(min=1e-8)  # a batch may have no target
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Make accumulated gradients those of the mean over the targets of all batches, not over the batches' means."""
+        """Give accumulated gradients their scale."""
+        self.scale_accumulated()
+
+    def scale_accumulated(self) -> None:
+        """Make accumulated gradients those of the mean over the targets of all batches, not over the batches' means.
+
+        A second call for the same gradients does nothing.
+        """
         if not self._weights:
             return
         total = torch.stack(self._weights).sum().clamp(min=1e-8)

@@ -11,9 +11,11 @@ from unittest.mock import patch
 import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto.event_pb2 import SessionLog
+from tensorboard.plugins.hparams import metadata
 from tensorboard.util.tensor_util import make_ndarray
 from torch import Tensor
 
+from callbacks.loggers.run_table import FILE
 from callbacks.run.checkpoint_file import read_checkpoint
 from callbacks.run.checkpoints import Checkpoints
 from scripts.cli.command_line.recipes import read_recipe, recipe_names
@@ -34,6 +36,7 @@ LITTLE = {  # data, and batches of which an epoch has at least four
     "datamodules.translation.Translation": ["--data.num_phrases", "300"],
 }
 NARROW = ["--model.hidden_size", "32", "--model.num_layers", "1", "--model.num_heads", "2"]  # for the compiler
+USAGE = "» machine/"
 SMALLER = {"gan": ["--model.judge_steps", "5", "--model.hidden_size", "8"]}
 
 
@@ -150,16 +153,27 @@ def unlike(one: Any, other: Any, where: str = "") -> list[str]:
 
 
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """The curves that TensorBoard shows of a run, by name: what a resumed run logs again replaces what was there."""
+    """The curves that TensorBoard shows of a run, by name: what a resumed run logs again replaces what was there.
+
+    Speed and memory, which no two runs have alike, are left out.
+    """
     curves: dict[str, list[tuple[int, float]]] = {}
     files = [[*EventFileLoader(str(file)).Load()] for file in run.glob("events.out.tfevents.*")]
     for event in (event for events in sorted(files, key=lambda events: events[0].wall_time) for event in events):
         if event.session_log.status == SessionLog.START:
             curves = {name: [point for point in curve if point[0] < event.step] for name, curve in curves.items()}
         for value in event.summary.value:
-            if value.metadata.plugin_data.plugin_name == "scalars":
+            if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith(USAGE):
                 curves.setdefault(value.tag, []).append((event.step, float(make_ndarray(value.tensor))))
     return curves
+
+
+def row(run: Path) -> dict[str, Any]:
+    """What TensorBoard's table of runs has of a run."""
+    summaries = [value for event in EventFileLoader(str(run / FILE)).Load() for value in event.summary.value]
+    (start,) = [value.metadata.plugin_data for value in summaries if value.tag == metadata.SESSION_START_INFO_TAG]
+    values = metadata.parse_session_start_info_plugin_data(start.content).hparams
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
 
 
 def compare(whole: Path, pieces: Path) -> list[str]:
@@ -174,4 +188,5 @@ def compare(whole: Path, pieces: Path) -> list[str]:
     found += [] if logs[0] == logs[1] else ["metrics.csv"]
     curves = scalars(whole)
     assert curves
+    found += unlike(row(whole), row(pieces), "the table of runs")
     return found + unlike(curves, scalars(pieces), "TensorBoard")

@@ -87,7 +87,7 @@ SETTLED = {  # what the project sets itself, by the option's last name
     "amp_backend": "--trainer.precision chooses, such as 16-mixed",
     "amp_level": "--trainer.precision chooses, such as 16-mixed",
     "progress_bar_refresh_rate": _BAR,
-    "track_grad_norm": "no option logs it",
+    "track_grad_norm": "it is always logged, as train/gradient_norm",
     **dict.fromkeys(("local_rank", "rank", "node_rank"), _RANK),
     **dict.fromkeys(("lr_find", "auto_lr_find"), "scripts/find_rate.py finds a learning rate"),
     "auto_scale_batch_size": "--data.batch_size auto finds the largest batch size",

@@ -15,6 +15,7 @@ from callbacks.run.signals import Stopped
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 from datamodules.storage.fingerprint import EXAMPLES, TIMES
+from datamodules.files.paths import printable
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.keyword_arguments import words_of
 from scripts.cli.command_line.options import AUTO, parse, plain, resolved
@@ -30,6 +31,7 @@ from scripts.cli.evaluate.typed_input import inputs_of
 from scripts.cli.report.page import write_report
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build, pretrained_run, read_data
+from scripts.cli.run.choices import row_of
 from scripts.cli.run.effects import check_data_effects, check_effects
 from scripts.cli.run.ending import ending
 from scripts.cli.run.extension import check_tail, earlier_extension, explain, new_extension, set_results_aside
@@ -41,6 +43,7 @@ from scripts.cli.run.limits import partial, settle_limits
 from scripts.cli.run.memory import keep_memory
 from scripts.cli.run.predictions_file import NAME, write_predictions
 from scripts.cli.run.report import PROFILE, checked, heading, on_screen, report, results_of
+from scripts.cli.run.provenance import Commit, provenance, provenance_table
 from scripts.cli.run.resume import state_changes
 from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
 
@@ -78,6 +81,7 @@ class Experiment:
         self.pretrained = ""  # which weights an earlier run gave, in a line
         self.results: dict[str, Any] = {}
         self._recorded: Recorded | None = None
+        self._commit: Commit | None = None  # of a run that has begun
         self._built: dict[str, Any] | None = None  # the random states after building, until it is trained
         self._is_loaded = False
 
@@ -139,7 +143,13 @@ class Experiment:
         """
         if run is not None:
             self._recorded = Recorded(
-                run, self.config, save_every(self.options.save_every), self.options.logger, self.logs
+                run,
+                self.config,
+                save_every(self.options.save_every),
+                self.options.logger,
+                self.logs,
+                lambda: row_of(self.request, self.config, self.logs),
+                self._texts,
             )
         with user_errors():
             ready, techniques = self.parser.instantiate(self.options), [*self.techniques.values()]
@@ -154,7 +164,7 @@ class Experiment:
             UserError: the run cannot be begun, or was ended by what the user can correct.
             SystemExit: a signal has ended it, with 128 and the signal's number; or another of its processes was lost.
         """
-        run = RunFolder()
+        run, self._commit = RunFolder(), Commit()
         try:
             with user_errors():
                 resumed = self._begin(run)
@@ -247,6 +257,12 @@ class Experiment:
         assert self._recorded is not None
         self._recorded.config.update(self.config)
 
+    def _texts(self, trainer: Trainer) -> dict[str, str]:
+        """The configuration, and the commit, the versions and the machine, for the loggers."""
+        lines = (f"    {printable(line)}" for line in dump(self.config).splitlines())  # as code
+        table = provenance_table(provenance(self._commit, trainer))
+        return {"run/settings": "\n".join(lines), "run/versions": table}
+
     def _test(self, run: RunFolder) -> None:
         end = ending(self.trainer)
         checkpoints: Any = self.trainer.checkpoint_callback
@@ -255,6 +271,7 @@ class Experiment:
         tested = self.trainer.test(self.model, self.data, ckpt_path=path, weights_only=True, verbose=False)
         self.results = results_of(self.config, tested[0] if tested else {}, self.trainer, path, self.data, end)
         self.results["partial"] = partial(self.trainer, self.data)
+        self.results |= provenance(self._commit, self.trainer)
         if self.trainer.is_global_zero:
             run.check()
             self._judge(run)
@@ -279,6 +296,8 @@ class Experiment:
 
     def close(self) -> None:
         """Handle no more signals, end the loggers, and let other processes resume the run."""
+        if self._commit is not None:
+            self._commit.close()
         if self._recorded is not None:
             self._recorded.signals.uninstall()
             for logger in self._recorded.started:

@@ -1,7 +1,7 @@
 """The one Trainer of a run, complete with its loggers and callbacks."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from callbacks.loggers.metadata import RunMetadata
 from callbacks.loggers.outcomes import CollectOutcomes
 from callbacks.loggers.pictures import Pictures
 from callbacks.loggers.progress import Progress
+from callbacks.loggers.training_monitor import TrainingMonitor
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
 from callbacks.run.processes import BroadcastBuffers, DataConsistencyCheck
@@ -76,12 +77,14 @@ def build_trainer(
         options["inference_mode"] = False  # weights gathered in it could not be trained on
     given = _listed(options.pop("callbacks"))
     check_callbacks(given, model)
+    throughput = Throughput()
     callbacks = [
         *techniques,
         *given,
         CollectOutcomes(),
         *([] if recorded is None or not instantiated.pictures else [LogExamples(Pictures(recorded.folder))]),
-        Throughput(),
+        throughput,
+        TrainingMonitor(throughput),
         BroadcastBuffers(),
         DataConsistencyCheck(),
     ]
@@ -121,21 +124,34 @@ class Recorded:
         save_every: how often the last checkpoint is saved.
         logger: names of loggers, separated by commas, or `none`.
         logs: the folder of all runs.
+        row: what the table of runs has of this one.
+        texts: in Markdown, that the loggers show of the run, by their names.
     """
 
-    def __init__(self, folder: RunFolder, config: Config, save_every: SaveEvery, logger: str, logs: Path) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: Config,
+        save_every: SaveEvery,
+        logger: str,
+        logs: Path,
+        row: Callable[[], dict[str, Any]],
+        texts: Callable[[Trainer], dict[str, str]],
+    ) -> None:
         self.folder = folder
         self.config = config
         self.save_every = save_every
         self.logger = logger
         self.logs = logs
+        self.row = row
+        self.texts = texts
         self.signals = Signals()
         self.started: list[Logger] = []
 
     def callbacks(self, model: LightningModule, others: list[Callback]) -> list[Callback]:
         """All callbacks: the configuration first, and checkpoints last, with what all others have done."""
         monitor, mode = str(getattr(model, "monitor", "")), str(getattr(model, "mode", "min"))
-        metadata = RunMetadata(self.config, monitor, mode)
+        metadata = RunMetadata(self.config, monitor, mode, self.row, self.texts)
         checkpoints = Checkpoints(self.folder, monitor, mode, self.save_every, self.signals)
         return [metadata, *others, LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
 

@@ -136,9 +136,9 @@ def test_a_logger_of_one_file_gets_everything(folder: Path) -> None:
 def test_tensorboard_gets_everything(folder: Path) -> None:
     train("tensorboard", folder)
     found = EventAccumulator(str(folder)).Reload()
-    assert {"train/loss", "val/loss", "best/val/loss", "test/loss"} <= {*found.Tags()["scalars"]}
+    assert {"train/loss", "val/loss", "val/loss_best"} <= {*found.Tags()["scalars"]}
     assert [event.step for event in found.Scalars("val/loss")] == [1, 3]
-    assert {"val/image", "val/figure", "test/image", "test/figure"} <= {*found.Tags()["images"]}
+    assert {"val/image", "val/figure", "» test/image", "» test/figure"} == {*found.Tags()["images"]}
     assert {"val/text/text_summary", "test/table/text_summary"} <= {*found.Tags()["tensors"]}
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from callbacks.private.torch import BatchNorm, is_view, set_timeout
+from callbacks.private.torch import BatchNorm, is_view, set_timeout, unscales
 
 
 @pytest.mark.parametrize("cls", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm])
@@ -22,6 +22,12 @@ def test_a_view_is_told_from_a_tensor_of_its_own() -> None:
     assert is_view(tensor[0])
     assert is_view(tensor.t())
     assert not is_view(tensor[0].clone())
+
+
+def test_a_fused_optimizer_is_told_from_others() -> None:
+    weights = [nn.Parameter(torch.zeros(2))]
+    assert unscales(torch.optim.Adam(weights, fused=True))
+    assert not unscales(torch.optim.Adam(weights))
 
 
 @pytest.mark.filterwarnings("ignore:.*_set_pg_timeout. is deprecated")  # where both exist

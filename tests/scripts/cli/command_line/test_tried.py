@@ -93,7 +93,10 @@ TRIED = {
             "--model mlp --trainer.progress_bar_refresh_rate 10",
             "--trainer.progress_bar_refresh_rate: no such option; --trainer.enable_progress_bar false removes",
         ),
-        ("--model mlp --trainer.track_grad_norm 2", "--trainer.track_grad_norm: no such option; no option logs it"),
+        (
+            "--model mlp --trainer.track_grad_norm 2",
+            "--trainer.track_grad_norm: no such option; it is always logged, as train/gradient_norm",
+        ),
         ("--model mlp --trainer.logger wandb", "--trainer.logger: no such option; --logger names the loggers"),
         ("--model mlp --trainer.logger false", "--trainer.logger: no such option; --logger names the loggers"),
     ],
