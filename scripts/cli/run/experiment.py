@@ -14,8 +14,8 @@ from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.technique import Technique
 from datamodules.base import DataModule
-from datamodules.storage.fingerprint import EXAMPLES, TIMES
 from datamodules.files.paths import printable
+from datamodules.storage.fingerprint import EXAMPLES, TIMES
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.keyword_arguments import words_of
 from scripts.cli.command_line.options import AUTO, parse, plain, resolved
@@ -42,8 +42,8 @@ from scripts.cli.run.library_messages import quiet
 from scripts.cli.run.limits import partial, settle_limits
 from scripts.cli.run.memory import keep_memory
 from scripts.cli.run.predictions_file import NAME, write_predictions
-from scripts.cli.run.report import PROFILE, checked, heading, on_screen, report, results_of
 from scripts.cli.run.provenance import Commit, provenance, provenance_table
+from scripts.cli.run.report import PROFILE, checked, heading, on_screen, report, results_of
 from scripts.cli.run.resume import state_changes
 from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
 

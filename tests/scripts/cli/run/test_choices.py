@@ -46,7 +46,7 @@ def differing(*words: str) -> dict[str, Any]:
         ("--early_stopping.patience 3", {"early_stopping.patience": 3}),
         (
             "--model.optimizer torch.optim.SGD --model.optimizer.momentum 0.9 --model.optimizer.nesterov false",
-            {"model.optimizer": "SGD", "model.optimizer.momentum": 0.9, "model.optimizer.weight_decay": 0.0},
+            {"model.optimizer": "SGD", "model.optimizer.momentum": 0.9},
         ),
     ],
 )
