@@ -31,7 +31,7 @@ from scripts.cli.evaluate.typed_input import inputs_of
 from scripts.cli.report.page import write_report
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build, pretrained_run, read_data
-from scripts.cli.run.choices import row_of
+from scripts.cli.run.table_row import row_of
 from scripts.cli.run.effects import check_data_effects, check_effects
 from scripts.cli.run.ending import ending
 from scripts.cli.run.extension import check_tail, earlier_extension, explain, new_extension, set_results_aside

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.cli.command_line.recipes import dump, resolve
-from scripts.cli.run.choices import compared, row_of, searched_in
+from scripts.cli.run.table_row import compared, row_of, searched_in
 from scripts.cli.run.experiment import Experiment
 
 LOGS = Path("lightning_logs")
