@@ -31,7 +31,6 @@ from scripts.cli.evaluate.typed_input import inputs_of
 from scripts.cli.report.page import write_report
 from scripts.cli.run.batch_size import MIN_EXAMPLES, largest, of_earlier_run
 from scripts.cli.run.build import build, pretrained_run, read_data
-from scripts.cli.run.table_row import row_of
 from scripts.cli.run.effects import check_data_effects, check_effects
 from scripts.cli.run.ending import ending
 from scripts.cli.run.extension import check_tail, earlier_extension, explain, new_extension, set_results_aside
@@ -45,6 +44,7 @@ from scripts.cli.run.predictions_file import NAME, write_predictions
 from scripts.cli.run.provenance import Commit, provenance, provenance_table
 from scripts.cli.run.report import PROFILE, checked, heading, on_screen, report, results_of
 from scripts.cli.run.resume import state_changes
+from scripts.cli.run.table_row import row_of
 from scripts.cli.run.trainer import Recorded, build_trainer, steps_between_points
 
 

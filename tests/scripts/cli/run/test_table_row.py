@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scripts.cli.command_line.recipes import dump, resolve
-from scripts.cli.run.table_row import compared, row_of, searched_in
 from scripts.cli.run.experiment import Experiment
+from scripts.cli.run.table_row import compared, row_of, searched_in
 
 LOGS = Path("lightning_logs")
 COMPARED = {"model.optimizer.lr": 0.001, "model.hidden_size": 128, "model.num_layers": 2, "model.dropout": 0.3}
