@@ -1,5 +1,6 @@
 """Every command of the README and of docs/ runs, from the checkout's root, though for fewer epochs."""
 
+import ast
 import importlib
 import os
 import re
@@ -26,7 +27,7 @@ from scripts.cli.command_line.recipes import ROOT, recipe_names, resolve
 from scripts.cli.command_line.spellings import spelt_out
 from scripts.cli.run import folder
 from scripts.experiment import Experiment
-from tests.helpers.pages import PAGES, blocks, code_by_section, commands, published_for, read, write_inputs
+from tests.helpers.pages import PAGES, blocks, code_by_section, commands, published_for, read, write_pretrained
 
 ALL = [page for pair in PAGES for page in pair]
 COMMANDS = commands(*ALL)
@@ -54,14 +55,15 @@ def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the commands name, and runs for those that take a checkpoint."""
+    """A folder with the examples that the commands name, and runs for those that take a checkpoint."""
     place = tmp_path_factory.mktemp("docs")
-    write_inputs(place)
-    files = {"cnn": "photos", "mlp": "rows.csv", "transformer": "pairs.tsv", "attention_rnn": "reviews.csv"}
+    shutil.copytree(ROOT / "examples", place / "examples")
+    write_pretrained(place / "my_bert")
+    files = {"cnn": "shapes", "mlp": "fruit.csv", "transformer": "pairs.tsv", "attention_rnn": "reviews.csv"}
     for name, file in files.items():
         words = ["--data.image_size", "32"] if name == "cnn" else []
         words += ["--data.batch_size", "16", "--trainer.max_epochs", "1", "--logs", str(place / "lightning_logs")]
-        fit.main(["--model", name, "--data", str(place / file), *words])
+        fit.main(["--model", name, "--data", str(place / "examples" / "data" / file), *words])
     return place
 
 
@@ -261,10 +263,11 @@ def test_every_option_of_an_experiment_is_one(place: Path, monkeypatch: pytest.M
     monkeypatch.setattr(folder, "LOGS", place / "lightning_logs")
     (place / "changes.yaml").write_text("trainer: {max_epochs: 2}\n")
     (place / "my_package.py").write_text("import torch\nclass MyOptimizer(torch.optim.SGD):\n    pass\n")
-    for line in NOTEBOOK[1].replace('Experiment("mlp", ', 'Experiment("mlp", trainer={"max_epochs": 1}, ').splitlines():
-        ends = pytest.raises(UserError, match="this run has finished") if "resume" in line else nullcontext()
+    code = NOTEBOOK[1].replace('Experiment("mlp", ', 'Experiment("mlp", trainer={"max_epochs": 1}, ')
+    for statement in map(ast.unparse, ast.parse(code).body):
+        ends = pytest.raises(UserError, match="this run has finished") if "resume" in statement else nullcontext()
         with ends:
-            exec(line, {"Experiment": Experiment})
+            exec(statement, {"Experiment": Experiment})
 
 
 @pytest.mark.long
