@@ -31,6 +31,7 @@ from tests.helpers.pages import PAGES, blocks, code_by_section, commands, publis
 
 ALL = [page for pair in PAGES for page in pair]
 COMMANDS = commands(*ALL)
+RUN = commands(*(page for page in ALL if page.parent.name != "course"))  # tests/docs runs the course's
 PUBLISHED = {name for model in recipe_names() for name in published_for(model)}
 IMAGE_MODELS = ["cnn", "resnet", "inception", "efficientnet", "capsnet", "gan"]
 
@@ -83,10 +84,13 @@ def test_both_languages_have_the_same_code_in_every_section(pair: tuple[Path, Pa
 
 
 def test_every_page_is_there_in_both_languages_and_in_the_navigation() -> None:
-    names = {page.name for page in (ROOT / "docs" / "en").glob("*.md")}
-    assert names == {page.name for page in (ROOT / "docs" / "zh").glob("*.md")}
+    english, chinese = (
+        {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+        for docs in (ROOT / "docs" / "en", ROOT / "docs" / "zh")
+    )
+    assert english == chinese
     navigation = read(ROOT / "mkdocs.yml").partition("\nnav:")[2]
-    assert sorted(re.findall(r"- ([\w-]+\.md)", navigation)) == sorted(names)
+    assert sorted(re.findall(r"- ([\w/-]+\.md)", navigation)) == sorted(english)
 
 
 @pytest.mark.parametrize("page", ALL, ids=lambda page: f"{page.parent.name}/{page.name}")
@@ -96,7 +100,7 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 def test_the_files_that_pages_name_are_there() -> None:
-    folders = "callbacks|datamodules|docs|lightning_modules|scripts|tests"
+    folders = "callbacks|datamodules|docs|examples|lightning_modules|scripts|tests"
     pages = [*ALL, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
     named = {name for page in pages for name in re.findall(rf"`((?:{folders})/[\w./]+\.\w+)`", read(page))}
     assert len(named) > 10
@@ -105,7 +109,7 @@ def test_the_files_that_pages_name_are_there() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [pytest.param(line, marks=marks(line)) for line in COMMANDS if line.startswith("python scripts/")],
+    [pytest.param(line, marks=marks(line)) for line in RUN if line.startswith("python scripts/")],
 )
 @pytest.mark.filterwarnings("ignore:No (positive|negative) samples")  # in so few batches
 def test_the_command_runs(
@@ -158,6 +162,8 @@ def test_no_command_is_left_out() -> None:
     known = (
         "python scripts/",
         "python -m scripts ",
+        "python examples/",  # tests/docs/test_course.py
+        "python docs/notebooks.py",  # tests/docs/test_notebooks.py
         "python predict_onnx.py ",  # tests/scripts/cli/export/test_formats.py
         "lightning-template ",
         "torchrun ",
