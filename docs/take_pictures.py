@@ -39,6 +39,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 CARDS = {"timeseries": "card-view", "text": "tf-text-loader", "images": "tf-image-loader"}
 PORT = 6123
 COLUMNS = 100  # of the terminal
+WINDOW = 760  # pixels in height
+MARGIN = 8  # pixels above the cards, into which the name of a run reaches
 
 
 class Shot(NamedTuple):
@@ -49,7 +51,7 @@ class Shot(NamedTuple):
         tab: of TensorBoard; `report` is the run's own report, `terminal` what it printed.
         cards: number of them, from the first.
         width: of the window, in pixels.
-        height: the same; what a card is cut to.
+        height: that a card or a report is cut to, in pixels.
     """
 
     tags: str = ""
@@ -102,11 +104,11 @@ def train(command: str, place: Path, logs: Path) -> tuple[Path, bytes]:
         place: the working folder, in which examples/ and lightning_logs/ are.
         logs: where the runs go.
     """
+    import pty  # Windows has none
+
     words = [sys.executable, str(ROOT / "scripts" / "fit.py"), *shlex.split(command)[2:]]
     if "--resume" not in words:
         words += ["--logs", str(logs)]
-    import pty  # Windows has none
-
     ours, theirs = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "LINES": "50", "TERM": "xterm-256color"}
     with subprocess.Popen(words, cwd=place, env=environment, stdout=theirs, stderr=theirs) as process:
@@ -199,10 +201,24 @@ def photograph(tab: Any, address: str, shot: Shot) -> bytes | None:
     if not shot.cards:
         return tab.screenshot()
     boxes = [box for box in (cards.nth(index).bounding_box() for index in range(shot.cards)) if box]
-    left, top = min(box["x"] for box in boxes), min(box["y"] for box in boxes)
+    left, top = min(box["x"] for box in boxes), min(box["y"] for box in boxes) - MARGIN
     right = max(box["x"] + box["width"] for box in boxes)
     bottom = min(max(box["y"] + box["height"] for box in boxes), top + shot.height)
     return tab.screenshot(clip={"x": left, "y": top, "width": right - left, "height": bottom - top}, full_page=True)
+
+
+def taken(browser: Any, run: Path, shot: Shot) -> bytes | None:
+    """A PNG of what a shot shows of a run's report or in TensorBoard; None where there is no such card."""
+    tab = browser.new_page(viewport={"width": shot.width, "height": WINDOW})
+    try:
+        if shot.tab == "report":
+            tab.set_viewport_size({"width": shot.width, "height": shot.height})
+            tab.goto((run / "report.html").as_uri())
+            return tab.screenshot()
+        with tensorboard(run, run.parent.name) as address:
+            return photograph(tab, address, shot)
+    finally:
+        tab.close()
 
 
 def save(png: bytes, file: Path) -> None:
@@ -241,10 +257,7 @@ def main(wanted: list[str]) -> None:
             if shot.tab == "terminal":
                 draw_terminal(command, printed, file.with_suffix(".svg"))
                 continue
-            tab = browser.new_page(viewport={"width": shot.width, "height": 760})
-            with tensorboard(run, run.parent.name) as address:
-                png = photograph(tab, address, shot)
-            tab.close()
+            png = taken(browser, run, shot)
             if png is None:
                 print(f"{name}: this run shows nothing of {shot.tags}")
             else:

@@ -10,7 +10,7 @@ loader = DataLoader(TensorDataset(x, x.square()), batch_size=4, shuffle=True)
 torch.manual_seed(0)
 for epoch in range(2):
     for inputs, target in loader:
-        print(f"epoch {epoch}: {inputs.tolist()} → {target.tolist()}")
+        print(f"epoch {epoch}: x {inputs.tolist()}, y {target.tolist()}")
 
 data = TabularClassification(dataset="breast_cancer", batch_size=32)  # a datamodule of the project
 data.setup("fit")

@@ -120,7 +120,10 @@ def tagged(text: str, entities: Sequence[Entity]) -> list[str]:
 
 def write_texts(folder: Path) -> None:
     """Reviews, named entities, questions, pairs of sentences, and sentences to translate."""
-    write_rows(folder / "reviews.csv", ("text", "label"), zip(*generated_reviews(400, SEED), strict=True))
+    texts, labels = generated_reviews(400, SEED)
+    names = {"negative": "bad", "positive": "good"}  # other classes than those of the data that bert_classifier has
+    rows = zip(texts, (names[label] for label in labels), strict=True)
+    write_rows(folder / "reviews.csv", ("text", "label"), rows)
     sentences, _ = generated_names(200, SEED)
     write_lines(folder / "entities.bio", (line for one in sentences for line in [*tagged(one.text, one.entities), ""]))
 
