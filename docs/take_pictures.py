@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,6 @@ LARGEST = 150_000  # bytes
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 CARDS = {"timeseries": "card-view", "text": "tf-text-loader", "images": "tf-image-loader"}
-PORT = 6123
 COLUMNS = 100  # of the terminal
 WINDOW = 760  # pixels in height
 MARGIN = 8  # pixels above the cards, into which the name of a run reaches
@@ -165,9 +165,11 @@ def tensorboard(run: Path, name: str) -> Iterator[str]:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(events, copy)
         program = str(Path(sys.executable).with_name("tensorboard"))
-        words = [program, "--logdir", logs, "--port", str(PORT)]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        words = [program, "--logdir", logs, "--port", str(port)]
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-            address = f"http://127.0.0.1:{PORT}"
+            address = f"http://127.0.0.1:{port}"
             try:
                 deadline = time.monotonic() + 60
                 while time.monotonic() < deadline:

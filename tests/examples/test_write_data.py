@@ -1,11 +1,14 @@
 """The sample files are those that their script writes, small, and whole."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from examples.write_data import DATA, write_data
+from scripts.cli.command_line.recipes import ROOT
+from tests.helpers.pages import PAGES, read
 
 
 def files(folder: Path) -> dict[str, Path]:
@@ -29,3 +32,9 @@ def test_they_are_what_the_script_writes(tmp_path: Path) -> None:
 
 def test_they_are_small() -> None:
     assert sum(file.stat().st_size for file in files(DATA).values()) < 500_000
+
+
+def test_the_pages_name_only_what_is_there() -> None:
+    named = {name for pair in PAGES for page in pair for name in re.findall(r"examples/\w+[\w/.]*\w", read(page))}
+    assert len(named) > 12
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
