@@ -87,7 +87,7 @@ COURSE = {
     "efficientnet": Shot("^test/worst mistakes$", width=640),
     "capsnet": Shot("^test/images above", width=640),
     "pretrained": CURVES,
-    "freezing": Shot("^(lr-|rate/lr|train/loss)", cards=3, width=1100),
+    "freezing": Shot("^(lr-.*weights|rate/.*)$", cards=2, width=1100),
     "lora": CURVES,
     "imbalance": Shot("^test/confusion", "text"),
     "schedules": Shot("^(lr-|rate/lr)", cards=2),
@@ -240,20 +240,23 @@ def main(wanted: list[str]) -> None:
 
     pages = {page.name: page for page in course()}
     rows = README | {f"course/{name}": (pages[name].command, shot) for name, shot in COURSE.items()}
+    if unknown := [name for name in wanted if name not in rows]:
+        raise SystemExit(f"{unknown[0]}: no such picture; expected some of {', '.join(rows)}")
     wanted = wanted or [*rows]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         place = Path(folder)
         shutil.copytree(ROOT / "examples", place / "examples")
         program = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        runs: dict[str, tuple[Path, bytes]] = {}
+        after = [pages[name.removeprefix("course/")].after for name in wanted if name not in README]
+        runs = {  # those that others start from come first: they are the version_0 of their model
+            command: train(command, place, place / "lightning_logs")
+            for command in dict.fromkeys(pages[page].command for page in after if page)
+        }
         for name in wanted:
             command, shot = rows[name]
-            page = pages.get(name.removeprefix("course/"))
-            earlier = [pages[page.after].command] if page and page.after else []
-            for each in [*earlier, command]:
-                if each not in runs:
-                    runs[each] = train(each, place, place / "lightning_logs")
+            if command not in runs:
+                runs[command] = train(command, place, place / "lightning_logs")
             run, printed = runs[command]
             file = PICTURES / f"{name}.png"
             if shot.tab == "terminal":
