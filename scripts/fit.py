@@ -1,6 +1,7 @@
 """Train a model on its data, test the best checkpoint, and log it all under lightning_logs/.
 
 python scripts/fit.py --list                          every model, what it expects and how long it takes
+python scripts/fit.py --list --course                 the pages of the course, in its order, with their commands
 python scripts/fit.py --model gat                     train it on the data that comes with it
 python scripts/fit.py --model gat --data MUTAG        on published data, or on a path with your own
 python scripts/fit.py --model gat --data my_folder --check      show what is understood of it; train nothing

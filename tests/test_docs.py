@@ -1,5 +1,6 @@
 """Every command of the README and of docs/ runs, from the checkout's root, though for fewer epochs."""
 
+import ast
 import importlib
 import os
 import re
@@ -26,10 +27,11 @@ from scripts.cli.command_line.recipes import ROOT, recipe_names, resolve
 from scripts.cli.command_line.spellings import spelt_out
 from scripts.cli.run import files
 from scripts.experiment import Experiment
-from tests.helpers.pages import PAGES, blocks, code_by_section, commands, published_for, read, write_inputs
+from tests.helpers.pages import PAGES, blocks, code_by_section, commands, published_for, read, write_pretrained
 
 ALL = [page for pair in PAGES for page in pair]
 COMMANDS = commands(*ALL)
+RUN = commands(*(page for page in ALL if page.parent.name != "course"))  # tests/docs runs the course's
 PUBLISHED = {name for model in recipe_names() for name in published_for(model)}
 IMAGE_MODELS = ["cnn", "resnet", "inception", "efficientnet", "capsnet", "gan"]
 
@@ -54,14 +56,15 @@ def run(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the commands name, and runs for those that take a checkpoint."""
+    """A folder with the examples that the commands name, and runs for those that take a checkpoint."""
     place = tmp_path_factory.mktemp("docs")
-    write_inputs(place)
-    trained = ["cnn photos", "mlp rows.csv", "mlp rows.csv", "transformer pairs.tsv", "attention_rnn reviews.csv"]
+    shutil.copytree(ROOT / "examples", place / "examples")
+    write_pretrained(place / "my_bert")
+    trained = ["cnn shapes", "mlp fruit.csv", "mlp fruit.csv", "transformer pairs.tsv", "attention_rnn reviews.csv"]
     for name, file in map(str.split, trained):
         words = ["--data.image_size", "32"] if name == "cnn" else []
         words += ["--data.batch_size", "16", "--trainer.max_epochs", "1", "--logs", str(place / "lightning_logs")]
-        fit.main(["--model", name, "--data", str(place / file), *words])
+        fit.main(["--model", name, "--data", str(place / "examples" / "data" / file), *words])
     return place
 
 
@@ -81,10 +84,13 @@ def test_both_languages_have_the_same_code_in_every_section(pair: tuple[Path, Pa
 
 
 def test_every_page_is_there_in_both_languages_and_in_the_navigation() -> None:
-    names = {page.name for page in (ROOT / "docs" / "en").glob("*.md")}
-    assert names == {page.name for page in (ROOT / "docs" / "zh").glob("*.md")}
+    english, chinese = (
+        {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+        for docs in (ROOT / "docs" / "en", ROOT / "docs" / "zh")
+    )
+    assert english == chinese
     navigation = read(ROOT / "mkdocs.yml").partition("\nnav:")[2]
-    assert sorted(re.findall(r"- ([\w-]+\.md)", navigation)) == sorted(names)
+    assert sorted(re.findall(r"- ([\w/-]+\.md)", navigation)) == sorted(english)
 
 
 @pytest.mark.parametrize("page", ALL, ids=lambda page: f"{page.parent.name}/{page.name}")
@@ -94,7 +100,7 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 def test_the_files_that_pages_name_are_there() -> None:
-    folders = "callbacks|datamodules|docs|lightning_modules|scripts|tests"
+    folders = "callbacks|datamodules|docs|examples|lightning_modules|scripts|tests"
     pages = [*ALL, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]
     named = {name for page in pages for name in re.findall(rf"`((?:{folders})/[\w./]+\.\w+)`", read(page))}
     assert len(named) > 10
@@ -103,7 +109,7 @@ def test_the_files_that_pages_name_are_there() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [pytest.param(line, marks=marks(line)) for line in COMMANDS if line.startswith("python scripts/")],
+    [pytest.param(line, marks=marks(line)) for line in RUN if line.startswith("python scripts/")],
 )
 @pytest.mark.filterwarnings("ignore:No (positive|negative) samples")  # in so few batches
 def test_the_command_runs(
@@ -156,6 +162,8 @@ def test_no_command_is_left_out() -> None:
     known = (
         "python scripts/",
         "python -m scripts ",
+        "python examples/",  # tests/docs/test_course.py
+        "python docs/notebooks.py",  # tests/docs/test_notebooks.py
         "python predict_onnx.py ",  # tests/scripts/cli/export/test_formats.py
         "lightning-template ",
         "torchrun ",
@@ -261,10 +269,11 @@ def test_every_option_of_an_experiment_is_one(place: Path, monkeypatch: pytest.M
     monkeypatch.setattr(files, "LOGS", place / "lightning_logs")
     (place / "changes.yaml").write_text("trainer: {max_epochs: 2}\n")
     (place / "my_package.py").write_text("import torch\nclass MyOptimizer(torch.optim.SGD):\n    pass\n")
-    for line in NOTEBOOK[1].replace('Experiment("mlp", ', 'Experiment("mlp", trainer={"max_epochs": 1}, ').splitlines():
-        ends = pytest.raises(UserError, match="this run has finished") if "resume" in line else nullcontext()
+    code = NOTEBOOK[1].replace('Experiment("mlp", ', 'Experiment("mlp", trainer={"max_epochs": 1}, ')
+    for statement in map(ast.unparse, ast.parse(code).body):
+        ends = pytest.raises(UserError, match="this run has finished") if "resume" in statement else nullcontext()
         with ends:
-            exec(line, {"Experiment": Experiment})
+            exec(statement, {"Experiment": Experiment})
 
 
 @pytest.mark.long

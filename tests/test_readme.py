@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from scripts import fit
-from scripts.cli.command_line.recipes import RECIPES, ROOT
+from scripts.cli.command_line.recipes import RECIPES
 from tests.helpers.pages import READMES, blocks, commands, read
 
 both = pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
@@ -30,14 +29,6 @@ def test_the_set_up_lines_are_there(readme: Path) -> None:
 def test_the_catalogue_has_every_recipe(readme: Path) -> None:
     named = re.findall(r"^\| `(\w+)` \|", read(readme), re.MULTILINE)
     assert sorted(named) == sorted(file.stem for file in RECIPES.glob("*.yaml"))
-
-
-@both
-def test_the_picture_is_there_and_small(readme: Path) -> None:
-    (name,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", read(readme))
-    assert (ROOT / name).stat().st_size < 200_000
-    with Image.open(ROOT / name) as picture:
-        assert min(picture.size) > 400
 
 
 def test_the_first_run_prints_what_the_page_shows(

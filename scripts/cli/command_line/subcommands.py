@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from scripts.cli.command_line.argv import CommandLine, answer_help
+from scripts.cli.command_line.course import show_course
 from scripts.cli.command_line.recipes import ROOT, resolve, show_list
 from scripts.cli.command_line.spellings import with_array_task
 from scripts.cli.errors import UsageError, one_line_errors
@@ -178,8 +179,10 @@ def run(name: str, words: list[str]) -> None:
         if "--version" in words:
             print(versions())
             return
+        if "--course" in words and "--list" not in words:
+            raise UsageError("--course: it is an order of the listing; expected --list --course")
         if "--list" in words:
-            show_list()
+            (show_course if "--course" in words else show_list)()
             return
         of_run = subcommand.is_run and any(map(line.mentions, ("--model", "--config", "--resume")))
         if not of_run and answer_help(words, ROOT / "scripts" / f"{name}.py"):
