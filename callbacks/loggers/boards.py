@@ -11,7 +11,7 @@ from callbacks.loggers.logger import Logger, Table, loggers_of, shows
 from callbacks.loggers.outcomes import outcomes_of
 from callbacks.loggers.pictures import Pictures
 from lightning_modules.tasks import boards
-from lightning_modules.tasks.pictures.figure import style
+from lightning_modules.tasks.pictures.figure import figure_file, style
 from lightning_modules.tasks.pictures.images import captioned
 from lightning_modules.tasks.task import Board, Task
 
@@ -54,12 +54,12 @@ class LoggerBoard(Board):
             logger.log_image(f"{self.split}/{name}", image, self.step)
 
     def figure(self, name: str, figure: Any) -> None:
-        """Show a matplotlib figure."""
+        """Show a matplotlib figure; it is drawn once for all."""
+        content = figure_file(figure, "png")
         if self.pictures is not None:
-            self.pictures.figure(f"{self.split}/{name}", figure)
-        with style():
-            for logger in self.loggers:
-                logger.log_figure(f"{self.split}/{name}", figure, self.step)
+            self.pictures.drawing(f"{self.split}/{name}", content, figure_file(figure, "svg"))
+        for logger in self.loggers:
+            logger.log_image(f"{self.split}/{name}", boards.from_png(content), self.step)
 
     def embedding(
         self, name: str, vectors: torch.Tensor, labels: Sequence[str], images: torch.Tensor | None = None

@@ -124,9 +124,6 @@ class Logger(LightningLogger):
     def log_image(self, name: str, image: Tensor, step: int) -> None:
         """Log an image, (C, H, W), from 0 to 1."""
 
-    def log_figure(self, name: str, figure: Any, step: int) -> None:
-        """Log a matplotlib figure."""
-
     def log_embedding(
         self, name: str, vectors: Tensor, labels: Sequence[str], images: Tensor | None, step: int
     ) -> None:
@@ -201,7 +198,7 @@ def loggers(names: str, run: RunFolder) -> list[Logger]:
 
 def shows(logger: Logger) -> bool:
     """Whether a logger keeps images, figures, texts or tables."""
-    names = ("log_image", "log_figure", "log_text", "log_table", "log_embedding")
+    names = ("log_image", "log_text", "log_table", "log_embedding")
     return any(getattr(type(logger), name) is not getattr(Logger, name) for name in names)
 
 

@@ -101,10 +101,6 @@ class MLflowLogger(RemoteLogger):
 
         self.client.log_image(self.id, to_pil_image(image.clamp(0, 1)), f"{permitted(name)}/{step}.png")
 
-    def log_figure(self, name: str, figure: Any, step: int) -> None:
-        """Log a matplotlib figure."""
-        self.client.log_figure(self.id, figure, f"{permitted(name)}/{step}.png")
-
     def log_text(self, name: str, markdown: str, step: int) -> None:
         """Log a text in Markdown; tables, too: MLflow's own would need pandas."""
         self.client.log_text(self.id, markdown, f"{permitted(name)}/{step}.md")

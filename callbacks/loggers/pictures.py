@@ -2,14 +2,12 @@
 
 import base64
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from callbacks.run.run_folder import RunFolder
 from datamodules.storage.atomic_file import write_file
 from lightning_modules.tasks.boards import png
-from lightning_modules.tasks.pictures.figure import figure_file
 
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
@@ -35,10 +33,10 @@ class Pictures:
         self._write(name, "png", content)
         self._write(name, "svg", SVG.format(width=width, height=height, content=inside).encode())
 
-    def figure(self, name: str, figure: Any) -> None:
-        """Write a matplotlib figure."""
-        for form in ("png", "svg"):
-            self._write(name, form, figure_file(figure, form))
+    def drawing(self, name: str, png_content: bytes, svg_content: bytes) -> None:
+        """Write what has been drawn as both already."""
+        self._write(name, "png", png_content)
+        self._write(name, "svg", svg_content)
 
     def _write(self, name: str, form: str, content: bytes) -> None:
         self.run.check()

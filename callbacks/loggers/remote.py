@@ -16,7 +16,7 @@ from datamodules.storage.atomic_file import write_file
 PAUSE = 20  # times as long as an attempt that failed has taken: waiting for a service costs a run 5 % of its time
 LONGEST = 700  # characters of a service's own message
 CALLS = (
-    *("check", "begin", "log_metrics", "log_best", "log_image", "log_figure", "log_text", "log_table"),
+    *("check", "begin", "log_metrics", "log_best", "log_image", "log_text", "log_table", "log_embedding"),
     *("finalize", "close"),
 )
 

@@ -71,10 +71,6 @@ class TensorBoardLogger(Logger):
         """Log an image, (C, H, W), from 0 to 1."""
         self.writer.add_image(placed(name), image, step)
 
-    def log_figure(self, name: str, figure: Any, step: int) -> None:
-        """Log a matplotlib figure."""
-        self.writer.add_figure(placed(name), figure, step)
-
     def log_embedding(
         self, name: str, vectors: Tensor, labels: Sequence[str], images: Tensor | None, step: int
     ) -> None:

@@ -116,12 +116,6 @@ class WandbLogger(RemoteLogger):
 
         self.remote.log({self._key(name, "image"): wandb.Image(to_pil_image(image.clamp(0, 1))), STEP: step})
 
-    def log_figure(self, name: str, figure: Any, step: int) -> None:
-        """Log a matplotlib figure."""
-        import wandb
-
-        self.remote.log({self._key(name, "image"): wandb.Image(figure), STEP: step})
-
     def log_text(self, name: str, markdown: str, step: int) -> None:
         """Log a text in Markdown, as it is."""
         import wandb

@@ -4,6 +4,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -68,6 +70,12 @@ def png(image: Tensor) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image.permute(1, 2, 0).squeeze(2).cpu().numpy()).save(file, "PNG")
     return file.getvalue()
+
+
+def from_png(content: bytes) -> Tensor:
+    """The image, (3, H, W) from 0 to 1, in the content of a PNG file."""
+    pixels = np.array(Image.open(io.BytesIO(content)).convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
 def class_labels(target: Tensor, names: Sequence[str]) -> list[str]:

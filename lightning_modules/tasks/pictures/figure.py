@@ -1,6 +1,10 @@
 """A figure as all pictures have it, and its files."""
 
+import functools
 import io
+import re
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +15,8 @@ from matplotlib.figure import Figure
 from lightning_modules.tasks.pictures.fonts import families
 
 DPI = 100
+MISSING = re.compile(r"Glyph (\d+) \(.*\) missing from ")  # a warning of matplotlib
+MAX_CHARACTERS = 10  # in a note
 STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -50,7 +56,24 @@ def figure_file(figure: Figure, form: str) -> bytes:
         form: `png` or `svg`.
     """
     file = io.BytesIO()
-    with style():
+    with style(), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         # without the time, so that the same picture is the same file
         figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
+    lacking = [found[1] for each in warned if (found := MISSING.match(str(each.message)))]
+    if lacking:
+        note_missing("".join(chr(int(code)) for code in dict.fromkeys(lacking)))
+    for each in warned:
+        if not MISSING.match(str(each.message)):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     return file.getvalue()
+
+
+@functools.cache
+def note_missing(characters: str) -> None:
+    """Say once of which characters there is no font."""
+    print(
+        f"note: no font here has {' '.join(characters[:MAX_CHARACTERS])}; pictures show boxes in their place",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -45,8 +45,3 @@ def has_characters(file: str, text: str = SAMPLE) -> bool:
     except (OSError, RuntimeError):  # damaged, or a format that matplotlib does not read
         return False
     return all(ord(char) in known for char in text)
-
-
-def lacks_font(texts: str) -> bool:
-    """Whether a text has Chinese characters and no font for them was found."""
-    return not chinese_family() and any("\u3400" <= char <= "\u9fff" for char in texts)

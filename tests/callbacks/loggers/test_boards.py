@@ -15,6 +15,7 @@ from datamodules.images import Images
 from lightning_modules.cnn import CNN
 from lightning_modules.mlp import MLP
 from lightning_modules.tasks import boards
+from lightning_modules.tasks.pictures.images import captioned
 
 QUIET: dict[str, Any] = {
     "accelerator": "cpu",
@@ -31,12 +32,7 @@ class Recording(Logger):
     def __init__(self, folder: Path) -> None:
         super().__init__(RunFolder(folder))
         self.images: dict[str, Tensor] = {}
-        self.figures: dict[str, Any] = {}
         self.tables: dict[str, Table] = {}
-
-    def log_figure(self, name: str, figure: Any, step: int) -> None:
-        assert name not in self.figures
-        self.figures[name] = figure
 
     def log_image(self, name: str, image: Tensor, step: int) -> None:
         assert name not in self.images
@@ -99,7 +95,16 @@ def test_what_is_shown_is_computed_once_for_all_loggers_and_for_none_not_at_all(
     assert len(set(boards_written)) <= 1, "each has the same"
 
 
-def test_shows_the_first_training_batch_as_the_model_gets_it_and_samples_nothing(tmp_path: Path) -> None:
+def test_shows_the_first_training_batch_as_the_model_gets_it_and_samples_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Any] = []
+
+    def drawn(*args: Any) -> Any:
+        figures.append(captioned(*args))
+        return figures[-1]
+
+    monkeypatch.setattr(callbacks.loggers.boards, "captioned", drawn)
     received: list[Any] = []
     unchanged: list[bool] = []
 
@@ -122,9 +127,10 @@ def test_shows_the_first_training_batch_as_the_model_gets_it_and_samples_nothing
     limits: dict[str, Any] = {"max_epochs": 2, "limit_train_batches": 3, "limit_val_batches": 0}
     trainer = Trainer(logger=logger, callbacks=[Watched(seconds=1000.0)], **limits, **QUIET)
     trainer.fit(model, datamodule=data)
-    assert [*logger.figures] == ["train/first batch"]
+    assert [*logger.images] == ["train/first batch"]
     images, target = received[0]
-    axes = logger.figures["train/first batch"].axes
+    (figure,) = figures
+    axes = figure.axes
     for index, (pixels, label) in enumerate(
         zip(data.pixels(images[:24]), boards.class_labels(target[:24], data.class_names), strict=True)
     ):

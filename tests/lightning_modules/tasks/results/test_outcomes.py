@@ -2,11 +2,11 @@
 
 import torch
 
-from lightning_modules.tasks.results.outcomes import Outcomes
+from lightning_modules.tasks.results.outcomes import Column, Outcomes
 
 
 def test_batches_are_joined_in_the_order_of_the_test_split() -> None:
-    parts = [
+    parts: list[dict[str, Column]] = [
         {"loss": torch.tensor([1.0, 2.0]), "text": ["d", "b"]},
         {"loss": torch.tensor([0.5, 3.0]), "text": ["a", "c"]},
     ]

@@ -10,7 +10,7 @@ import torch
 
 from callbacks.loggers.pictures import Pictures
 from callbacks.run.run_folder import RunFolder
-from lightning_modules.tasks.pictures.figure import new_figure
+from lightning_modules.tasks.pictures.figure import figure_file, new_figure
 from scripts import runs
 from scripts.cli.report.language import CHINESE, Language, Words, language_of
 from scripts.cli.report.page import TEMPLATES, page, write_report
@@ -77,7 +77,7 @@ def folder(tmp_path: Path) -> Path:
     pictures = Pictures(RunFolder(folder))
     figure = new_figure(2, 1)
     figure.subplots().plot([1, 2])
-    pictures.figure("test/confusion", figure)
+    pictures.drawing("test/confusion", figure_file(figure, "png"), figure_file(figure, "svg"))
     pictures.image("train/first batch", torch.rand(3, 8, 8))
     return folder
 
