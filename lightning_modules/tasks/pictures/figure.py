@@ -17,6 +17,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.unicode_minus": False,
     "axes.titlesize": 9,
+    "text.hinting": "none",  # a text is as wide in each form of file as it was measured
     "svg.hashsalt": "",  # the same picture is the same file
     "svg.fonttype": "path",  # legible wherever it is opened, whatever fonts are there
 }
