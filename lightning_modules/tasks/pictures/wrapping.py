@@ -7,9 +7,16 @@ from typing import NamedTuple
 
 EAST_ASIAN = "\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"  # written without spaces
 CLOSING = "，。！？；：、）」』】》〉”’…％"  # begins no line
+_EAST_ASIAN = re.compile(f"[{EAST_ASIAN}]")
 _PIECE = re.compile(rf"\s+|[{EAST_ASIAN}][{CLOSING}]*|[^\s{EAST_ASIAN}]+")
+_WORD = re.compile(rf"[{EAST_ASIAN}]|[^\W_{EAST_ASIAN}]+|[^\s{EAST_ASIAN}]")
 GAP = " … "
 MARGIN = 20  # characters at least around a span
+
+
+def is_east_asian(char: str) -> bool:
+    """Whether the character belongs to a script that is written without spaces."""
+    return _EAST_ASIAN.match(char) is not None
 
 
 class Span(NamedTuple):
@@ -30,6 +37,11 @@ class Span(NamedTuple):
     weight: float = 1.0
     label: str = ""
     bold: bool = False
+
+
+def words_of(text: str) -> list[tuple[int, int]]:
+    """Where the words of a text begin and end; an East Asian character is one."""
+    return [match.span() for match in _WORD.finditer(text)]
 
 
 def wrapped(text: str, advances: Sequence[float], width: float) -> list[tuple[int, int]]:
