@@ -227,7 +227,8 @@ def attention_of_first(network: PreTrainedModel, ids: Tensor, mask: Tensor) -> T
     usual = network.config._attn_implementation  # transformers has no other name for it
     network.set_attn_implementation("eager")  # the others do not keep weights
     try:
-        weights = network(input_ids=ids, attention_mask=mask.long(), output_attentions=True).attentions
+        output = network(input_ids=ids, attention_mask=mask.long(), output_attentions=True)
     finally:
         network.set_attn_implementation(usual)
+    weights = getattr(output, "attentions", None)  # (B, H, T, T) of each layer
     return weights[-1][:, :, 0].float().mean(1) if weights else None

@@ -15,6 +15,7 @@ from lightning_modules.tasks.task import Board
 if TYPE_CHECKING:
     from lightning_modules.tasks.translator import Translator
 
+MAX_SEARCHED = 24  # of a batch of the validation: decoding takes long
 MAX_MAPS = 3  # of attention
 SPACE_MARK = "▁"  # in front of the first subword of a word
 
@@ -22,17 +23,20 @@ SPACE_MARK = "▁"  # in front of the first subword of a word
 def show_translations(model: "Translator", batch: Any, board: Board) -> None:
     """The worst translations of a batch first, and what the tokens of a few of them attend to."""
     pair, references = batch
-    found = model.search(pair.source)
+    rows = torch.arange(0, len(references), -(-len(references) // MAX_SEARCHED), device=pair.source.ids.device)
+    source = Text(pair.source.ids[rows], pair.source.lengths[rows])
+    names = board.names or [""] * len(references)
+    references, origins = ([texts[row] for row in rows.tolist()] for texts in (references, names))
+    found = model.search(source)
     translations = model.target_tokenizer.decode_batch(found)
     outcomes = Outcomes(torch.arange(len(found)), model.results().kept(batch, translations, references))
-    scores, sources = (100 - outcomes[LOSS]).tolist(), model.sources(pair.source)
-    origins = board.names or [""] * len(found)
+    scores, sources = (100 - outcomes[LOSS]).tolist(), model.sources(source)
     order = outcomes.worst(MAX_TEXTS).tolist()
     shown = [Translated(sources[row], translations[row], references[row], scores[row], origins[row]) for row in order]
     board.figure("worst translations", translated_texts(shown))
     cells = [[each.score, *map(escape, (each.source, each.translation, each.reference, each.origin))] for each in shown]
     board.text("translations", table(["chrF", "source", "translation", "reference", "from"], cells, ".1f"))
-    maps = attended(model, pair.source, found, order[:MAX_MAPS])
+    maps = attended(model, source, found, order[:MAX_MAPS])
     if maps:
         board.figure("attention", attention_maps(maps, model.attends))
 
