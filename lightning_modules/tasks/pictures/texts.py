@@ -33,7 +33,7 @@ class MarkedText(NamedTuple):
     Args:
         text: of any length and in any language.
         spans: what is marked; they may overlap.
-        caption: above it.
+        caption: above it; a text without one belongs to the one above.
         correct: whether the caption begins with a mark for right or for wrong.
         side: a word on its left.
     """
@@ -75,8 +75,8 @@ def marked_texts(texts: Sequence[MarkedText], legend: MarkedText | None = None, 
     if legend is not None and texts:
         page.paragraph(legend.text, legend.spans)
     for index, text in enumerate(texts):
-        if page.y > MAX_HEIGHT / EM:
-            page.paragraph(f"… {len(texts) - index} more", colour=GREY)
+        if text.caption and page.y > MAX_HEIGHT / EM:
+            page.paragraph(f"… {sum(bool(each.caption) for each in texts[index:])} more", colour=GREY)
             break
         page.block(text)
     return page.finished()

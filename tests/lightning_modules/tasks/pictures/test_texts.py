@@ -134,11 +134,13 @@ def test_right_and_wrong_are_drawn_before_the_caption() -> None:
     assert shown == ["✓", "first", "a", "✗", "second", "b"]
 
 
-def test_a_page_says_how_many_texts_it_leaves_out() -> None:
-    figure = marked_texts([MarkedText(ENGLISH * 4, caption="example")] * 100)
+def test_a_page_says_how_many_texts_it_leaves_out_and_tears_none_apart() -> None:
+    pair = [MarkedText(ENGLISH * 4, caption="example", side="true"), MarkedText(ENGLISH * 4, side="predicted")]
+    figure = marked_texts(pair * 100)
     assert figure.get_figheight() < MAX_HEIGHT + 2
     shown = [text.get_text() for text in figure.axes[0].texts]
     assert shown[-1] == f"… {100 - shown.count('example')} more"
+    assert shown.count("predicted") == shown.count("true") == shown.count("example") < 100
 
 
 def test_without_a_text_the_note_is_shown() -> None:
