@@ -88,8 +88,12 @@ def attention_maps(maps: Sequence[Attention], note: str = "") -> Figure:
         note: what the weights are.
     """
     longest = max(max(each.weights.shape) for each in maps)
-    maps = [Attention(each.weights[:MOST, :MOST], each.target[:MOST], each.source[:MOST]) for each in maps]
-    key = "rows: the translation; columns: the source; white: 0, dark: 1"
+    maps = [
+        Attention(each.weights.detach().float().cpu()[:MOST, :MOST], each.target[:MOST], each.source[:MOST])
+        for each in maps
+    ]
+    strongest = max(float(each.weights.max()) for each in maps)  # of a long source far below 1
+    key = f"rows: the translation; columns: the source; white: 0, dark: {strongest:.2f}"
     lines = [note, key if longest <= MOST else f"{key}; the first {MOST} tokens of each"]
     heights = [CELL * len(each.target) + LABELS for each in maps]
     needed = [CELL * max(len(each.source) for each in maps) + LABELS, EM * max(map(width, lines)) + 0.3]
@@ -97,7 +101,7 @@ def attention_maps(maps: Sequence[Attention], note: str = "") -> Figure:
     figure.suptitle("\n".join(lines), x=0.1 / max(needed), ha="left", fontsize=POINTS)
     grid = figure.subplots(len(maps), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     for axes, each in zip(grid[:, 0], maps, strict=True):
-        axes.imshow(each.weights.detach().float().cpu().numpy(), cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(each.weights.numpy(), cmap="Blues", vmin=0, vmax=strongest)
         axes.set_anchor("W")
         axes.set_xticks(range(len(each.source)), map(_shown, each.source), rotation=90, parse_math=False)
         axes.set_yticks(range(len(each.target)), map(_shown, each.target), parse_math=False)

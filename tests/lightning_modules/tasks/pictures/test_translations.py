@@ -52,7 +52,10 @@ def test_a_map_names_every_row_and_column_within_the_figure(size: int) -> None:
     figure = attention_maps([Attention(weights, tokens[:size], tokens)] * 3, "attention of the last layer " * 3)
     assert figure_file(figure, "png")
     assert ("the first 32 tokens" in figure.texts[0].get_text()) == (size > MOST)
+    strongest = float(weights[:MOST, :MOST].max())
+    assert f"dark: {strongest:.2f}" in figure.texts[0].get_text()
     for axes in figure.axes:
+        assert axes.images[0].get_clim() == (0, strongest)
         assert axes.images[0].get_size() == (min(size, MOST), min(size + 2, MOST))
         labels = [*axes.get_xticklabels(), *axes.get_yticklabels(), *figure.texts]
         assert len(labels) == min(size, MOST) + min(size + 2, MOST) + 1
