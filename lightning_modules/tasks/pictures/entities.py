@@ -43,8 +43,9 @@ def tagged_texts(sentences: Sequence[Tagged], types: Sequence[str], size: int) -
         missing, wrong = _without(true, predicted), _without(predicted, true)
         counts = [f"{len(missing)} missing" if missing else "", f"{len(wrong)} wrong" if wrong else ""]
         spans = [_spans(entities, apart, colours) for entities, apart in ((true, missing), (predicted, wrong))]
-        texts.append(MarkedText(text, spans[0], caption_of([*counts, origin]), correct=False, side="true"))
-        texts.append(MarkedText(text, spans[1], side="predicted"))
+        both = [[*spans[0], *_unseen(spans[1])], [*spans[1], *_unseen(spans[0])]]  # so that both keep the same words
+        texts.append(MarkedText(text, both[0], caption_of([*counts, origin]), correct=False, side="true"))
+        texts.append(MarkedText(text, both[1], side="predicted"))
     note = f"{len(sentences)} sentences with mistakes, worst first; strong colours: missing or wrong"
     return marked_texts(texts, legend_of(colours), note if sentences else f"no mistake in {size} sentences")
 
@@ -62,3 +63,8 @@ def _spans(entities: Sequence[Entity], apart: set[tuple[int, int, str]], colours
         Span(start, end, colours[name], 1.0 if (start, end, name) in apart else AGREED, label=name, bold=True)
         for start, end, name in map(_key, entities)
     ]
+
+
+def _unseen(spans: Sequence[Span]) -> list[Span]:
+    """Spans that are kept where a text is shortened, but not drawn."""
+    return [span._replace(colour="none", label="", bold=False) for span in spans]

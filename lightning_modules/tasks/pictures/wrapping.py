@@ -25,7 +25,7 @@ class Span(NamedTuple):
     Args:
         start: its first character.
         end: the character after its last.
-        colour: of its background.
+        colour: of its background; `none` of one that is not drawn.
         weight: from 0 to 1, how strong the background is.
         label: a small text after it.
         bold: whether it is in bold type.
@@ -100,7 +100,7 @@ def shortened(text: str, spans: Sequence[Span], most: int) -> tuple[str, list[Sp
 
 def _kept(text: str, spans: Sequence[Span], most: int) -> list[tuple[int, int]]:
     """The parts of a text that are kept."""
-    strongest = sorted(spans, key=lambda span: -span.weight)
+    strongest = sorted(spans, key=lambda span: (-span.weight, span.start, span.end))
     margin = max(MARGIN, (most - sum(span.end - span.start for span in spans)) // (2 * max(len(spans), 1)))
     kept: set[int] = set()
     for span in strongest:

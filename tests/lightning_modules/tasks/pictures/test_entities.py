@@ -36,6 +36,19 @@ def test_what_agrees_is_paler_than_what_is_missing_or_wrong() -> None:
     assert texts(figure).count("人名") == 2
 
 
+def test_a_long_sentence_is_shortened_alike_in_both_rows() -> None:
+    text = " ".join(f"w{index}" for index in range(1000))
+    true = [entity(text, "w100 ", "person"), entity(text, "w400 ", "person"), entity(text, "w700 ", "person")]
+    figure = tagged_texts([Tagged(text, true, [entity(text, "w900 ", "person")])], ["person"], size=16)
+    shown = texts(figure)
+    top, bottom = (
+        [word for text in part for word in text.split() if word[0] == "w" and word[1:].isdigit()]
+        for part in (shown[: shown.index("predicted")], shown[shown.index("predicted") :])
+    )
+    assert top == bottom
+    assert {"w100", "w400", "w700", "w900"} <= set(top)
+
+
 def test_many_types_and_long_names_stay_within_the_figure() -> None:
     types = [f"a very long name of a type of entity {index}" for index in range(100)]
     text = "word " * 100
