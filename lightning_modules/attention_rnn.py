@@ -4,7 +4,7 @@ Shapes: B texts, T tokens, V tokens in the vocabulary, E features of an embeddin
 state, D = 2 · H features of both, C classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,13 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from datamodules.tokenizing.tf_idf import tf_idf_logits
 from datamodules.tokenizing.tokens import Text
-from lightning_modules.tasks.boards import examples_table, heaviest, tokens_of, weights_table
-from lightning_modules.tasks.classifier import Classifier
-from lightning_modules.tasks.task import Board
-
-SHOWN_WEIGHTS = 3  # texts whose attention weights are shown on the dashboard
+from lightning_modules.tasks.subwords import heaviest, tokens_of
+from lightning_modules.tasks.text_classifier import TextClassifier
 
 
 class BidirectionalLSTM(nn.Module):
@@ -112,7 +108,7 @@ class AttentionPooling(nn.Module):
         return torch.einsum("bt,btd->bd", weights.to(states.dtype), states), weights
 
 
-class AttentionRNN(Classifier):
+class AttentionRNN(TextClassifier):
     """Token embeddings, a bidirectional LSTM, attention over its hidden states, and a linear classifier.
 
     The word attention of Yang et al. 2016, https://aclanthology.org/N16-1174.
@@ -121,26 +117,24 @@ class AttentionRNN(Classifier):
         num_tokens: V, the size of the vocabulary.
         num_classes: C
         padding: index of the padding token.
-        token_names: names of the V tokens, for the dashboard; their indices by default.
-        tf_idf: the bag-of-words baseline, see `datamodules.tokenizing.tf_idf`.
         embedding_size: E, features of each token.
         hidden_size: H, features of each direction's hidden state; D = 2 · H.
         num_layers: number of LSTM layers.
         dropout: dropout probability of the embeddings, between layers, and of the pooled state.
         token_dropout: probability that all features of a token are dropped in training.
-        kwargs: arguments of Classifier and Task.
+        kwargs: arguments of TextClassifier, Classifier and Task.
 
     Shapes:
         input Text with B of T tokens, output (B, C)
     """
+
+    attends = "each token's weight in the mean that the classifier reads"
 
     def __init__(
         self,
         num_tokens: int,
         num_classes: int,
         padding: int = 0,
-        token_names: Sequence[str] | None = None,
-        tf_idf: dict[str, Tensor] | None = None,
         embedding_size: int = 128,
         hidden_size: int = 128,
         num_layers: int = 1,
@@ -148,9 +142,7 @@ class AttentionRNN(Classifier):
         token_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes=num_classes, **kwargs)
-        self.token_names = list(token_names or map(str, range(num_tokens)))
-        self.tf_idf = tf_idf
+        super().__init__(num_tokens=num_tokens, num_classes=num_classes, **kwargs)
         self.embedding = nn.Embedding(num_tokens, embedding_size, padding_idx=padding)
         self.lstm = BidirectionalLSTM(embedding_size, hidden_size, num_layers, dropout)
         self.attention = AttentionPooling(2 * hidden_size)
@@ -181,16 +173,6 @@ class AttentionRNN(Classifier):
             )
         ]
 
-    def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """The majority class, and logistic regression on TF-IDF."""
-        tf_idf = self.tf_idf
-        return super().baselines() | ({"tf_idf_": lambda batch: tf_idf_logits(batch[0], tf_idf)} if tf_idf else {})
-
-    def show(self, batch: Any, board: Board) -> None:
-        """The first texts with true and predicted class, and the attention weights of a few of them."""
-        text, target = batch
-        pooled, weights = self.attend(text)
-        tokens = tokens_of(text, self.token_names)
-        board.text("texts", examples_table(tokens, target, self.head(pooled), self.class_names))
-        for index, words in enumerate(tokens[:SHOWN_WEIGHTS]):
-            board.text(f"attention/{index}", weights_table(words, weights[index].tolist()))
+    def attention_weights(self, text: Text) -> Tensor:
+        """Each token's weight."""
+        return self.attend(text)[1]

@@ -1,19 +1,15 @@
 """BERT that classifies texts."""
 
-from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from datamodules.tokenizing.tf_idf import tf_idf_logits
 from datamodules.tokenizing.tokens import Text
-from lightning_modules.layers.bert import SmallModernBert, architecture_of, bert, encode
-from lightning_modules.tasks.boards import examples_table, tokens_of
-from lightning_modules.tasks.classifier import Classifier
-from lightning_modules.tasks.task import Board
+from lightning_modules.layers.bert import SmallModernBert, architecture_of, attention_of_first, bert, encode
+from lightning_modules.tasks.text_classifier import TextClassifier
 
 
-class BertClassifier(Classifier):
+class BertClassifier(TextClassifier):
     """BERT with a linear classifier on its hidden state at the first token; a hidden layer between, as BERT's pooler.
 
     Devlin et al. 2019, section 4.1, https://arxiv.org/abs/1810.04805. Without `pretrained` the encoder is a small
@@ -29,10 +25,8 @@ class BertClassifier(Classifier):
         dropout: dropout probability of the classifier; with fresh weights also within the encoder.
         padding: index of the padding token.
         max_length: maximum number of tokens of a text.
-        token_names: names of the V tokens, for the dashboard; their indices by default.
-        tf_idf: the bag-of-words baseline, see `datamodules.tokenizing.tf_idf`.
         architecture: the encoder's settings, where a checkpoint contains them.
-        kwargs: arguments of Classifier and Task.
+        kwargs: arguments of TextClassifier, Classifier and Task.
 
     Shapes:
         input Text with B of T tokens, output (B, C)
@@ -41,6 +35,7 @@ class BertClassifier(Classifier):
         ValueError: there is no such pretrained model, or its vocabulary or its maximum length is too small.
     """
 
+    attends = "attention of the first token, which the classifier reads, mean over the last layer's heads"
     of_fresh_weights: ClassVar[tuple[str, ...]] = (
         "hidden_size",
         "num_layers",
@@ -58,14 +53,10 @@ class BertClassifier(Classifier):
         dropout: float = 0.1,
         padding: int = 0,
         max_length: int = 256,
-        token_names: Sequence[str] | None = None,
-        tf_idf: dict[str, Tensor] | None = None,
         architecture: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes=num_classes, **kwargs)
-        self.token_names = list(token_names or map(str, range(num_tokens)))
-        self.tf_idf = tf_idf
+        super().__init__(num_tokens=num_tokens, num_classes=num_classes, **kwargs)
         small = SmallModernBert(hidden_size, num_layers, num_heads, dropout, padding)
         self.encoder = bert(pretrained, num_tokens, max_length, architecture=architecture, small=small)
         self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
@@ -79,12 +70,6 @@ class BertClassifier(Classifier):
         states = encode(self.encoder, text.ids, text.mask)  # (B, T, D)
         return self.head(states[:, 0])
 
-    def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """The majority class, and logistic regression on TF-IDF."""
-        tf_idf = self.tf_idf
-        return super().baselines() | ({"tf_idf_": lambda batch: tf_idf_logits(batch[0], tf_idf)} if tf_idf else {})
-
-    def show(self, batch: Any, board: Board) -> None:
-        """The first texts with true and predicted class."""
-        text, target = batch
-        board.text("texts", examples_table(tokens_of(text, self.token_names), target, self(text), self.class_names))
+    def attention_weights(self, text: Text) -> Tensor | None:
+        """How much the classifier's input attends to each token."""
+        return attention_of_first(self.encoder, text.ids, text.mask)

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
+from lightning_modules.layers.calls import calls_of
 from lightning_modules.layers.scan import scan, scanned_gru
 from lightning_modules.layers.sequence import tie
 from lightning_modules.tasks.decoding import State
@@ -98,6 +99,8 @@ class Seq2Seq(Translator):
         ValueError: hidden_size is odd, or teacher_forcing is no probability.
     """
 
+    attends = "attention of each token of the translation to the source"
+
     def __init__(
         self,
         hidden_size: int = 256,
@@ -173,3 +176,9 @@ class Seq2Seq(Translator):
         """Logits of the next token, and the new state."""
         feature, h = self.next(self.embed_target(tokens), state)
         return self.output(feature), (h, *state[1:])
+
+    def attention_weights(self, pair: Pair) -> Tensor:
+        """The decoder's weights."""
+        with calls_of(self.attention) as calls:
+            self(pair)
+        return torch.stack([call.output[1] for call in calls], dim=1)  # (B, T - 1, S)

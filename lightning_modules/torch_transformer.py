@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
+from lightning_modules.layers.calls import calls_of
 from lightning_modules.layers.sequence import PositionalEmbedding, check_heads, tie
 from lightning_modules.tasks.decoding import State
 from lightning_modules.tasks.translator import Translator
@@ -39,6 +40,8 @@ class TorchTransformer(Translator):
     Raises:
         ValueError: hidden_size is no multiple of twice the heads.
     """
+
+    attends = "attention of each token of the translation to the source: last layer, mean over the heads"
 
     def __init__(
         self,
@@ -102,3 +105,10 @@ class TorchTransformer(Translator):
         memory, padding, ids = state
         ids = torch.cat([ids, tokens[:, None]], dim=1)
         return self.output(self.decode(ids, memory, padding)[:, -1]), (memory, padding, ids)
+
+    def attention_weights(self, pair: Pair) -> Tensor:
+        """The last layer's weights of the source, the mean over the heads."""
+        attention: Any = self.network.decoder.layers[-1].multihead_attn
+        with calls_of(attention) as calls:
+            self(pair)
+        return attention(*calls[0].args, **calls[0].kwargs | {"need_weights": True})[1]  # (B, T - 1, S)

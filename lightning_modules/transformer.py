@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
+from lightning_modules.layers.calls import calls_of
 from lightning_modules.layers.sequence import PositionalEmbedding, check_heads, tie
 from lightning_modules.layers.transformer import DecoderLayer, EncoderLayer, causal_mask
 from lightning_modules.tasks.decoding import State
@@ -38,6 +39,8 @@ class Transformer(Translator):
     Raises:
         ValueError: hidden_size is no multiple of twice the heads.
     """
+
+    attends = "attention of each token of the translation to the source: last layer, mean over the heads"
 
     def __init__(
         self,
@@ -98,3 +101,10 @@ class Transformer(Translator):
         for index, layer in enumerate(self.decoder):
             x, caches[index] = layer.advance(x, caches[index], mask)
         return self.output(self.decoder_norm(x))[:, 0], (mask, *caches)
+
+    def attention_weights(self, pair: Pair) -> Tensor:
+        """The last layer's weights of the source, the mean over the heads."""
+        attention = self.decoder[-1].attention_to_source
+        with calls_of(attention) as calls:
+            self(pair)
+        return attention.weights(*calls[0].args).mean(1)  # (B, H, T - 1, S) → (B, T - 1, S)

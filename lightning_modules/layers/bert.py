@@ -212,3 +212,23 @@ def encode(
     else:
         inputs["inputs_embeds"] = network.get_input_embeddings()(ids) + features
     return network(attention_mask=mask.long(), **inputs).last_hidden_state
+
+
+def attention_of_first(network: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor | None:
+    """How much the first token attends to each one in the last layer, the mean over its heads, (B, T).
+
+    None of an encoder that does not tell.
+
+    Args:
+        network: an encoder that `bert` returned.
+        ids: (B, T) token indices.
+        mask: (B, T), true where there is a token.
+    """
+    usual = network.config._attn_implementation  # transformers has no other name for it
+    network.set_attn_implementation("eager")  # the others do not keep weights
+    try:
+        output = network(input_ids=ids, attention_mask=mask.long(), output_attentions=True)
+    finally:
+        network.set_attn_implementation(usual)
+    weights = getattr(output, "attentions", None)  # (B, H, T, T) of each layer
+    return weights[-1][:, :, 0].float().mean(1) if weights else None

@@ -79,6 +79,12 @@ class MultiHeadAttention(nn.Module):
         heads = F.scaled_dot_product_attention(q, memory.keys, memory.values, mask, dropout)  # (B, H, T, d)
         return self.output(heads.transpose(1, 2).flatten(2))  # (B, T, D)
 
+    def weights(self, x: Tensor, memory: KeysValues, mask: Tensor | None = None) -> Tensor:
+        """How much each position of x attends to each of the memory, (B, H, T, S), where nothing is dropped."""
+        q = self.split_heads(self.query(x))  # (B, H, T, d)
+        scores = q @ memory.keys.mT / q.shape[-1] ** 0.5  # (B, H, T, S)
+        return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1)
+
 
 class Residual(nn.Module):
     """A sublayer's output added to its input: `x + f(norm(x))` (pre-norm), or `norm(x + f(x))` as in the paper.

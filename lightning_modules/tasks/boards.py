@@ -9,14 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.tokenizing.tokens import Text
-
 COLUMNS = 8  # of a grid
 MIN_SIDE = 56  # pixels; smaller images are enlarged by an integer factor
 MAX_TEXTS = 12
-MAX_TOKENS = 60  # of a text
-BAR_LENGTH = 20  # characters of the longest bar
-EAST_ASIAN = (("\u2e80", "\u9fff"), ("\uf900", "\ufaff"), ("\uff00", "\uffef"), ("\U00020000", "\U0010ffff"))
 
 
 def escape(text: str) -> str:
@@ -122,76 +117,3 @@ def worst(logits: Tensor, target: Tensor, names: Sequence[str], count: int = 2 *
         mistake = "" if predicted == true else f", taken for {names[predicted]}"
         labels.append(f"{names[true]}{mistake} ({100 * float(probability[index, predicted]):.0f} %)")
     return order, labels
-
-
-def tokens_of(text: Text, token_names: Sequence[str]) -> list[list[str]]:
-    """The tokens of each text.
-
-    Args:
-        text: B of them.
-        token_names: of all V tokens.
-    """
-    rows = zip(text.ids.tolist(), text.lengths.tolist(), strict=True)
-    return [[token_names[index] for index in ids[:length]] for ids, length in rows]
-
-
-def joined(tokens: Sequence[str]) -> str:
-    """The tokens as a text: subwords are joined, and East Asian characters are not separated by spaces."""
-    text = ""
-    for token in tokens:
-        piece = token.removeprefix("##")
-        if text and piece == token and not (is_east_asian(text[-1]) or is_east_asian(token[0])):
-            text += " "
-        text += piece
-    return text
-
-
-def is_east_asian(char: str) -> bool:
-    """Whether the character belongs to a script that is written without spaces."""
-    return any(first <= char <= last for first, last in EAST_ASIAN)
-
-
-def examples_table(tokens: Sequence[Sequence[str]], target: Tensor, logits: Tensor, class_names: Sequence[str]) -> str:
-    """The first texts with their true and predicted class.
-
-    Args:
-        tokens: of the B texts.
-        target: (B,)
-        logits: (B, C)
-        class_names: of the classes.
-    """
-    probability, predicted = logits.float().softmax(-1).max(-1)
-    names, rows = [escape(name) for name in class_names], []
-    columns = zip(tokens, target.tolist(), predicted.tolist(), probability.tolist(), strict=True)
-    for words, true, guess, confidence in list(columns)[:MAX_TEXTS]:
-        text = joined(words[:MAX_TOKENS]) + (" …" if len(words) > MAX_TOKENS else "")
-        mark = "✓" if true == guess else "✗"
-        rows.append([mark, names[true], f"{names[guess]} {confidence:.2f}", escape(text)])
-    return table(["", "true", "predicted", "text"], rows)
-
-
-def weights_table(tokens: Sequence[str], weights: Sequence[float]) -> str:
-    """A text from top to bottom, with each token's weight.
-
-    Args:
-        tokens: T of them.
-        weights: at least T; those of the padding come last.
-    """
-    largest = max(weights)
-    rows = [
-        [escape(token), weight, "█" * round(BAR_LENGTH * weight / largest)]
-        for token, weight in list(zip(tokens, weights, strict=False))[:MAX_TOKENS]
-    ]
-    return table(["token", "weight", ""], rows)
-
-
-def heaviest(tokens: Sequence[str], weights: Sequence[float], count: int = 5) -> list[dict[str, Any]]:
-    """The tokens with the largest weights, in descending order.
-
-    Args:
-        tokens: T of them.
-        weights: at least T; those of the padding come last.
-        count: maximum number of tokens.
-    """
-    order = sorted(range(len(tokens)), key=lambda index: -weights[index])[:count]
-    return [{"token": tokens[index], "place": index, "weight": round(weights[index], 4)} for index in order]

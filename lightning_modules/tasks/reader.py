@@ -11,12 +11,12 @@ from torchmetrics import Metric, MetricCollection
 from datamodules.reading import UNKNOWN_PLACE, Passages
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence
 from lightning_modules.tasks.boards import escape, table
+from lightning_modules.tasks.pictures.answers import NO_ANSWER, Asked, answered_texts
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.texts import AnswerResults
 from lightning_modules.tasks.task import Board, Step, Task
 
-MAX_QUESTIONS = 10  # on the dashboard
-CONTEXT = 60  # characters shown on each side of an answer
+MAX_QUESTIONS = 8  # that are shown
 
 
 class References(NamedTuple):
@@ -184,15 +184,24 @@ class Reader(Task):
         ]
 
     def show(self, batch: Any, board: Board) -> None:
-        """The first questions with the true answers and, in bold type, the predicted ones."""
-        passages, _ = batch
-        found = self.extract(passages, self.scores(passages))
-        rows = []
-        for question, context, references, (text, start, end) in list(
-            zip(passages.questions, passages.contexts, self.references(batch), found, strict=True)
-        )[:MAX_QUESTIONS]:
-            true = escape(references.texts[0]) if references.texts else "*no answer*"
-            before, after = context[max(start - CONTEXT, 0) : start], context[end : end + CONTEXT]
-            shown = f"{escape(before)} **{escape(text)}** {escape(after)}" if text else "*no answer*"
-            rows.append(["✔" if exact_match(text, *references) else "✘", escape(question), true, shown])
-        board.text("answers", table(["", "question", "true", "in the text"], rows))
+        """The questions whose answer is mistaken, worst first, with the true and the predicted answer in the text."""
+        passages, answers = batch
+        step = self.step(batch)
+        outcomes = self.outcomes(batch, step)
+        found = self.extract(passages, step.prediction)
+        asked = []
+        for row in [row for row in outcomes.worst().tolist() if not outcomes["exact_match"][row]][:MAX_QUESTIONS]:
+            _, *predicted = found[row]
+            first, last = answers.spans[row].tolist()
+            true = (
+                (-1, -1) if first < 0 else (int(passages.offsets[row, first, 0]), int(passages.offsets[row, last, 1]))
+            )
+            origin = board.names[row] if board.names else ""
+            texts = list(dict.fromkeys(answers.texts[row]))
+            asked.append(Asked(passages.questions[row], passages.contexts[row], texts, true, tuple(predicted), origin))
+        board.figure("worst mistakes", answered_texts(asked, len(outcomes)))
+        cells = [
+            [escape(text) for text in (each.question, " | ".join(each.answers) or NO_ANSWER, each.answer, each.origin)]
+            for each in asked
+        ]
+        board.text("answers", table(["question", "true", "predicted", "from"], cells))

@@ -10,13 +10,12 @@ from torchmetrics import Metric, MetricCollection
 
 from datamodules.tagging import IGNORED, Sentences
 from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
-from lightning_modules.tasks.results.outcomes import Outcomes
+from lightning_modules.tasks.pictures.entities import Tagged, tagged_texts
+from lightning_modules.tasks.results.outcomes import LOSS, Outcomes
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.texts import EntityResults
 from lightning_modules.tasks.scores import Scores, log_mean_probabilities, precision_recall_f1
 from lightning_modules.tasks.task import Board, Step, Task
-
-COLOURS = "🟥🟦🟩🟨🟪🟧🟫⬛"
 
 
 class Spans(NamedTuple):
@@ -263,29 +262,22 @@ class Tagger(Task):
         ]
 
     def show(self, batch: Any, board: Board) -> None:
-        """The first sentences, with the true and the predicted entities."""
+        """The sentences whose entities are mistaken, worst first, with the true and the predicted ones."""
         sentences, target = batch
-        predicted = self.entities(sentences, valid_tags(self(sentences), sentences.word_mask))
+        step = self.step(batch)
+        outcomes = self.outcomes(batch, step)
+        wrong = [row for row in outcomes.worst().tolist() if outcomes[LOSS][row] > 0][:MAX_TEXTS]
         true = self.entities(sentences, target)
+        predicted = self.entities(sentences, valid_tags(step.prediction, sentences.word_mask))
         rows = [
-            [self.marked(text, entities) for entities in pair]
-            for text, *pair in list(zip(sentences.texts, true, predicted, strict=True))[:MAX_TEXTS]
+            Tagged(sentences.texts[row], true[row], predicted[row], board.names[row] if board.names else "")
+            for row in wrong
         ]
-        legend = ", ".join(f"{self.colour(entity_type)} {entity_type}" for entity_type in self.types)
-        board.text("sentences", f"{legend}\n\n{table(['true', 'predicted'], rows)}")
-
-    def colour(self, entity_type: str) -> str:
-        """The symbol in front of the entities of a type."""
-        return COLOURS[self.types.index(entity_type) % len(COLOURS)]
-
-    def marked(self, text: str, entities: Sequence[Mapping[str, Any]]) -> str:
-        """A sentence in Markdown with its entities in bold type, each after its type's colour."""
-        parts, done = [], 0
-        for entity in entities:
-            name = escape(entity["text"])
-            parts += [escape(text[done : entity["start"]]), f" {self.colour(entity['type'])} **{name}** "]
-            done = entity["end"]
-        return "".join([*parts, escape(text[done:])]).strip()
+        board.figure("worst mistakes", tagged_texts(rows, self.types, len(outcomes)))
+        cells = [
+            [escape(text) for text in (row.text, listed(row.true), listed(row.predicted), row.origin)] for row in rows
+        ]
+        board.text("sentences", table(["sentence", "true", "predicted", "from"], cells))
 
 
 def listed(entities: Sequence[Mapping[str, Any]]) -> str:

@@ -20,7 +20,7 @@ from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
 from lightning_modules.optim.parameter_groups import head_of, parameter_groups
 from lightning_modules.optim.schedules import Extension, Plateau, Schedule, schedule_factor
-from lightning_modules.tasks.results.outcomes import Outcomes
+from lightning_modules.tasks.results.outcomes import LOSS, Outcomes
 from lightning_modules.tasks.results.results import Results
 
 OUTCOMES = "outcomes"  # in what a test step returns: the columns of its examples
@@ -293,6 +293,13 @@ class Task(LightningModule):
             self.baseline_metrics[name].update(baseline(batch), target)
         kept = self.results()
         return {} if kept is None else {OUTCOMES: kept.kept(batch, prediction, target)}
+
+    def outcomes(self, batch: Any, step: Step) -> Outcomes:
+        """What a test keeps of the examples of one batch, where it keeps anything."""
+        results = self.results()
+        assert results is not None
+        columns = results.kept(batch, *self.answers_of_test(batch, step))
+        return Outcomes(torch.arange(len(columns[LOSS])), columns)
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test and of the baselines."""

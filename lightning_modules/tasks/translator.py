@@ -3,7 +3,7 @@
 import json
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sacrebleu import BLEU, CHRF
@@ -14,11 +14,11 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from datamodules.tokenizing.tokens import BEGIN, END, PAD, UNKNOWN, Text, token_id, tokenizer_from_json
 from datamodules.translation import Pair, Scoring
-from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
 from lightning_modules.tasks.decoding import State, beam_search, greedy
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.texts import TranslationResults
 from lightning_modules.tasks.task import Board, Step, Task
+from lightning_modules.tasks.translator_board import show_translations
 
 
 class TranslationScores(Metric):
@@ -88,6 +88,8 @@ class Translator(Task):
         max_ratio: maximum length of a translation as a multiple of the source's number of tokens, plus ten.
         kwargs: as for Task.
     """
+
+    attends: ClassVar[str] = ""  # what `attention_weights` are
 
     def __init__(
         self,
@@ -169,9 +171,20 @@ class Translator(Task):
         """The source as it is."""
         return {"": lambda batch: self.sources(batch[0].source)}
 
-    @torch.no_grad()
+    def attention_weights(self, pair: Pair) -> Tensor | None:
+        """How much each token of the translation but the first attends to each of the source.
+
+        (B, T - 1, S), whose rows sum to 1; None of a model without such weights.
+        """
+        return None
+
     def translate(self, source: Text) -> list[str]:
         """The translations of a batch, by greedy or beam search."""
+        return self.target_tokenizer.decode_batch(self.search(source))
+
+    @torch.no_grad()
+    def search(self, source: Text) -> list[list[int]]:
+        """The tokens of a batch's translations, without begin and end, by greedy or beam search."""
 
         def advance(tokens: Tensor, state: State) -> tuple[Tensor, State]:
             logits, state = self.advance(tokens, state)
@@ -181,10 +194,8 @@ class Translator(Task):
         max_lengths = (source.lengths * self.max_ratio).long() + 10
         state = self.start(source)
         if self.beams == 1:
-            found = greedy(advance, state, self.begin, self.end, max_lengths)
-        else:
-            found = beam_search(advance, state, self.begin, self.end, max_lengths, self.beams, self.length_penalty)
-        return self.target_tokenizer.decode_batch(found)
+            return greedy(advance, state, self.begin, self.end, max_lengths)
+        return beam_search(advance, state, self.begin, self.end, max_lengths, self.beams, self.length_penalty)
 
     def sources(self, source: Text) -> list[str]:
         """The sources of a batch as texts."""
@@ -203,11 +214,5 @@ class Translator(Task):
         return [{"prediction": text} for text in self.translate(source)]
 
     def show(self, batch: Any, board: Board) -> None:
-        """Some sentences with their translations and references."""
-        pair, references = batch
-        step = max(1, len(references) // MAX_TEXTS)
-        rows = torch.arange(0, len(references), step, device=pair.source.lengths.device)[:MAX_TEXTS]
-        source = Text(pair.source.ids[rows], pair.source.lengths[rows])
-        texts = zip(self.sources(source), self.translate(source), (references[row] for row in rows), strict=True)
-        cells = [[escape(text) for text in row] for row in texts]
-        board.text("translations", table(["source", "translation", "reference"], cells))
+        """The worst translations first, and what the tokens of a few of them attend to."""
+        show_translations(self, batch, board)

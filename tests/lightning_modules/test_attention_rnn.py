@@ -3,8 +3,6 @@ import torch
 
 from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.attention_rnn import AttentionPooling, AttentionRNN, BidirectionalLSTM
-from lightning_modules.tasks.boards import heaviest, joined, tokens_of, weights_table
-from tests.helpers.recorded_board import RecordedBoard
 
 LENGTHS = [5, 1, 9, 3]
 
@@ -34,7 +32,7 @@ def test_padded_and_packed_sequences_give_the_same_states_and_gradients() -> Non
 
 
 def test_attention_weights_sum_to_one_and_are_zero_on_padding(text: Text, model: AttentionRNN) -> None:
-    _, weights = model.attend(text)
+    weights = model.attention_weights(text)
     torch.testing.assert_close(weights.sum(1), torch.ones(4))
     assert (weights[~text.mask] == 0).all()
     assert (weights[text.mask] > 0).all()
@@ -86,30 +84,3 @@ def test_predictions_name_the_tokens_with_the_highest_weights(text: Text, model:
         assert heavy[0]["weight"] == pytest.approx(float(weights[row].max()), abs=1e-4)
         assert heavy[0]["place"] == int(weights[row].argmax())
         assert heavy[0]["token"] == f"字{int(text.ids[row, heavy[0]['place']])}"
-
-
-def test_the_dashboard_shows_every_token_with_its_weight(text: Text, model: AttentionRNN) -> None:
-    model.token_names = [f"字{index}" for index in range(30)]
-    board = RecordedBoard()
-    model.show((text, torch.tensor([0, 1, 2, 0])), board)
-    assert len(board.texts["texts"].splitlines()) == 2 + 4
-    lines = board.texts["attention/0"].splitlines()[2:]
-    assert [line.split("|")[1].strip() for line in lines] == tokens_of(text, model.token_names)[0]
-    assert sum(float(line.split("|")[2]) for line in lines) == pytest.approx(1, abs=0.01)
-
-
-def test_markup_in_a_token_stays_plain() -> None:
-    table = weights_table(["a|b", "*", "好"], [0.5, 0.25, 0.25, 0.0])
-    assert "| a\\|b | 0.500 | ████████████████████ |" in table
-    assert "| \\* |" in table
-    assert "| 好 | 0.250 |" in table
-
-
-def test_tokens_are_joined_as_each_language_is_written() -> None:
-    assert joined(["un", "##believ", "##able", "food"]) == "unbelievable food"
-    assert joined(["房", "间", "很", "好", "，", "ok", "fine"]) == "房间很好，ok fine"
-
-
-def test_the_heaviest_tokens_come_first() -> None:
-    found = heaviest(["a", "b", "c"], [0.2, 0.5, 0.3, 0.0], count=2)
-    assert [(row["token"], row["place"]) for row in found] == [("b", 1), ("c", 2)]

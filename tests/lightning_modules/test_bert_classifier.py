@@ -8,6 +8,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, M
 from datamodules.text import TextClassification
 from datamodules.tokenizing.tokens import Ragged, Text
 from lightning_modules.bert_classifier import BertClassifier
+from lightning_modules.layers.calls import calls_of
 
 LENGTHS = [5, 2, 9, 3]
 
@@ -104,3 +105,35 @@ def test_a_pretrained_model_reads_its_own_tokens(minilm: str) -> None:
         assert model(text).shape == (len(target), 2)
     with pytest.raises(ValueError, match=r"--data\.max_length 4000.*at most 512"):
         BertClassifier(data.num_tokens, 2, pretrained=minilm, max_length=4000)
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_attention_of_the_first_token_sums_to_one_and_changes_nothing(
+    text: Text, pretrained: bool, tmp_path: Path
+) -> None:
+    if pretrained:
+        config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2)
+        BertModel(config).save_pretrained(tmp_path)
+    model = small(pretrained=str(tmp_path) if pretrained else None).eval()
+    with torch.inference_mode():
+        before = model(text)
+        weights = model.attention_weights(text)
+        assert torch.equal(model(text), before)
+    assert weights is not None
+    torch.testing.assert_close(weights.sum(1), torch.ones(4))
+    assert (weights[~text.mask] == 0).all()
+    assert (weights[text.mask] > 0).all()
+
+
+def test_attention_of_the_first_token_is_the_mean_of_the_last_layers_heads(text: Text, tmp_path: Path) -> None:
+    config = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2)
+    BertModel(config).save_pretrained(tmp_path)
+    model = small(pretrained=str(tmp_path)).eval()
+    encoder: Any = model.encoder
+    last = encoder.encoder.layer[-1].attention.self
+    with calls_of(last) as calls:
+        model(text)
+    states = calls[0].args[0] if calls[0].args else calls[0].kwargs["hidden_states"]
+    query, key = (part(states).unflatten(-1, (2, 4)).transpose(1, 2) for part in (last.query, last.key))
+    scores = (query[:, :, :1] @ key.mT / 2).squeeze(2).masked_fill(~text.mask[:, None], -torch.inf)
+    torch.testing.assert_close(model.attention_weights(text), scores.softmax(-1).mean(1))

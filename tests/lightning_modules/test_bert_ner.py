@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel
 from datamodules.files.entities import entities_of
 from datamodules.tagging import Sentences, Tagging
 from lightning_modules.bert_ner import BertNER
+from lightning_modules.tasks.pictures.figure import style
 from lightning_modules.tasks.tagger import EntityCounts, EntityScore, spans_of, valid_tags
 from tests.helpers.recorded_board import RecordedBoard
 from tests.helpers.splits import take
@@ -204,17 +205,49 @@ def test_the_baseline_takes_the_longest_name() -> None:
     assert tags.argmax(-1)[0].tolist() == [0, 3, 4, 4, 1, 2]
 
 
-def test_shows_true_and_predicted_entities_in_bold_type(data: Tagging, model: BertNER) -> None:
+def test_shows_sentences_with_mistakes_alone_worst_first(
+    data: Tagging, model: BertNER, monkeypatch: pytest.MonkeyPatch
+) -> None:
     board = RecordedBoard()
-    batch = take(data, "train", torch.arange(8))
-    model.show(batch, board)
-    shown = board.texts["sentences"]
-    assert "| true | predicted |" in shown
+    batch = sentences, target = take(data, "train", torch.arange(8))
+    board.names = [f"names.bio:{row}" for row in range(8)]
+    scores = torch.nn.functional.one_hot(target.clamp(min=0), len(data.tag_names)).float() * 50
+    scores[2] = scores[5] = 0
+    scores[2, :, 0] = scores[5, :, 0] = 50.0  # without an entity
+    monkeypatch.setattr(model, "forward", lambda _: scores)
+    with style():
+        model.show(batch, board)
+    names = {row: [e["text"] for e in model.entities(sentences, target)[row]] for row in (2, 5)}
+    order = sorted(names, key=lambda row: -len(names[row]))
+    header, _, *lines = board.texts["sentences"].splitlines()
+    assert header == "| sentence | true | predicted | from |"
+    assert [line.split("|")[-2].strip() for line in lines] == [f"names.bio:{row}" for row in order]
+    for line, row in zip(lines, order, strict=True):
+        assert all(name in line.split("|")[2] for name in names[row])
+        assert not line.split("|")[3].strip()
+    captions = [
+        text.get_text() for text in board.figures["worst mistakes"].axes[0].texts if "names.bio" in text.get_text()
+    ]
+    assert captions == [f"{len(names[row])} missing · names.bio:{row}" for row in order]
+
+
+def test_says_that_there_is_no_mistake(data: Tagging, model: BertNER, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = RecordedBoard()
+    batch = _, target = take(data, "train", torch.arange(3))
+    scores = torch.nn.functional.one_hot(target.clamp(min=0), len(data.tag_names)) * 50.0
+    monkeypatch.setattr(model, "forward", lambda _: scores)
+    with style():
+        model.show(batch, board)
+    (note,) = board.figures["worst mistakes"].axes[0].texts
+    assert note.get_text() == "no mistake in 3 sentences"
+    assert len(board.texts["sentences"].splitlines()) == 2
+
+
+def test_shows_the_scores_of_each_type(data: Tagging, model: BertNER) -> None:
+    board = RecordedBoard()
     names = [data.sentences[n].text[s:e] for n in training_rows(data, 8) for s, e, _ in data.sentences[n].entities]
-    for name in names:
-        assert f"**{name}**" in shown
     counts = EntityCounts(len(data.entity_types))
-    step = model.step(batch)
+    step = model.step(take(data, "train", torch.arange(8)))
     counts.update(step.prediction, step.target)
     model.tables = {"entities": counts.compute()}
     model.show_results(board)

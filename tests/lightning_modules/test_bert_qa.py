@@ -10,6 +10,7 @@ import torch
 from datamodules.reading import Answers, Reading
 from lightning_modules.bert_qa import BertQA
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence, longest_run, parts
+from lightning_modules.tasks.pictures.figure import style
 from lightning_modules.tasks.reader import AnswerScore, References, best_spans
 from tests.helpers.recorded_board import RecordedBoard
 from tests.helpers.splits import take
@@ -249,14 +250,33 @@ def test_the_right_scores_give_the_right_answers(data: Reading, model: BertQA) -
     assert all(exact_match(text, *each) for text, each in zip(texts, references, strict=True))
 
 
-def test_shows_answers_within_their_text(data: Reading, model: BertQA) -> None:
+def test_shows_wrong_answers_alone_worst_first(data: Reading, model: BertQA, monkeypatch: pytest.MonkeyPatch) -> None:
     board = RecordedBoard()
-    passages, answers = take(data, "train", torch.arange(4))
-    with torch.no_grad():
-        model.show((passages, answers), board)
-    lines = board.texts["answers"].splitlines()
-    assert len(lines) == 6
-    assert all(question in line for question, line in zip(passages.questions, lines[2:], strict=True))
+    batch = passages, answers = take(data, "train", torch.arange(12))
+    board.names = [f"q.json:{row}" for row in range(12)]
+    scores = torch.full((12, 2, passages.first.shape[1] + 1), -50.0)
+    for row, (first, last) in enumerate(answers.spans.tolist()):
+        scores[row, 0, first + 1] = scores[row, 1, last + 1] = 50.0
+    known = [row for row in range(12) if answers.texts[row]]
+    wrong = known[-2:]
+    scores[wrong[1]] = -50.0
+    scores[wrong[1], :, 0] = 50.0  # no answer
+    scores[wrong[0], 0] = -50.0
+    scores[wrong[0], 0, int(answers.spans[wrong[0], 0]) - 1] = 50.0  # two tokens too many
+    monkeypatch.setattr(model, "forward", lambda _: scores)
+    with style():
+        model.show(batch, board)
+    header, _, *lines = board.texts["answers"].splitlines()
+    assert header == "| question | true | predicted | from |"
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    order = [wrong[1], wrong[0]]
+    assert [row[3] for row in cells] == [f"q.json:{row}" for row in order]
+    assert [row[0] for row in cells] == [passages.questions[row] for row in order]
+    assert cells[0][2] == "no answer"
+    assert cells[1][2].endswith(answers.texts[wrong[0]][0])
+    texts = [text.get_text() for text in board.figures["worst mistakes"].axes[0].texts]
+    assert texts[0] == "2 wrong answers, worst first"
+    assert "no answer" in texts
 
 
 def test_a_checkpoint_needs_no_pretrained_folder(data: Reading, model: BertQA) -> None:

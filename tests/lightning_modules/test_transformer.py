@@ -70,6 +70,18 @@ def test_attention_equals_the_formula_written_out() -> None:
     torch.testing.assert_close(layer(x, KeysValues(k, v), mask), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_the_weights_are_those_with_which_attention_averages() -> None:
+    torch.manual_seed(0)
+    layer = MultiHeadAttention(D, H).eval()
+    x, memory = torch.randn(2, 3, D), layer.keys_values(torch.randn(2, 5, D))
+    mask = torch.ones(2, 1, 1, 5, dtype=torch.bool)
+    mask[0, ..., 3:] = False
+    weights = layer.weights(x, memory, mask)  # (B, H, T, S)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, H, 3))
+    heads = (weights @ memory.values).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(layer.output(heads), layer(x, memory, mask))
+
+
 def test_attention_equals_torchs_after_copying_the_weights() -> None:
     ours, theirs = MultiHeadAttention(D, H).eval(), nn.MultiheadAttention(D, H, batch_first=True).eval()
     x, memory = torch.randn(3, 5, D), torch.randn(3, 7, D)

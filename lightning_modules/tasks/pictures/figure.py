@@ -1,9 +1,7 @@
 """A figure as all pictures have it, and its files."""
 
-import functools
 import io
 import re
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +10,17 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from lightning_modules.tasks.pictures.fonts import families
+from lightning_modules.tasks.pictures.fonts import families, note_missing
 
 DPI = 100
 MISSING = re.compile(r"Glyph (\d+) \(.*\) missing from ")  # a warning of matplotlib
-MAX_CHARACTERS = 10  # in a note
 STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.unicode_minus": False,
     "axes.titlesize": 9,
+    "text.hinting": "none",  # a text is as wide in each form of file as it was measured
     "svg.hashsalt": "",  # the same picture is the same file
     "svg.fonttype": "path",  # legible wherever it is opened, whatever fonts are there
 }
@@ -62,18 +60,8 @@ def figure_file(figure: Figure, form: str) -> bytes:
         figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
     lacking = [found[1] for each in warned if (found := MISSING.match(str(each.message)))]
     if lacking:
-        note_missing("".join(chr(int(code)) for code in dict.fromkeys(lacking)))
+        note_missing(chr(int(code)) for code in lacking)
     for each in warned:
         if not MISSING.match(str(each.message)):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     return file.getvalue()
-
-
-@functools.cache
-def note_missing(characters: str) -> None:
-    """Say once of which characters there is no font."""
-    print(
-        f"note: no font here has {' '.join(characters[:MAX_CHARACTERS])}; pictures show boxes in their place",
-        file=sys.stderr,
-        flush=True,
-    )

@@ -79,11 +79,3 @@ def test_labels_of_mixed_images_have_the_fraction_of_each_class() -> None:
     assert boards.class_labels(torch.tensor([2, 0]), names) == ["bird", "猫"]
     fractions = torch.tensor([[0.3, 0.7, 0.0], [0.0, 0.0, 1.0]])
     assert boards.class_labels(fractions, names) == ["dog 70 %, 猫 30 %", "bird"]
-
-
-def test_texts_are_shown_with_true_and_predicted_class_and_cut_off() -> None:
-    logits = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
-    tokens = [["un", "##believ", "##able", "*"], ["好"] * (boards.MAX_TOKENS + 1)]
-    rows = boards.examples_table(tokens, torch.tensor([0, 0]), logits, ["a_b", "好"]).splitlines()[2:]
-    assert rows[0] == "| ✓ | a\\_b | a\\_b 0.88 | unbelievable \\* |"
-    assert rows[1] == f"| ✗ | a\\_b | 好 0.95 | {'好' * boards.MAX_TOKENS} … |"

@@ -193,5 +193,10 @@ def test_the_results_contain_each_classs_scores_as_scikit_learn_computes_them(
     for label, scores in enumerate(results["per_class"].values()):
         assert list(scores) == ["precision", "recall", "f1", "examples"]
         assert list(scores.values()) == pytest.approx([float(part[label]) for part in expected])
-        cells = [f"{scores['precision']:.4g}", f"{scores['recall']:.4g}", f"{scores['f1']:.4g}", str(scores["examples"])]
+        cells = [
+            f"{scores['precision']:.4g}",
+            f"{scores['recall']:.4g}",
+            f"{scores['f1']:.4g}",
+            str(scores["examples"]),
+        ]
         assert ["abc"[label], *cells] in [line.split() for line in shown.splitlines()]

@@ -14,6 +14,7 @@ from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Scoring, Translation
 from lightning_modules.seq2seq import Seq2Seq
 from lightning_modules.tasks.decoding import State, beam_search, greedy
+from lightning_modules.tasks.pictures.figure import style
 from lightning_modules.tasks.translator import TranslationScores, Translator
 from lightning_modules.torch_transformer import TorchTransformer
 from lightning_modules.transformer import Transformer
@@ -196,16 +197,52 @@ def test_the_accuracy_ignores_padding(data: Translation) -> None:
     assert float(metrics.compute()["accuracy"]) == 3 / 4
 
 
-def test_the_dashboard_shows_source_translation_and_reference(data: Translation) -> None:
-    pair, references = batch_of(data, 3)
-    board = RecordedBoard()
-    model(data, Seq2Seq).show((pair, references), board)
-    rows = board.texts["translations"].splitlines()
-    assert rows[0] == "| source | translation | reference |"
-    for row, reference in zip(rows[2:], references, strict=True):
-        source = next(pair[0] for pair in data.pairs if pair[1] == reference)
-        assert row.startswith(f"| {source} | ")
-        assert row.endswith(f" | {reference} |")
+@pytest.mark.parametrize("cls", MODELS)
+def test_shows_translations_worst_first_and_what_their_tokens_attend_to(data: Translation, cls: Any) -> None:
+    batch = pair, references = batch_of(data, 5)
+    network, board = model(data, cls), RecordedBoard()
+    board.names = [f"pairs.tsv:{row}" for row in range(5)]
+    random = torch.get_rng_state()
+    with style():
+        network.show(batch, board)
+    assert torch.equal(torch.get_rng_state(), random)
+    header, _, *rows = board.texts["translations"].splitlines()
+    assert header == "| chrF | source | translation | reference | from |"
+    shown = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    scores = [float(row[0]) for row in shown]
+    assert scores == sorted(scores)
+    for score, source, translation, reference, origin in shown:
+        row = int(origin.removeprefix("pairs.tsv:"))
+        assert (source, reference) == (network.sources(pair.source)[row], references[row])
+        assert float(score) == pytest.approx(sacrebleu.sentence_chrf(translation, [reference]).score, abs=0.06)
+    texts = [text.get_text() for text in board.figures["worst translations"].axes[0].texts]
+    assert [text for text in texts if "chrF" in text] == [f"chrF {row[0]} · {row[4]}" for row in shown]
+    maps = board.figures["attention"].axes
+    assert len(maps) == 3
+    assert [label.get_text() for label in maps[0].get_xticklabels()][-1] == "[EOS]"
+    for axes in maps:
+        weights = torch.as_tensor(axes.images[0].get_array())
+        assert weights.shape == (len(axes.get_yticks()), len(axes.get_xticks()))
+
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_attention_to_the_source_sums_to_one_and_is_zero_on_padding(data: Translation, cls: Any) -> None:
+    pair, _ = batch_of(data, 6)
+    network = model(data, cls)
+    weights: Any = network.attention_weights(pair)
+    assert weights.shape == (6, pair.target.ids.shape[1] - 1, pair.source.ids.shape[1])
+    torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
+    assert (weights.transpose(1, 2)[~pair.source.mask] == 0).all()
+    assert (~pair.source.mask).any()
+    assert network(pair).isfinite().all()
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_translator_without_attention_shows_its_translations_alone(data: Translation) -> None:
+    network, board = model(data, Seq2Seq), RecordedBoard()
+    network.attention_weights = lambda pair: None  # type: ignore[method-assign]
+    network.show(batch_of(data, 3), board)
+    assert board.figures.keys() == {"worst translations"}
 
 
 def test_refuses_a_smoothing_out_of_range(data: Translation) -> None:

@@ -6,7 +6,7 @@ import pytest
 from matplotlib import font_manager
 
 from lightning_modules.tasks.pictures import fonts
-from lightning_modules.tasks.pictures.figure import figure_file, new_figure, note_missing, style
+from lightning_modules.tasks.pictures.figure import figure_file, new_figure, style
 
 
 def written(text: str, form: str = "svg") -> bytes:
@@ -17,8 +17,8 @@ def written(text: str, form: str = "svg") -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def forgotten() -> None:
-    note_missing.cache_clear()
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "_NOTED", [])
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])
@@ -34,6 +34,11 @@ def test_a_character_without_a_font_is_noted_once(capsys: pytest.CaptureFixture[
         written("한 tag", "png")
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "note: no font here has 한; pictures show boxes in their place"
+
+
+def test_a_text_is_made_legible_and_what_it_lacks_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fonts.legible("ab 中文 한") == "ab 中文 □"
+    assert "한" in capsys.readouterr().err
 
 
 def test_other_warnings_are_not_swallowed() -> None:
