@@ -1,9 +1,12 @@
 """What each kind of data says of itself, from which a summary and a check of it are made."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.checking.drawing import Drawing
 from datamodules.checking.summary import Summary
 from datamodules.checking.suspicions import Compared, duplicates, of_classes, wrong_labels
 from datamodules.loading.batched import BatchedData
@@ -34,6 +37,36 @@ class DescribedData(BatchedData):
     def origins(self, rows: Tensor) -> list[str]:
         """Where some examples are from."""
         return [self.origin(row) for row in rows.tolist()]
+
+    @property
+    def target_column(self) -> str:
+        """The name of the column of numbers that is predicted; empty where there is none."""
+        return ""
+
+    @property
+    def overlap(self) -> int:
+        """How many successive examples share a part of the data; 1 where examples are independent."""
+        return 1
+
+    def series_of(self, rows: Tensor) -> list[str]:
+        """The name of the series that each of some examples is from; empty of the only one, or where there is none."""
+        return [""] * len(rows)
+
+    def dates_of(self, rows: Tensor) -> np.ndarray[Any, Any] | None:
+        """The dates of each value that some examples span, (B, …) datetime64; None where there are no dates."""
+        return None
+
+    def feature_columns(self) -> dict[str, list[int]]:
+        """The features that each column of a table becomes, by the column's name; empty where there is no table."""
+        return {}
+
+    def drawable(self, rows: Tensor) -> Tensor:
+        """Whether each of some examples can be drawn as a graph of few nodes, (B,)."""
+        return torch.zeros(len(rows), dtype=torch.bool)
+
+    def drawings(self, batch: Any) -> list[Drawing]:
+        """The graphs to draw of some examples that are drawable, as the model gets them."""
+        return []
 
     def inputs_shown(self, rows: Tensor) -> list[str]:
         """What the model is given of each of some examples, as a text; empty where it can only be named."""
