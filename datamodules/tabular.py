@@ -22,7 +22,7 @@ from datamodules.checking.suspicions import Compared
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableModule
 from datamodules.export.exportable_rows import ExportableRows
-from datamodules.files.date_columns import DATES, Dates, Orders, as_features, with_times
+from datamodules.files.date_columns import DATES, PARTS, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
 from datamodules.files.number_columns import stated_decimal
 from datamodules.files.splits import listed, split_files
@@ -122,6 +122,22 @@ class Tabular(DataModule):
     def feature_names(self) -> list[str]:
         """The name of each feature."""
         return [feature for state in self.columns for feature in Column(state).features]
+
+    @property
+    def target_column(self) -> str:
+        """The column that is predicted."""
+        return self.target_name
+
+    def feature_columns(self) -> dict[str, list[int]]:
+        """The features that each column becomes: a category's values, a number and if it is missing, date parts."""
+        dates = {f"{name} {part}": name for name in self.date_orders for part in PARTS if self.dates == "parts"}
+        found: dict[str, list[int]] = {}
+        start = 0
+        for state in self.columns:
+            end = start + len(Column(state).features)
+            found.setdefault(dates.get(state["name"], state["name"]), []).extend(range(start, end))
+            start = end
+        return found
 
     def _embedded_table(self) -> pa.Table:
         from sklearn import datasets  # a second to import, and unused for own files

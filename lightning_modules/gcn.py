@@ -72,3 +72,8 @@ class GCN(Classifier):
             h = layer(dropout(h, self.dropout, self.training), graph.adjacency).relu()  # (N, G)
         h = self.layers[-1](dropout(h, self.dropout, self.training), graph.adjacency)  # (N, C)
         return h.index_select(0, graph.nodes)  # (B, C)
+
+    @property
+    def top(self) -> nn.Module:
+        """The last layer."""
+        return self.layers[-1]

@@ -1,5 +1,6 @@
 """What each kind of data says of itself, from which a summary and a check of it are made."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class DescribedData(BatchedData):
 
     @property
     def target_column(self) -> str:
-        """The name of the column of numbers that is predicted; empty where there is none."""
+        """The name of the column that is predicted; empty where there is none."""
         return ""
 
     @property
@@ -56,6 +57,11 @@ class DescribedData(BatchedData):
         """The dates of each value that some examples span, (B, …) datetime64; None where there are no dates."""
         return None
 
+    @property
+    def feature_names(self) -> list[str]:
+        """The name of each feature of a table; empty where there is no table."""
+        return []
+
     def feature_columns(self) -> dict[str, list[int]]:
         """The features that each column of a table becomes, by the column's name; empty where there is no table."""
         return {}
@@ -64,8 +70,13 @@ class DescribedData(BatchedData):
         """Whether each of some examples can be drawn as a graph of few nodes, (B,)."""
         return torch.zeros(len(rows), dtype=torch.bool)
 
-    def drawings(self, batch: Any) -> list[Drawing]:
-        """The graphs to draw of some examples that are drawable, as the model gets them."""
+    def drawings(self, batch: Any, chosen: Sequence[int]) -> list[Drawing]:
+        """The graphs to draw: each of a chosen example, or one of all if they are parts of one small graph.
+
+        Args:
+            batch: as the model gets it, without the target.
+            chosen: positions in it of drawable examples.
+        """
         return []
 
     def inputs_shown(self, rows: Tensor) -> list[str]:

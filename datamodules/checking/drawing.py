@@ -17,8 +17,9 @@ class Drawing(NamedTuple):
         edge_index: (2, E), from the first row's nodes to the second's, counted within the drawing.
         kinds: (N,) what is coloured alike; -1 for none.
         kind_names: of all kinds.
+        chosen: the example that it is of, as it is counted in the batch; -1 if it is of all of them.
         node_names: of the nodes; empty where they have none.
-        examples: (M,) the nodes that are examples of the batch, counted within it; empty where the graph is one.
+        examples: (N,) which example of the batch each node is; -1 for none.
     """
 
     nodes: Tensor
@@ -26,36 +27,24 @@ class Drawing(NamedTuple):
     edge_index: Tensor
     kinds: Tensor
     kind_names: list[str]
+    chosen: int
     node_names: list[str]
     examples: Tensor
 
 
-def drawing_of(
-    nodes: Tensor,
-    edge_index: Tensor,
-    kinds: Tensor,
-    kind_names: list[str],
-    node_names: list[str] | None = None,
-    examples: Tensor | None = None,
-) -> Drawing:
-    """The part of a graph between some of its nodes.
+def edges_between(nodes: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
+    """The edges between some nodes: their indices (E,), and their nodes (2, E), counted among these.
 
     Args:
-        nodes: (N,) ascending.
+        nodes: (N,)
         edge_index: (2, E') of all edges.
-        kinds: (N,) of these nodes.
-        kind_names: of all kinds.
-        node_names: of these nodes.
-        examples: as for Drawing.
     """
-    place = edge_index.new_full((int(max(nodes.max(), edge_index.max() if edge_index.numel() else 0)) + 1,), -1)
-    place[nodes] = torch.arange(len(nodes), device=place.device)
+    size = 1 + max(int(part.max()) for part in (nodes, edge_index) if part.numel())
+    place = torch.full((size,), -1)
+    place[nodes] = torch.arange(len(nodes))
     both = place[edge_index]  # (2, E')
     edges = (both >= 0).all(0).nonzero()[:, 0]
-    none = torch.empty(0, dtype=torch.long)
-    return Drawing(
-        nodes, edges, both[:, edges], kinds, kind_names, node_names or [], none if examples is None else examples
-    )
+    return edges, both[:, edges]
 
 
 def neighbourhood(node: int, edge_index: Tensor, size: int, hops: int = 2) -> Tensor:

@@ -13,6 +13,8 @@ from lightning_modules.tasks.results.results import Results
 class ValueResults(Results):
     """One value an example; the loss is the absolute error."""
 
+    loss_name = "absolute error"
+
     def kept(self, batch: Any, prediction: Any, target: Any) -> dict[str, Column]:
         """Both values, and the absolute error."""
         predicted, true = prediction.detach().float().cpu(), target.float().cpu()
@@ -51,6 +53,8 @@ class ForecastResults(Results):
     Args:
         std: the target's standard deviation, by which papers scale the squared error.
     """
+
+    loss_name = "mean absolute error"
 
     def __init__(self, std: float) -> None:
         self.std = std
