@@ -72,6 +72,6 @@ class GAT(Classifier):
             pooled.append(self.pool(h, graphs.graph, graphs.num_graphs))  # (B, H · D)
         return self.head(torch.cat(pooled, dim=1))
 
-    def edge_weights(self, graphs: Graphs) -> Tensor | None:
+    def attention_of_edges(self, graphs: Graphs) -> Tensor | None:
         """The attention of each edge."""
         return attention_of(self, graphs)

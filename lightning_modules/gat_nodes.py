@@ -56,11 +56,10 @@ class NodeGAT(Classifier):
         h = self.layers[-1](dropout(h, self.dropout, self.training), graph.edge_index)  # (N, C)
         return h.index_select(0, graph.nodes)  # (B, C)
 
-    def edge_weights(self, graphs: Graph) -> Tensor | None:
+    def attention_of_edges(self, graphs: Graph) -> Tensor | None:
         """The attention of each edge."""
         return attention_of(self, graphs)
 
-    @property
-    def top(self) -> nn.Module:
+    def last_layers(self) -> nn.Module:
         """The last layer."""
         return self.layers[-1]

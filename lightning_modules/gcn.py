@@ -73,7 +73,6 @@ class GCN(Classifier):
         h = self.layers[-1](dropout(h, self.dropout, self.training), graph.adjacency)  # (N, C)
         return h.index_select(0, graph.nodes)  # (B, C)
 
-    @property
-    def top(self) -> nn.Module:
+    def last_layers(self) -> nn.Module:
         """The last layer."""
         return self.layers[-1]

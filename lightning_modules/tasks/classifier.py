@@ -277,12 +277,11 @@ class Classifier(Task):
         frequencies = counts / max(self.num_examples, 1) if self.multilabel else (counts / counts.sum()).log()
         return frequencies.expand(len(target), -1)
 
-    @property
-    def top(self) -> nn.Module:
+    def last_layers(self) -> nn.Module:
         """The layers on top of the others, whose inputs represent the examples."""
         return head_of(self, self.head_names)[0]
 
-    def edge_weights(self, graphs: Any) -> Tensor | None:
+    def attention_of_edges(self, graphs: Any) -> Tensor | None:
         """How much the model heeds each edge of a batch of graphs, (E,) from 0 to 1; None where all count the same."""
         return None
 

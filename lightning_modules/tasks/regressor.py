@@ -65,7 +65,7 @@ class Regressor(Task):
         _, target = batch
         return torch.full_like(target, self.target_mean)
 
-    def coefficients(self) -> Tensor | None:
+    def coefficients_of_features(self) -> Tensor | None:
         """How much one more of each feature changes the prediction, (F,) in the target's units; None if not linear."""
         return None
 
@@ -73,7 +73,7 @@ class Regressor(Task):
         """The residuals; of a table also the importance of its columns, and the coefficients of a linear model."""
         show_residuals(board, outcomes)
         show_inputs(self, board, outcomes)
-        show_coefficients(self.coefficients(), board, outcomes)
+        show_coefficients(self.coefficients_of_features(), board, outcomes)
 
     def output_facts(self) -> dict[str, Any]:
         """Numbers."""

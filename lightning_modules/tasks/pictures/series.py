@@ -1,5 +1,6 @@
 """Pictures of forecasts: beside the truth, along a long part of a series, and their error by step ahead."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -72,7 +73,9 @@ def _draw(axes: Axes, window: Window) -> None:
     axes.plot(after, truth, color=TRUTH, label="truth", **style)
     axes.plot(after, forecast, color=RED, label="forecast", **style)
     axes.axvline(after[0], color="0.85", linewidth=0.8, zorder=0)
-    if window.dates is not None:
+    if window.dates is None:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
         _date_axis(axes)
 
 
@@ -110,7 +113,7 @@ def strip(truth: Tensor, prediction: Tensor, times: Any = None, unit: str = "", 
         axes.set_title(what, loc="left")
         axes.margins(x=0.01)
     if times is None:
-        rows[-1].set_xlabel("time steps")
+        rows[-1].set_xlabel("time steps of this part")
     else:
         _date_axis(rows[-1])
     if unit:
@@ -135,7 +138,9 @@ def error_by_step(errors: Mapping[str, Sequence[float]], unit: str = "") -> Figu
         line: Any = {"linewidth": 2} if index == 0 else {"linewidth": 1.2, "linestyle": "--"}
         marker = "o" if len(values) == 1 else None
         axes.plot(range(1, len(values) + 1), values, color=colour, label=label(name), marker=marker, **line)
-    axes.set_ylim(bottom=0)
+    finite = [value for values in errors.values() for value in values if math.isfinite(value)]
+    axes.set_ylim(0, 1.05 * max(finite, default=0) or 1)
+    axes.set_xlim(0.5, max(map(len, errors.values())) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("step ahead")
     axes.set_ylabel(f"mean absolute error\n({label(unit)})" if unit else "mean absolute error")

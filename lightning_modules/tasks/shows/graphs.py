@@ -40,13 +40,13 @@ def show_graphs(task: Classifier, board: Board, outcomes: Outcomes) -> None:
     rows = torch.cat([chosen, sampled(others.nonzero()[:, 0], MAX_EXAMPLES)])
     part, correct = outcomes.take(rows), correct[rows]
     inputs, _ = part.batch(task.device)
-    weights = task.edge_weights(inputs)
+    weights = task.attention_of_edges(inputs)
     drawings = data.drawings(inputs, range(len(chosen)))
     graphs = [_drawn(drawing, part, correct, weights, results.rows(part)) for drawing in drawings]
     if graphs:
         title = "" if weights is None else "the wider and darker an edge, the more attention: mean of heads and layers"
         board.figure("graphs", drawn(graphs, drawings[0].kind_names, title))
-    after = inputs_of(task.top, task, inputs)
+    after = inputs_of(task.last_layers(), task, inputs)
     if after is None or part["target"].dim() > 1:
         return
     points = [("input features", inputs.features()), ("input of the last layers", inputs.of_examples(after))]
@@ -86,7 +86,7 @@ def _drawn(
     return DrawnGraph(
         drawing.edge_index,
         drawing.kinds,
-        None if weights is None else weights.float().cpu()[drawing.edges],
+        None if weights is None else weights.float().cpu()[drawing.edges].nan_to_num(0),
         title,
         drawing.node_names,
         wrong.nonzero()[:, 0].tolist(),

@@ -68,7 +68,12 @@ def show_coefficients(coefficients: Tensor | None, board: Board, outcomes: Outco
         outcomes: of the test split.
     """
     data = None if outcomes is None else outcomes.data
-    if coefficients is None or data is None or len(data.feature_names) != len(coefficients):
+    if (
+        coefficients is None
+        or data is None
+        or len(data.feature_names) != len(coefficients)
+        or not len(data.splits.train)
+    ):
         return
     examples = data.examples(sampled(data.splits.train, TRAINING_ROWS))
     features, _ = examples[torch.arange(len(examples))]

@@ -75,7 +75,7 @@ def test_the_weights_of_edges_are_the_mean_attention_of_all_heads_and_layers() -
     data = GraphClasses("motifs", num_graphs=40, batch_size=8)
     model = of_data(GAT, data)
     graphs, _ = data.split_examples("test")[torch.arange(3)]
-    found = model.edge_weights(graphs)
+    found = model.attention_of_edges(graphs)
     layers = [layer for layer in model.modules() if isinstance(layer, GraphAttention)]
     assert found.shape == (graphs.edge_index.shape[1],)
     assert all(layer.recorded is None for layer in layers)
@@ -87,7 +87,7 @@ def test_the_weights_of_edges_are_the_mean_attention_of_all_heads_and_layers() -
             layer.of_source.zero_()
             layer.of_target.zero_()
     degrees = torch.bincount(graphs.edge_index[1]) + 1
-    torch.testing.assert_close(model.edge_weights(graphs), 1 / degrees[graphs.edge_index[1]].float())
+    torch.testing.assert_close(model.attention_of_edges(graphs), 1 / degrees[graphs.edge_index[1]].float())
 
 
 def test_a_small_graph_of_nodes_is_drawn_once_and_its_mistakes_have_rings(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_inputs_of_the_last_layer_are_those_of_the_nodes_to_classify(model: 
     made = of_data(model, data)
     graph, _ = data.split_examples("test")[torch.arange(5)]
     with torch.no_grad():
-        hidden = inputs_of(made.top, made, graph)
+        hidden = inputs_of(made.last_layers(), made, graph)
     assert hidden is not None
     assert torch.equal(graph.of_examples(hidden), hidden[graph.nodes])
     assert torch.equal(graph.features(), graph.x.to_dense()[graph.nodes])
@@ -151,3 +151,14 @@ def test_a_neighbourhood_has_the_nearest_nodes_and_at_most_so_many() -> None:
     rows, between = edges_between(inside, edges)
     assert torch.equal(inside[between], edges[:, rows])
     assert between.shape[1] == 4
+
+
+@pytest.mark.parametrize("model", [GAT, NodeGAT, GCN])
+def test_a_model_that_gives_no_numbers_is_drawn_all_the_same(model: type[Any]) -> None:
+    data = GraphClasses("motifs", num_graphs=40, batch_size=8) if model is GAT else Nodes("karate")
+    made = of_data(model, data)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.fill_(torch.nan)
+    figures, _ = shown(made, data)
+    assert [*figures] == ["graphs"]
