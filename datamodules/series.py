@@ -332,13 +332,11 @@ class Series(DataModule):
         shown = [*before[:4], "…", *before[-4:]] if len(before) > 9 else before
         return ", ".join(shown), ", ".join([*after[:4], *["…"] * (len(after) > 4)])
 
-    @property
-    def target_column(self) -> str:
+    def name_of_target(self) -> str:
         """The name of the column that is forecast."""
         return self.columns[0]
 
-    @property
-    def overlap(self) -> int:
+    def dependent_examples(self) -> int:
         """A window and the values after it."""
         return self.window + self.horizon
 

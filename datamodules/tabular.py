@@ -123,20 +123,16 @@ class Tabular(DataModule):
         """The name of each feature."""
         return [feature for state in self.columns for feature in Column(state).features]
 
-    @property
-    def target_column(self) -> str:
+    def name_of_target(self) -> str:
         """The column that is predicted."""
         return self.target_name
 
-    def feature_columns(self) -> dict[str, list[int]]:
+    def features_of_columns(self) -> dict[str, list[str]]:
         """The features that each column becomes: a category's values, a number and if it is missing, date parts."""
         dates = {f"{name} {part}": name for name in self.date_orders for part in PARTS if self.dates == "parts"}
-        found: dict[str, list[int]] = {}
-        start = 0
+        found: dict[str, list[str]] = {}
         for state in self.columns:
-            end = start + len(Column(state).features)
-            found.setdefault(dates.get(state["name"], state["name"]), []).extend(range(start, end))
-            start = end
+            found.setdefault(dates.get(state["name"], state["name"]), []).extend(Column(state).features)
         return found
 
     def _embedded_table(self) -> pa.Table:

@@ -39,13 +39,11 @@ class DescribedData(BatchedData):
         """Where some examples are from."""
         return [self.origin(row) for row in rows.tolist()]
 
-    @property
-    def target_column(self) -> str:
+    def name_of_target(self) -> str:
         """The name of the column that is predicted; empty where there is none."""
         return ""
 
-    @property
-    def overlap(self) -> int:
+    def dependent_examples(self) -> int:
         """How many successive examples share a part of the data; 1 where examples are independent."""
         return 1
 
@@ -57,13 +55,8 @@ class DescribedData(BatchedData):
         """The dates of each value that some examples span, (B, …) datetime64; None where there are no dates."""
         return None
 
-    @property
-    def feature_names(self) -> list[str]:
-        """The name of each feature of a table; empty where there is no table."""
-        return []
-
-    def feature_columns(self) -> dict[str, list[int]]:
-        """The features that each column of a table becomes, by the column's name; empty where there is no table."""
+    def features_of_columns(self) -> dict[str, list[str]]:
+        """The names of the features that each column of a table becomes, in order; empty where there is no table."""
         return {}
 
     def drawable(self, rows: Tensor) -> Tensor:

@@ -87,5 +87,5 @@ class ForecastResults(Results):
                 "mse": squared / count / self.std**2,
             }
 
-        overlap = error.shape[1] if outcomes.data is None else outcomes.data.overlap
+        overlap = error.shape[1] if outcomes.data is None else outcomes.data.dependent_examples()
         return of_blocks(statistics, scores, overlap)

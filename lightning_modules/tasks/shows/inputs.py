@@ -17,7 +17,7 @@ def show_inputs(task: Any, board: Any, outcomes: Outcomes | None) -> None:
     """
     if outcomes is None or outcomes.data is None or not len(outcomes):
         return
-    if columns := outcomes.data.feature_columns():
-        show_importance(task, board, outcomes, columns)
+    if features := outcomes.data.features_of_columns():
+        show_importance(task, board, outcomes, features)
     elif outcomes.data.drawable(outcomes.data.splits.test[outcomes.positions]).any():
         show_graphs(task, board, outcomes)

@@ -26,15 +26,20 @@ if TYPE_CHECKING:
 TRAINING_ROWS = 10_000  # of which a feature's standard deviation is computed
 
 
-def show_importance(task: Task, board: Board, outcomes: Outcomes, columns: Mapping[str, Sequence[int]]) -> None:
+def show_importance(task: Task, board: Board, outcomes: Outcomes, features_of: Mapping[str, Sequence[str]]) -> None:
     """How much worse the predictions get when a column's values are permuted.
 
     Args:
         task: the tested model.
         board: where.
         outcomes: of the test split.
-        columns: the features of each column.
+        features_of: the names of each column's features, in order.
     """
+    columns: dict[str, range] = {}
+    first = 0
+    for name, names in features_of.items():
+        columns[name] = range(first, first + len(names))
+        first += len(names)
     results = task.results()
     assert results is not None
     size = affordable_rows(sum(weight.numel() for weight in task.parameters()), len(columns))
@@ -51,7 +56,7 @@ def show_importance(task: Task, board: Board, outcomes: Outcomes, columns: Mappi
     title = f"permutation importance of the columns, on {len(features):,} test examples (± of {REPEATS} permutations)"
     if len(columns) > MAX_COLUMNS:
         title += f"\nof {len(columns):,} columns the {MAX_COLUMNS} with the steepest loss"
-    unit = outcomes.data.target_column if outcomes.data is not None and target.is_floating_point() else ""
+    unit = outcomes.data.name_of_target() if outcomes.data is not None and target.is_floating_point() else ""
     axis = f"increase of the {results.loss_name}"
     if unit:
         axis += f" ({label(unit, 24)})"
@@ -68,27 +73,25 @@ def show_coefficients(coefficients: Tensor | None, board: Board, outcomes: Outco
         outcomes: of the test split.
     """
     data = None if outcomes is None else outcomes.data
-    if (
-        coefficients is None
-        or data is None
-        or len(data.feature_names) != len(coefficients)
-        or not len(data.splits.train)
-    ):
+    if coefficients is None or data is None or not len(data.splits.train):  # of other data than that of training
+        return
+    feature_names = [feature for features in data.features_of_columns().values() for feature in features]
+    if len(feature_names) != len(coefficients):
         return
     examples = data.examples(sampled(data.splits.train, TRAINING_ROWS))
     features, _ = examples[torch.arange(len(examples))]
     effects = coefficients.detach().float().cpu() * features.std(0, correction=0)
     largest = effects.abs().argsort(descending=True, stable=True)[:MAX_COLUMNS].tolist()
-    names = [data.feature_names[index] for index in largest]
+    names = [feature_names[index] for index in largest]
     title = "coefficients of the linear model, for one standard deviation of each feature"
     if len(effects) > len(largest):
         title += f"\nthe {len(largest)} largest of {len(effects):,}"
-    axis = f"change of the predicted {label(data.target_column, 40)}"
+    axis = f"change of the predicted {label(data.name_of_target(), 40)}"
     board.figure("coefficients", bars(names, effects[largest].tolist(), None, title, axis))
 
 
 def show_residuals(board: Board, outcomes: Outcomes | None) -> None:
     """Predictions beside true values, and their differences."""
     if outcomes is not None and len(outcomes):
-        unit = "" if outcomes.data is None else outcomes.data.target_column
+        unit = "" if outcomes.data is None else outcomes.data.name_of_target()
         board.figure("residuals", residuals(outcomes["target"], outcomes["prediction"], unit))
