@@ -34,7 +34,7 @@ def principal_components(rows: Tensor, count: int = 2) -> Tensor:
         rows: (N, F)
         count: of directions.
     """
-    rows = rows.detach().flatten(1).double().cpu()
+    rows = rows.detach().flatten(1).cpu().double()
     rows = rows - rows.mean(0)
     values, vectors = torch.linalg.eigh(rows @ rows.T)
     found = vectors[:, -count:].flip(1) * values[-count:].flip(0).clamp(min=0).sqrt()  # (N, ≤ count)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightning_modules.tasks.task import Board
 
 SHOWN = 3  # typical windows, and as many of the worst
-STRIP = 2000  # successive windows of a strip
+STRIP = 1000  # successive windows of a strip; more would be a black band
 MAX_WINDOWS = 5000  # on which the baselines' errors by step are computed
 CHUNK = 1000  # windows at once
 
@@ -94,7 +94,7 @@ def _errors_of_baselines(task: Forecaster, outcomes: Outcomes) -> dict[str, list
     for chunk in rows.split(CHUNK):
         batch = outcomes.take(chunk).batch(task.device)
         for prefix, baseline in task.baselines().items():
-            error = (baseline(batch) - batch[1]).abs().double().sum(0).cpu()
+            error = (baseline(batch) - batch[1]).abs().sum(0).cpu().double()  # Apple GPUs know no float64
             name = prefix.strip("_").replace("_", " ") or "last value"
             sums[name] = sums.get(name, 0) + error
     return {name: (total / len(rows)).tolist() for name, total in sums.items()}
