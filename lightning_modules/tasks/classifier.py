@@ -278,8 +278,8 @@ class Classifier(Task):
         return frequencies.expand(len(target), -1)
 
     def last_layers(self) -> nn.Module:
-        """The layers on top of the others, whose inputs represent the examples."""
-        return head_of(self, self.head_names)[0]
+        """The layers on top of the others, whose inputs represent the examples; the model itself if none are known."""
+        return next(iter(head_of(self, self.head_names)), self)
 
     def attention_of_edges(self, graphs: Any) -> Tensor | None:
         """How much the model heeds each edge of a batch of graphs, (E,) from 0 to 1; None where all count the same."""
