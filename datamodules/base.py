@@ -169,6 +169,11 @@ class DataModule(DescribedData):
         """Inputs without targets from the user's files, and a name for each, in the order of the files."""
 
     @property
+    def target_unit(self) -> str:
+        """In words, the unit of the target, where it is a number; empty where it has none or it is unknown."""
+        return ""
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the data set comes with the project or its dependencies."""
         return self.dataset in self.embedded

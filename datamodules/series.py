@@ -194,6 +194,11 @@ class Series(DataModule):
         """Of the training part, in the target's units."""
         return self.stds[0]
 
+    @property
+    def target_unit(self) -> str:
+        """The target's column, whose own it is."""
+        return self.columns[0] if self.columns else ""
+
     def read(self) -> Source:
         """Read the columns; an example is a window with the values to forecast after it."""
         table = read_table(self._file(), self._reading)
@@ -331,10 +336,6 @@ class Series(DataModule):
         before, after = cells[: self.window], cells[self.window :]
         shown = [*before[:4], "…", *before[-4:]] if len(before) > 9 else before
         return ", ".join(shown), ", ".join([*after[:4], *["…"] * (len(after) > 4)])
-
-    def name_of_target(self) -> str:
-        """The name of the column that is forecast."""
-        return self.columns[0]
 
     def dependent_examples(self) -> int:
         """A window and the values after it."""

@@ -123,9 +123,10 @@ class Tabular(DataModule):
         """The name of each feature."""
         return [feature for state in self.columns for feature in Column(state).features]
 
-    def name_of_target(self) -> str:
-        """The column that is predicted."""
-        return self.target_name
+    @property
+    def target_unit(self) -> str:
+        """The target's column, whose own it is; those of the tables of scikit-learn have no names."""
+        return "" if self.is_embedded else self.target_name
 
     def features_of_columns(self) -> dict[str, list[str]]:
         """The features that each column becomes: a category's values, a number and if it is missing, date parts."""

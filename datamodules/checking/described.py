@@ -39,10 +39,6 @@ class DescribedData(BatchedData):
         """Where some examples are from."""
         return [self.origin(row) for row in rows.tolist()]
 
-    def name_of_target(self) -> str:
-        """The name of the column that is predicted; empty where there is none."""
-        return ""
-
     def dependent_examples(self) -> int:
         """How many successive examples share a part of the data; 1 where examples are independent."""
         return 1

@@ -27,7 +27,7 @@ def show_windows(task: Forecaster, board: Board, outcomes: Outcomes) -> None:
     data = outcomes.data
     if data is None:
         return  # they cannot be read again
-    board.figure("forecasts", forecasts(_typical_and_worst(task, outcomes), data.name_of_target()))
+    board.figure("forecasts", forecasts(_typical_and_worst(task, outcomes), data.target_unit))
     series = data.series_of(data.splits.test[outcomes.positions])
     longest, _ = Counter(series).most_common(1)[0]
     rows = torch.tensor([row for row, name in enumerate(series) if name == longest])
@@ -36,7 +36,7 @@ def show_windows(task: Forecaster, board: Board, outcomes: Outcomes) -> None:
     horizon = part["target"].shape[1]
     title = f"{longest} test split" if len(rows) <= STRIP else f"{longest} the last {STRIP:,} windows of {len(rows):,}"
     times = None if dates is None else dates[:, -horizon:]
-    board.figure("strip", strip(part["target"], part["prediction"], times, data.name_of_target(), title.strip()))
+    board.figure("strip", strip(part["target"], part["prediction"], times, data.target_unit, title.strip()))
 
 
 def _typical_and_worst(task: Forecaster, outcomes: Outcomes) -> list[list[Window]]:
@@ -80,7 +80,7 @@ def show_errors(task: Forecaster, board: Board, outcomes: Outcomes | None) -> No
     unit = ""
     if outcomes is not None and outcomes.data is not None:
         errors |= _errors_of_baselines(task, outcomes)
-        unit = outcomes.data.name_of_target()
+        unit = outcomes.data.target_unit
     rows: list[list[Any]] = [[step, *each] for step, each in enumerate(zip(*errors.values(), strict=True), start=1)]
     header = ["mean absolute error", *map(escape, list(errors)[1:])] if len(errors) > 1 else ["mean absolute error"]
     board.text(name, table(["step ahead", *header], rows, number_format=".4g"))

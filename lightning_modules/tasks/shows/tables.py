@@ -56,7 +56,7 @@ def show_importance(task: Task, board: Board, outcomes: Outcomes, features_of: M
     title = f"permutation importance of the columns, on {len(features):,} test examples (± of {REPEATS} permutations)"
     if len(columns) > MAX_COLUMNS:
         title += f"\nof {len(columns):,} columns the {MAX_COLUMNS} with the steepest loss"
-    unit = outcomes.data.name_of_target() if outcomes.data is not None and target.is_floating_point() else ""
+    unit = outcomes.data.target_unit if outcomes.data is not None and target.is_floating_point() else ""
     axis = f"increase of the {results.loss_name}"
     if unit:
         axis += f" ({label(unit, 24)})"
@@ -86,12 +86,12 @@ def show_coefficients(coefficients: Tensor | None, board: Board, outcomes: Outco
     title = "coefficients of the linear model, for one standard deviation of each feature"
     if len(effects) > len(largest):
         title += f"\nthe {len(largest)} largest of {len(effects):,}"
-    axis = f"change of the predicted {label(data.name_of_target(), 40)}"
+    axis = f"change of the predicted {label(data.target_unit or 'target', 40)}"
     board.figure("coefficients", bars(names, effects[largest].tolist(), None, title, axis))
 
 
 def show_residuals(board: Board, outcomes: Outcomes | None) -> None:
     """Predictions beside true values, and their differences."""
     if outcomes is not None and len(outcomes):
-        unit = "" if outcomes.data is None else outcomes.data.name_of_target()
+        unit = "" if outcomes.data is None else outcomes.data.target_unit
         board.figure("residuals", residuals(outcomes["target"], outcomes["prediction"], unit))
