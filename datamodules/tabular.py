@@ -128,14 +128,6 @@ class Tabular(DataModule):
         """The target's column, whose own it is; those of the tables of scikit-learn have no names."""
         return "" if self.is_embedded else self.target_name
 
-    def features_of_columns(self) -> dict[str, list[str]]:
-        """The features that each column becomes: a category's values, a number and if it is missing, date parts."""
-        dates = {f"{name} {part}": name for name in self.date_orders for part in PARTS if self.dates == "parts"}
-        found: dict[str, list[str]] = {}
-        for state in self.columns:
-            found.setdefault(dates.get(state["name"], state["name"]), []).extend(Column(state).features)
-        return found
-
     def _embedded_table(self) -> pa.Table:
         from sklearn import datasets  # a second to import, and unused for own files
 
@@ -286,6 +278,14 @@ class Tabular(DataModule):
                 return f"{file.name}:{lines[row]}" if len(lines) == size else f"{file.name}, row {row + 1}"
             row -= size
         return super().origin(row)
+
+    def features_of_columns(self) -> dict[str, list[str]]:
+        """The features that each column becomes: a category's values, a number and if it is missing, date parts."""
+        dates = {f"{name} {part}": name for name in self.date_orders for part in PARTS if self.dates == "parts"}
+        found: dict[str, list[str]] = {}
+        for state in self.columns:
+            found.setdefault(dates.get(state["name"], state["name"]), []).extend(Column(state).features)
+        return found
 
     def as_vectors(self, rows: Tensor) -> Compared:
         """The encoded rows, without the target; equal rows are the same example."""
