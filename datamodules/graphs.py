@@ -1,5 +1,6 @@
 """Many graphs, each of a class: concatenated in a few tensors, so that a batch is one indexing operation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
+from datamodules.checking.drawing import MAX_NODES, Drawing, edges_between
 from datamodules.checking.facts import sizes_fact
 from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
@@ -45,6 +47,15 @@ class Graphs(NamedTuple):
     def batch(self) -> Tensor:
         """As `graph`, by the name that torch_geometric has for it."""
         return self.graph
+
+    def features(self) -> Tensor:
+        """(B, F) the mean features of each graph's nodes."""
+        sums = self.x.new_zeros(self.num_graphs, self.x.shape[1]).index_add(0, self.graph, self.x)
+        return sums / torch.bincount(self.graph, minlength=self.num_graphs).clamp(min=1)[:, None]
+
+    def of_examples(self, rows: Tensor) -> Tensor:
+        """(B, …) what a layer's inputs are of the examples: the graphs, of which each has a row."""
+        return rows
 
 
 Column = np.ndarray[Any, Any]
@@ -256,6 +267,39 @@ class GraphClasses(LabelledData):
         """The size of a graph, and its class."""
         nodes, edges = (int(start[row + 1] - start[row]) for start in (self.store.node_start, self.store.edge_start))
         return f"graph {row + 1}: {nodes} nodes, {edges} edges", self.class_names[self.labels[row]]
+
+    def origin(self, row: int) -> str:
+        """Which of the graphs it is."""
+        return f"graph {row + 1}"
+
+    def drawable(self, rows: Tensor) -> Tensor:
+        """Whether a graph has few nodes."""
+        return self.store.node_start.diff()[rows] <= MAX_NODES
+
+    def drawings(self, batch: Graphs, chosen: Sequence[int]) -> list[Drawing]:
+        """The chosen graphs, coloured by what tells their nodes apart best."""
+        kinds, names = self._kinds(batch.x.cpu())
+        edge_index, graph, found = batch.edge_index.cpu(), batch.graph.cpu(), []
+        for index in chosen:
+            nodes = (graph == index).nonzero()[:, 0]
+            edges, between = edges_between(nodes, edge_index)
+            none = torch.full_like(nodes, -1)
+            found.append(Drawing(nodes, edges, between, kinds[nodes], names, index, [], none))
+        return found
+
+    def _kinds(self, x: Tensor) -> tuple[Tensor, list[str]]:
+        """What nodes are coloured by, and its names: their label, else their largest attribute, else their degree."""
+        known, attributes = _columns(self.node_labels), len(self.node_scale[0])
+        if known:
+            block, names = x[:, : len(known[0])], [f"label {name}" for name in known[0]]
+        elif attributes > 1:
+            block, names = x[:, :attributes], [f"attribute {place} largest" for place in range(1, attributes + 1)]
+        elif self.max_degree:
+            block, names = x[:, -self.max_degree - 1 :], [f"degree {degree}" for degree in range(self.max_degree + 1)]
+            names[-1] += " or more"
+        else:
+            return torch.full((len(x),), -1), []
+        return torch.where(block.any(1), block.argmax(1), -1), names
 
     def contents(self) -> dict[str, str]:
         """Digests of edges, of the labels and attributes of nodes and edges, and of the classes."""

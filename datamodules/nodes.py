@@ -1,6 +1,6 @@
 """One graph whose nodes are classified."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
+from datamodules.checking.drawing import MAX_NODES, Drawing, edges_between, neighbourhood
 from datamodules.checking.facts import column_fact
 from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
@@ -23,7 +24,7 @@ from datamodules.files.table_columns import Column, column_digest, strings
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.adjacency import csr, for_device, matrix_digest, normalised_adjacency, undirected
 from datamodules.loading.examples import Source
-from datamodules.loading.sampling import cut
+from datamodules.loading.sampling import cut, ranges
 from datamodules.storage.catalogue import PLANETOID, Remotes
 from datamodules.storage.download import DataError
 
@@ -47,6 +48,22 @@ class Graph(NamedTuple):
     def batch(self) -> Tensor:
         """(N,) zeros: all nodes are of one graph, as torch_geometric says it."""
         return self.nodes.new_zeros(self.x.shape[0])
+
+    def features(self) -> Tensor:
+        """(B, F) the features of the nodes to classify, dense."""
+        if self.x.layout != torch.sparse_csr:
+            return self.of_examples(self.x)
+        begins, columns, values = self.x.crow_indices(), self.x.col_indices(), self.x.values()
+        sizes = begins.diff()[self.nodes]
+        rows = torch.arange(len(self.nodes), device=sizes.device).repeat_interleave(sizes)
+        places = ranges(begins[self.nodes], sizes)
+        dense = values.new_zeros(len(self.nodes), self.x.shape[1])
+        dense[rows, columns[places]] = values[places]
+        return dense
+
+    def of_examples(self, rows: Tensor) -> Tensor:
+        """(B, …) what a layer's inputs are of the examples: the nodes to classify, among all nodes."""
+        return rows.index_select(0, self.nodes)
 
 
 class Network(NamedTuple):
@@ -197,6 +214,8 @@ class Nodes(LabelledData):
         self.num_nodes = 0
         self.num_words = 0  # features that are not columns of a table
         self.reserved: list[str] = []  # columns of a table that are no features
+        self.node_names: list[str] = []  # as the files have them
+        self.labelled: Tensor | None = None  # the nodes that have a class; None for all of them
         self.network: Network
         self.graph: Graph | None = None
 
@@ -264,6 +283,7 @@ class Nodes(LabelledData):
         self.class_names, codes = class_codes(
             [str(texts[node]) for node in labelled], self.known_classes, str(files.path)
         )
+        self.node_names, self.labelled = list(map(str, files.ids)), torch.from_numpy(labelled)
         self.labels = torch.zeros(len(texts), dtype=torch.long)
         self.labels[labelled] = codes
         official = files.splits or splits_in(files.table, files.reserved, files.path) or {"train": labelled}
@@ -284,6 +304,40 @@ class Nodes(LabelledData):
             if name not in self.reserved:
                 facts.append((name, column_fact(network.table[name], "" if name in used else "left out")))
         return facts
+
+    def origin(self, row: int) -> str:
+        """The id of a node, or where the files have none, its number."""
+        return self.node_names[row] if self.node_names else f"node {row + 1}"
+
+    def drawable(self, rows: Tensor) -> Tensor:
+        """Every node, with those around it."""
+        return torch.ones(len(rows), dtype=torch.bool)
+
+    def drawings(self, batch: Graph, chosen: Sequence[int]) -> list[Drawing]:
+        """The whole graph if it is small, else what is two steps around each chosen node; coloured by class."""
+        size, nodes, edge_index = batch.x.shape[0], batch.nodes.cpu(), batch.edge_index.cpu()
+        kinds = self.labels
+        if self.labelled is not None:
+            kinds = torch.full_like(kinds, -1)
+            kinds[self.labelled] = self.labels[self.labelled]
+        example = torch.full((size,), -1)
+        example[nodes] = torch.arange(len(nodes))
+
+        def names(part: Tensor) -> list[str]:
+            return [self.node_names[node] if self.node_names else str(node + 1) for node in part.tolist()]
+
+        parts = (
+            {-1: torch.arange(size)}
+            if size <= MAX_NODES
+            else {index: neighbourhood(int(nodes[index]), edge_index, size) for index in chosen}
+        )
+        return [
+            Drawing(
+                part, *edges_between(part, edge_index), kinds[part], self.class_names, index, names(part),
+                example[part],
+            )
+            for index, part in parts.items()
+        ]  # fmt: skip
 
     def contents(self) -> dict[str, str]:
         """Digests of the edges, the features and the classes."""

@@ -16,7 +16,7 @@ from datamodules.files.encoding import known_encoding
 from datamodules.files.number_columns import stated_decimal
 from datamodules.files.table_columns import column_called, is_numeric, numbers
 from datamodules.files.tables import Reading, read_table
-from datamodules.files.time_axis import FILLS, Fill, TimeOptions, in_order, regular
+from datamodules.files.time_axis import FILLS, Fill, TimeOptions, date_texts, in_order, regular
 from datamodules.files.written_numbers import Decimal
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits
@@ -175,6 +175,8 @@ class Series(DataModule):
         self.stds: list[float] = []
         self.values: Tensor  # of all series, one after the other
         self.lengths: list[int] = []  # of each series
+        self.names: list[str] = []  # of each series
+        self.dates: np.ndarray[Any, Any] | None = None  # of all rows, datetime64
         self.starts: Tensor  # the first row of each window
 
     @property
@@ -207,7 +209,7 @@ class Series(DataModule):
             self.columns = list(dict.fromkeys(columns))
             if self.series is not None:
                 self.series = column_called(self.series, table, "--data.series", self.dataset)
-        self.values, self.lengths, _ = self._values_of(table, self.dataset)
+        self.values, self.lengths, self.names, self.dates = self._values_of(table, self.dataset)
         self.starts = self._all_starts(self.window + self.horizon)
         if len(self.starts) == 0:
             raise self._too_short(self.dataset, max(self.lengths), self.window + self.horizon)
@@ -248,8 +250,13 @@ class Series(DataModule):
             raise DataError(f"{self.dataset}: is a folder; expected a CSV or Parquet file with a row a time step")
         return self.path
 
-    def _values_of(self, table: pa.Table, where: str) -> tuple[Tensor, list[int], list[str]]:
-        """The target and the covariates of all series in the order of time, (N, C) float64; their lengths and names."""
+    def _values_of(
+        self, table: pa.Table, where: str
+    ) -> tuple[Tensor, list[int], list[str], np.ndarray[Any, Any] | None]:
+        """The target and the covariates of all series in the order of time, (N, C) float64; lengths, names and dates.
+
+        The lengths and the names are those of the series, the dates (N,) those of the rows, if there are dates.
+        """
         if len(table) == 0:
             raise DataError(f"{where}: a header and no rows")
         for name in [*self.columns, *([self.series] if self.series else [])]:
@@ -270,8 +277,8 @@ class Series(DataModule):
                 found = missing if np.isnan(values[row]) else f"{values[row]}, not a finite number"
                 raise DataError(f"{where}: row {row + 1}, column {name}: the value is {found}")
             columns.append(values[ordered.rows])
-        values, lengths = regular(np.stack(columns, axis=1), ordered, self.fill, where, self.note)
-        return torch.from_numpy(values), lengths, ordered.names
+        values, lengths, dates = regular(np.stack(columns, axis=1), ordered, self.fill, where, self.note)
+        return torch.from_numpy(values), lengths, ordered.names, dates
 
     def _too_short(self, where: str, found: int, expected: int) -> DataError:
         return DataError(
@@ -330,6 +337,37 @@ class Series(DataModule):
         shown = [*before[:4], "…", *before[-4:]] if len(before) > 9 else before
         return ", ".join(shown), ", ".join([*after[:4], *["…"] * (len(after) > 4)])
 
+    def dependent_examples(self) -> int:
+        """A window and the values after it."""
+        return self.window + self.horizon
+
+    def series_of(self, rows: Tensor) -> list[str]:
+        """The name of the series that each window is cut from."""
+        of_series = torch.bucketize(self.starts[rows], torch.tensor(self.lengths).cumsum(0), right=True)
+        return [self.names[index] for index in of_series.tolist()]
+
+    def dates_of(self, rows: Tensor) -> np.ndarray[Any, Any] | None:
+        """The dates of each window's rows and of the values to forecast, (B, W + H)."""
+        if self.dates is None:
+            return None
+        return self.dates[self.starts[rows].numpy()[:, None] + np.arange(self.window + self.horizon)]
+
+    def origin(self, row: int) -> str:
+        """The series, and the date of the first value to forecast, or else which of its time steps that is."""
+        return self.origins(torch.tensor([row]))[0]
+
+    def origins(self, rows: Tensor) -> list[str]:
+        """The same of some windows."""
+        first, series = self.starts[rows] + self.window, self.series_of(rows)
+        if self.dates is not None:
+            steps = date_texts(self.dates[first.numpy()], self.dates)
+        else:
+            ends = torch.tensor(self.lengths).cumsum(0)
+            begins = torch.cat([torch.zeros(1, dtype=torch.long), ends[:-1]])
+            within = first - begins[torch.bucketize(self.starts[rows], ends, right=True)] + 1
+            steps = [f"time step {step}" for step in within.tolist()]
+        return [f"{name} {step}".lstrip() for name, step in zip(series, steps, strict=True)]
+
     def contents(self) -> dict[str, str]:
         """Digests of the target and of each covariate."""
         return {f"column {name}": hash_numbers(self.values[:, index]) for index, name in enumerate(self.columns)}
@@ -369,7 +407,7 @@ class Series(DataModule):
         """The last window of each series of a file; its forecast is a row for each time step ahead."""
         if path.is_dir():
             raise DataError(f"--input {path}: is a folder; expected a CSV or Parquet file")
-        values, lengths, names = self._values_of(read_table(path, self._reading), str(path))
+        values, lengths, names, _ = self._values_of(read_table(path, self._reading), str(path))
         if min(lengths) < self.window:
             raise DataError(f"{path}: has {min(lengths)} rows, expected at least --data.window {self.window}")
         last = torch.tensor(lengths).cumsum(0) - self.window

@@ -22,7 +22,7 @@ from datamodules.checking.suspicions import Compared
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableModule
 from datamodules.export.exportable_rows import ExportableRows
-from datamodules.files.date_columns import DATES, Dates, Orders, as_features, with_times
+from datamodules.files.date_columns import DATES, PARTS, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
 from datamodules.files.number_columns import stated_decimal
 from datamodules.files.splits import listed, split_files
@@ -278,6 +278,14 @@ class Tabular(DataModule):
                 return f"{file.name}:{lines[row]}" if len(lines) == size else f"{file.name}, row {row + 1}"
             row -= size
         return super().origin(row)
+
+    def features_of_columns(self) -> dict[str, list[str]]:
+        """The features that each column becomes: a category's values, a number and if it is missing, date parts."""
+        dates = {f"{name} {part}": name for name in self.date_orders for part in PARTS if self.dates == "parts"}
+        found: dict[str, list[str]] = {}
+        for state in self.columns:
+            found.setdefault(dates.get(state["name"], state["name"]), []).extend(Column(state).features)
+        return found
 
     def as_vectors(self, rows: Tensor) -> Compared:
         """The encoded rows, without the target; equal rows are the same example."""

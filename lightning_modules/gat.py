@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import global_add_pool, global_max_pool, global_mean_pool
 
 from datamodules.graphs import Graphs
-from lightning_modules.layers.graph import GraphAttention
+from lightning_modules.layers.graph import GraphAttention, attention_of
 from lightning_modules.tasks.classifier import Classifier
 
 Pooling = Literal["mean", "max", "sum"]
@@ -71,3 +71,7 @@ class GAT(Classifier):
             h = F.dropout(h, self.dropout, self.training)
             pooled.append(self.pool(h, graphs.graph, graphs.num_graphs))  # (B, H · D)
         return self.head(torch.cat(pooled, dim=1))
+
+    def attention_of_edges(self, graphs: Graphs) -> Tensor | None:
+        """The attention of each edge."""
+        return attention_of(self, graphs)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.nodes import Graph
-from lightning_modules.layers.graph import GraphAttention, dropout
+from lightning_modules.layers.graph import GraphAttention, attention_of, dropout
 from lightning_modules.tasks.classifier import Classifier
 
 
@@ -55,3 +55,11 @@ class NodeGAT(Classifier):
             h = F.elu(layer(dropout(h, self.dropout, self.training), graph.edge_index))  # (N, H · D)
         h = self.layers[-1](dropout(h, self.dropout, self.training), graph.edge_index)  # (N, C)
         return h.index_select(0, graph.nodes)  # (B, C)
+
+    def attention_of_edges(self, graphs: Graph) -> Tensor | None:
+        """The attention of each edge."""
+        return attention_of(self, graphs)
+
+    def last_layers(self) -> nn.Module:
+        """The last layer."""
+        return self.layers[-1]

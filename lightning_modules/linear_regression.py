@@ -27,3 +27,7 @@ class LinearRegression(Regressor):
     def forward(self, x: Tensor) -> Tensor:
         """Prediction of the standardised target."""
         return self.linear(x).squeeze(-1)  # (B, 1) → (B,)
+
+    def coefficients_of_features(self) -> Tensor:
+        """The weights, in the target's units."""
+        return self.linear.weight[0] * self.target_std

@@ -1,9 +1,13 @@
 """What each kind of data says of itself, from which a summary and a check of it are made."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.checking.drawing import Drawing
 from datamodules.checking.summary import Summary
 from datamodules.checking.suspicions import Compared, duplicates, of_classes, wrong_labels
 from datamodules.loading.batched import BatchedData
@@ -34,6 +38,35 @@ class DescribedData(BatchedData):
     def origins(self, rows: Tensor) -> list[str]:
         """Where some examples are from."""
         return [self.origin(row) for row in rows.tolist()]
+
+    def dependent_examples(self) -> int:
+        """How many successive examples share a part of the data; 1 where examples are independent."""
+        return 1
+
+    def series_of(self, rows: Tensor) -> list[str]:
+        """The name of the series that each of some examples is from; empty of the only one, or where there is none."""
+        return [""] * len(rows)
+
+    def dates_of(self, rows: Tensor) -> np.ndarray[Any, Any] | None:
+        """The dates of each value that some examples span, (B, …) datetime64; None where there are no dates."""
+        return None
+
+    def features_of_columns(self) -> dict[str, list[str]]:
+        """The names of the features that each column of a table becomes, in order; empty where there is no table."""
+        return {}
+
+    def drawable(self, rows: Tensor) -> Tensor:
+        """Whether each of some examples can be drawn as a graph of few nodes, (B,)."""
+        return torch.zeros(len(rows), dtype=torch.bool)
+
+    def drawings(self, batch: Any, chosen: Sequence[int]) -> list[Drawing]:
+        """The graphs to draw: each of a chosen example, or one of all if they are parts of one small graph.
+
+        Args:
+            batch: as the model gets it, without the target.
+            chosen: positions in it of drawable examples.
+        """
+        return []
 
     def inputs_shown(self, rows: Tensor) -> list[str]:
         """What the model is given of each of some examples, as a text; empty where it can only be named."""

@@ -54,7 +54,7 @@ def seed_globally(*seed: int) -> None:
 def ranges(start: Tensor, length: Tensor) -> Tensor:
     """The concatenated ranges `start[i], …, start[i] + length[i] - 1`."""
     before = length.cumsum(0) - length
-    return torch.arange(int(length.sum())) + torch.repeat_interleave(start - before, length)
+    return torch.arange(int(length.sum()), device=length.device) + torch.repeat_interleave(start - before, length)
 
 
 def _by_class(index: Tensor, labels: Tensor | None, seed: int) -> Tensor:

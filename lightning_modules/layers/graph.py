@@ -3,6 +3,8 @@
 Shapes: N nodes, M edges, F features of a node, E features of an edge, H heads with D features each.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,6 +40,8 @@ class GraphAttention(MessagePassing):
         x (N, F) dense or sparse, edge_index (2, M), edge_attr (M, E), output (N, H · D), or (N, D) of averaged heads
     """
 
+    recorded: list[Tensor] | None = None  # the weights of each call, while they are asked for
+
     def __init__(
         self,
         in_features: int,
@@ -67,6 +71,8 @@ class GraphAttention(MessagePassing):
         edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
         h = (x @ self.project.weight.T).view(num_nodes, self.num_heads, -1)  # (N, F) → (N, H · D) → (N, H, D)
         weight = self.attention(h, edge_index, edge_attr)  # (M + N, H)
+        if self.recorded is not None:
+            self.recorded.append(weight)
         weight = F.dropout(weight, self.dropout, self.training)
         heads = self.propagate(edge_index, h=h, weight=weight.unsqueeze(-1))  # (N, H, D)
         return (heads.mean(1) if self.average else heads.flatten(1)) + self.bias
@@ -91,3 +97,23 @@ def with_loops(edge_index: Tensor, edge_attr: Tensor, num_nodes: int) -> tuple[T
     loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
     zeros = edge_attr.new_zeros(num_nodes, edge_attr.shape[1])
     return torch.cat([edge_index, loops], dim=1), torch.cat([edge_attr, zeros])
+
+
+def attention_of(model: nn.Module, graphs: Any) -> Tensor | None:
+    """The attention weight of each edge, (M,), the mean of all heads and layers; None of a model without layers.
+
+    Args:
+        model: that has layers of graph attention.
+        graphs: its input, with an edge_index (2, M).
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, GraphAttention)]
+    found: list[Tensor] = []
+    try:
+        for layer in layers:
+            layer.recorded = found
+        model(graphs)
+    finally:
+        for layer in layers:
+            layer.recorded = None
+    size = graphs.edge_index.shape[1]  # after which come the self-loops
+    return torch.stack([weight[:size].float().mean(1) for weight in found]).mean(0) if found else None

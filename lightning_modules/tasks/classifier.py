@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
@@ -20,6 +20,7 @@ from torchmetrics.classification import (
 from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
+from lightning_modules.optim.parameter_groups import head_of
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.confusion_matrix import class_scores, confusion_table
 from lightning_modules.tasks.losses import class_losses
@@ -38,6 +39,7 @@ from lightning_modules.tasks.results.classes import ClassResults, LabelResults
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.scores import class_rows, log_mean_probabilities
+from lightning_modules.tasks.shows.inputs import show_inputs
 from lightning_modules.tasks.task import Board, Step, Task
 
 Loss = Literal["cross_entropy", "focal"]
@@ -275,6 +277,14 @@ class Classifier(Task):
         frequencies = counts / max(self.num_examples, 1) if self.multilabel else (counts / counts.sum()).log()
         return frequencies.expand(len(target), -1)
 
+    def last_layers(self) -> nn.Module:
+        """The layers on top of the others, whose inputs represent the examples; the model itself if none are known."""
+        return next(iter(head_of(self, self.head_names)), self)
+
+    def attention_of_edges(self, graphs: Any) -> Tensor | None:
+        """How much the model heeds each edge of a batch of graphs, (E,) from 0 to 1; None where all count the same."""
+        return None
+
     def show(self, batch: Any, board: Board) -> None:
         """The images of the batch with the worst predictions; inputs other than images are not shown."""
         inputs, target = batch
@@ -301,6 +311,7 @@ class Classifier(Task):
             board.text("scores of the classes", scores_table(self.tables["confusion"], self.class_names))
         elif self.num_classes <= MAX_CONFUSION_CLASSES:
             board.text("confusion", confusion_table(self.tables["confusion"], self.class_names))
+        show_inputs(self, board, outcomes)
 
     def output_facts(self) -> dict[str, Any]:
         """Logits of the classes."""

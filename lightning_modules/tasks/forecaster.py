@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
-from lightning_modules.tasks.boards import table
+from lightning_modules.tasks.pictures.series import Window, forecasts
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.values import ForecastResults
+from lightning_modules.tasks.shows.series import show_errors, show_windows
 from lightning_modules.tasks.task import Board, Step, Task
 
 
@@ -127,36 +127,18 @@ class Forecaster(Task):
         return [{"prediction": value} for value in self.in_units(self(batch)).flatten().cpu().tolist()]
 
     def show(self, batch: Any, board: Board) -> None:
-        """Some windows with their targets and forecasts."""
+        """Some windows with their targets and forecasts; those of a test are shown with their dates by its results."""
+        if board.names:
+            return
         inputs, target = batch
         some = torch.linspace(0, len(target) - 1, min(4, len(target)), device=target.device).round().long()
         forecast = self.in_units(self(inputs[some])).cpu()
         past = self.in_units(inputs[some][..., 0]).cpu()
-        board.figure("forecasts", plotted(past, target[some].cpu(), forecast))
+        windows = [[Window(*parts)] for parts in zip(past, target[some].cpu(), forecast, strict=True)]
+        board.figure("forecasts", forecasts(windows))
 
     def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
-        """The mean absolute error of each step ahead."""
-        ((name, errors),) = self.tables.items()
-        rows = list(enumerate(errors.flatten().tolist(), start=1))
-        board.text(name, table(["step ahead", "mean absolute error"], rows, number_format=".4g"))
-
-
-def plotted(past: Tensor, truth: Tensor, forecast: Tensor) -> Figure:
-    """A figure of windows, one below the other.
-
-    Args:
-        past: (B, W)
-        truth: (B, H)
-        forecast: (B, H)
-    """
-    figure = Figure(figsize=(8, 2 * len(past)), layout="constrained")
-    rows = figure.subplots(len(past), squeeze=False)[:, 0]
-    ahead = range(truth.shape[1])
-    for axes, before, after, guess in zip(rows, past, truth, forecast, strict=True):
-        axes.plot(range(-len(before), 0), before.numpy(), color="0.6", label="past")
-        axes.plot(ahead, after.numpy(), color="black", label="truth")
-        axes.plot(ahead, guess.float().numpy(), color="tab:red", label="forecast")
-        axes.axvline(-0.5, color="0.8", linewidth=0.8)
-    rows[0].legend(loc="upper left", fontsize="small")
-    rows[-1].set_xlabel("time steps from the forecast's start")
-    return figure
+        """Typical and worst windows, a long part of the test split, and the error of each step ahead."""
+        if outcomes is not None:
+            show_windows(self, board, outcomes)
+        show_errors(self, board, outcomes)

@@ -8,9 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, R2Score
 
+from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.values import ValueResults
-from lightning_modules.tasks.task import Step, Task
+from lightning_modules.tasks.shows.inputs import show_inputs
+from lightning_modules.tasks.shows.tables import show_coefficients, show_residuals
+from lightning_modules.tasks.task import Board, Step, Task
 
 
 class Regressor(Task):
@@ -65,6 +68,16 @@ class Regressor(Task):
         """The training split's mean for every example."""
         _, target = batch
         return torch.full_like(target, self.target_mean)
+
+    def coefficients_of_features(self) -> Tensor | None:
+        """How much one more of each feature changes the prediction, (F,) in the target's units; None if not linear."""
+        return None
+
+    def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
+        """The residuals; of a table also the importance of its columns, and the coefficients of a linear model."""
+        show_residuals(board, outcomes)
+        show_inputs(self, board, outcomes)
+        show_coefficients(self.coefficients_of_features(), board, outcomes)
 
     def output_facts(self) -> dict[str, Any]:
         """Numbers."""

@@ -22,6 +22,8 @@ class ClassResults(Results):
         names: of the C classes.
     """
 
+    loss_name = "cross-entropy"
+
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
 
@@ -70,6 +72,8 @@ class LabelResults(Results):
     Args:
         names: of the C labels.
     """
+
+    loss_name = "binary cross-entropy"
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)

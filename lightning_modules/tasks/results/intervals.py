@@ -1,7 +1,8 @@
 """Confidence intervals of a test's scores: percentile bootstrap over its examples.
 
 Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13: as many examples as there are, are sampled with
-replacement, the score is computed of them, and the interval holds the middle 95 % of such scores.
+replacement, the score is computed of them, and the interval holds the middle 95 % of such scores. Of examples that
+follow each other in time, blocks are sampled: Künsch 1989, https://doi.org/10.1214/aos/1176347265.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ MIN_REPLICATES = 200
 WORK = 2 * 10**7  # sampled examples of all replicates together, which take about a second
 CHUNK = 2**22  # weights in memory at once
 LEVEL = 0.95
+MIN_BLOCKS = 10  # of a series: fewer say too little about how much their means differ
 
 
 def replicates_of(size: int) -> int:
@@ -69,6 +71,39 @@ def of_sums(statistics: Tensor, score: Callable[[Tensor], Scores]) -> Intervals:
     """
     statistics = statistics.double()
     return of_weights(len(statistics), lambda weights: score(weights @ statistics))
+
+
+def of_blocks(statistics: Tensor, score: Callable[[Tensor], Scores], block: int) -> Intervals:
+    """Intervals of scores that are functions of means over examples of which successive ones resemble each other.
+
+    The moving-block bootstrap: blocks of successive examples are sampled with replacement, so that the dependence in
+    a block is that of the data. Sampled examples as they are, the interval would be too narrow.
+
+    Args:
+        statistics: (N, S) of each example, in the order of time.
+        score: the scores (R,) from sums (R, S); it divides by one of them, for their number differs from N.
+        block: successive examples that depend on each other; of less than ten such blocks, shorter ones are sampled.
+    """
+    size = len(statistics)
+    length = block_length(size, block)
+    if size < 2 * length:
+        return {}  # one block, or hardly more: nothing varies
+    before = torch.cat([statistics.new_zeros(1, statistics.shape[1]), statistics]).double().cumsum(0)
+    blocks = before[length:] - before[:-length]  # (N - L + 1, S)
+    random = np.random.default_rng(0)
+    count = round(size / length)
+    drawn = [random.integers(0, len(blocks), count) for _ in range(replicates_of(count))]
+    return middle(score(torch.stack([blocks[torch.from_numpy(rows)].sum(0) for rows in drawn])))
+
+
+def block_length(size: int, block: int) -> int:
+    """The length of the blocks that are sampled of so many examples.
+
+    Args:
+        size: N
+        block: successive examples that depend on each other.
+    """
+    return max(1, min(block, size // MIN_BLOCKS))
 
 
 def of_means(values: dict[str, Tensor]) -> Intervals:

@@ -1,7 +1,7 @@
 """What a test keeps of each example, and what is made of it: a class for each type of problem."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning_modules.tasks.results.intervals import Intervals
 from lightning_modules.tasks.results.outcomes import Column, Outcomes
@@ -9,6 +9,8 @@ from lightning_modules.tasks.results.outcomes import Column, Outcomes
 
 class Results(ABC):
     """What a test keeps of each example of one type of problem."""
+
+    loss_name: ClassVar[str] = "loss"  # what the column `loss` is
 
     @abstractmethod
     def kept(self, batch: Any, prediction: Any, target: Any) -> dict[str, Column]:

@@ -5,13 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_modules.tasks.results.intervals import Intervals, Scores, of_sums
+from lightning_modules.tasks.results.intervals import Intervals, Scores, of_blocks, of_sums
 from lightning_modules.tasks.results.outcomes import Column, Outcomes
 from lightning_modules.tasks.results.results import Results
 
 
 class ValueResults(Results):
     """One value an example; the loss is the absolute error."""
+
+    loss_name = "absolute error"
 
     def kept(self, batch: Any, prediction: Any, target: Any) -> dict[str, Column]:
         """Both values, and the absolute error."""
@@ -52,6 +54,8 @@ class ForecastResults(Results):
         std: the target's standard deviation, by which papers scale the squared error.
     """
 
+    loss_name = "mean absolute error"
+
     def __init__(self, std: float) -> None:
         self.std = std
 
@@ -71,7 +75,7 @@ class ForecastResults(Results):
         }
 
     def intervals(self, outcomes: Outcomes) -> Intervals:
-        """Those of the errors; windows that overlap are taken for independent, so they are rather too narrow."""
+        """Those of the errors, by blocks of successive windows, for windows that overlap are not independent."""
         error = (outcomes["prediction"] - outcomes["target"]).double()
         statistics = torch.stack([torch.ones(len(error)).double(), error.abs().mean(1), error.square().mean(1)], dim=1)
 
@@ -83,4 +87,5 @@ class ForecastResults(Results):
                 "mse": squared / count / self.std**2,
             }
 
-        return of_sums(statistics, scores)
+        overlap = error.shape[1] if outcomes.data is None else outcomes.data.dependent_examples()
+        return of_blocks(statistics, scores, overlap)
