@@ -4,7 +4,7 @@ Shapes: B texts, T tokens, V tokens in the vocabulary, E features of an embeddin
 state, D = 2 · H features of both, C classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from datamodules.tokenizing.tf_idf import tf_idf_logits
 from datamodules.tokenizing.tokens import Text
 from lightning_modules.tasks.boards import examples_table, heaviest, tokens_of, weights_table
 from lightning_modules.tasks.classifier import Classifier
@@ -122,7 +121,6 @@ class AttentionRNN(Classifier):
         num_classes: C
         padding: index of the padding token.
         token_names: names of the V tokens, for the dashboard; their indices by default.
-        tf_idf: the bag-of-words baseline, see `datamodules.tokenizing.tf_idf`.
         embedding_size: E, features of each token.
         hidden_size: H, features of each direction's hidden state; D = 2 · H.
         num_layers: number of LSTM layers.
@@ -140,7 +138,6 @@ class AttentionRNN(Classifier):
         num_classes: int,
         padding: int = 0,
         token_names: Sequence[str] | None = None,
-        tf_idf: dict[str, Tensor] | None = None,
         embedding_size: int = 128,
         hidden_size: int = 128,
         num_layers: int = 1,
@@ -150,7 +147,6 @@ class AttentionRNN(Classifier):
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
         self.token_names = list(token_names or map(str, range(num_tokens)))
-        self.tf_idf = tf_idf
         self.embedding = nn.Embedding(num_tokens, embedding_size, padding_idx=padding)
         self.lstm = BidirectionalLSTM(embedding_size, hidden_size, num_layers, dropout)
         self.attention = AttentionPooling(2 * hidden_size)
@@ -180,11 +176,6 @@ class AttentionRNN(Classifier):
                 self.rows(self.head(pooled)), tokens_of(batch, self.token_names), weights.tolist(), strict=True
             )
         ]
-
-    def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """The majority class, and logistic regression on TF-IDF."""
-        tf_idf = self.tf_idf
-        return super().baselines() | ({"tf_idf_": lambda batch: tf_idf_logits(batch[0], tf_idf)} if tf_idf else {})
 
     def show(self, batch: Any, board: Board) -> None:
         """The first texts with true and predicted class, and the attention weights of a few of them."""

@@ -1,11 +1,10 @@
 """BERT that classifies texts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from datamodules.tokenizing.tf_idf import tf_idf_logits
 from datamodules.tokenizing.tokens import Text
 from lightning_modules.layers.bert import SmallModernBert, architecture_of, bert, encode
 from lightning_modules.tasks.boards import examples_table, tokens_of
@@ -30,7 +29,6 @@ class BertClassifier(Classifier):
         padding: index of the padding token.
         max_length: maximum number of tokens of a text.
         token_names: names of the V tokens, for the dashboard; their indices by default.
-        tf_idf: the bag-of-words baseline, see `datamodules.tokenizing.tf_idf`.
         architecture: the encoder's settings, where a checkpoint contains them.
         kwargs: arguments of Classifier and Task.
 
@@ -59,13 +57,11 @@ class BertClassifier(Classifier):
         padding: int = 0,
         max_length: int = 256,
         token_names: Sequence[str] | None = None,
-        tf_idf: dict[str, Tensor] | None = None,
         architecture: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
         self.token_names = list(token_names or map(str, range(num_tokens)))
-        self.tf_idf = tf_idf
         small = SmallModernBert(hidden_size, num_layers, num_heads, dropout, padding)
         self.encoder = bert(pretrained, num_tokens, max_length, architecture=architecture, small=small)
         self.rebuild = {"pretrained": None, "architecture": architecture_of(self.encoder)}
@@ -78,11 +74,6 @@ class BertClassifier(Classifier):
         """Logits."""
         states = encode(self.encoder, text.ids, text.mask)  # (B, T, D)
         return self.head(states[:, 0])
-
-    def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """The majority class, and logistic regression on TF-IDF."""
-        tf_idf = self.tf_idf
-        return super().baselines() | ({"tf_idf_": lambda batch: tf_idf_logits(batch[0], tf_idf)} if tf_idf else {})
 
     def show(self, batch: Any, board: Board) -> None:
         """The first texts with true and predicted class."""

@@ -84,7 +84,8 @@ def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
     name, results, folder = trained
     assert json.loads((folder / "results.json").read_text()) == results
     assert [key for key in results if key != "per_class"] == [
-        "model", "data", "seed", "test", "baseline", "monitor", "best", "train_seconds", "examples_per_second",
+        "model", "data", "seed", "test", "baseline", "baselines", "monitor", "best", "train_seconds",
+        "examples_per_second",
         "best_checkpoint",
         "partial",
     ]  # fmt: skip
@@ -173,7 +174,7 @@ def test_repeated_from_its_configuration_a_run_gives_the_same_result(trained: Tr
     _, results, folder = trained
     again = Experiment(resolve(["--config", str(folder / "config.yaml"), "--logs", str(tmp_path)])).fit().results
     assert again is not None
-    for key in ("model", "data", "seed", "test", "baseline", "monitor", "best"):
+    for key in ("model", "data", "seed", "test", "baseline", "baselines", "monitor", "best"):
         assert again[key] == results[key]
 
 

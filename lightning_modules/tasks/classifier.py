@@ -20,6 +20,8 @@ from torchmetrics.classification import (
 from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
+from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.confusion_matrix import class_scores, confusion_table
 from lightning_modules.tasks.losses import class_losses
@@ -259,6 +261,10 @@ class Classifier(Task):
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The majority class, where the class frequencies are known."""
         return {"": self.frequencies} if self.class_counts is not None else {}
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Those of the data."""
+        return data.baselines()
 
     def frequencies(self, batch: Any) -> Tensor:
         """The logarithms of the class frequencies of the training split, for each example; of labels themselves."""

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
 from datamodules.tokenizing.tokens import BEGIN, END, PAD, UNKNOWN, Text, token_id, tokenizer_from_json
 from datamodules.translation import Pair, Scoring
 from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
@@ -158,6 +160,10 @@ class Translator(Task):
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The source as it is."""
         return {"": lambda batch: self.sources(batch[0].source)}
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Those of the data."""
+        return data.baselines()
 
     @torch.no_grad()
     def translate(self, source: Text) -> list[str]:

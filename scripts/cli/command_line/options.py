@@ -96,6 +96,12 @@ def add_run_options(parser: Parser) -> None:
         help="destinations of logs: none, or some of csv, mlflow, tensorboard, wandb, separated by commas",
     )
     run.add_argument(
+        "--baselines",
+        type=bool,
+        default=True,
+        help="whether the test compares the model with classical methods, fitted to the training split in seconds",
+    )
+    run.add_argument(
         "--save_every",
         type=str,
         default="10 minutes",
@@ -187,6 +193,7 @@ def resolved(request: Request, config: Namespace) -> Config:
         "about": {"name": request.name},
         "seed_everything": content["seed_everything"],
         **({"logger": content["logger"]} if content["logger"] != LOGGERS else {}),
+        **({} if content["baselines"] else {"baselines": False}),
         "save_every": content["save_every"],
         "timeout": content["timeout"],
         "model": {"class_path": request.model, "init_args": content["model"]},

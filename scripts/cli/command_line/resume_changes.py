@@ -19,6 +19,7 @@ HARMLESS = (
     "checkpoint.keep",
     "checkpoint.every_epoch",
     "logger",
+    "baselines",
     "timeout",
     "data.init_args.root",
     "data.init_args.num_workers",

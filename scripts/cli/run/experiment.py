@@ -142,7 +142,12 @@ class Experiment:
         """
         if run is not None:
             self._recorded = Recorded(
-                run, self.config, save_every(self.options.save_every), self.options.logger, self.logs
+                run,
+                self.config,
+                save_every(self.options.save_every),
+                self.options.logger,
+                self.logs,
+                self.options.baselines,
             )
         with user_errors():
             ready, techniques = self.parser.instantiate(self.options), [*self.techniques.values()]

@@ -1,5 +1,6 @@
 """What a run prints: its heading, its tables and its summary."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from datamodules.checking.text_table import table_lines
 from datamodules.files.paths import printable, relative
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Config
+from scripts.cli.run.baselines import facts_of, lines_of, table
 from scripts.cli.shell import quoted
 
 SPLIT_VERBS = {"train": "train on an epoch", "val": "validate on", "test": "test on"}
@@ -53,18 +55,6 @@ def shown(path: Path) -> str:
     return printable(relative(path))
 
 
-def table(test: dict[str, float], baseline: dict[str, float]) -> str:
-    """A line for each metric, with the baseline's; then those that only a baseline has."""
-    further = {name: value for name, value in baseline.items() if name not in test}
-    width = max(map(len, [*test, *further]))
-    lines = [f"{'':{width}}  {'test':>10}  {'baseline':>10}" if baseline else f"{'':{width}}  {'test':>10}"]
-    for name, value in test.items():
-        of_baseline = f"{baseline[name]:>10.4g}" if name in baseline else ""
-        lines.append(f"{name:{width}}  {value:>10.4g}  {of_baseline}".rstrip())
-    lines += [f"{name:{width}}  {'':>10}  {value:>10.4g}" for name, value in further.items()]
-    return "\n".join(lines)
-
-
 def class_table(per_class: dict[str, dict[str, float]]) -> str:
     """A line for each class: its scores and number of examples."""
     header = ["", *(f"{name:>10}" for name in ("precision", "recall", "f1", "examples"))]
@@ -72,11 +62,11 @@ def class_table(per_class: dict[str, dict[str, float]]) -> str:
     return "\n".join(table_lines([header, *rows]))
 
 
-def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str, Any]) -> str:
-    """The metrics, and where there are few classes each one's scores."""
+def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str, Any], remarks: Sequence[str]) -> str:
+    """The metrics beside the baselines' and remarks on these, and where there are few classes each one's scores."""
     per_class = further.get("per_class", {})
-    parts = [table(test, baseline), *([class_table(per_class)] if 0 < len(per_class) <= FEW else [])]
-    return "\n\n".join(parts)
+    classes = [class_table(per_class)] if 0 < len(per_class) <= FEW else []
+    return "\n\n".join(["\n".join([table(test, baseline), *remarks]), *classes])
 
 
 def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
@@ -87,7 +77,9 @@ def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
         folder: of the run.
         trainer: of the run, whose loggers may have a dashboard.
     """
-    lines = [tables(results["test"], results["baseline"], results) if results["test"] else "not tested", ""]
+    model, of_test = trainer.lightning_module, (results["test"], results["baseline"])
+    remarks = lines_of(*of_test, results["baselines"], model, results["monitor"])
+    lines = [tables(*of_test, results, remarks) if results["test"] else "not tested", ""]
     lines += partly(results["partial"])
     best = f", best {results['monitor']} {results['best']:.4g}" if results["best"] is not None else ""
     lines.append(
@@ -131,6 +123,7 @@ def results_of(config: Config, tested: Any, trainer: Trainer, path: Path | None)
         "seed": config["seed_everything"],
         "test": scores(tested, trainer.lightning_module),
         "baseline": named(tested, "baseline/"),
+        "baselines": facts_of(trainer),
         "monitor": checkpoints.monitor,
         "best": checkpoints.best_score,
         "train_seconds": throughput.train_seconds,

@@ -16,6 +16,7 @@ from callbacks.loggers.boards import LogExamples
 from callbacks.loggers.logger import Logger, loggers
 from callbacks.loggers.metadata import RunMetadata
 from callbacks.loggers.progress import Progress
+from callbacks.run.baselines import FILE, FitBaselines
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
 from callbacks.run.processes import BroadcastBuffers, DataConsistencyCheck
@@ -118,9 +119,13 @@ class Recorded:
         save_every: how often the last checkpoint is saved.
         logger: names of loggers, separated by commas, or `none`.
         logs: the folder of all runs.
+        baselines: whether classical methods are fitted for the test.
     """
 
-    def __init__(self, folder: RunFolder, config: Config, save_every: SaveEvery, logger: str, logs: Path) -> None:
+    def __init__(
+        self, folder: RunFolder, config: Config, save_every: SaveEvery, logger: str, logs: Path, baselines: bool = True
+    ) -> None:
+        self.baselines = FitBaselines(baselines, lambda: folder.path / FILE)
         self.folder = folder
         self.config = config
         self.save_every = save_every
@@ -134,7 +139,14 @@ class Recorded:
         monitor, mode = str(getattr(model, "monitor", "")), str(getattr(model, "mode", "min"))
         metadata = RunMetadata(self.config, monitor, mode)
         checkpoints = Checkpoints(self.folder, monitor, mode, self.save_every, self.signals)
-        return [metadata, *others, LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
+        return [
+            metadata,
+            *others,
+            LearningRateMonitor("step"),
+            self.baselines,
+            HandleSignals(self.signals),
+            checkpoints,
+        ]
 
     def loggers(self) -> list[LightningLogger]:
         """The loggers that `--logger` names."""
