@@ -13,6 +13,7 @@ ROUNDS = 3  # of refinement: neighbourhoods of up to so many edges
 MAX_COLOURS = 10_000  # that are features, the most frequent ones
 CLUSTERS = 8  # of the attributes of nodes without labels
 MAX_NODES = 20_000  # that are clustered
+FIRST = 0x9E3779B9  # the colour of a node without a label: not 0, whose hash is 0, so that sums would count nothing
 
 
 def mixed(values: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def mixed(values: Tensor) -> Tensor:
 
 def hashed_rows(rows: Tensor) -> Tensor:
     """(N, D) discrete values → (N,) a hash of each row; equal rows have the same."""
-    found = torch.zeros(len(rows), dtype=torch.long)
+    found = torch.full((len(rows),), FIRST)
     for column in rows.cpu().long().unbind(1):
         found = mixed(found * 31 + column + 1)
     return found
