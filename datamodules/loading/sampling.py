@@ -99,8 +99,9 @@ def sample(index: Tensor, size: int, labels: Tensor | None = None) -> Tensor:
     ordered = _by_class(torch.arange(len(index)), labels, seed=0)
     taken = ordered[torch.arange(size) * len(index) // size]
     if labels is not None:
-        first = torch.cat([torch.ones(1, dtype=torch.bool), labels[ordered].diff() != 0])  # of each class
-        taken = torch.cat([taken, ordered[first]]).unique()
+        classes = labels[ordered]
+        first = torch.cat([torch.ones(1, dtype=torch.bool), classes.diff() != 0])  # of each class
+        taken = torch.cat([taken, ordered[first & ~torch.isin(classes, labels[taken])]])
     return index[taken.sort().values]
 
 

@@ -8,7 +8,8 @@ from callbacks.run.baselines import Facts, FitBaselines
 from lightning_modules.tasks.task import Task
 
 TRIVIAL = "trivial"  # the answer that needs no input, or next to none
-WIDTH = 10  # of a column, at least
+WIDTH = 10  # of a column, where there is room
+MAX_WIDTH = 80  # of a terminal
 
 Columns = dict[str, dict[str, float]]  # each baseline's metrics, by its name
 
@@ -31,21 +32,24 @@ def columns_of(test: dict[str, float], baseline: dict[str, float]) -> Columns:
 
 def table(test: dict[str, float], baseline: dict[str, float]) -> str:
     """A line for each metric; a column for the model and for each baseline."""
-    columns = columns_of(test, baseline)
-    metrics = dict.fromkeys([*test, *(metric for values in columns.values() for metric in values)])
-    width, widths = max(map(len, metrics), default=0), [max(WIDTH, len(name)) for name in columns]
-    titles = [f"{name:>{size}}" for name, size in zip(columns, widths, strict=True)]
-    lines = ["  ".join([f"{'':{width}}", f"{'test':>{WIDTH}}", *titles])]
-    for metric in metrics:
-        cells = [number(test.get(metric), WIDTH)]
-        cells += [number(values.get(metric), size) for values, size in zip(columns.values(), widths, strict=True)]
-        lines.append("  ".join([f"{metric:{width}}", *cells]).rstrip())
-    return "\n".join(lines)
+    columns = {"test": test} | columns_of(test, baseline)
+    metrics = list(dict.fromkeys(metric for values in columns.values() for metric in values))
+    rows = [[number(values.get(metric)) for values in columns.values()] for metric in metrics]
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    names, gap = ["", *metrics], "  "
+    width = max(map(len, names))
+    if width + sum(len(gap) + max(WIDTH, size) for size in widths) <= MAX_WIDTH:
+        widths = [max(WIDTH, size) for size in widths]
+    lines = [
+        gap.join([f"{name:{width}}", *(f"{cell:>{size}}" for cell, size in zip(row, widths, strict=True))])
+        for name, row in zip(names, [list(columns), *rows], strict=True)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
 
 
-def number(value: float | None, width: int) -> str:
-    """A number of four digits, right-aligned; blanks where there is none."""
-    return f"{'':{width}}" if value is None else f"{value:>{width}.4g}"
+def number(value: float | None) -> str:
+    """A number of four digits; empty where there is none."""
+    return "" if value is None else f"{value:.4g}"
 
 
 def facts_of(trainer: Trainer) -> Facts:
