@@ -491,7 +491,7 @@ class Images(LabelledData):
 
     def baselines(self) -> dict[str, Baseline]:
         """The nearest class mean on pixels."""
-        return {"nearest_mean": NearestMean(math.prod(self.shape), self.num_classes, self.multilabel)}
+        return {"class_mean": NearestMean(math.prod(self.shape), self.num_classes, self.multilabel)}
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads pixels."""

@@ -109,7 +109,9 @@ def batches_of(data: DataModule, rows: Tensor) -> Iterator[Any]:
 def of_other_data(kept: dict[str, Any], data: DataModule, known: dict[str, Baseline]) -> tuple[dict[str, Any], Facts]:
     """What was kept by a run, without what says nothing of this data."""
     fitted = {name: each for name, each in kept["fitted"].items() if name in known}
-    facts = {name: each for name, each in kept["facts"].items() if name in known}
+    facts = dict(kept["facts"])
+    for name in facts.keys() - known.keys():
+        facts[name] = {"left_out": "a checkpoint does not have the pretrained network"}
     for name in [name for name in fitted if not known[name].transfers and not len(data.splits.train)]:
         del fitted[name]
         facts[name] = {"left_out": "it knows only the data that it was fitted to"}

@@ -19,6 +19,10 @@ class Baseline(ABC):
     max_examples = 20_000  # of the training split, that it is fitted to: a stratified sample where there are more
     transfers = True  # whether it predicts for other data than that of which its training split is a part
 
+    def on(self, features: Callable[[Any], Any]) -> "Baseline | None":
+        """The same method on a pretrained network's features of the inputs; None where there is no such."""
+        return None
+
     @abstractmethod
     def fit(self, batches: Iterable[Any]) -> Fitted:
         """Learn from batches with their targets.

@@ -1,6 +1,6 @@
 """The nearest class mean on pixels."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from datamodules.baselines.baseline import Baseline, Fitted, Predictor
 from datamodules.baselines.linear import max_examples
 
+MAX_FEATURES = 2000  # examples that a pretrained network reads
 SIDE = 32  # pixels, to which larger images are averaged
 
 
@@ -26,6 +27,8 @@ class NearestMean(Baseline):
     The logits are those of normal distributions around the means with one variance in all directions. A batch is
     `(images, classes)`, or `(images, labels)` with (B, C) labels, 0 or 1.
 
+    On pretrained features the means are the prototypes of Snell et al. 2017, https://arxiv.org/abs/1703.05175.
+
     Args:
         num_values: of an image, as it is read.
         num_classes: C
@@ -35,14 +38,21 @@ class NearestMean(Baseline):
     def __init__(self, num_values: int, num_classes: int, multilabel: bool = False) -> None:
         self.num_classes = num_classes
         self.multilabel = multilabel
+        self.features: Callable[[Tensor], Tensor] = pixels
         self.max_examples = 10 * max_examples(num_values)  # they are only added up
+
+    def on(self, features: Callable[[Tensor], Tensor]) -> Baseline:
+        """The nearest mean of features."""
+        other = NearestMean(1, self.num_classes, self.multilabel)
+        other.features, other.max_examples, other.transfers = features, MAX_FEATURES, False
+        return other
 
     def fit(self, batches: Iterable[Any]) -> Fitted:
         """`mean` (C, P), `without` (C, P) of the others, `variance`, a scalar, and `prior` (C,), logits."""
         count, total = torch.zeros(self.num_classes, dtype=torch.double), torch.zeros(())
         squares, everything, size = 0.0, torch.zeros(()), 0
         for images, target in batches:
-            x = pixels(images).double()
+            x = self.features(images).double()
             has = (target if self.multilabel else F.one_hot(target, self.num_classes)).double()  # (B, C)
             count, total = count + has.sum(0), total + has.T @ x
             squares, everything, size = squares + float((x**2).sum()), everything + x.sum(0), size + len(x)
@@ -63,7 +73,7 @@ class NearestMean(Baseline):
             return -(torch.cdist(x, means) ** 2) / (2 * fitted["variance"])
 
         def predict(batch: Any) -> Tensor:
-            x = pixels(batch[0])
+            x = self.features(batch[0])
             logits = near(x, fitted["mean"])
             if self.multilabel:
                 return (logits - near(x, fitted["without"]) + fitted["prior"]).sigmoid()

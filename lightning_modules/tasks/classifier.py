@@ -35,6 +35,7 @@ from lightning_modules.tasks.multilabel import (
     scores_table,
     worst_labels,
 )
+from lightning_modules.tasks.pretrained_features import pretrained_features
 from lightning_modules.tasks.scores import class_rows, log_mean_probabilities
 from lightning_modules.tasks.task import Board, Step, Task
 
@@ -263,8 +264,12 @@ class Classifier(Task):
         return {"": self.frequencies} if self.class_counts is not None else {}
 
     def learnable(self, data: DataModule) -> dict[str, Baseline]:
-        """Those of the data."""
-        return data.baselines()
+        """Those of the data; and on its features, where the model has started from a pretrained network."""
+        learned, features = data.baselines(), pretrained_features(self)
+        if features is not None:
+            on_features = {f"pretrained_{name}": baseline.on(features) for name, baseline in learned.items()}
+            learned |= {name: baseline for name, baseline in on_features.items() if baseline is not None}
+        return learned
 
     def frequencies(self, batch: Any) -> Tensor:
         """The logarithms of the class frequencies of the training split, for each example; of labels themselves."""

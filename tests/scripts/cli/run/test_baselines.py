@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from callbacks.run.baselines import Facts
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.regressor import Regressor
 from scripts.cli.run.baselines import columns_of, remarks, table, verdict
@@ -72,7 +73,7 @@ def test_without_baselines_there_is_nothing_to_say() -> None:
 
 
 def test_baselines_of_which_the_same_is_said_share_a_line() -> None:
-    facts = {
+    facts: Facts = {
         "logistic": {"examples": 400, "of": 400, "seconds": 0.1},
         "boosting": {"examples": 400, "of": 400, "seconds": 0.7},
         "sampled": {"examples": 10_000, "of": 1_200_000, "seconds": 2.0, "remark": "failed to converge"},
