@@ -62,7 +62,7 @@ class Board(Protocol):
 class Task(LightningModule):
     """Training, validation, test and prediction for one type of problem.
 
-    Logs `train/loss`, and `loss` and each metric under `val/` and `test/`. The metrics of trivial baselines on the test
+    Logs `train/loss`, and `loss` and each metric under `val/` and `test/`. Those of the baselines on the test
     batches are logged under `baseline/`.
 
     Args:
