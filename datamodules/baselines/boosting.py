@@ -10,7 +10,8 @@ from torch import Tensor
 from datamodules.baselines.baseline import Baseline, Fitted, Predictor
 from datamodules.baselines.linear import gathered, max_examples
 
-MAX_TREES = 500  # of all classes together
+MAX_TREES = 300  # of all classes together
+MAX_VALUES = 2_000_000  # that are fitted to, features times examples: three seconds on one core
 MAX_ITERATIONS, MIN_ITERATIONS = 100, 10  # each of one tree a class
 AT_ONCE = 1024  # examples that go down all trees together
 
@@ -27,7 +28,7 @@ class Boosting(Baseline):
 
     def __init__(self, num_features: int, num_classes: int | None = None) -> None:
         self.num_classes = num_classes
-        self.max_examples = max_examples(num_features)
+        self.max_examples = max_examples(num_features, MAX_VALUES)
 
     def fit(self, batches: Iterable[Any]) -> Fitted:
         """The trees, end to end: `roots` (T,), and of each node what it compares with what, and where it leads."""
@@ -69,7 +70,7 @@ def as_tensors(model: Any) -> Fitted:
     nodes = np.concatenate(trees)
     offset = np.repeat(first, sizes)
     leaf, itself = nodes["is_leaf"].astype(bool), np.arange(len(nodes))
-    fitted = {
+    return {
         "roots": torch.from_numpy(first),
         "feature": torch.from_numpy(np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64)),
         "threshold": rounded_down(torch.from_numpy(nodes["num_threshold"].astype(np.float64))),
@@ -78,7 +79,6 @@ def as_tensors(model: Any) -> Fitted:
         "value": torch.from_numpy(nodes["value"].astype(np.float64)),
         "start": torch.from_numpy(np.asarray(model._baseline_prediction, np.float64).reshape(-1)),
     }
-    return fitted | {"depth": int(nodes["depth"].max())}
 
 
 def rounded_down(values: Tensor) -> Tensor:
@@ -90,9 +90,13 @@ def rounded_down(values: Tensor) -> Tensor:
 
 def sum_of_leaves(fitted: Fitted, features: Tensor) -> Tensor:
     """(B, F) → (B, K), the sums over the trees of each of K scores, of which every K-th tree is."""
-    place = fitted["roots"].expand(len(features), -1)  # (B, T)
-    for _ in range(fitted["depth"]):
-        goes_left = features.gather(1, fitted["feature"][place]) <= fitted["threshold"][place]
-        place = torch.where(goes_left, fitted["left"][place], fitted["right"][place])
+    trees = len(fitted["roots"])
+    place, wanders = fitted["roots"].repeat(len(features)), torch.arange(len(features) * trees)  # (B · T,)
+    while len(wanders):  # a path has seven nodes in the mean, and the longest twice as many
+        here = place[wanders]
+        goes_left = features[wanders // trees, fitted["feature"][here]] <= fitted["threshold"][here]
+        there = torch.where(goes_left, fitted["left"][here], fitted["right"][here])
+        place[wanders] = there
+        wanders = wanders[fitted["left"][there] != there]  # a leaf leads to itself
     scores = len(fitted["start"])
     return fitted["value"][place].view(len(features), -1, scores).sum(1) + fitted["start"]

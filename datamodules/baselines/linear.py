@@ -12,9 +12,9 @@ MAX_ITERATIONS = 500  # of L-BFGS
 MAX_VALUES = 20_000_000  # that are fitted to, features times examples: a few seconds
 
 
-def max_examples(num_features: int, least: int = 1000, most: int = 100_000) -> int:
+def max_examples(num_features: int, values: int = MAX_VALUES, most: int = 100_000) -> int:
     """How many examples of so many features a few seconds are enough for."""
-    return min(most, max(least, MAX_VALUES // max(num_features, 1)))
+    return min(most, max(1000, values // max(num_features, 1)))
 
 
 def logistic_regression(features: Any, labels: Tensor, num_classes: int) -> Fitted:

@@ -163,7 +163,7 @@ def test_one_that_fails_is_left_out_and_the_run_goes_on(
 def test_of_large_data_a_sample_is_fitted_and_the_line_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("datamodules.baselines.boosting.max_examples", lambda features: 150)
+    monkeypatch.setattr("datamodules.baselines.boosting.max_examples", lambda *sizes: 150)
     results = fitted(tmp_path)
     assert results["baselines"]["boosting"]["examples"] == 150
     printed = capsys.readouterr().out
