@@ -64,8 +64,13 @@ class FitBaselines(Callback):
                 fitted[name], facts[name] = fitted_to(baseline, data)
             except Exception as error:  # scikit-learn, scipy and the data raise errors of many types
                 facts[name] = {"left_out": reason_of(error)}
-        if not self.read and path is not None:
-            write_kept(path, fitted, facts)
+        if not self.read and path is not None and path.parent.is_dir():  # a deleted one is not to come back
+            try:
+                write_kept(path, fitted, facts)
+            except OSError as error:  # the other processes wait for this one
+                data.note(
+                    f"{FILE} cannot be written ({error.strerror or error}): a test on other data has no baselines"
+                )
         return fitted, facts
 
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import random
 from collections.abc import Iterable
@@ -197,6 +198,17 @@ def test_batches_are_those_that_a_model_gets_in_evaluation() -> None:
     expected = data.examples(rows)[torch.arange(5)]
     assert torch.equal(inputs, expected[0])
     assert torch.equal(target, expected[1])
+
+
+def test_a_disk_that_is_full_by_then_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("callbacks.run.baselines.write_file", full)
+    assert "logistic_accuracy" in fitted(tmp_path)["baseline"]
+    assert f"note: {FILE} cannot be written (No space left on device)" in capsys.readouterr().err
 
 
 def test_a_file_that_is_none_of_theirs_is_not_read(tmp_path: Path) -> None:
