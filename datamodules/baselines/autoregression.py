@@ -36,12 +36,12 @@ class Autoregression(Baseline):
     def inputs(self, windows: Tensor) -> Tensor:
         """(B, W, C) → (B, F)"""
         if self.all_columns:
-            return windows.flatten(1).double().cpu()
-        return windows[:, -MAX_INPUTS:, 0].double().cpu()
+            return windows.flatten(1).cpu().double()
+        return windows[:, -MAX_INPUTS:, 0].cpu().double()
 
     def fit(self, batches: Iterable[Any]) -> Fitted:
         """`weight` (H, F) and `bias` (H,), of the standardised target."""
-        scaled = ((self.inputs(windows), (target.double().cpu() - self.mean) / self.std) for windows, target in batches)
+        scaled = ((self.inputs(windows), (target.cpu().double() - self.mean) / self.std) for windows, target in batches)
         return ridge_regression(scaled, self.penalty)
 
     def predictor(self, fitted: Fitted) -> Predictor:

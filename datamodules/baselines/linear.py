@@ -111,7 +111,7 @@ def ridge_regression(parts: Iterable[tuple[Tensor, Tensor]], penalty: float) -> 
     count, shape = 0, torch.Size()
     sums: list[Tensor] = []
     for inputs, target in parts:
-        x, y = inputs.double().cpu(), target.double().cpu()
+        x, y = inputs.cpu().double(), target.cpu().double()
         count, shape = count + len(x), y.shape[1:]
         y = y.reshape(len(y), -1)
         found = [x.sum(0), y.sum(0), x.T @ x, x.T @ y]

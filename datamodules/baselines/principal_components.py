@@ -34,7 +34,7 @@ class PrincipalComponents(Baseline):
         """
         if self.num_values > MAX_VALUES:
             raise ValueError(f"images of {self.num_values:,} values; its covariance is computed up to {MAX_VALUES:,}")
-        images = torch.cat([inputs.flatten(1).double().cpu() for inputs, *_ in batches])
+        images = torch.cat([inputs.flatten(1).cpu().double() for inputs, *_ in batches])
         mean = images.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov((images - mean).T, correction=0))
         deviations = values.clamp(min=0).sqrt().flip(0)[:MAX_COMPONENTS]  # the largest come last
