@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from datamodules.baselines.baseline import Baseline
 from datamodules.checking.described import DescribedData
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableFeatures, ExportableModule
@@ -345,9 +346,11 @@ class DataModule(DescribedData):
             state: the fitted state then.
         """
         if isinstance(saved, dict):
-            new = {f"{LEARNED}{name.replace('_', ' ')}" for name in self.added}
+            known = (self.fitted, self.added)
+            fitted, new = ({f"{LEARNED}{name.replace('_', ' ')}" for name in names} for names in known)
             now = {name: digest for name, digest in self.fingerprint.items() if name in saved or name not in new}
-            return described(saved, now) or None
+            left = {name: digest for name, digest in saved.items() if not name.startswith(LEARNED) or name in fitted}
+            return described(left, now) or None  # without what earlier versions fitted and this one does not
         if saved != self.earlier_fingerprint():
             return "its examples, or which split they are in"
         before = self._state_digests(state)
@@ -451,6 +454,10 @@ class DataModule(DescribedData):
     def preview(self, batch: Any, max_images: int) -> Preview | None:
         """The first images of a training batch with their classes, for the loggers; None where there are no images."""
         return None
+
+    def baselines(self) -> dict[str, Baseline]:
+        """What a practitioner would otherwise fit to this data, by the names of their columns in the test's table."""
+        return {}
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model whose inputs are the tensors that a batch of this data consists of.

@@ -1,11 +1,14 @@
 """Images for generative models."""
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from datamodules.baselines.baseline import Baseline
+from datamodules.baselines.principal_components import PrincipalComponents
 from datamodules.files.encoding import decoded
 from datamodules.files.paths import regular
 from datamodules.images import Images
@@ -37,6 +40,10 @@ class ImagesToDraw(Images):
 
         if self.multilabel:
             raise ValueError("--data.multilabel true: images are generated of one class each; expected false")
+
+    def baselines(self) -> dict[str, Baseline]:
+        """A normal distribution of the images."""
+        return {"pca": PrincipalComponents(math.prod(self.shape))}
 
     def typed_example(self, text: str) -> str:
         """A seed."""

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
+from datamodules.baselines.baseline import Baseline
+from datamodules.baselines.weisfeiler_lehman import WeisfeilerLehman
 from datamodules.checking.drawing import MAX_NODES, Drawing, edges_between
 from datamodules.checking.facts import sizes_fact
 from datamodules.errors import check_probability
@@ -355,6 +357,11 @@ class GraphClasses(LabelledData):
         if self.feature_masking:
             graphs = graphs._replace(x=without_features(graphs.x, self.feature_masking))
         return graphs, target
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Weisfeiler–Lehman features with logistic regression."""
+        nodes = _width(self.node_labels), len(self.node_scale[0])
+        return {"wl": WeisfeilerLehman(self.num_classes, *nodes, _width(self.edge_labels))}
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads graphs."""

@@ -17,6 +17,8 @@ from xxhash import xxh3_64_intdigest
 from datamodules.augmentation.auto_augment import AutoAugment
 from datamodules.augmentation.images import ImageAugmentation
 from datamodules.base import DataModule, Preview
+from datamodules.baselines.baseline import Baseline
+from datamodules.baselines.nearest_mean import NearestMean
 from datamodules.checking.described import sampled
 from datamodules.checking.giveaway import files_telling_class
 from datamodules.checking.neighbours import thumbnails
@@ -486,6 +488,10 @@ class Images(LabelledData):
         """The first images of a batch as the model gets them, with their classes."""
         images, target = (part[:max_images] for part in batch)
         return Preview(self.pixels(images), target, self.class_names)
+
+    def baselines(self) -> dict[str, Baseline]:
+        """The nearest class mean on pixels."""
+        return {"class_mean": NearestMean(math.prod(self.shape), self.num_classes, self.multilabel)}
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads pixels."""

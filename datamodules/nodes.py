@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
+from datamodules.baselines.baseline import Baseline
+from datamodules.baselines.label_propagation import LabelPropagation
 from datamodules.checking.drawing import MAX_NODES, Drawing, edges_between, neighbourhood
 from datamodules.checking.facts import column_fact
 from datamodules.errors import check_probability
@@ -413,6 +415,10 @@ class Nodes(LabelledData):
         if self.feature_masking:
             graph = graph._replace(x=without_features(graph.x, self.feature_masking))
         return graph, target
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Label propagation."""
+        return {"propagation": LabelPropagation(self.num_classes)}
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads a graph."""

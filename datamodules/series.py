@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from datamodules.base import DataModule
+from datamodules.baselines.autoregression import Autoregression
+from datamodules.baselines.baseline import Baseline
 from datamodules.checking.facts import column_fact
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
@@ -417,6 +419,10 @@ class Series(DataModule):
             for step in range(1, self.horizon + 1)
         ]
         return Windows(self._series(values), self.window, 0, last), steps
+
+    def baselines(self) -> dict[str, Baseline]:
+        """A linear autoregression."""
+        return {"linear": Autoregression(self.window, self.num_features, self.target_mean, self.target_std)}
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads windows."""

@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
+from datamodules.baselines.boosting import Boosting
+from datamodules.baselines.linear import Logistic, Ridge
 from datamodules.checking.described import sampled
 from datamodules.checking.facts import column_fact, row_shown
 from datamodules.checking.giveaway import ROWS, columns_telling_class, columns_telling_number
@@ -458,6 +461,11 @@ class TabularClassification(Tabular, LabelledData):
         """The number of classes."""
         return f"{self.num_classes:,} classes"
 
+    def baselines(self) -> dict[str, Baseline]:
+        """Logistic regression and gradient boosting."""
+        sizes = self.num_features, self.num_classes
+        return {"logistic": Logistic(*sizes), "boosting": Boosting(*sizes)}
+
     def told_by(self, columns: pa.Table, target: np.ndarray[Any, Any]) -> list[str]:
         """Columns that tell the class."""
         return columns_telling_class(columns, target, self.target_name)
@@ -502,6 +510,10 @@ class TabularRegression(Tabular):
             row = int((~np.isfinite(values)).argmax())
             raise DataError(f"{self.dataset}: row {row + 1}: the target {self.target_name} is {values[row]}")
         self.values = torch.from_numpy(values.astype(np.float32))
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Ridge regression and gradient boosting."""
+        return {"ridge": Ridge(self.num_features), "boosting": Boosting(self.num_features)}
 
     def told_by(self, columns: pa.Table, target: np.ndarray[Any, Any]) -> list[str]:
         """Columns that tell the number."""

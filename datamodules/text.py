@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from datamodules.baselines.baseline import Baseline
+from datamodules.baselines.tf_idf import TfIdf
 from datamodules.checking.described import TRAINING_ROWS, sampled
 from datamodules.checking.facts import texts_at, tokens_fact
 from datamodules.checking.giveaway import classes_in_texts
@@ -35,17 +37,15 @@ from datamodules.files.splits import class_files
 from datamodules.files.text_files import is_csv, stripped_lines
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Source
-from datamodules.loading.sampling import Splits, chosen, generator
+from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TEXTS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_texts
 from datamodules.storage.streaming import Repeatable, Streamed, is_large
 from datamodules.storage.token_cache import stored
 from datamodules.synthetic.reviews import generated_reviews
 from datamodules.tokenized import PublishedFiles, TextExamples, TokenizedData, check_minimum
-from datamodules.tokenizing.tf_idf import fit_tf_idf
 from datamodules.tokenizing.tokens import UNKNOWN, Ragged, encodings
 
-MAX_TF_IDF_TEXTS = 20_000  # that the baseline is fitted to: enough for it, and takes seconds
 SENTIMENTS = {"0": "negative", "1": "positive"}
 
 Texts = list[str] | Streamed
@@ -55,7 +55,7 @@ class TextClassification(LabelledData, TokenizedData):
     """Texts, each of a class.
 
     A batch is `(Text, target)`: token ids with their lengths, and (B,) classes. Texts are tokenized once, and batched
-    by length. Provides num_tokens (V), padding, max_length, token_names and the baseline tf_idf, besides the classes.
+    by length. Provides num_tokens (V), padding, max_length and token_names, besides the classes.
 
     Your own files are CSV, TSV or JSON lines with a column of texts and one of labels, or lines of a label and a text:
     one file, or a folder with train, val (or dev) and test; or a folder with a file of lines for each class. If they
@@ -80,10 +80,9 @@ class TextClassification(LabelledData, TokenizedData):
     provides: ClassVar[tuple[str, ...]] = (
         *TokenizedData.provides,
         "token_names",
-        "tf_idf",
         *LabelledData.provides,
     )
-    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, *TokenizedData.fitted, "text_name", "tf_idf")
+    fitted: ClassVar[tuple[str, ...]] = (*LabelledData.fitted, *TokenizedData.fitted, "text_name")
     typed: ClassVar[tuple[str, str]] = ".txt", ".jsonl"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     published_files: ClassVar[dict[str, PublishedFiles]] = {
@@ -121,7 +120,6 @@ class TextClassification(LabelledData, TokenizedData):
         self.texts: Texts = []
         self.tables: list[tuple[Table, int]] = []  # of your own files, and their rows
         self.tokens: Ragged | None = None
-        self.tf_idf: dict[str, Tensor] = {}
 
     @property
     def token_names(self) -> list[str]:
@@ -271,12 +269,13 @@ class TextClassification(LabelledData, TokenizedData):
         return {"texts": hash_texts(self.texts), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
-        """Learn the tokenizer, unless it is a pretrained model's, and fit the baseline."""
+        """Learn the tokenizer, unless it is a pretrained model's."""
         self.train_tokenizer(Repeatable(lambda: chosen(self.texts, train)))
         self.tokens = self.encoded(self.texts)
-        if len(train) > MAX_TF_IDF_TEXTS:
-            train = train[torch.randperm(len(train), generator=generator(0))[:MAX_TF_IDF_TEXTS]].sort().values
-        self.tf_idf = fit_tf_idf(self.tokens, self.labels, train, self.num_tokens, len(self.class_names))
+
+    def baselines(self) -> dict[str, Baseline]:
+        """Logistic regression on TF-IDF."""
+        return {"tf_idf": TfIdf(self.num_tokens, self.num_classes)}
 
     def encoded(self, texts: Texts) -> Ragged:
         """Token ids of texts; a text without any token becomes one unknown token."""

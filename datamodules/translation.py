@@ -14,6 +14,8 @@ from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
+from datamodules.baselines.translation_memory import TranslationMemory
 from datamodules.checking.facts import texts_at, tokens_fact
 from datamodules.checking.neighbours import text_vectors
 from datamodules.checking.suspicions import ALIKE_TEXTS, Compared
@@ -366,6 +368,10 @@ class Translation(DataModule):
             self._dropout = WordDropout(tokenizer_from_json(self.source_tokenizer), self.word_dropout)
         pair, references = batch
         return pair._replace(source=self._dropout(pair.source)), references
+
+    def baselines(self) -> dict[str, Baseline]:
+        """The translation of the most similar sentence."""
+        return {"memory": TranslationMemory(tokenizer_from_json(self.source_tokenizer).get_vocab_size())}
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads sentences and their translations."""

@@ -84,7 +84,8 @@ def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
     name, results, folder = trained
     assert json.loads((folder / "results.json").read_text()) == results
     assert [key for key in results if key != "per_class"] == [
-        "model", "data", "seed", "test", "baseline", "monitor", "best", "train_seconds", "examples_per_second",
+        "model", "data", "seed", "test", "baseline", "baselines", "monitor", "best", "train_seconds",
+        "examples_per_second",
         "best_checkpoint",
         "partial", "commit", "versions", "machine",
     ]  # fmt: skip
@@ -130,7 +131,7 @@ def test_tensorboard_has_the_settings_and_the_best_metric(trained: Trained) -> N
 def test_the_checkpoint_alone_tests_and_repeats_the_score(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     _, results, folder = trained
     assert testing.test([], [str(folder)], None, None) == pytest.approx(results["test"], rel=1e-5)
-    assert "baseline" in capsys.readouterr().out
+    assert "trivial" in capsys.readouterr().out
 
 
 def test_a_checkpoint_holds_plain_types_and_describes_itself(trained: Trained) -> None:

@@ -86,6 +86,25 @@ def cut(index: Tensor, fraction: float, labels: Tensor | None, seed: int) -> tup
     return ordered[~taken].sort().values, ordered[taken].sort().values
 
 
+def sample(index: Tensor, size: int, labels: Tensor | None = None) -> Tensor:
+    """At most so many of the indices, in ascending order, always the same; stratified by class, with each class in it.
+
+    Args:
+        index: (N,)
+        size: maximum number; a few more where there are more classes than that.
+        labels: (N,) class of each.
+    """
+    if len(index) <= size:
+        return index
+    ordered = _by_class(torch.arange(len(index)), labels, seed=0)
+    taken = ordered[torch.arange(size) * len(index) // size]
+    if labels is not None:
+        classes = labels[ordered]
+        first = torch.cat([torch.ones(1, dtype=torch.bool), classes.diff() != 0])  # of each class
+        taken = torch.cat([taken, ordered[first & ~torch.isin(classes, labels[taken])]])
+    return index[taken.sort().values]
+
+
 def fold_of(index: Tensor, num_folds: int, fold: int, labels: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
     """The rest and one of `num_folds` stratified folds, which together cover the indices once.
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _CHINESE = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 _PUNCTUATION = set(string.punctuation) | set("，。：？！“”‘’；、《》〈〉【】〔〕（）「」『』…·—－～．％￥")
-_SENTENCE = re.compile(r".+?(?:[。！？；!?;]+[”’」』]?|\.(?=\s|$)|\n|$)", re.DOTALL)
 
 
 def is_chinese(text: str) -> bool:
@@ -79,10 +78,3 @@ def longest_run(first: Sequence[str], second: Sequence[str]) -> int:
                 longest = max(longest, current[index])
         previous = current
     return longest
-
-
-def likeliest_sentence(question: str, context: str, chinese: bool) -> str:
-    """The first sentence that has the most words (in Chinese, characters) in common with the question."""
-    words = set(parts(question, chinese))
-    sentences = [match.group().strip() for match in _SENTENCE.finditer(context) if match.group().strip()]
-    return max(sentences, key=lambda sentence: len(words & set(parts(sentence, chinese))), default="")

@@ -20,6 +20,8 @@ from torchmetrics.classification import (
 from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
+from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
 from lightning_modules.optim.parameter_groups import head_of
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.confusion_matrix import class_scores, confusion_table
@@ -35,6 +37,7 @@ from lightning_modules.tasks.multilabel import (
     worst_labels,
 )
 from lightning_modules.tasks.pictures.images import captioned
+from lightning_modules.tasks.pretrained_features import pretrained_features
 from lightning_modules.tasks.results.classes import ClassResults, LabelResults
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.results.results import Results
@@ -269,6 +272,14 @@ class Classifier(Task):
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The majority class, where the class frequencies are known."""
         return {"": self.frequencies} if self.class_counts is not None else {}
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Those of the data; and on its features, where the model has started from a pretrained network."""
+        learned, features = data.baselines(), pretrained_features(self)
+        if features is not None:
+            on_features = {f"pretrained_{name}": baseline.on(features) for name, baseline in learned.items()}
+            learned |= {name: baseline for name, baseline in on_features.items() if baseline is not None}
+        return learned
 
     def frequencies(self, batch: Any) -> Tensor:
         """The logarithms of the class frequencies of the training split, for each example; of labels themselves."""

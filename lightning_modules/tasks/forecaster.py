@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
+from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
 from lightning_modules.tasks.pictures.series import Window, forecasts
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.results.results import Results
@@ -105,6 +107,10 @@ class Forecaster(Task):
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The last value; and the last season, where there is one."""
         return {"": self.last_value} | ({"seasonal_": self.seasonal} if self.season is not None else {})
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Those of the data."""
+        return data.baselines()
 
     def last_value(self, batch: Any) -> Tensor:
         """The last value of each window, at every step ahead."""

@@ -11,6 +11,8 @@ from torch import Tensor, distributed
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
 
+from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
 from datamodules.errors import DataError
 from datamodules.loading.sampling import generator
 from lightning_modules.layers.judge import NUM_FEATURES, Judge
@@ -19,7 +21,7 @@ from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.scores import class_rows
 from lightning_modules.tasks.task import Board, Step, Task
 
-GENERATOR_NOISE, BASELINE_NOISE = 0, 1  # streams of random numbers
+GENERATOR_NOISE, BASELINE_NOISE, LEARNED_NOISE = 0, 1, 2  # streams of random numbers
 
 
 class Confidence(MeanMetric):
@@ -250,6 +252,17 @@ class ImageGenerator(Task):
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """Noise."""
         return {"": self.judged_noise}
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Those of the data."""
+        return data.baselines()
+
+    def of_learned(self, output: Any, batch: Any) -> Tensor:
+        """The judge's outputs for images from a normal distribution."""
+        images, _ = batch
+        mean, components = (part.to(self.device) for part in output)
+        noise = self.reproducible_noise(LEARNED_NOISE, len(images), (len(components),))
+        return self.judge((mean + noise @ components).view(images.shape))
 
     def judged_noise(self, batch: Any) -> Tensor:
         """The judge's outputs for noise."""

@@ -1,6 +1,7 @@
 """Extractive question answering: the answer is a span of the text, or the text contains none."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -9,11 +10,12 @@ from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 
 from datamodules.reading import UNKNOWN_PLACE, Passages
-from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence
+from lightning_modules.tasks.answers import exact_match, f1, is_chinese
 from lightning_modules.tasks.boards import escape, table
 from lightning_modules.tasks.pictures.answers import NO_ANSWER, Asked, answered_texts
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.texts import AnswerResults
+from lightning_modules.tasks.sentences import best_by_bm25, likeliest_sentence
 from lightning_modules.tasks.task import Board, Step, Task
 
 MAX_QUESTIONS = 8  # that are shown
@@ -94,8 +96,8 @@ class Reader(Task):
     those of "no answer" first. They are normalised over all windows of a question together (Clark & Gardner 2018,
     https://arxiv.org/abs/1710.10723), so that windows can be compared.
 
-    Metrics: exact_match and f1 by the official definitions, for Chinese by characters. The baseline answers with the
-    sentence that has the most words (in Chinese, characters) in common with the question.
+    Metrics: exact_match and f1 by the official definitions, for Chinese by characters. The baselines answer with a
+    sentence: that which has the most words (in Chinese, characters) in common with the question, and the best by BM25.
 
     Args:
         unanswerable: whether there are questions without an answer.
@@ -158,14 +160,15 @@ class Reader(Task):
         return [text for text, _, _ in self.extract(passages, step.prediction)], self.references(batch)
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """Complete sentences."""
-        return {"": self.likeliest_sentences}
+        """Complete sentences: with the most words in common with the question, and the best by BM25."""
+        choices = {"": likeliest_sentence, "bm25_": best_by_bm25}
+        return {prefix: partial(self.likeliest_sentences, choose) for prefix, choose in choices.items()}
 
-    def likeliest_sentences(self, batch: Any) -> list[str]:
-        """The sentences that have the most words in common with the questions."""
+    def likeliest_sentences(self, choose: Callable[[str, str, bool], str], batch: Any) -> list[str]:
+        """The sentences that are chosen for the questions."""
         passages, _ = batch
         pairs = zip(passages.questions, passages.contexts, strict=True)
-        return [likeliest_sentence(question, context, is_chinese(context)) for question, context in pairs]
+        return [choose(question, context, is_chinese(context)) for question, context in pairs]
 
     def output_facts(self) -> dict[str, Any]:
         """Scores of an answer's start and end."""

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, R2Score
 
+from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.values import ValueResults
@@ -63,6 +65,10 @@ class Regressor(Task):
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The training split's mean."""
         return {"": self.mean}
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Those of the data."""
+        return data.baselines()
 
     def mean(self, batch: Any) -> Tensor:
         """The training split's mean for every example."""

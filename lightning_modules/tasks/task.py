@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, Metric, MetricCollection
 
 from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline, Predictor
 from datamodules.export.exportable import ExportableModule
 from lightning_modules.optim.parameter_groups import head_of, parameter_groups
 from lightning_modules.optim.schedules import Extension, Plateau, Schedule, schedule_factor
@@ -89,7 +90,7 @@ class Preparation(Protocol):
 class Task(LightningModule):
     """Training, validation, test and prediction for one type of problem.
 
-    Logs `train/loss`, and `loss` and each metric under `val/` and `test/`. The metrics of trivial baselines on the test
+    Logs `train/loss`, and `loss` and each metric under `val/` and `test/`. Those of the baselines on the test
     batches are logged under `baseline/`.
 
     Args:
@@ -108,6 +109,7 @@ class Task(LightningModule):
     backbone_rate = 1.0  # ratio of the backbone's learning rate to the head's, see callbacks/finetuning.py
     extension: Extension | None = None  # of a run that is made longer
     averages_own_weights: ClassVar[bool] = False  # whether what is evaluated and saved already is a running mean
+    learned: Mapping[str, Predictor] = {}  # baselines, fitted to the training split by callbacks/run/baselines.py
 
     def __init__(
         self,
@@ -187,6 +189,26 @@ class Task(LightningModule):
         The one called "" uses no more than the training split's targets.
         """
         return {}
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Baselines that learn from the training split, by name.
+
+        Those of the data where the metrics accept what they predict; none by default.
+        """
+        return {}
+
+    def of_learned(self, output: Any, batch: Any) -> Any:
+        """What such a baseline predicts for a batch, as the test's metrics accept it."""
+        return output.to(self.device) if isinstance(output, Tensor) else output
+
+    def all_baselines(self) -> dict[str, Callable[[Any], Any]]:
+        """Those that need no training, and those that have learned."""
+
+        def answer(predict: Predictor, batch: Any) -> Any:
+            with torch.autocast(self.device.type, enabled=False):
+                return self.of_learned(predict(batch), batch)
+
+        return self.baselines() | {f"{name}_": partial(answer, predict) for name, predict in self.learned.items()}
 
     def on_train_start(self) -> None:
         """Use the learning rates of a run that is made longer from its first further step on."""
@@ -279,7 +301,7 @@ class Task(LightningModule):
         """Create the metrics of the test."""
         metrics = self.metrics_of_test().to(self.device)
         self.test_metrics = metrics.clone(prefix="test/")
-        self.baseline_metrics = {name: metrics.clone(prefix=f"baseline/{name}") for name in self.baselines()}
+        self.baseline_metrics = {name: metrics.clone(prefix=f"baseline/{name}") for name in self.all_baselines()}
         self.breakdown_metrics = MetricCollection(dict(self.breakdown()), compute_groups=False).to(self.device)
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
@@ -289,7 +311,7 @@ class Task(LightningModule):
         prediction, target = self.answers_of_test(batch, step)
         self.test_metrics.update(prediction, target)
         self.breakdown_metrics.update(prediction, target)
-        for name, baseline in self.baselines().items():
+        for name, baseline in self.all_baselines().items():
             self.baseline_metrics[name].update(baseline(batch), target)
         kept = self.results()
         return {} if kept is None else {OUTCOMES: kept.kept(batch, prediction, target)}

@@ -1,12 +1,11 @@
-"""Classification of texts: what is shown of them, and the bag-of-words baseline."""
+"""Classification of texts: what is shown of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from datamodules.tokenizing.tf_idf import tf_idf_logits
 from datamodules.tokenizing.tokens import Text
 from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
 from lightning_modules.tasks.classifier import Classifier
@@ -27,7 +26,6 @@ class TextClassifier(Classifier):
     Args:
         num_tokens: V, the size of the vocabulary.
         token_names: names of the V tokens, for what is shown; their indices by default.
-        tf_idf: the bag-of-words baseline, see `datamodules.tokenizing.tf_idf`.
         kwargs: arguments of Classifier and Task.
     """
 
@@ -37,21 +35,14 @@ class TextClassifier(Classifier):
         self,
         num_tokens: int,
         token_names: Sequence[str] | None = None,
-        tf_idf: dict[str, Tensor] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.token_names = list(token_names or map(str, range(num_tokens)))
-        self.tf_idf = tf_idf
 
     def attention_weights(self, text: Text) -> Tensor | None:
         """The weight of each token, (B, T), whose rows sum to 1; None where there is none."""
         return None
-
-    def baselines(self) -> dict[str, Callable[[Any], Any]]:
-        """The majority class, and logistic regression on TF-IDF."""
-        tf_idf = self.tf_idf
-        return super().baselines() | ({"tf_idf_": lambda batch: tf_idf_logits(batch[0], tf_idf)} if tf_idf else {})
 
     def show(self, batch: Any, board: Board) -> None:
         """The texts whose class is mistaken, worst first, with the attention to each token."""

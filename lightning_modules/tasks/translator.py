@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
 from datamodules.tokenizing.tokens import BEGIN, END, PAD, UNKNOWN, Text, token_id, tokenizer_from_json
 from datamodules.translation import Pair, Scoring
 from lightning_modules.tasks.decoding import State, beam_search, greedy
@@ -177,6 +179,10 @@ class Translator(Task):
         (B, T - 1, S), whose rows sum to 1; None of a model without such weights.
         """
         return None
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Those of the data."""
+        return data.baselines()
 
     def translate(self, source: Text) -> list[str]:
         """The translations of a batch, by greedy or beam search."""

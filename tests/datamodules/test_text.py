@@ -400,3 +400,15 @@ def test_labels_before_a_tab_are_a_column_of_their_own(place: Path) -> None:
     data = ready(file, text=1, target=0)
     assert read(data)[0] == ("a film, number 0", "0")
     assert not [note for note in data.notes if "a label, a blank" in note]
+
+
+def test_a_run_of_an_earlier_version_that_kept_the_baseline_is_the_same_data() -> None:
+    data = TextClassification(num_reviews=100)
+    data.setup()
+    saved, state = {**data.fingerprint, "learned tf idf": "0123"}, {**data.state_dict(), "tf_idf": {}}
+    assert data.changed_since(saved, state) is None
+    other = TextClassification(num_reviews=100)
+    other.load_state_dict(state)
+    other.setup()
+    assert other.changed_since(saved, state) is None
+    assert other.changed_since({**saved, "texts": "another"}, state) == "texts"

@@ -9,9 +9,10 @@ import torch
 
 from datamodules.reading import Answers, Reading
 from lightning_modules.bert_qa import BertQA
-from lightning_modules.tasks.answers import exact_match, f1, is_chinese, likeliest_sentence, longest_run, parts
+from lightning_modules.tasks.answers import exact_match, f1, is_chinese, longest_run, parts
 from lightning_modules.tasks.pictures.figure import style
 from lightning_modules.tasks.reader import AnswerScore, References, best_spans
+from lightning_modules.tasks.sentences import likeliest_sentence
 from tests.helpers.recorded_board import RecordedBoard
 from tests.helpers.splits import take
 

@@ -41,7 +41,7 @@ TRAINER_SETTLED = {
     "precision",
     "use_distributed_sampler",
 }
-SHOWN = {"logger": "tensorboard,csv", "pictures": True, "lang": "auto"}  # what a run shows, and in which language
+SHOWN = {"logger": "tensorboard,csv", "pictures": True, "lang": "auto", "baselines": True}  # what a run shows
 USUAL = {"max_epochs", "max_steps", "accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val"}
 
 
@@ -107,6 +107,12 @@ def add_run_options(parser: Parser) -> None:
         type=Literal["auto", "en", "zh"],
         default="auto",
         help="language of the report: English or Chinese; auto for that of the system",
+    )
+    run.add_argument(
+        "--baselines",
+        type=bool,
+        default=True,
+        help="whether the test compares the model with classical methods, fitted to the training split in seconds",
     )
     run.add_argument(
         "--save_every",

@@ -21,6 +21,7 @@ HARMLESS = (
     "logger",
     "pictures",
     "lang",
+    "baselines",
     "timeout",
     "data.init_args.root",
     "data.init_args.num_workers",

@@ -4,11 +4,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from callbacks.run.baselines import FILE, FitBaselines
 from datamodules.files.paths import printable
 from scripts.cli.distributed.launch import wait_for_others
 from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.evaluate.ensemble import load_all
 from scripts.cli.evaluate.typed_input import STANDARD_INPUT
+from scripts.cli.run.baselines import lines_of
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.limits import partial
 from scripts.cli.run.report import details, named, partly, scores, shown, tables, units
@@ -71,14 +73,20 @@ def _test(
             experiment.data.setup("test")
         else:
             experiment.data.setup_test()
+    folder = experiment.checkpoint.parent.parent if experiment.checkpoint else None
+    fit = FitBaselines(experiment.options.baselines, lambda: folder and folder / FILE, read=True)
+    experiment.trainer.callbacks.append(fit)  # type: ignore[attr-defined]
     metrics = dict(experiment.trainer.test(experiment.model, experiment.data, verbose=False)[0])
     tested = scores(metrics, experiment.model)
     size = len(experiment.data.splits.test) if experiment.data.splits else 0
     if experiment.trainer.is_global_zero:
         what = " + ".join(shown(Path(each)) for each in checkpoint)
         print(f"{what} on {size} test examples of {shown_as or printable(experiment.data.dataset)}\n")
+        baseline = named(metrics, "baseline/")
+        monitor = str(getattr(experiment.model, "monitor", ""))
+        remarks = lines_of(tested, baseline, fit.facts, experiment.model, monitor)
         further = details(experiment.model) | {"units": units(experiment.model, experiment.data)}
-        print(tables(tested, named(metrics, "baseline/"), further))
+        print(tables(tested, baseline, further, remarks))
         for line in partly(partial(experiment.trainer, experiment.data, ("test",)), experiment.trainer):
             print(f"\n{line}")
     wait_for_others(experiment.trainer)

@@ -9,7 +9,6 @@ LANGUAGES = ("auto", *get_args(Language))  # of --lang
 
 CHINESE = {
     "accuracy and other scores on the test split": "测试集上的得分",
-    "baseline": "基线",
     "95 % interval": "95 % 置信区间",
     "best epoch": "最佳轮次",
     "best": "最佳",
@@ -60,12 +59,22 @@ CHINESE = {
     "trained in": "训练用时",
     "value": "值",
     "versions": "版本",
-    "the model is better than the baseline: {metric} {score} against {baseline}": (
-        "模型优于基线：{metric} {score}，基线为 {baseline}"
+    "the model is better than {name}: {metric} {score}, {name} {other}": (
+        "模型优于{name}：{metric} {score}，{name} {other}"
     ),
-    "the model is NOT better than the baseline: {metric} {score} against {baseline}": (
-        "模型没有优于基线：{metric} {score}，基线为 {baseline}"
+    "the model is NOT better than {name}: {metric} {score}, {name} {other}": (
+        "模型没有优于{name}：{metric} {score}，{name} {other}"
     ),
+    "trivial": "平凡基线",
+    "boosting": "梯度提升",
+    "logistic": "逻辑回归",
+    "ridge": "岭回归",
+    "linear": "线性自回归",
+    "seasonal": "季节性重复",
+    "class_mean": "最近类均值",
+    "pretrained_class_mean": "预训练特征的最近类均值",
+    "propagation": "标签传播",
+    "memory": "翻译记忆",
     "all test examples, worst first, are in test_predictions.csv": (
         "全部测试样本按错误程度排列在 test_predictions.csv 中"
     ),

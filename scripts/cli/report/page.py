@@ -3,7 +3,6 @@
 import base64
 import csv
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import jinja2
 from callbacks.loggers.pictures import pictures_of
 from datamodules.files.paths import printable, regular
 from scripts.cli.report.language import Language, Words, language_of
+from scripts.cli.run.baseline_columns import Columns, columns_of, strongest
 from scripts.cli.run.files import write_whole
 from scripts.cli.runs.changed_settings import section
 from scripts.cli.runs.curves import curves_of
@@ -59,7 +59,7 @@ def page(run: RecordedRun, language: Language) -> str:
         language: of the page.
     """
     words, results = Words(language), run.results
-    baselines = by_baseline(numbers(results.get("baseline")), [*run.test])
+    baselines = columns_of(run.test, numbers(results.get("baseline")))
     verdict, worse = judgement(run, baselines, words)
     rows = scores(run, baselines)
     mistakes = predictions(run.folder)
@@ -75,7 +75,7 @@ def page(run: RecordedRun, language: Language) -> str:
         verdict=verdict,
         worse=worse,
         scores=rows,
-        baselines=[words("baseline") if not name else f"{words('baseline')}: {name}" for name in baselines],
+        baselines=[words(name) for name in baselines],
         has_intervals=any(row.interval for row in rows),
         interval_note=words("intervals: bootstrap over the {size} test examples", size=f"{mistakes.size:,}"),
         facts=facts(run, words),
@@ -93,21 +93,7 @@ def page(run: RecordedRun, language: Language) -> str:
     )
 
 
-def by_baseline(values: dict[str, Any], metrics: Sequence[str]) -> dict[str, dict[str, float]]:
-    """The metrics of each baseline, by its name; that of the trivial one is empty.
-
-    Args:
-        values: `accuracy`, `tf_idf_accuracy`, …
-        metrics: the names of the test's.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for name, value in values.items():
-        metric = max((each for each in metrics if name == each or name.endswith(f"_{each}")), key=len, default=name)
-        found.setdefault(name.removesuffix(metric).rstrip("_"), {})[metric] = value
-    return found
-
-
-def scores(run: RecordedRun, baselines: dict[str, dict[str, float]]) -> list[Score]:
+def scores(run: RecordedRun, baselines: Columns) -> list[Score]:
     """A row for each metric of the test, the monitored one first."""
     monitored, units, intervals = run.monitor.rpartition("/")[2], section(run.results, "units"), run.intervals
     rows = []
@@ -119,20 +105,15 @@ def scores(run: RecordedRun, baselines: dict[str, dict[str, float]]) -> list[Sco
     return rows
 
 
-def judgement(run: RecordedRun, baselines: dict[str, dict[str, float]], words: Words) -> tuple[str, bool]:
-    """Whether the model is better than the best baseline, as a sentence; empty where they cannot be compared."""
-    metric = run.monitor.rpartition("/")[2]
-    if metric not in run.test or not any(metric in of for of in baselines.values()):
-        shared = [name for name in run.test if any(name in of for of in baselines.values())]
-        if not shared:
-            return "", False
-        metric = shared[0]
-    lower = run.mode(metric) == "min"
-    best = (min if lower else max)(of[metric] for of in baselines.values() if of.get(metric) is not None)
-    worse = run.test[metric] >= best if lower else run.test[metric] <= best
-    text = "NOT better" if worse else "better"
-    line = f"the model is {text} than the baseline: {{metric}} {{score}} against {{baseline}}"
-    return words(line, metric=metric, score=number(run.test[metric]), baseline=number(best)), worse
+def judgement(run: RecordedRun, baselines: Columns, words: Words) -> tuple[str, bool]:
+    """Whether the model is better than the strongest baseline, as a sentence; empty where none can be compared."""
+    found = strongest(run.test, baselines, run.monitor, run.mode)
+    if found is None:
+        return "", False
+    better = "better" if found.beaten else "NOT better"
+    line = f"the model is {better} than {{name}}: {{metric}} {{score}}, {{name}} {{other}}"
+    scores = {"score": number(found.model), "other": number(found.baseline)}
+    return words(line, name=words(found.name), metric=found.metric, **scores), not found.beaten
 
 
 def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:

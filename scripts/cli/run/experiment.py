@@ -150,6 +150,7 @@ class Experiment:
                 self.logs,
                 lambda: row_of(self.request, self.config, self.logs),
                 self._texts,
+                self.options.baselines,
             )
         with user_errors():
             ready, techniques = self.parser.instantiate(self.options), [*self.techniques.values()]

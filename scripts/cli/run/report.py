@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from datamodules.checking.text_table import rounded, shortened, table_lines, wra
 from datamodules.files.paths import printable, relative
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Config
+from scripts.cli.run.baselines import facts_of, lines_of, table
 from scripts.cli.shell import quoted
 
 SPLIT_VERBS = {"train": "train on an epoch", "val": "validate on", "test": "test on"}
@@ -65,27 +67,6 @@ def shown(path: Path) -> str:
     return printable(relative(path))
 
 
-def table(test: dict[str, float], baseline: dict[str, float], units: dict[str, str]) -> str:
-    """A line for each metric, with the baseline's, and its unit; then those that only a baseline has.
-
-    Args:
-        test: the test's metrics.
-        baseline: those of the trivial answers.
-        units: of the metrics that have one.
-    """
-    further = [name for name in baseline if name not in test]
-    columns: list[tuple[str, dict[str, str]]] = [("test", {name: rounded(value) for name, value in test.items()})]
-    if baseline:
-        columns.append(("baseline", {name: rounded(value) for name, value in baseline.items()}))
-    width = max(map(len, [*test, *further]))
-    shown_units = {name: shortened(unit, UNIT_WIDTH) for name, unit in units.items() if name in test}
-    lines = [f"{'':{width}}" + "".join(f"  {title:>10}" for title, _ in columns) + ("  unit" if shown_units else "")]
-    for name in [*test, *further]:
-        cells = "".join(f"  {cells.get(name, ''):>10}" for _, cells in columns)
-        lines.append(f"{name:{width}}{cells}  {shown_units.get(name, '')}".rstrip())
-    return "\n".join(lines)
-
-
 def class_table(per_class: dict[str, dict[str, float]]) -> str:
     """A line for each class: its scores and number of examples."""
     header = ["", "precision", "recall", "f1", "examples"]
@@ -96,17 +77,19 @@ def class_table(per_class: dict[str, dict[str, float]]) -> str:
     return "\n".join(table_lines([header, *rows]))
 
 
-def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str, Any]) -> str:
-    """The metrics, and where there are few classes each one's scores.
+def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str, Any], remarks: Sequence[str]) -> str:
+    """The metrics beside the baselines' and remarks on these, and where there are few classes each one's scores.
 
     Args:
         test: the test's metrics.
-        baseline: those of the trivial answers.
+        baseline: those of all baselines.
         further: results, of which `per_class` and `units` are shown.
+        remarks: of `lines_of`.
     """
     per_class = further.get("per_class", {})
-    parts = [table(test, baseline, further.get("units", {}))]
-    return "\n\n".join([*parts, *([class_table(per_class)] if 0 < len(per_class) <= FEW else [])])
+    classes = [class_table(per_class)] if 0 < len(per_class) <= FEW else []
+    shown_units = {name: shortened(unit, UNIT_WIDTH) for name, unit in further.get("units", {}).items()}
+    return "\n\n".join(["\n".join([table(test, baseline, shown_units), *map(on_screen, remarks)]), *classes])
 
 
 def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
@@ -117,7 +100,9 @@ def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
         folder: of the run.
         trainer: of the run, whose loggers may have a dashboard.
     """
-    lines = [tables(results["test"], results["baseline"], results) if results["test"] else "not tested", ""]
+    model, of_test = trainer.lightning_module, (results["test"], results["baseline"])
+    remarks = lines_of(*of_test, results["baselines"], model, results["monitor"])
+    lines = [tables(*of_test, results, remarks) if results["test"] else "not tested", ""]
     lines += map(on_screen, partly(results["partial"], trainer))
     seconds, rate = results["train_seconds"], results["examples_per_second"]
     lines.append(f"trained in {seconds:.1f} s, {rate:,.0f} examples a second")
@@ -177,6 +162,7 @@ def results_of(
         "seed": config["seed_everything"],
         "test": test,
         "baseline": named(tested, "baseline/"),
+        "baselines": facts_of(trainer),
         "units": units(model, data),
         "modes": {name: model.mode_of(name) for name in test} if isinstance(model, Task) else {},
         "monitor": checkpoints.monitor,

@@ -19,6 +19,7 @@ from callbacks.loggers.outcomes import CollectOutcomes
 from callbacks.loggers.pictures import Pictures
 from callbacks.loggers.progress import Progress
 from callbacks.loggers.training_monitor import TrainingMonitor
+from callbacks.run.baselines import FILE, FitBaselines
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
 from callbacks.run.processes import BroadcastBuffers, DataConsistencyCheck
@@ -126,6 +127,7 @@ class Recorded:
         logs: the folder of all runs.
         row: what the table of runs has of this one.
         texts: in Markdown, that the loggers show of the run, by their names.
+        baselines: whether classical methods are fitted for the test.
     """
 
     def __init__(
@@ -137,7 +139,9 @@ class Recorded:
         logs: Path,
         row: Callable[[], dict[str, Any]],
         texts: Callable[[Trainer], dict[str, str]],
+        baselines: bool = True,
     ) -> None:
+        self.baselines = FitBaselines(baselines, lambda: folder.path / FILE)
         self.folder = folder
         self.config = config
         self.save_every = save_every
@@ -153,7 +157,14 @@ class Recorded:
         monitor, mode = str(getattr(model, "monitor", "")), str(getattr(model, "mode", "min"))
         metadata = RunMetadata(self.config, monitor, mode, self.row, self.texts)
         checkpoints = Checkpoints(self.folder, monitor, mode, self.save_every, self.signals)
-        return [metadata, *others, LearningRateMonitor("step"), HandleSignals(self.signals), checkpoints]
+        return [
+            metadata,
+            *others,
+            LearningRateMonitor("step"),
+            self.baselines,
+            HandleSignals(self.signals),
+            checkpoints,
+        ]
 
     def loggers(self) -> list[LightningLogger]:
         """The loggers that `--logger` names."""

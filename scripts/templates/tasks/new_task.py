@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MetricCollection
 
+from datamodules.base import DataModule
+from datamodules.baselines.baseline import Baseline
 from lightning_modules.tasks.task import Step, Task
 
 
@@ -53,6 +55,10 @@ class NewTask(Task):
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """What the model has to beat, shown with each test metric."""
         return {"": self.mean}
+
+    def learnable(self, data: DataModule) -> dict[str, Baseline]:
+        """Those that learn from the training split: the data's, whose values are in its own units as the metrics'."""
+        return data.baselines()
 
     def mean(self, batch: Any) -> Tensor:
         """The training split's mean for every example."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.loading.sampling import Batches, ClassBalancedSampler, Position, cut, fold_of, generator
+from datamodules.loading.sampling import Batches, ClassBalancedSampler, Position, cut, fold_of, generator, sample
 
 LABELS = torch.tensor([0] * 50 + [1] * 31 + [2] * 7 + [3] * 2)
 INDEX = torch.arange(100, 190)  # not the positions themselves: labels belong to the data set, a cut may begin anywhere
@@ -191,3 +191,18 @@ def test_a_limited_epoch_has_the_first_batches_of_its_own_order(limit: int, worl
             assert [len(part) for part in parts] == [len(expected) - done] * world_size
             for batch, shards in zip(expected[done:], zip(*parts, strict=True), strict=True):
                 assert sorted(torch.cat(shards).tolist()) == sorted(batch)
+
+
+def test_a_sample_is_stratified_and_has_every_class() -> None:
+    labels = torch.tensor([0] * 8000 + [1] * 1990 + [2] * 10)[torch.randperm(10_000, generator=generator(5))]
+    index = torch.arange(10_000) * 3
+    taken = sample(index, 500, labels)
+    counts = torch.bincount(labels[taken // 3], minlength=3)
+    assert len(taken.unique()) == len(taken) <= 501
+    assert torch.equal(taken, taken.sort().values)
+    assert counts[0] == pytest.approx(400, abs=2)
+    assert counts[1] == pytest.approx(100, abs=2)
+    assert counts[2] >= 1
+    assert torch.equal(taken, sample(index, 500, labels))
+    assert len(sample(index, 500)) == 500
+    assert torch.equal(sample(index, 10_000), index)

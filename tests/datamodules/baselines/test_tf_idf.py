@@ -4,7 +4,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from datamodules.tokenizing.tf_idf import fit_tf_idf, tf_idf_logits
+from datamodules.baselines.tf_idf import TfIdf
 from datamodules.tokenizing.tokens import Ragged
 
 
@@ -14,8 +14,9 @@ def test_equals_scikit_learns_pipeline(classes: int) -> None:
     labels = torch.from_numpy(random.integers(0, classes, 120))
     texts = [(random.poisson(3 + 2 * label, 4 + label) % 20).tolist() for label in labels.tolist()]
     tokens, train, test = Ragged(texts), torch.arange(0, 80), torch.arange(80, 120)
-    learned = fit_tf_idf(tokens, labels, train, num_tokens=20, num_classes=classes)
-    ours = tf_idf_logits(tokens.padded(test, padding=0), learned).softmax(-1)
+    baseline = TfIdf(num_tokens=20, num_classes=classes)
+    fitted = baseline.fit((tokens.padded(part, padding=0), labels[part]) for part in train.split(30))
+    ours = baseline.predictor(fitted)((tokens.padded(test, padding=0), labels[test])).softmax(-1)
 
     vectorizer = TfidfVectorizer(analyzer=lambda row: texts[row])
     model = LogisticRegression(max_iter=1000)
@@ -30,13 +31,15 @@ def test_equals_scikit_learns_pipeline(classes: int) -> None:
 def test_the_order_of_words_and_the_padding_do_not_matter() -> None:
     labels = torch.tensor([0, 1] * 10)
     tokens = Ragged([[1 + label, 3, 4 + number % 3] for number, label in enumerate(labels.tolist())])
-    learned = fit_tf_idf(tokens, labels, torch.arange(20), num_tokens=8, num_classes=2)
-    one = tf_idf_logits(Ragged([[1, 3, 5]]).padded(torch.tensor([0]), 0), learned)
-    two = tf_idf_logits(Ragged([[5, 1, 3], [1, 1, 1, 1, 1]]).padded(torch.tensor([0, 1]), 0), learned)
+    baseline = TfIdf(num_tokens=8, num_classes=2)
+    predict = baseline.predictor(baseline.fit([(tokens.padded(torch.arange(20), 0), labels)]))
+    one = predict((Ragged([[1, 3, 5]]).padded(torch.tensor([0]), 0), None))
+    two = predict((Ragged([[5, 1, 3], [1, 1, 1, 1, 1]]).padded(torch.tensor([0, 1]), 0), None))
     torch.testing.assert_close(one[0], two[0])
 
 
 def test_a_class_that_training_lacks_is_never_said() -> None:
     tokens = Ragged([[1, 2], [2, 3]] * 5)
-    learned = fit_tf_idf(tokens, torch.tensor([0, 2] * 5), torch.arange(10), num_tokens=4, num_classes=3)
-    assert tf_idf_logits(tokens.padded(torch.arange(2), 0), learned).argmax(-1).tolist() == [0, 2]
+    baseline = TfIdf(num_tokens=4, num_classes=3)
+    fitted = baseline.fit([(tokens.padded(torch.arange(10), 0), torch.tensor([0, 2] * 5))])
+    assert baseline.predictor(fitted)((tokens.padded(torch.arange(2), 0), None)).argmax(-1).tolist() == [0, 2]
