@@ -67,6 +67,9 @@ class Board(Protocol):
     def figure(self, name: str, figure: Any) -> None:
         """Show a matplotlib figure."""
 
+    def pixels(self, batch: Any) -> Tensor | None:
+        """The images of a batch as they were before they were normalised, (B, C, H, W) from 0 to 1; None without."""
+
     def embedding(self, name: str, vectors: Tensor, labels: Sequence[str], images: Tensor | None = None) -> None:
         """Show points in space.
 
