@@ -12,24 +12,27 @@ def head_inputs(model: nn.Module, inputs: Any, head_names: tuple[str, ...]) -> T
     """What the head of a network is given, (B, …); None where that is no tensor.
 
     Args:
-        model: in evaluation; its head is the last linear layer where it has no module of these names.
+        model: in evaluation; without a head that is called, its head is the layer with weights that is called last.
         inputs: of B examples.
         head_names: of the head's modules, of which the first one counts.
     """
-    heads = head_of(model, head_names)
-    if not heads:
-        return None
-    found: list[Any] = []
-    hook = heads[0].register_forward_pre_hook(lambda module, args: found.append(args[0] if args else None))
+    heads = head_of(model, head_names)[:1]
+    given: dict[nn.Module, Tensor] = {}  # in the order of the calls
+
+    def note(module: nn.Module, args: Any) -> None:
+        if args and isinstance(args[0], Tensor) and args[0].layout == torch.strided:
+            given[module] = args[0]
+
+    layers = [module for module in model.modules() if next(module.parameters(recurse=False), None) is not None]
+    hooks = [module.register_forward_pre_hook(note) for module in {*layers, *heads}]
     try:
         model(inputs)
     finally:
-        hook.remove()
-    given = found[-1] if found else None
-    if not isinstance(given, Tensor) or given.layout != torch.strided:
-        return None
+        for hook in hooks:
+            hook.remove()
+    found = next((given[head] for head in heads if head in given), [None, *given.values()][-1])
     nodes = getattr(inputs, "nodes", None)  # of a graph, whose layers have all of its nodes
-    return given if nodes is None or len(given) == len(nodes) else given[nodes]
+    return found if found is None or nodes is None or len(found) == len(nodes) else found[nodes]
 
 
 def principal_components(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:

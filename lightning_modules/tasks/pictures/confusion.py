@@ -12,6 +12,7 @@ from lightning_modules.tasks.scores import Scores
 
 MAX_CLASSES = 30  # rows of a matrix; of more classes those that are confused most, and all others together
 MAX_NAME = 20  # Latin characters
+MAX_NUMBERS = 150  # the largest counts: each takes a millisecond a file, and colours tell the others
 GAP = 0.25  # cells between the matrix and its margins
 
 
@@ -40,7 +41,7 @@ def confusion_picture(confusion: Tensor, names: list[str]) -> Figure:
     side = (size + GAP + 1) * cell + longest + 0.6
     figure = new_figure(max(side, len(title) * 0.07), side)
     axes = figure.subplots()
-    axes.set_title(title, fontsize=8)
+    figure.suptitle(title, fontsize=8)
     axes.set(xlabel="predicted class", ylabel="true class")
     fractions = confusion / confusion.sum(1, keepdim=True).clamp(min=1)
     low, high, near, far = -0.5, size - 0.5, size - 0.5 + GAP, size + 0.5 + GAP
@@ -54,7 +55,8 @@ def confusion_picture(confusion: Tensor, names: list[str]) -> Figure:
     flat = max(map(cells, labels)) * CHAR <= cell
     axes.set_xticks(places, [*labels, "recall"], rotation=0 if flat else 90)
     axes.set_yticks(places, [*labels, "precision"])
-    for row, column in confusion.nonzero().tolist():
+    written = confusion.flatten().argsort(descending=True, stable=True)[: min(MAX_NUMBERS, int((confusion > 0).sum()))]
+    for row, column in zip((written // size).tolist(), (written % size).tolist(), strict=True):
         _write(axes, column, row, compact(int(confusion[row, column])), bool(fractions[row, column] > 0.5))
     for index in range(size):
         _write(axes, size + GAP, index, fraction(float(recall[index])))
@@ -116,8 +118,8 @@ def label_bars(scores: Scores, counts: Tensor, names: list[str]) -> Figure:
     axes.barh(places, f1, color=BLUE, alpha=0.35, label="F1")
     axes.plot(precision, places, "|", color=GREEN, markersize=10, markeredgewidth=2, label="precision")
     axes.plot(recall, places, "x", color=ORANGE, markersize=6, label="recall")
-    axes.set(xlim=(0, 1.02), ylim=(len(labels) - 0.4, -0.6))
+    axes.set(xlim=(0, 1.02), ylim=(len(labels) - 0.4, -0.6), xticks=(0, 0.5, 1))
     axes.set_yticks(places, labels)
-    axes.set_title(title, fontsize=8)
+    figure.suptitle(title, fontsize=8)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure

@@ -21,6 +21,7 @@ MAX_CLASSES = 10  # with a curve each
 WORST = 5  # of more classes, those with the lowest average precision
 MAX_POINTS = 200  # of a curve
 MAX_NAME = 18  # Latin characters
+TICKS = (0, 0.5, 1)
 FEW = 5  # examples, of which a class's fraction says little
 
 
@@ -66,11 +67,12 @@ def curves_picture(
     middle.set(xlabel="false positives", ylabel="true positives", title="ROC")
     draw_reliability(right, confidence[confidence.isfinite()], correct[confidence.isfinite()], lines)
     for axes in (left, middle, right):
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), aspect="equal")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), aspect="equal", xticks=TICKS, yticks=TICKS)
     missing = f"; {int((~finite).sum())} examples without finite probabilities are left out" * (not finite.all())
-    one = "the class against the other" if len(lines) == 1 else "each class against the others"
+    which = f"the mean over the classes, and the {WORST} with the lowest average precision" * (lines[0].score is None)
+    which = which or ("the class against the other" if len(lines) == 1 else "each class against the others")
     figure.legend(loc="outside right center", frameon=False, fontsize=8, title_fontsize=8, title="class  AP, AUROC")
-    figure.suptitle(f"{one}{missing}", fontsize=8)
+    figure.suptitle(f"{which}{missing}", fontsize=8)
     return figure
 
 
