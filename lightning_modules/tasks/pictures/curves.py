@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_modules.tasks.pictures.figure import COLOURS, GREY, new_figure
+from lightning_modules.tasks.pictures.figure import COLOURS, GREY, legend_name, new_figure
 from lightning_modules.tasks.pictures.images import cells, cut
 from lightning_modules.tasks.results.curves import (
     Curve,
@@ -84,7 +84,7 @@ def lines_of(probabilities: Tensor, positive: Tensor, names: list[str]) -> list[
         score, is_class = probabilities[:, index], positive[:, index]
         if (curve := precision_recall(score, is_class)) is not None:
             roc = receiver_operating_characteristic(score, is_class)
-            label = labelled(cut(names[index], MAX_NAME), curve, roc)
+            label = labelled(legend_name(cut(names[index], MAX_NAME)), curve, roc)
             found.append(Line(label, COLOURS[len(found) % len(COLOURS)], curve, roc, score, is_class))
     if len(found) <= MAX_CLASSES:
         return found

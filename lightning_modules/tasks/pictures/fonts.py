@@ -5,10 +5,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from matplotlib import font_manager
+from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font, LoadFlags
 
 LATIN = "DejaVu Sans"  # comes with matplotlib
 PACKAGE = "zhplot"  # has Noto Sans SC, and is not imported
 SAMPLE = "中国的一是了我人这学习错误"  # characters that a font for simplified Chinese has
+MISSING = "□"  # instead of a character that no font has
+UNITS = 1000  # of an em, in which widths are measured
 
 
 @functools.cache
@@ -50,3 +54,47 @@ def has_characters(file: str, text: str = SAMPLE) -> bool:
 def lacks_font(texts: str) -> bool:
     """Whether a text has Chinese characters and no font for them was found."""
     return not chinese_family() and any("\u3400" <= char <= "\u9fff" for char in texts)
+
+
+@functools.cache
+def _files(bold: bool) -> list[str]:
+    """The files of the fonts, in the order of `families`; bold type is Latin alone, a Chinese font may have none."""
+    weight = "bold" if bold else "normal"
+    names = [LATIN] if bold else families()
+    return [font_manager.findfont(FontProperties(family=[name], weight=weight)) for name in names]
+
+
+@functools.cache
+def _characters(bold: bool) -> set[int]:
+    """What can be drawn."""
+    return {code for file in _files(bold) for code in font_manager.get_font(file).get_charmap()}
+
+
+def legible(text: str) -> str:
+    """The text, each character that cannot be drawn replaced by another one: matplotlib warns of them."""
+    known = _characters(bold=False)
+    return "".join(" " if char.isspace() else char if ord(char) in known else MISSING for char in text)
+
+
+def has_bold(text: str) -> bool:
+    """Whether all of a text can be in bold type, of the font `LATIN`."""
+    return _characters(bold=True).issuperset(map(ord, text))
+
+
+@functools.lru_cache(2**16)
+def width(text: str, bold: bool = False) -> float:
+    """How far a legible text of one direction of writing advances, in ems, where nothing is hinted."""
+    if not text:
+        return 0.0
+    font: FT2Font = font_manager.get_font(_files(bold))
+    font.set_size(UNITS, 72)  # it is shared with what draws, which sets its own size
+    between = font.set_text(f"|{text}|", 0, flags=LoadFlags.NO_HINTING)[:, 0]  # where each character begins
+    return float(between.max() - between.min()) / 64 / UNITS - _bar(bold)
+
+
+@functools.cache
+def _bar(bold: bool) -> float:
+    font: FT2Font = font_manager.get_font(_files(bold))
+    font.set_size(UNITS, 72)
+    first, second = font.set_text("||", 0, flags=LoadFlags.NO_HINTING)[:, 0]
+    return float(second - first) / 64 / UNITS

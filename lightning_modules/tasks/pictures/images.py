@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_modules.tasks.boards import is_east_asian
 from lightning_modules.tasks.pictures.figure import new_figure
+from lightning_modules.tasks.pictures.fonts import legible
 
 COLUMNS = 8
 SIDE, SMALL_SIDE = 1.5, 0.8  # inches of an image, and of one without a caption
@@ -74,19 +75,21 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, most: int = MAX_CHARS) -> str:
-    """The text, shortened in its middle.
+    """The text as it can be drawn, shortened in its middle.
 
     Args:
         text: a line.
         most: its width in Latin characters.
     """
+    text = legible(text)
     if cells(text) <= most:
         return text
     return f"{_first(text, most // 2 - 1)}…{_first(text[::-1], most - most // 2)[::-1]}"
 
 
 def tail(text: str, most: int = MAX_CHARS) -> str:
-    """The end of a text, such as a path, that is at most so wide."""
+    """The end of a text, such as a path, that is at most so wide, as it can be drawn."""
+    text = legible(text)
     return text if cells(text) <= most else f"…{_first(text[::-1], most - 1)[::-1]}"
 
 

@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lightning_modules.tasks.pictures.figure import COLOURS, GREY, new_figure
+from lightning_modules.tasks.pictures.figure import COLOURS, GREY, legend_name, new_figure
 from lightning_modules.tasks.pictures.images import cells, cut
 
 MAX_GROUPS = len(COLOURS)  # with a colour each; of more the last one is for all others
@@ -35,7 +35,7 @@ def scatter(points: Tensor, groups: Sequence[str], correct: Tensor, title: str, 
         coloured.append(("", GREY))
     for name, colour in coloured:
         belongs = torch.tensor([group == name if name else group not in shown for group in groups])
-        label = cut(name, MAX_NAME) if name else f"{len(ranked) - len(shown)} others"
+        label = legend_name(cut(name, MAX_NAME)) if name else f"{len(ranked) - len(shown)} others"
         axes.plot(*points[belongs & correct].T.tolist(), ".", color=colour, markersize=5, alpha=0.7, label=label)
         axes.plot(*points[belongs & ~correct].T.tolist(), "x", color=colour, markersize=5)
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1], xticks=[], yticks=[])

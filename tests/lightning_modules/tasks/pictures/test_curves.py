@@ -42,8 +42,9 @@ def test_of_two_labels_both_have_a_curve() -> None:
     probabilities = torch.tensor([[0.9, 0.8], [0.2, 0.7], [0.4, 0.1]])
     positive = torch.tensor([[True, True], [False, False], [True, False]])
     with style():
-        figure = curves_picture(probabilities, positive, probabilities.flatten(), positive.flatten(), ["cat", "dog"])
+        figure = curves_picture(probabilities, positive, probabilities.flatten(), positive.flatten(), ["_cat", "dog"])
     assert figure is not None
+    assert len(figure.legends[0].get_texts()) == 3, "and all predictions together"
     assert len(figure.axes[0].lines) == 2
 
 

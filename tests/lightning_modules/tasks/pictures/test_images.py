@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_modules.tasks.pictures.confusion import confusion_picture
 from lightning_modules.tasks.pictures.figure import style
 from lightning_modules.tasks.pictures.images import MAX_CHARS, captioned, cells, cut, tail
+from lightning_modules.tasks.pictures.points import scatter
 from tests.helpers.picture_texts import drawn_texts, outside
 
 LONG = "非常长的中文类别名称非常长的中文类别名称\n→ a very long name of a class 99 %\n…folder/图片/image 0001.jpeg"
@@ -53,3 +55,18 @@ def test_a_text_is_shortened_to_its_width_as_it_is_drawn() -> None:
             assert MAX_CHARS - 2 <= cells(short) <= MAX_CHARS
     assert tail("/a/long/path/of/an/image.png", 10) == "…image.png"
     assert tail("image.png") == "image.png"
+
+
+@pytest.mark.parametrize("name", ["$x^2$ and a$b", r"$\frac", "ไทย 😀", "a\tb\x07"])
+def test_names_of_any_characters_are_drawn_without_a_warning(name: str) -> None:
+    with style():
+        figures = [
+            captioned(torch.rand(2, 1, 8, 8), [name, f"{name}\n{tail(name)}"]),
+            confusion_picture(torch.ones(2, 2), [name, "dog"]),
+            scatter(torch.zeros(2, 2), [name, "dog"], torch.tensor([True, False]), "points", ["x", "y"]),
+        ]
+    for figure in figures:  # a warning is an error
+        assert outside(figure) == []
+    if "$" in name:
+        assert figures[0].axes[0].texts[0].get_text() == name
+        assert not figures[0].axes[0].texts[0].get_parse_math()

@@ -31,5 +31,5 @@ def test_the_most_frequent_groups_have_colours_and_the_others_one(groups: int, e
 
 def test_perfect_predictions_need_no_legend_for_mistakes() -> None:
     with style():
-        figure = scatter(torch.zeros(3, 2), ["a", "b", "a"], torch.ones(3, dtype=torch.bool), "", AXES)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+        figure = scatter(torch.zeros(3, 2), ["_a", "b", "_a"], torch.ones(3, dtype=torch.bool), "", AXES)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [" _a", "b"]
