@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.tasks import boards
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.losses import class_probabilities
-from lightning_modules.tasks.task import Board, Step
+from lightning_modules.tasks.task import Step
 
 
 def squash(s: Tensor) -> Tensor:
@@ -193,11 +192,7 @@ class CapsNet(Classifier):
         errors = (self.reconstruct(capsules, target).float() - self.squared(images)).square().flatten(1).sum(1)
         return Step(self.mean(margins + self.reconstruction * errors, target), log_lengths(capsules), target)
 
-    def show(self, batch: Any, board: Board) -> None:
-        """Images, and their reconstructions from the longest capsule of each."""
-        super().show(batch, board)
-        images = self.squared(batch[0][:16])
+    def reconstructed(self, images: Tensor) -> Tensor:
+        """Images from the longest capsule of each."""
         capsules = self.capsules(images)
-        predicted = capsules.norm(dim=-1).argmax(-1)
-        reconstructed = self.reconstruct(capsules, predicted).clamp(images.min(), images.max())
-        board.image("images above, reconstructions below", boards.grid(torch.cat([images, reconstructed])))
+        return self.reconstruct(capsules, capsules.norm(dim=-1).argmax(-1))

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from callbacks.loggers.logger import Logger, Table, loggers_of, shows
 from callbacks.loggers.outcomes import outcomes_of
 from callbacks.loggers.pictures import Pictures
+from datamodules.base import DataModule
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.pictures.figure import figure_file, style
 from lightning_modules.tasks.pictures.images import captioned
@@ -28,13 +29,22 @@ class LoggerBoard(Board):
         step: that they belong to.
         split: the prefix of their names.
         pictures: the files.
+        data: whose images are shown.
     """
 
-    def __init__(self, loggers: Sequence[Logger], step: int, split: str, pictures: Pictures | None = None) -> None:
+    def __init__(
+        self,
+        loggers: Sequence[Logger],
+        step: int,
+        split: str,
+        pictures: Pictures | None = None,
+        data: DataModule | None = None,
+    ) -> None:
         self.loggers = loggers
         self.step = step
         self.split = split
         self.pictures = pictures
+        self.data = data
         self.names: Sequence[str] = ()
 
     def text(self, name: str, markdown: str) -> None:
@@ -60,6 +70,11 @@ class LoggerBoard(Board):
             self.pictures.drawing(f"{self.split}/{name}", content, figure_file(figure, "svg"))
         for logger in self.loggers:
             logger.log_image(f"{self.split}/{name}", boards.from_png(content), self.step)
+
+    def pixels(self, batch: Any) -> torch.Tensor | None:
+        """The images of a batch as they were before they were normalised, (B, C, H, W) from 0 to 1; None without."""
+        preview = None if self.data is None else self.data.preview(batch, len(batch[0]))
+        return None if preview is None else preview.images
 
     def embedding(
         self, name: str, vectors: torch.Tensor, labels: Sequence[str], images: torch.Tensor | None = None
@@ -145,7 +160,9 @@ class LogExamples(Callback):
             return None
         destinations = [logger for logger in loggers_of(trainer) if shows(logger)]
         step = max(trainer.global_step - 1, 0)  # the newest step, as Lightning counts
-        return LoggerBoard(destinations, step, split, self.pictures) if destinations or self.pictures else None
+        if not destinations and self.pictures is None:
+            return None
+        return LoggerBoard(destinations, step, split, self.pictures, trainer.datamodule)  # type: ignore[attr-defined]
 
 
 def _middle(num_batches: Sequence[float]) -> int:

@@ -95,7 +95,9 @@ def class_labels(target: Tensor, names: Sequence[str]) -> list[str]:
     return labels
 
 
-def worst(logits: Tensor, target: Tensor, names: Sequence[str], count: int = 2 * COLUMNS) -> tuple[Tensor, list[str]]:
+def worst(
+    logits: Tensor, target: Tensor, names: Sequence[str], count: int = 2 * COLUMNS
+) -> tuple[Tensor, list[str], list[bool]]:
     """The examples whose true class has the lowest predicted probability, and their labels.
 
     Args:
@@ -105,15 +107,13 @@ def worst(logits: Tensor, target: Tensor, names: Sequence[str], count: int = 2 *
         count: maximum number of examples.
 
     Returns:
-        Their indices, worst first, and texts such as `cat, taken for dog (98 %)`, or `cat (51 %)` where the prediction
-        is correct.
+        Their indices, worst first, texts such as `cat` over `→ dog 98 %`, the predicted class, and whether the
+        predictions are right.
     """
     probability = logits.detach().float().softmax(-1).cpu()
     target = target.cpu()
     order = probability.gather(1, target[:, None]).squeeze(1).argsort()[:count]
-    labels = []
-    for index in order.tolist():
-        true, predicted = int(target[index]), int(probability[index].argmax())
-        mistake = "" if predicted == true else f", taken for {names[predicted]}"
-        labels.append(f"{names[true]}{mistake} ({100 * float(probability[index, predicted]):.0f} %)")
-    return order, labels
+    confidence, predicted = probability[order].max(-1)
+    rows = zip(target[order].tolist(), predicted.tolist(), confidence.tolist(), strict=True)
+    labels = [f"{names[true]}\n→ {names[found]} {100 * part:.0f} %" for true, found, part in rows]
+    return order, labels, (target[order] == predicted).tolist()

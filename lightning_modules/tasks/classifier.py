@@ -23,8 +23,8 @@ from torchmetrics.utilities import dim_zero_cat
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from lightning_modules.optim.parameter_groups import head_of
-from lightning_modules.tasks import boards
-from lightning_modules.tasks.confusion_matrix import class_scores, confusion_table
+from lightning_modules.tasks.classifier_board import show_images, show_test
+from lightning_modules.tasks.confusion_matrix import class_scores
 from lightning_modules.tasks.losses import class_losses
 from lightning_modules.tasks.multilabel import (
     THRESHOLD,
@@ -33,21 +33,16 @@ from lightning_modules.tasks.multilabel import (
     label_rows,
     log_odds_of_mean,
     scores_of,
-    scores_table,
-    worst_labels,
 )
-from lightning_modules.tasks.pictures.images import captioned
 from lightning_modules.tasks.pretrained_features import pretrained_features
 from lightning_modules.tasks.results.classes import ClassResults, LabelResults
 from lightning_modules.tasks.results.outcomes import Outcomes
-from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.scores import class_rows, log_mean_probabilities
 from lightning_modules.tasks.shows.inputs import show_inputs
 from lightning_modules.tasks.task import Board, Step, Task
 
 Loss = Literal["cross_entropy", "focal"]
 IMBALANCE_RATIO = 10  # of the largest class to the smallest, from which always predicting the largest looks good
-MAX_CONFUSION_CLASSES = 50  # of a confusion matrix on a dashboard
 
 
 def _probability(logits: Tensor) -> Tensor:
@@ -190,7 +185,7 @@ class Classifier(Task):
             return {"confusion": MultilabelConfusionMatrix(self.num_classes)}
         return {"confusion": MulticlassConfusionMatrix(self.num_classes)}
 
-    def results(self) -> Results:
+    def results(self) -> ClassResults | LabelResults:
         """Classes and their probabilities."""
         return LabelResults(self.class_names) if self.multilabel else ClassResults(self.class_names)
 
@@ -298,13 +293,11 @@ class Classifier(Task):
 
     def show(self, batch: Any, board: Board) -> None:
         """The images of the batch with the worst predictions; inputs other than images are not shown."""
-        inputs, target = batch
-        if isinstance(inputs, Tensor) and inputs.dim() == 4:
-            worst = worst_labels if self.multilabel else boards.worst
-            order, labels = worst(self.logits_of(self(inputs)), target, self.class_names, 2 * boards.COLUMNS)
-            names = [board.names[index] for index in order.tolist()] if board.names else [""] * len(order)
-            captions = [f"{label}\n{name}" for label, name in zip(labels, names, strict=True)]
-            board.figure("worst mistakes", captioned(boards.scaled(inputs.cpu()[order]), captions))
+        show_images(self, batch, board)
+
+    def reconstructed(self, images: Tensor) -> Tensor | None:
+        """The images as the model makes them again of what it has seen, normalised; None where it makes none."""
+        return None
 
     def details(self) -> dict[str, Any]:
         """Precision, recall and F1 of each class, and its number of test examples."""
@@ -317,11 +310,8 @@ class Classifier(Task):
         return {"per_class": {name: dict(zip(keys, scores, strict=True)) for name, *scores in rows}}
 
     def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
-        """The confusion matrix, with precision, recall and F1 of each class."""
-        if self.multilabel:
-            board.text("scores of the classes", scores_table(self.tables["confusion"], self.class_names))
-        elif self.num_classes <= MAX_CONFUSION_CLASSES:
-            board.text("confusion", confusion_table(self.tables["confusion"], self.class_names))
+        """The confusion matrix with the scores of each class, curves, features, and where it looks in its inputs."""
+        show_test(self, board, outcomes)
         show_inputs(self, board, outcomes)
 
     def output_facts(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, distributed
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
@@ -17,11 +18,14 @@ from datamodules.errors import DataError
 from datamodules.loading.sampling import generator
 from lightning_modules.layers.judge import NUM_FEATURES, Judge
 from lightning_modules.tasks import boards
+from lightning_modules.tasks.generator_board import show_generated
+from lightning_modules.tasks.inspection.history import NUM_IMAGES, History
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.scores import class_rows
 from lightning_modules.tasks.task import Board, Step, Task
 
 GENERATOR_NOISE, BASELINE_NOISE, LEARNED_NOISE = 0, 1, 2  # streams of random numbers
+HISTORY = "generated"  # in a checkpoint
 
 
 class Confidence(MeanMetric):
@@ -157,6 +161,7 @@ class ImageGenerator(Task):
         self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
         self.batch_index = 0  # in evaluation
+        self.history = History()
 
     @abstractmethod
     def generator_loss(self, generated: Tensor) -> Tensor:
@@ -225,6 +230,11 @@ class ImageGenerator(Task):
         generators = (generator(stream, self.batch_index, rank + index * processes) for index in range(count))
         return torch.stack([torch.randn(*shape, generator=each) for each in generators]).to(self.device)
 
+    def fixed_noise(self, count: int) -> Tensor:
+        """(B, Z) standard normal, always the same: the first of any larger number."""
+        random = torch.Generator().manual_seed(0)
+        return torch.stack([torch.randn(self.latent_size, generator=random) for _ in range(count)]).to(self.device)
+
     def normalised(self, pixels: Tensor) -> Tensor:
         """Pixels from 0 to 1, normalised as the data is."""
         return (pixels - self.mean) / self.std
@@ -237,6 +247,24 @@ class ImageGenerator(Task):
         """Evaluate a batch, with its own noise."""
         self.batch_index = batch_idx
         super().validation_step(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's metrics, and keep what the same noise gives now."""
+        super().on_validation_epoch_end()
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            with self.trainer.precision_plugin.forward_context():
+                self.history.add(self.global_step, self.pixels(self(self.fixed_noise(NUM_IMAGES))))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save what the same noise gave."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[HISTORY] = self.history.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what the same noise gave; checkpoints of earlier versions have none."""
+        super().on_load_checkpoint(checkpoint)
+        if HISTORY in checkpoint:
+            self.history.load_state_dict(checkpoint[HISTORY])
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Evaluate a batch, with its own noise, and the baseline."""
@@ -271,8 +299,7 @@ class ImageGenerator(Task):
 
     def show(self, batch: Any, board: Board) -> None:
         """Images generated from noise that is always the same."""
-        noise = torch.randn(64, self.latent_size, generator=torch.Generator().manual_seed(0))
-        board.image("generated", boards.grid(self(noise.to(self.device))))
+        show_generated(self, batch, board)
 
     def show_results(self, board: Board, outcomes: Outcomes | None = None) -> None:
         """The fraction of each class among the generated and among the real images."""

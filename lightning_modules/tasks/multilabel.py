@@ -65,9 +65,14 @@ def log_odds_of_mean(logits: Tensor) -> Tensor:
     return logits.float().sigmoid().mean(0).logit(eps=torch.finfo(torch.float).eps)
 
 
+def label_counts(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How often each class is predicted correctly, is predicted, and is there, (C,) each, from (C, 2, 2) counts."""
+    return confusion[:, 1, 1], confusion[:, :, 1].sum(1), confusion[:, 1].sum(1)
+
+
 def scores_of(confusion: Tensor, names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Precision, recall and F1 of each class, and how many test examples have it, from (C, 2, 2) counts."""
-    correct, predicted, true = confusion[:, 1, 1], confusion[:, :, 1].sum(1), confusion[:, 1].sum(1)
+    correct, predicted, true = label_counts(confusion)
     columns = [*precision_recall_f1(correct, predicted, true), true]
     keys = ("precision", "recall", "f1", "examples")
     rows = zip(names, *(column.tolist() for column in columns), strict=True)
@@ -91,9 +96,12 @@ def label_rows(logits: Tensor, names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def worst_labels(logits: Tensor, target: Tensor, names: Sequence[str], count: int) -> tuple[Tensor, list[str]]:
-    """The examples with the largest loss, worst first, and texts such as `cat, dog; predicted: cat`."""
+def worst_labels(
+    logits: Tensor, target: Tensor, names: Sequence[str], count: int
+) -> tuple[Tensor, list[str], list[bool]]:
+    """The examples with the largest loss, worst first, texts such as `cat, dog` over `→ cat`, and which are right."""
     order = label_losses(logits, target).argsort(descending=True)[:count].cpu()
     true = boards.class_labels(target[order.to(target.device)].float(), names)
     predicted = [", ".join(row["prediction"]) or "none" for row in label_rows(logits[order.to(logits.device)], names)]
-    return order, [f"{labels}; predicted: {found}" for labels, found in zip(true, predicted, strict=True)]
+    pairs = [*zip(true, predicted, strict=True)]
+    return order, [f"{labels}\n→ {found}" for labels, found in pairs], [labels == found for labels, found in pairs]

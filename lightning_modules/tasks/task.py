@@ -68,6 +68,10 @@ class Board(Protocol):
     def figure(self, name: str, figure: Any) -> None:
         """Show a matplotlib figure."""
 
+    def pixels(self, batch: Any) -> Tensor | None:
+        """The images of a batch as they were before they were normalised, (B, C, H, W) from 0 to 1; None without."""
+        return None
+
     def embedding(self, name: str, vectors: Tensor, labels: Sequence[str], images: Tensor | None = None) -> None:
         """Show points in space.
 

@@ -148,9 +148,12 @@ def test_a_mixed_image_costs_what_its_classes_cost_by_their_probabilities_and_is
 def test_shows_the_reconstructions() -> None:
     board = RecordedBoard()
     small().show((torch.randn(20, 1, 8, 6), torch.zeros(20, dtype=torch.long)), board)
-    picture = board.images["images above, reconstructions below"]
-    assert picture.shape[0] == 3
-    assert 0 <= picture.min() < picture.max() <= 1
+    axes = board.figures["reconstructions"].axes[0]
+    shown = [image.get_array() for image in axes.images]
+    assert {image.shape for image in shown} == {(8, 8)}, "the images are padded as the model pads them"
+    assert len(shown) == 16
+    assert all(0 <= image.min() < image.max() <= 1 for image in shown)
+    assert {"image", "reconstruction"} < {text.get_text() for text in axes.texts}
 
 
 def test_refuses_images_too_small_for_two_convolutions() -> None:

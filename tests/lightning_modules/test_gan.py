@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 
 from datamodules.errors import DataError
 from lightning_modules.gan import GAN
-from lightning_modules.tasks.generator import ClassFractions, Confidence, FrechetDistance, RarestClass
+from lightning_modules.tasks.generator import HISTORY, ClassFractions, Confidence, FrechetDistance, RarestClass
+from lightning_modules.tasks.inspection.history import NUM_IMAGES
 from tests.helpers.recorded_board import RecordedBoard
 
 QUIET: dict[str, Any] = {
@@ -209,10 +210,56 @@ def test_a_seed_gives_an_image_in_a_png_file() -> None:
 
 def test_shows_images_generated_from_the_same_noise() -> None:
     model, first, second = small().eval(), RecordedBoard(), RecordedBoard()
-    model.show(None, first)
+    real = torch.randn(9, 1, 8, 8), torch.zeros(9, dtype=torch.long)
+    model.show(real, first)
     torch.rand(10)
-    model.show(None, second)
+    model.show(real, second)
     assert torch.equal(first.images["generated"], second.images["generated"])
+    assert first.figures.keys() == {"generated over time", "interpolation"}
+    axes = first.figures["generated over time"].axes[0]
+    rows = [image.get_array() for image in axes.images]
+    assert len(rows) == 2 * NUM_IMAGES
+    labels = [text.get_text() for text in axes.texts]
+    assert labels == ["step 0", "real images", "the same noise at each step"]
+    expected = model.pixels(real[0][0])[0] / 255
+    np.testing.assert_allclose(rows[NUM_IMAGES], expected, atol=1e-6)
+    noise = model.fixed_noise(3)
+    assert torch.equal(noise, model.fixed_noise(64)[:3])
+    np.testing.assert_allclose(rows[2], model.pixels(model(noise))[2, 0] / 255, atol=1e-6)
+    first_of_path = first.figures["interpolation"].axes[0].images[0].get_array()
+    np.testing.assert_allclose(first_of_path, rows[0], atol=1 / 255 + 1e-6)
+
+
+def test_a_resumed_run_shows_the_same_noise_over_time_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    class Seeded(Callback):
+        def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+            torch.manual_seed(trainer.global_step)  # as an exactly resumed run has it
+
+    whole, first, resumed = small(), small(), small()
+    fitted(whole, max_epochs=4, callbacks=[Seeded()])
+    trainer = fitted(first, max_epochs=2, callbacks=[Seeded()])
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    Trainer(**QUIET, max_epochs=4, callbacks=[Seeded()]).fit(
+        resumed, batches(4), batches(1), ckpt_path=tmp_path / "last.ckpt", weights_only=True
+    )
+    assert whole.history.steps == resumed.history.steps == [4, 8, 12, 16]
+    assert torch.equal(torch.stack(whole.history.images), torch.stack(resumed.history.images))
+    assert not torch.equal(whole.history.images[0], whole.history.images[-1])
+    content = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    del content[HISTORY]  # as in a checkpoint of an earlier version
+    torch.save(content, tmp_path / "earlier.ckpt")
+    earlier = small()
+    Trainer(**QUIET, max_epochs=3).fit(
+        earlier, batches(4), batches(1), ckpt_path=tmp_path / "earlier.ckpt", weights_only=True
+    )
+    assert earlier.history.steps == [12]
+
+
+def test_a_validation_by_itself_adds_nothing_to_what_is_shown_over_time() -> None:
+    model = small()
+    trainer = fitted(model)
+    trainer.validate(model, batches(1), verbose=False)
+    assert model.history.steps == [4, 8]
 
 
 def test_images_that_are_not_square_are_refused() -> None:

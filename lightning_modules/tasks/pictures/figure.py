@@ -23,6 +23,7 @@ STYLE: dict[str, Any] = {
     "text.hinting": "none",  # a text is as wide in each form of file as it was measured
     "svg.hashsalt": "",  # the same picture is the same file
     "svg.fonttype": "path",  # legible wherever it is opened, whatever fonts are there
+    "text.parse_math": False,  # a `$` in a name is one
 }
 BLUE, ORANGE, GREEN, RED, GREY = "#2468b2", "#d9822b", "#2a8c55", "#c23b3b", "#8a8f98"
 COLOURS = (BLUE, ORANGE, GREEN, RED, "#7a58b5", "#2b9db3", "#b5538b", "#7d7a2a", "#5f4b3b", GREY)
@@ -44,6 +45,11 @@ def new_figure(width: float, height: float) -> Figure:
         height: inches.
     """
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def legend_name(name: str) -> str:
+    """A name as a legend shows it: matplotlib leaves out those that begin with `_`."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def figure_file(figure: Figure, form: str) -> bytes:

@@ -65,6 +65,14 @@ class ClassResults(Results):
         rankings = [Ranking(probabilities[:, index], true == index) for index in true.unique().tolist()]
         return found | of_weights(len(outcomes), lambda weights: mean_average_precision(rankings, weights))
 
+    def one_vs_rest(self, outcomes: Outcomes) -> tuple[Tensor, Tensor]:
+        """The probability of each class, and whether it is the true one, (N, C) each."""
+        return outcomes["probabilities"], F.one_hot(outcomes["target"], len(self.names)).bool()
+
+    def decisions(self, outcomes: Outcomes) -> tuple[Tensor, Tensor]:
+        """The probability of each predicted class, and whether it is the true one, (N,) each."""
+        return outcomes["probability"], outcomes["prediction"] == outcomes["target"]
+
 
 class LabelResults(Results):
     """Any number of labels an example.
@@ -93,6 +101,15 @@ class LabelResults(Results):
             "correct": (predicted == true).all(1).int().tolist(),
             "loss": outcomes["loss"].tolist(),
         }
+
+    def one_vs_rest(self, outcomes: Outcomes) -> tuple[Tensor, Tensor]:
+        """The probability of each label, and whether it is there, (N, C) each."""
+        return outcomes["probabilities"], outcomes["target"].bool()
+
+    def decisions(self, outcomes: Outcomes) -> tuple[Tensor, Tensor]:
+        """The probability of every label of every example, and whether it is there, (N · C,) each."""
+        probabilities, positive = self.one_vs_rest(outcomes)
+        return probabilities.flatten(), positive.flatten()
 
     def named(self, row: Sequence[bool]) -> str:
         """The labels of an example, separated by commas."""

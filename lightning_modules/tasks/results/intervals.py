@@ -158,7 +158,7 @@ class Ranking:
         self.positive = positive[self.order].double()
         self.last = torch.cat([ordered[1:] != ordered[:-1], torch.tensor([True])]).nonzero()[:, 0]
 
-    def _counts(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def counts(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """True and false positives at each threshold, (R, T) each."""
         weights = weights[:, self.order]
         true = (weights * self.positive).cumsum(1)[:, self.last]
@@ -166,13 +166,13 @@ class Ranking:
 
     def average_precision(self, weights: Tensor) -> Tensor:
         """(R,) the mean precision, weighted by the increase in recall; NaN without a positive example."""
-        true, false = self._counts(weights)
+        true, false = self.counts(weights)
         gained = true.diff(dim=1, prepend=torch.zeros_like(true[:, :1]))
         return (gained * true / (true + false).clamp(min=1e-12)).sum(1) / true[:, -1]
 
     def auroc(self, weights: Tensor) -> Tensor:
         """(R,) the area under the curve of true over false positives; NaN where either class is missing."""
-        true, false = self._counts(weights)
+        true, false = self.counts(weights)
         before = torch.cat([torch.zeros_like(true[:, :1]), true[:, :-1]], dim=1)
         width = false.diff(dim=1, prepend=torch.zeros_like(false[:, :1]))
         return (width * (true + before) / 2).sum(1) / (true[:, -1] * false[:, -1])

@@ -5,12 +5,13 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.run.baselines import Facts, FitBaselines
-from datamodules.checking.text_table import rounded
+from datamodules.checking.text_table import rounded, shortened
 from lightning_modules.tasks.task import Task
 from scripts.cli.run.baseline_columns import columns_of, strongest
 
 WIDTH = 10  # of a column, where there is room
 MAX_WIDTH = 80  # of a terminal
+UNIT_WIDTH = 14
 
 
 def table(test: dict[str, float], baseline: dict[str, float], units: dict[str, str]) -> str:
@@ -21,7 +22,8 @@ def table(test: dict[str, float], baseline: dict[str, float], units: dict[str, s
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     names, gap = ["", *metrics], "  "
     width = max(map(len, names))
-    shown_units = ["unit" if {*units} & {*metrics} else "", *(units.get(metric, "") for metric in metrics)]
+    shown_units = ["unit" if {*units} & {*metrics} else ""]
+    shown_units += [shortened(units.get(metric, ""), UNIT_WIDTH) for metric in metrics]
     fixed = width + len(gap) + max(map(len, shown_units))
     if fixed + sum(len(gap) + max(WIDTH, size) for size in widths) <= MAX_WIDTH:
         widths = [max(WIDTH, size) for size in widths]

@@ -23,7 +23,7 @@ LEAST_WIDTH = 40  # columns of a terminal
 PROFILE = "profile"  # in the names of what a profiler writes
 PROFILE_LINES, PROFILE_WIDTH = 30, 120
 REPORT = "report.html"  # in a run's folder
-UNIT_WIDTH, CLASS_WIDTH = 14, 22  # columns, so that a table has at most 60
+CLASS_WIDTH = 22  # columns, so that a table has at most 60
 ONE_LIMIT = ("fast_dev_run", "overfit_batches")  # options that leave something out of each split
 FEW = 10  # classes, that their table leaves the rest of the report in sight
 
@@ -88,8 +88,9 @@ def tables(test: dict[str, float], baseline: dict[str, float], further: dict[str
     """
     per_class = further.get("per_class", {})
     classes = [class_table(per_class)] if 0 < len(per_class) <= FEW else []
-    shown_units = {name: shortened(unit, UNIT_WIDTH) for name, unit in further.get("units", {}).items()}
-    return "\n\n".join(["\n".join([table(test, baseline, shown_units), *map(on_screen, remarks)]), *classes])
+    return "\n\n".join(
+        ["\n".join([table(test, baseline, further.get("units", {})), *map(on_screen, remarks)]), *classes]
+    )
 
 
 def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:

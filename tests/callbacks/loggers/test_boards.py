@@ -130,13 +130,13 @@ def test_shows_the_first_training_batch_as_the_model_gets_it_and_samples_nothing
     assert [*logger.images] == ["train/first batch"]
     images, target = received[0]
     (figure,) = figures
-    axes = figure.axes
+    axes = figure.axes[0]
     for index, (pixels, label) in enumerate(
         zip(data.pixels(images[:24]), boards.class_labels(target[:24], data.class_names), strict=True)
     ):
-        shown = torch.as_tensor(axes[index].images[0].get_array().data)
+        shown = torch.as_tensor(axes.images[index].get_array().data)
         torch.testing.assert_close(shown, pixels.squeeze(0).clamp(0, 1))
-        assert axes[index].get_title() == label
+        assert axes.texts[index].get_text() == label
     assert unchanged == [True] * 6
 
 

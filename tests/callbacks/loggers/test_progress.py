@@ -119,8 +119,8 @@ def test_a_file_gets_plain_lines_with_epoch_step_time_and_metrics() -> None:
 
 def test_tests_and_predictions_show_their_batches() -> None:
     class Several(MLP):
-        def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-            super().test_step(batch, batch_idx)
+        def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+            return super().test_step(batch, batch_idx)
 
         def on_test_epoch_end(self) -> None:
             """Whose metrics of several loaders have other names."""

@@ -56,9 +56,10 @@ def test_a_confusion_matrix_has_recall_and_f1_in_its_rows_and_precision_in_its_l
 
 def test_the_examples_whose_true_class_is_least_probable_come_first() -> None:
     probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.01, 0.99]])
-    order, labels = boards.worst(probabilities.log(), torch.tensor([0, 0, 0, 1]), ["猫", "dog"], count=3)
+    order, labels, right = boards.worst(probabilities.log(), torch.tensor([0, 0, 0, 1]), ["猫", "dog"], count=3)
     assert order.tolist() == [1, 2, 0]
-    assert labels == ["猫, taken for dog (80 %)", "猫 (60 %)", "猫 (90 %)"]
+    assert labels == ["猫\n→ dog 80 %", "猫\n→ 猫 60 %", "猫\n→ 猫 90 %"]
+    assert right == [False, True, True]
 
 
 def test_a_classifier_shows_its_worst_mistakes_among_images_and_none_among_tables() -> None:
@@ -66,8 +67,8 @@ def test_a_classifier_shows_its_worst_mistakes_among_images_and_none_among_table
     model = CNN(in_channels=1, image_size=8, num_classes=3, class_names=["猫", "dog", "海马"]).eval()
     model.show((torch.randn(20, 1, 8, 8), torch.randint(0, 3, (20,))), board)
     assert board.figures.keys() == {"worst mistakes"}
-    captions = [axes.get_title() for axes in board.figures["worst mistakes"].axes]
-    assert sum("%" in caption for caption in captions) == 16
+    texts = [text.get_text() for text in board.figures["worst mistakes"].axes[0].texts]
+    assert sum("%" in text for text in texts) == 16
     empty = RecordedBoard()
     MLP(4, 3).show((torch.randn(20, 4), torch.randint(0, 3, (20,))), empty)
     assert not empty.figures

@@ -58,10 +58,11 @@ def test_a_row_has_every_label_from_a_half_and_its_probability() -> None:
 
 def test_the_worst_mistakes_are_shown_with_all_labels() -> None:
     logits = torch.tensor([[9.0, -9, -9], [9, 9, -9], [-9, -9, -9]])
-    order, labels = worst_labels(logits, torch.tensor([[1.0, 0, 0], [1, 0, 1], [0, 0, 0]]), NAMES, 3)
+    order, labels, right = worst_labels(logits, torch.tensor([[1.0, 0, 0], [1, 0, 1], [0, 0, 0]]), NAMES, 3)
     assert order.tolist()[0] == 1
-    assert labels[0] == "cat, cow; predicted: cat, dog"
-    assert sorted(labels[1:]) == ["cat; predicted: cat", "none; predicted: none"]
+    assert labels[0] == "cat, cow\n→ cat, dog"
+    assert sorted(labels[1:]) == ["cat\n→ cat", "none\n→ none"]
+    assert right == [False, True, True]
 
 
 def test_the_baseline_predicts_the_frequency_of_each_label() -> None:

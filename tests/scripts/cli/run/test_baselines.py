@@ -5,7 +5,8 @@ import pytest
 from callbacks.run.baselines import Facts
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.regressor import Regressor
-from scripts.cli.run.baselines import columns_of, remarks, table, verdict
+from scripts.cli.run.baseline_columns import columns_of
+from scripts.cli.run.baselines import remarks, table, verdict
 
 TEST = {"loss": 0.2, "accuracy": 0.9, "balanced_accuracy": 0.8, "f1": 0.7}
 BASELINE = {
@@ -29,7 +30,7 @@ def test_each_baseline_is_a_column() -> None:
 
 
 def test_the_table_has_a_row_for_each_metric_and_fits_80_columns() -> None:
-    assert table(TEST, BASELINE).splitlines() == [
+    assert table(TEST, BASELINE, {}).splitlines() == [
         "                         test     trivial      tf_idf",
         "loss                      0.2",
         "accuracy                  0.9         0.6        0.85",
@@ -37,8 +38,8 @@ def test_the_table_has_a_row_for_each_metric_and_fits_80_columns() -> None:
         "f1                        0.7         0.4        0.83",
     ]
     four = [f"{name}_{metric}" for name in ("seasonal", "logistic", "boosting") for metric in TEST]
-    assert max(map(len, table(TEST, BASELINE | dict.fromkeys(four, 0.123456)).splitlines())) <= 80
-    assert table({"loss": 1.0}, {}).splitlines() == ["            test", "loss           1"]
+    assert max(map(len, table(TEST, BASELINE | dict.fromkeys(four, 0.123456), {}).splitlines())) <= 80
+    assert table({"loss": 1.0}, {}, {}).splitlines() == ["            test", "loss           1"]
 
 
 def classifier() -> Classifier:

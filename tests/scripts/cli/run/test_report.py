@@ -9,8 +9,9 @@ import pytest
 from datamodules.checking.text_table import rounded, width_of, wrapped
 from scripts import test as testing
 from scripts.cli.run import report as reports
+from scripts.cli.run.baselines import table
 from scripts.cli.run.experiment import Experiment
-from scripts.cli.run.report import class_table, on_screen, report, table
+from scripts.cli.run.report import class_table, on_screen, report
 from scripts.fit import main as fit
 from tests.helpers.terminal import Terminal
 
@@ -20,10 +21,9 @@ QUICK = ("--trainer.accelerator", "cpu", "--trainer.max_epochs", "1", "--trainer
 def test_a_metric_has_its_unit_beside_it_where_one_has() -> None:
     test, baseline = {"rmse": 53211.4, "r2": 0.5}, {"rmse": 77001.0, "r2": 0.0, "seasonal_rmse": 60000.0}
     assert table(test, baseline, {"rmse": "price"}).splitlines() == [
-        "                     test    baseline  unit",
-        "rmse                53211       77001  price",
-        "r2                    0.5           0",
-        "seasonal_rmse                   60000",
+        "            test     trivial    seasonal  unit",
+        "rmse       53211       77001       60000  price",
+        "r2           0.5           0",
     ]
     assert table({"f1": 0.5}, {}, {"mae": "price"}).splitlines() == ["          test", "f1         0.5"]
 
