@@ -20,7 +20,6 @@ from torchmetrics.classification import (
 from torchmetrics.functional.classification import multilabel_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
-from lightning_modules.tasks.classifier_board import show_images, show_test
 from lightning_modules.tasks.confusion_matrix import class_scores
 from lightning_modules.tasks.losses import class_losses
 from lightning_modules.tasks.multilabel import (
@@ -34,6 +33,7 @@ from lightning_modules.tasks.multilabel import (
 from lightning_modules.tasks.results.classes import ClassResults, LabelResults
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.scores import class_rows, log_mean_probabilities
+from lightning_modules.tasks.shows.classes import show_images, show_test
 from lightning_modules.tasks.task import Board, Step, Task
 
 Loss = Literal["cross_entropy", "focal"]
