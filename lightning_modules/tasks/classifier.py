@@ -23,7 +23,6 @@ from torchmetrics.utilities import dim_zero_cat
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from lightning_modules.optim.parameter_groups import head_of
-from lightning_modules.tasks.classifier_board import show_images, show_test
 from lightning_modules.tasks.confusion_matrix import class_scores
 from lightning_modules.tasks.losses import class_losses
 from lightning_modules.tasks.multilabel import (
@@ -38,6 +37,7 @@ from lightning_modules.tasks.pretrained_features import pretrained_features
 from lightning_modules.tasks.results.classes import ClassResults, LabelResults
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.scores import class_rows, log_mean_probabilities
+from lightning_modules.tasks.shows.classes import show_images, show_test
 from lightning_modules.tasks.shows.inputs import show_inputs
 from lightning_modules.tasks.task import Board, Step, Task
 

@@ -18,10 +18,10 @@ from datamodules.errors import DataError
 from datamodules.loading.sampling import generator
 from lightning_modules.layers.judge import NUM_FEATURES, Judge
 from lightning_modules.tasks import boards
-from lightning_modules.tasks.generator_board import show_generated
 from lightning_modules.tasks.inspection.history import NUM_IMAGES, History
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.scores import class_rows
+from lightning_modules.tasks.shows.generated import show_generated
 from lightning_modules.tasks.task import Board, Step, Task
 
 GENERATOR_NOISE, BASELINE_NOISE, LEARNED_NOISE = 0, 1, 2  # streams of random numbers

@@ -19,8 +19,8 @@ from datamodules.translation import Pair, Scoring
 from lightning_modules.tasks.decoding import State, beam_search, greedy
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.texts import TranslationResults
+from lightning_modules.tasks.shows.translations import show_translations
 from lightning_modules.tasks.task import Board, Step, Task
-from lightning_modules.tasks.translator_board import show_translations
 
 
 class TranslationScores(Metric):

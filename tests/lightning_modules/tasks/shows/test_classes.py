@@ -28,7 +28,7 @@ from lightning_modules.gat import GAT
 from lightning_modules.gcn import GCN
 from lightning_modules.mlp import MLP
 from lightning_modules.tasks.classifier import Classifier
-from lightning_modules.tasks.classifier_board import NUM_POINTS, THUMBNAIL
+from lightning_modules.tasks.shows.classes import NUM_POINTS, THUMBNAIL
 from tests.helpers.picture_texts import outside
 
 CLASSES = ["猫", "非常长的中文类别名称非常长的中文类别名称", "a dog"]
@@ -154,7 +154,7 @@ def test_large_images_have_small_thumbnails_and_of_many_examples_a_part_is_shown
 ) -> None:
     data = ready(Images("digits", image_size=40))
     logger = Figures(tmp_path)
-    monkeypatch.setattr("lightning_modules.tasks.classifier_board.NUM_POINTS", 30)
+    monkeypatch.setattr("lightning_modules.tasks.shows.classes.NUM_POINTS", 30)
     run_of(data, network(CNN, data, "in_channels", "image_size"), logger, callbacks=(LogExamples(),))
     vectors, labels, images = logger.embeddings["test/features"]
     assert len(vectors) == len(labels) == 30 < NUM_POINTS
