@@ -55,10 +55,6 @@ class Graphs(NamedTuple):
         sums = self.x.new_zeros(self.num_graphs, self.x.shape[1]).index_add(0, self.graph, self.x)
         return sums / torch.bincount(self.graph, minlength=self.num_graphs).clamp(min=1)[:, None]
 
-    def of_examples(self, rows: Tensor) -> Tensor:
-        """(B, …) what a layer's inputs are of the examples: the graphs, of which each has a row."""
-        return rows
-
 
 Column = np.ndarray[Any, Any]
 Vocabulary = list[Any]  # known labels: of a file's only column, or a list for each of its columns

@@ -54,7 +54,7 @@ class Graph(NamedTuple):
     def features(self) -> Tensor:
         """(B, F) the features of the nodes to classify, dense."""
         if self.x.layout != torch.sparse_csr:
-            return self.of_examples(self.x)
+            return self.x.index_select(0, self.nodes)
         begins, columns, values = self.x.crow_indices(), self.x.col_indices(), self.x.values()
         sizes = begins.diff()[self.nodes]
         rows = torch.arange(len(self.nodes), device=sizes.device).repeat_interleave(sizes)
@@ -62,10 +62,6 @@ class Graph(NamedTuple):
         dense = values.new_zeros(len(self.nodes), self.x.shape[1])
         dense[rows, columns[places]] = values[places]
         return dense
-
-    def of_examples(self, rows: Tensor) -> Tensor:
-        """(B, …) what a layer's inputs are of the examples: the nodes to classify, among all nodes."""
-        return rows.index_select(0, self.nodes)
 
 
 class Network(NamedTuple):

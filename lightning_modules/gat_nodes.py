@@ -59,7 +59,3 @@ class NodeGAT(Classifier):
     def attention_of_edges(self, graphs: Graph) -> Tensor | None:
         """The attention of each edge."""
         return attention_of(self, graphs)
-
-    def last_layers(self) -> nn.Module:
-        """The last layer."""
-        return self.layers[-1]

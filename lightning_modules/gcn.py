@@ -72,7 +72,3 @@ class GCN(Classifier):
             h = layer(dropout(h, self.dropout, self.training), graph.adjacency).relu()  # (N, G)
         h = self.layers[-1](dropout(h, self.dropout, self.training), graph.adjacency)  # (N, C)
         return h.index_select(0, graph.nodes)  # (B, C)
-
-    def last_layers(self) -> nn.Module:
-        """The last layer."""
-        return self.layers[-1]

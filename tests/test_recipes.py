@@ -84,10 +84,10 @@ def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
     name, results, folder = trained
     assert json.loads((folder / "results.json").read_text()) == results
     assert [key for key in results if key != "per_class"] == [
-        "model", "data", "seed", "test", "baseline", "baselines", "monitor", "best", "train_seconds",
-        "examples_per_second",
-        "best_checkpoint",
-        "partial", "commit", "versions", "machine",
+        "model", "data", "seed", "test", "baseline", "baselines", "units", "modes", "monitor", "mode", "best",
+        "best_epoch", "best_step", "end", "train_seconds", "examples_per_second", "best_checkpoint",
+        "partial", "commit", "versions", "machine", "parameters", "sizes", "notes", "fingerprint",
+        *(["intervals"] if name != "gan" else []),
     ]  # fmt: skip
     assert ("per_class" in results) == ("balanced_accuracy" in results["test"])  # where there are classes
     assert results["model"] == name

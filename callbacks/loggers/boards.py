@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from callbacks.loggers.logger import Logger, Table, loggers_of, shows
 from callbacks.loggers.outcomes import outcomes_of
 from callbacks.loggers.pictures import Pictures
+from callbacks.run.not_fatal import not_fatal
 from datamodules.base import DataModule
 from lightning_modules.tasks import boards
 from lightning_modules.tasks.pictures.figure import figure_file, style
@@ -17,6 +18,7 @@ from lightning_modules.tasks.pictures.images import captioned
 from lightning_modules.tasks.task import Board, Task
 
 SHOWN_IMAGES = 3 * boards.COLUMNS  # of the first training batch
+SHOWN = "further pictures were"  # where one fails
 NUM_WORST = 16  # examples of the test
 PART_OF_TIME = 0.01  # of a run that may be spent on showing validation batches
 
@@ -128,7 +130,7 @@ class LogExamples(Callback):
         board = self._board(trainer, "val")
         if self._batch is not None and board is not None and isinstance(pl_module, Task):
             began = time.monotonic()
-            with torch.no_grad(), trainer.precision_plugin.forward_context(), style():
+            with not_fatal(SHOWN), torch.no_grad(), trainer.precision_plugin.forward_context(), style():
                 pl_module.show(self._batch, board)
             cost = time.monotonic() - began
             self._next = time.monotonic() + max(self.seconds, cost / PART_OF_TIME)
@@ -147,7 +149,8 @@ class LogExamples(Callback):
         self._batch = None
         if board is None or not isinstance(pl_module, Task):
             return
-        with torch.inference_mode(False), torch.no_grad(), trainer.precision_plugin.forward_context(), style():
+        context = trainer.precision_plugin.forward_context()
+        with not_fatal(SHOWN), torch.inference_mode(False), torch.no_grad(), context, style():
             if outcomes is not None and outcomes.data is not None:
                 worst = outcomes.take(outcomes.worst(NUM_WORST))
                 board.names, batch = worst.names(), worst.batch(pl_module.device)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import (
@@ -22,7 +22,6 @@ from torchmetrics.utilities import dim_zero_cat
 
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
-from lightning_modules.optim.parameter_groups import head_of
 from lightning_modules.tasks.confusion_matrix import class_scores
 from lightning_modules.tasks.losses import class_losses
 from lightning_modules.tasks.multilabel import (
@@ -282,10 +281,6 @@ class Classifier(Task):
         counts = torch.tensor(self.class_counts, dtype=torch.float, device=self.device)
         frequencies = counts / max(self.num_examples, 1) if self.multilabel else (counts / counts.sum()).log()
         return frequencies.expand(len(target), -1)
-
-    def last_layers(self) -> nn.Module:
-        """The layers on top of the others, whose inputs represent the examples; the model itself if none are known."""
-        return next(iter(head_of(self, self.head_names)), self)
 
     def attention_of_edges(self, graphs: Any) -> Tensor | None:
         """How much the model heeds each edge of a batch of graphs, (E,) from 0 to 1; None where all count the same."""

@@ -17,6 +17,8 @@ class Scores(NamedTuple):
 
 def precision_recall_f1(correct: Tensor, predicted: Tensor, true: Tensor) -> Scores:
     """The scores from the numbers of correct predictions, of predictions and of true ones."""
+    if not correct.is_floating_point():  # counts, whose ratios are of the default type, which may be a half
+        correct, predicted, true = correct.float(), predicted.float(), true.float()
     return Scores(
         correct / predicted.clamp(min=1), correct / true.clamp(min=1), 2 * correct / (predicted + true).clamp(min=1)
     )

@@ -101,7 +101,7 @@ def attention_maps(maps: Sequence[Attention], note: str = "") -> Figure:
     figure.suptitle("\n".join(lines), x=0.1 / max(needed), ha="left", fontsize=POINTS)
     grid = figure.subplots(len(maps), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     for axes, each in zip(grid[:, 0], maps, strict=True):
-        axes.imshow(each.weights.numpy(), cmap="Blues", vmin=0, vmax=strongest)
+        axes.imshow(each.weights.float().numpy(), cmap="Blues", vmin=0, vmax=strongest)
         axes.set_anchor("W")
         axes.set_xticks(range(len(each.source)), map(_shown, each.source), rotation=90, parse_math=False)
         axes.set_yticks(range(len(each.target)), map(_shown, each.target), parse_math=False)

@@ -85,7 +85,9 @@ class Outcomes:
         if self.data is None:
             raise ValueError("these examples cannot be read again")
         batch = self.data.split_examples("test")[self.positions]
-        return self.data.on_after_batch_transfer(self.data.transfer_batch_to_device(batch, device, 0), 0)
+        batch = self.data.on_after_batch_transfer(self.data.transfer_batch_to_device(batch, device, 0), 0)
+        trainer = self.data.trainer
+        return batch if trainer is None else trainer.precision_plugin.convert_input(batch)
 
 
 def _concatenated(parts: Sequence[Column]) -> Column:

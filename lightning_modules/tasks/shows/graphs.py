@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from datamodules.checking.described import sampled
 from datamodules.checking.drawing import Drawing
+from lightning_modules.tasks.inspection.features import head_inputs, principal_components
 from lightning_modules.tasks.pictures.graphs import DrawnGraph, before_and_after, drawn
 from lightning_modules.tasks.results.outcomes import Outcomes
-from lightning_modules.tasks.results.representations import inputs_of, principal_components
 
 if TYPE_CHECKING:
     from lightning_modules.tasks.classifier import Classifier
@@ -46,18 +47,22 @@ def show_graphs(task: Classifier, board: Board, outcomes: Outcomes) -> None:
     if graphs:
         title = "" if weights is None else "the wider and darker an edge, the more attention: mean of heads and layers"
         board.figure("graphs", drawn(graphs, drawings[0].kind_names, title))
-    after = inputs_of(task.last_layers(), task, inputs)
+    after = head_inputs(task, inputs, task.head_names)
     if after is None or part["target"].dim() > 1:
         return
-    points = [("input features", inputs.features()), ("input of the last layers", inputs.of_examples(after))]
+    points = [("input features", inputs.features()), ("input of the last layers", after)]
     usable = torch.stack([values.flatten(1).isfinite().all(1) for _, values in points]).all(0).cpu()
     if usable.any():
-        places = [
-            (f"{name}, 2 principal components", principal_components(values.cpu()[usable])) for name, values in points
-        ]
+        places = [(f"{name}, 2 principal components", plane(values.cpu()[usable])) for name, values in points]
         board.figure(
             "before and after", before_and_after(places, part["target"][usable], task.class_names, ~correct[usable])
         )
+
+
+def plane(vectors: Tensor) -> Tensor:
+    """Vectors, (N, …), in their first two principal components, (N, 2); 0 where they have no second one."""
+    points, _ = principal_components(vectors.detach().flatten(1), 2)
+    return F.pad(points, (0, 2 - points.shape[1]))
 
 
 def _to_draw(outcomes: Outcomes, correct: Tensor) -> Tensor:

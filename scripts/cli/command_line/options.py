@@ -79,6 +79,7 @@ def build_parser(request: Request) -> Parser:
     parser.section("trainer", "--trainer: Lightning's Trainer").add_argument(
         "--trainer.precision", type=Precision, default="auto", help="auto: bf16 where the hardware has it"
     )
+    parser.integers_first()
     parser.set_defaults({"trainer.devices": 1})
     parser.hide(lambda name: name in SECTIONS)  # each would read a file
     return parser

@@ -5,8 +5,10 @@ import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import reduce
 from inspect import signature
-from typing import Any, NoReturn
+from operator import or_
+from typing import Any, NoReturn, get_args
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -66,6 +68,18 @@ class Parser(ArgumentParser):
         for action in found:
             action.help = SUPPRESS
         return len(found)
+
+    def integers_first(self) -> None:
+        """Let 4 be an integer wherever integers and others are accepted: the first type that fits is taken.
+
+        `typing` has one object for unions of the same types, whose order is that of the module that has asked first,
+        whichever that is: there `Union[int, float]` of Lightning's Trainer may read 4 as 4.0, a part.
+        """
+        for action in self._actions:
+            found: Any = action
+            types = get_args(getattr(found, "_typehint", None))
+            if int in types and float in types and types.index(float) < types.index(int):
+                found._typehint = reduce(or_, sorted(types, key=lambda each: each is not int))
 
     def options(self) -> list[str]:
         """Every option that starts with two dashes."""

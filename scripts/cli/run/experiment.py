@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer, seed_everything
 from callbacks.loggers.logger import loggers_of
 from callbacks.loggers.outcomes import outcomes_of
 from callbacks.private.lightning import random_states, set_random_states
+from callbacks.run.not_fatal import not_fatal
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.technique import Technique
@@ -275,9 +276,11 @@ class Experiment:
         self.results |= provenance(self._commit, self.trainer)
         if self.trainer.is_global_zero:
             run.check()
-            self._judge(run)
+            with not_fatal("intervals and predictions were"):
+                self._judge(run)
             write_json(run.path / "results.json", self.results)
-            write_report(run.path, self.options.lang)
+            with not_fatal("report.html was"):
+                write_report(run.path, self.options.lang)
             print(report(self.results, run.path, self.trainer), flush=True)
 
     def _judge(self, run: RunFolder) -> None:

@@ -18,6 +18,7 @@ import torch
 from datamodules.graphs import GraphClasses
 from datamodules.storage.catalogue import Remote
 from scripts.cli.command_line.recipes import RECIPES
+from scripts.cli.run import files
 from scripts.cli.run import folder as run_folder
 from scripts.fit import main as fit
 from scripts.predict import main as predict
@@ -300,7 +301,7 @@ def test_what_a_shared_machine_denies_is_one_line(
     def denied(path: Path, *_: object) -> None:
         raise OSError(code, os.strerror(code), str(path))
 
-    monkeypatch.setattr(run_folder, function, denied)
+    monkeypatch.setattr(files if function == "write_file" else run_folder, function, denied)
     line = refused("--model", "linear_regression", "--logs", str(tmp_path))
     assert expected in line
     assert os.strerror(code) in line

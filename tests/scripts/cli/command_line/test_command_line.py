@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 import pytest
@@ -159,6 +159,7 @@ def test_help_is_in_groups_and_shows_all_options_of_the_trainer_where_it_is_aske
     assert "--trainer.detect_anomaly" in options["--help_all"] - options["--help"]
     assert options["--help_all"] == {*build_parser(resolve(["--model", "mlp"])).options()} - {
         "--help",
+        "--logger.pictures",  # the other name of --pictures
         *(f"--{section}" for section in SECTIONS),  # each would read a file
         *(option for option in build_parser(resolve(["--model", "mlp"])).options() if option.endswith("+")),
     }
@@ -702,3 +703,14 @@ def test_what_the_data_states_is_no_option_and_a_null_of_an_earlier_configuratio
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(earlier))
     fit(["--config", str(tmp_path / "config.yaml"), "--print_config"])
     assert "multilabel" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_number_of_batches_is_one_whatever_other_modules_have_asked_of_typing_before(first: bool) -> None:
+    parser = build_parser(resolve(["--model", "mlp"]))
+    (action,) = (each for each in parser._actions if each.dest == "trainer.limit_train_batches")
+    action._typehint = Union[float, int, None]  # type: ignore[attr-defined]  # noqa: UP007 (typing's own, which it caches)
+    if first:
+        parser.integers_first()
+    found = parser.parse_args(["--trainer.limit_train_batches", "4"]).trainer.limit_train_batches
+    assert repr(found) == ("4" if first else "4.0")
