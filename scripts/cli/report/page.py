@@ -143,7 +143,7 @@ def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
         (words("seed"), str(results.get("seed", ""))),
         (words("best"), f"{run.monitor} {number(run.best)}" if run.best is not None else ""),
         (words("best epoch"), str(results.get("best_epoch") or "")),
-        (words("end"), str(section(results, "end").get("text", ""))),
+        (words("end"), ended(section(results, "end"), words)),
         (words("trained in"), f"{run.seconds:,.1f} {words('seconds')}" if run.seconds is not None else ""),
         (words("examples a second"), f"{rate:,.0f}" if rate else ""),
         (words("commit"), f"{code.get('id')}, {state}" if code else ""),
@@ -151,6 +151,13 @@ def facts(run: RecordedRun, words: Words) -> list[tuple[str, str]]:
         (words("machine"), printable(where)),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def ended(end: dict[str, Any], words: Words) -> str:
+    """Why the run ended: the sentence that it has printed, in Chinese its reason and the epoch."""
+    if words.language == "en" or not end.get("epoch"):
+        return str(end.get("text", ""))
+    return f"{words(str(end.get('reason')))}，{words('epoch {epoch}', epoch=end['epoch'])}"
 
 
 def partial_lines(run: RecordedRun, words: Words) -> list[str]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from scripts.cli.runs.recorded_run import RecordedRun
 
 OF_RUN = re.compile(
-    r"config\.yaml|results(_of_step_\d+)?\.json|metrics\.csv|test_predictions\.csv|report\.html|"
+    r"config\.yaml|results(_of_step_\d+)?\.json|metrics\.csv|test_predictions\.csv|baselines\.pt|report\.html|"
     r"events\.out\.tfevents\..+|projector_config\.pbtxt|fit-profile.*|(wandb|mlflow)_id|\.wandb_unfinished|"
     r"\.lock(\.held)?|\.failed-.+"
 )
 OF_CHECKPOINTS = re.compile(r"(best|last|previous|epoch_\d+|.+_step_\d+)\.ckpt|\..+")  # hidden: not written to the end
 OF_PICTURES = re.compile(r".+\.(png|svg)")
+PROJECTOR = re.compile(r"\d{5,}")  # the folder of a step, with one for each set of points that TensorBoard shows
+OF_POINTS = ("tensors.tsv", "metadata.tsv", "sprite.png")
 OF_TRIAL = re.compile(r"output\.txt")
 BEST = "best.ckpt"
 
@@ -35,6 +37,9 @@ def foreign(run: RecordedRun) -> list[str]:
 def _foreign(folder: Path) -> Iterator[str]:
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False):
+            if PROJECTOR.fullmatch(entry.name):
+                yield from (f"{entry.name}/{each}" for each in _foreign_points(Path(entry.path)))
+                continue
             files = {"checkpoints": OF_CHECKPOINTS, "pictures": OF_PICTURES}.get(entry.name)
             if files is None:
                 yield f"{entry.name}/"
@@ -44,6 +49,17 @@ def _foreign(folder: Path) -> Iterator[str]:
                     yield f"{entry.name}/{inside.name}"
         elif not entry.is_file(follow_symlinks=False) or not OF_RUN.fullmatch(entry.name):
             yield entry.name
+
+
+def _foreign_points(folder: Path) -> Iterator[str]:
+    """What is in the folder of a step's points, and is none of them."""
+    for points in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if not points.is_dir(follow_symlinks=False):
+            yield points.name
+            continue
+        for inside in sorted(os.scandir(points.path), key=lambda entry: entry.name):
+            if not inside.is_file(follow_symlinks=False) or inside.name not in OF_POINTS:
+                yield f"{points.name}/{inside.name}"
 
 
 def top_of(run: RecordedRun) -> Path:

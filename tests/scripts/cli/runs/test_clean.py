@@ -139,11 +139,15 @@ def test_a_run_that_has_just_begun_stays(logs: Path, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["notes.txt", "checkpoints/mine.ckpt", "checkpoints/best_backup.ckpt", "pictures/photo.raw", "plots/a.png"]
+    "name",
+    [
+        *("notes.txt", "checkpoints/mine.ckpt", "checkpoints/best_backup.ckpt", "pictures/photo.raw", "plots/a.png"),
+        *("20261127/notes.txt", "00012/test%2ffeatures/mine.tsv"),
+    ],
 )
 def test_what_a_user_has_put_there_stays(name: str, logs: Path, capsys: Any) -> None:
     file = logs / "mlp" / "version_4" / name
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("mine")
     age(logs, 1)
     deleted, printed = cleaned(capsys, logs, "--stopped")
@@ -164,7 +168,9 @@ def test_what_runs_write_is_known_as_theirs(tmp_path: Path) -> None:
     further = ["events.out.tfevents.1.vm.1.0", "results_of_step_12.json", ".lock.held", ".failed-0", "wandb_id"]
     further += ["fit-profile.txt", "report.html", "test_predictions.csv", "checkpoints/val_loss_0.5_step_12.ckpt"]
     further += ["pictures/test confusion matrix.png", "pictures/test 句子.svg"]
-    (run / "pictures").mkdir()
+    further += ["baselines.pt", "projector_config.pbtxt", "00012/test%2ffeatures/tensors.tsv"]
+    for folder in ("pictures", "00012/test%2ffeatures"):
+        (run / folder).mkdir(parents=True)
     for name in further:
         (run / name).touch()
     assert foreign(find_runs(tmp_path)[0]) == []
