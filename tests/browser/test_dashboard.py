@@ -57,7 +57,7 @@ def address(dashboard: Callable[[Path], str], runs: Path) -> str:
 def test_it_opens_with_train_and_val(address: str, window: Window) -> None:
     window.open(address)
     groups = window.texts(".group-title", 5)
-    assert groups == ["Pinned", "train", "val", "» machine", "» optimizer"]
+    assert groups == ["Pinned", "train", "val", "» machine", "» optimizer", "» test"]
     window.page.locator("scalar-card canvas, scalar-card svg").first.wait_for()
     titles = window.texts("card-view .tag", 3)  # of the cards that are in sight
     assert titles[0] == "train/loss"  # both are unfolded

@@ -15,11 +15,11 @@ from scripts.experiment import Experiment
 
 FITS = [page.command for page in course() if "scripts/fit.py" in page.command and "--resume" not in page.command]
 QUICK = """
-import scripts.cli.command_line.recipes, scripts.cli.run.folder, scripts.experiment
+import scripts.cli.command_line.recipes, scripts.cli.run.files, scripts.experiment
 from pathlib import Path
 
 scripts.cli.command_line.recipes.ROOT = Path({place!r})
-scripts.cli.run.folder.LOGS = Path({place!r}) / "lightning_logs"
+scripts.cli.run.files.LOGS = Path({place!r}) / "lightning_logs"
 real = scripts.experiment.Experiment
 
 def quick(*name, trainer=None, **settings):

@@ -117,7 +117,7 @@ def test_runs_that_start_at_once_do_not_mix(tmp_path: Path) -> None:
         seeds.add(results["seed"])
         for kind in ("config.yaml", "metrics.csv"):
             assert len(list(folder.glob(kind))) == 1
-        writers = {file.name.rsplit(".", 2)[1] for file in folder.glob("events.*")}  # process numbers
+        writers = {file.name.rsplit(".", 2)[1] for file in folder.glob("events.out.tfevents.*.*.*.*")}  # process ids
         assert len(writers) == 1
     assert seeds == {1, 2}
 
