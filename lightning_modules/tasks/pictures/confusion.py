@@ -7,7 +7,8 @@ from torch import Tensor
 
 from lightning_modules.tasks.confusion_matrix import class_scores
 from lightning_modules.tasks.pictures.figure import BLUE, GREEN, ORANGE, new_figure
-from lightning_modules.tasks.pictures.images import CHAR, cells, cut
+from lightning_modules.tasks.pictures.images import CHAR, cut
+from lightning_modules.tasks.pictures.labels import width_of
 from lightning_modules.tasks.scores import Scores
 
 MAX_CLASSES = 30  # rows of a matrix; of more classes those that are confused most, and all others together
@@ -36,7 +37,7 @@ def confusion_picture(confusion: Tensor, names: list[str]) -> Figure:
         recall, precision = torch.cat([recall[kept], none]), torch.cat([precision[kept], none])
     size = len(names)
     labels = [cut(name, MAX_NAME) for name in names]
-    longest = max(map(cells, [*labels, "precision"])) * CHAR
+    longest = max(map(width_of, [*labels, "precision"])) * CHAR
     cell = 0.6 if size <= 4 else 0.42 if size <= 12 else 0.32
     side = (size + GAP + 1) * cell + longest + 0.6
     figure = new_figure(max(side, len(title) * 0.07), side)
@@ -52,7 +53,7 @@ def confusion_picture(confusion: Tensor, names: list[str]) -> Figure:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=7)
     places = [*range(size), size + GAP]
-    flat = max(map(cells, labels)) * CHAR <= cell
+    flat = max(map(width_of, labels)) * CHAR <= cell
     axes.set_xticks(places, [*labels, "recall"], rotation=0 if flat else 90)
     axes.set_yticks(places, [*labels, "precision"])
     written = confusion.flatten().argsort(descending=True, stable=True)[: min(MAX_NUMBERS, int((confusion > 0).sum()))]
@@ -111,7 +112,7 @@ def label_bars(scores: Scores, counts: Tensor, names: list[str]) -> Figure:
         title = f"the {MAX_CLASSES} of {len(names)} labels with the lowest F1, and in how many examples they are"
     precision, recall, f1 = (values[order].tolist() for values in columns)
     labels = [f"{cut(names[index], MAX_NAME)} ({compact(int(counts[index]))})" for index in order.tolist()]
-    width = max(4 + max(map(cells, labels)) * CHAR, len(title) * 0.07)
+    width = max(4 + max(map(width_of, labels)) * CHAR, len(title) * 0.07)
     figure = new_figure(width, 1 + 0.25 * len(labels))
     axes = figure.subplots()
     places = range(len(labels))

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import COLOURS, GREY, legend_name, new_figure
-from lightning_modules.tasks.pictures.images import cells, cut
+from lightning_modules.tasks.pictures.images import cut
+from lightning_modules.tasks.pictures.labels import width_of
 from lightning_modules.tasks.results.curves import (
     Curve,
     mean_curve,
@@ -54,7 +55,7 @@ def curves_picture(
     lines = lines_of(probabilities[finite], positive[finite], names)
     if not lines:
         return None
-    longest = max(cells(line.label) for line in lines)
+    longest = max(width_of(line.label) for line in lines)
     figure = new_figure(10.2 + 0.075 * longest, max(3.4, 0.6 + 0.2 * len(lines)))
     left, middle, right = figure.subplots(1, 3)
     for line in lines:

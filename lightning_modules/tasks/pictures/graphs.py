@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import COLOURS, GREY, new_figure
-from lightning_modules.tasks.pictures.labels import label, labels, width
+from lightning_modules.tasks.pictures.labels import label, labels, width_of
 
 COLUMNS = 4
 SIDE, TITLE = 2.9, 0.5  # inches of a graph, and of its title
@@ -87,7 +87,7 @@ def _colours(kinds: Sequence[Tensor], size: int) -> dict[int, str]:
 
 def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
     """What the colours mean, below the pictures, as many side by side as have room."""
-    widest = max((width(str(handle.get_label())) for handle in handles), default=0)
+    widest = max((width_of(str(handle.get_label())) for handle in handles), default=0)
     columns = max(1, int(figure.get_figwidth() / (0.5 + 0.075 * widest)))
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)

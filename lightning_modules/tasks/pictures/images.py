@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import new_figure
 from lightning_modules.tasks.pictures.fonts import legible
-from lightning_modules.tasks.pictures.wrapping import is_east_asian
+from lightning_modules.tasks.pictures.labels import beginning, width_of
 
 COLUMNS = 8
 SIDE, SMALL_SIDE = 1.5, 0.8  # inches of an image, and of one without a caption
@@ -43,7 +43,7 @@ def captioned(
     columns = min(columns, len(images))
     side = SIDE if any(texts) else SMALL_SIDE
     height = side * images.shape[2] / images.shape[3]
-    left = max(map(cells, labels)) * CHAR + GAP if labels else 0.0
+    left = max(map(width_of, labels)) * CHAR + GAP if labels else 0.0
     width = max(left + columns * (side + GAP) + GAP, MIN_WIDTH)
     above = textwrap.wrap(title, int(width / CHAR))
     tops, y = [], len(above) * LINE + 2 * GAP
@@ -69,11 +69,6 @@ def captioned(
     return figure
 
 
-def cells(text: str) -> int:
-    """The width of a text in Latin characters: an East Asian one is as wide as two."""
-    return len(text) + sum(map(is_east_asian, text))
-
-
 def cut(text: str, most: int = MAX_CHARS) -> str:
     """The text as it can be drawn, shortened in its middle.
 
@@ -82,22 +77,12 @@ def cut(text: str, most: int = MAX_CHARS) -> str:
         most: its width in Latin characters.
     """
     text = legible(text)
-    if cells(text) <= most:
+    if width_of(text) <= most:
         return text
-    return f"{_first(text, most // 2 - 1)}…{_first(text[::-1], most - most // 2)[::-1]}"
+    return f"{beginning(text, most // 2 - 1)}…{beginning(text[::-1], most - most // 2)[::-1]}"
 
 
 def tail(text: str, most: int = MAX_CHARS) -> str:
     """The end of a text, such as a path, that is at most so wide, as it can be drawn."""
     text = legible(text)
-    return text if cells(text) <= most else f"…{_first(text[::-1], most - 1)[::-1]}"
-
-
-def _first(text: str, most: int) -> str:
-    """The beginning of a text that is at most so wide."""
-    width = 0
-    for index, char in enumerate(text):
-        width += cells(char)
-        if width > most:
-            return text[:index]
-    return text
+    return text if width_of(text) <= most else f"…{beginning(text[::-1], most - 1)[::-1]}"

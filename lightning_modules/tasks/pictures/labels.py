@@ -14,21 +14,21 @@ def label(text: str, most: int = MAX_WIDTH) -> str:
         most: Latin characters that have room.
     """
     line = "".join(char if char.isprintable() else " " for char in text)
-    if width(line) > most:
-        line = f"{_begin(line, (most - 1) // 2)}…{_begin(line[::-1], most // 2)[::-1]}"
+    if width_of(line) > most:
+        line = f"{beginning(line, (most - 1) // 2)}…{beginning(line[::-1], most // 2)[::-1]}"
     return line.replace("$", r"\$")
 
 
-def width(text: str) -> int:
+def width_of(text: str) -> int:
     """How many Latin characters take as much room."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _begin(text: str, most: int) -> str:
+def beginning(text: str, most: int) -> str:
     """The longest beginning of a text that has room."""
     used = 0
     for place, char in enumerate(text):
-        used += width(char)
+        used += width_of(char)
         if used > most:
             return text[:place]
     return text

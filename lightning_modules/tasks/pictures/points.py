@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import COLOURS, GREY, legend_name, new_figure
-from lightning_modules.tasks.pictures.images import cells, cut
+from lightning_modules.tasks.pictures.images import cut
+from lightning_modules.tasks.pictures.labels import width_of
 
 MAX_GROUPS = len(COLOURS)  # with a colour each; of more the last one is for all others
 MAX_NAME = 20  # Latin characters
@@ -27,7 +28,7 @@ def scatter(points: Tensor, groups: Sequence[str], correct: Tensor, title: str, 
     counts = Counter(groups)
     ranked = sorted(counts, key=lambda name: (-counts[name], name))
     shown = sorted(ranked[: MAX_GROUPS if len(ranked) <= MAX_GROUPS else MAX_GROUPS - 1])
-    longest = max([cells(cut(name, MAX_NAME)) for name in shown] + [12])
+    longest = max([width_of(cut(name, MAX_NAME)) for name in shown] + [12])
     figure = new_figure(max(5 + 0.08 * longest, 0.065 * len(title)), 4.4)
     axes = figure.subplots()
     coloured = list(zip(shown, COLOURS, strict=False))

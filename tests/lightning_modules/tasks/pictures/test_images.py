@@ -8,7 +8,8 @@ import torch
 
 from lightning_modules.tasks.pictures.confusion import confusion_picture
 from lightning_modules.tasks.pictures.figure import style
-from lightning_modules.tasks.pictures.images import MAX_CHARS, captioned, cells, cut, tail
+from lightning_modules.tasks.pictures.images import MAX_CHARS, captioned, cut, tail
+from lightning_modules.tasks.pictures.labels import width_of
 from lightning_modules.tasks.pictures.points import scatter
 from tests.helpers.picture_texts import drawn_texts, outside
 
@@ -49,10 +50,10 @@ def test_rows_have_labels_and_images_without_captions_are_small() -> None:
 def test_a_text_is_shortened_to_its_width_as_it_is_drawn() -> None:
     assert cut("cat") == "cat"
     assert cut("abcdefghij", 7) == "ab…ghij"
-    assert cells("猫 cat") == 6
+    assert width_of("猫 cat") == 6
     for text in ("x" * 50, "猫" * 50, "ab猫" * 20):
         for short in (cut(text), tail(text)):
-            assert MAX_CHARS - 2 <= cells(short) <= MAX_CHARS
+            assert MAX_CHARS - 2 <= width_of(short) <= MAX_CHARS
     assert tail("/a/long/path/of/an/image.png", 10) == "…image.png"
     assert tail("image.png") == "image.png"
 
