@@ -5,9 +5,11 @@ from pathlib import Path
 
 from torch import Tensor, distributed
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
 BatchNorm = _BatchNorm  # the base class of all batch norms, which has no public name
+Convolution = _ConvNd  # that of all convolutions
 
 
 def is_view(tensor: Tensor) -> bool:

@@ -20,6 +20,7 @@ from callbacks.loggers.pictures import Pictures
 from callbacks.loggers.progress import Progress
 from callbacks.loggers.training_monitor import TrainingMonitor
 from callbacks.run.baselines import FILE, FitBaselines
+from callbacks.run.bf16_convolutions import BF16Convolutions
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
 from callbacks.run.processes import BroadcastBuffers, DataConsistencyCheck
@@ -87,6 +88,7 @@ def build_trainer(
         throughput,
         TrainingMonitor(throughput),
         BroadcastBuffers(),
+        BF16Convolutions(),
         DataConsistencyCheck(),
     ]
     if options.pop("enable_progress_bar") is not False:
