@@ -60,6 +60,19 @@ def scaled(images: Tensor) -> Tensor:
     return (images - low) / (high - low).clamp(min=1e-8)
 
 
+def mistakes(order: Tensor, correct: Sequence[Any], most: int) -> tuple[list[int], bool]:
+    """The wrong predictions, worst first, or, where all are right, the worst of these; and whether all are right.
+
+    Args:
+        order: (B,), the indices of the predictions, worst first.
+        correct: of each of B, whether it is right.
+        most: maximum number.
+    """
+    rows = order.tolist()
+    wrong = [row for row in rows if not correct[row]]
+    return (wrong or rows)[:most], not wrong
+
+
 def png(image: Tensor) -> bytes:
     """The content of a PNG file with a (C, H, W) uint8 image of one or three channels."""
     file = io.BytesIO()

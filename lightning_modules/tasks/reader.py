@@ -11,7 +11,7 @@ from torchmetrics import Metric, MetricCollection
 
 from datamodules.reading import UNKNOWN_PLACE, Passages
 from lightning_modules.tasks.answers import exact_match, f1, is_chinese
-from lightning_modules.tasks.boards import escape, table
+from lightning_modules.tasks.boards import escape, mistakes, table
 from lightning_modules.tasks.pictures.answers import NO_ANSWER, Asked, answered_texts
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.results.texts import AnswerResults
@@ -187,22 +187,23 @@ class Reader(Task):
         ]
 
     def show(self, batch: Any, board: Board) -> None:
-        """The questions whose answer is mistaken, worst first, with the true and the predicted answer in the text."""
+        """The questions whose answer is mistaken, worst first, with both answers; right ones, if all are."""
         passages, answers = batch
         step = self.step(batch)
         outcomes = self.outcomes(batch, step)
         found = self.extract(passages, step.prediction)
         asked = []
-        for row in [row for row in outcomes.worst().tolist() if not outcomes["exact_match"][row]][:MAX_QUESTIONS]:
-            _, *predicted = found[row]
+        chosen, all_right = mistakes(outcomes.worst(), outcomes["exact_match"], MAX_QUESTIONS)
+        for row in chosen:
+            _, start, end = found[row]
             first, last = answers.spans[row].tolist()
             true = (
                 (-1, -1) if first < 0 else (int(passages.offsets[row, first, 0]), int(passages.offsets[row, last, 1]))
             )
             origin = board.names[row] if board.names else ""
             texts = list(dict.fromkeys(answers.texts[row]))
-            asked.append(Asked(passages.questions[row], passages.contexts[row], texts, true, tuple(predicted), origin))
-        board.figure("worst mistakes", answered_texts(asked, len(outcomes)))
+            asked.append(Asked(passages.questions[row], passages.contexts[row], texts, true, (start, end), origin))
+        board.figure("worst mistakes", answered_texts(asked, all_right))
         cells = [
             [escape(text) for text in (each.question, " | ".join(each.answers) or NO_ANSWER, each.answer, each.origin)]
             for each in asked

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 
 from datamodules.tagging import IGNORED, Sentences
-from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
+from lightning_modules.tasks.boards import MAX_TEXTS, escape, mistakes, table
 from lightning_modules.tasks.pictures.entities import Tagged, tagged_texts
 from lightning_modules.tasks.results.outcomes import LOSS, Outcomes
 from lightning_modules.tasks.results.results import Results
@@ -262,18 +262,18 @@ class Tagger(Task):
         ]
 
     def show(self, batch: Any, board: Board) -> None:
-        """The sentences whose entities are mistaken, worst first, with the true and the predicted ones."""
+        """The sentences whose entities are mistaken, worst first, with both; right ones, if all are."""
         sentences, target = batch
         step = self.step(batch)
         outcomes = self.outcomes(batch, step)
-        wrong = [row for row in outcomes.worst().tolist() if outcomes[LOSS][row] > 0][:MAX_TEXTS]
+        chosen, all_right = mistakes(outcomes.worst(), outcomes[LOSS] == 0, MAX_TEXTS)
         true = self.entities(sentences, target)
         predicted = self.entities(sentences, valid_tags(step.prediction, sentences.word_mask))
         rows = [
             Tagged(sentences.texts[row], true[row], predicted[row], board.names[row] if board.names else "")
-            for row in wrong
+            for row in chosen
         ]
-        board.figure("worst mistakes", tagged_texts(rows, self.types, len(outcomes)))
+        board.figure("worst mistakes", tagged_texts(rows, self.types, all_right))
         cells = [
             [escape(text) for text in (row.text, listed(row.true), listed(row.predicted), row.origin)] for row in rows
         ]

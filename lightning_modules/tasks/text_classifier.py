@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from datamodules.tokenizing.tokens import Text
-from lightning_modules.tasks.boards import MAX_TEXTS, escape, table
+from lightning_modules.tasks.boards import MAX_TEXTS, escape, mistakes, table
 from lightning_modules.tasks.classifier import Classifier
 from lightning_modules.tasks.pictures.figure import ORANGE
 from lightning_modules.tasks.pictures.images import cut
-from lightning_modules.tasks.pictures.texts import MarkedText, caption_of, marked_texts
+from lightning_modules.tasks.pictures.texts import ALL_RIGHT, MarkedText, caption_of, marked_texts
 from lightning_modules.tasks.pictures.wrapping import Span
 from lightning_modules.tasks.subwords import joined, tokens_of
 from lightning_modules.tasks.task import Board
@@ -45,31 +45,29 @@ class TextClassifier(Classifier):
         return None
 
     def show(self, batch: Any, board: Board) -> None:
-        """The texts whose class is mistaken, worst first, with the attention to each token."""
+        """The texts whose class is mistaken, worst first, with the attention to each token; right ones, if all are."""
         text, _ = batch
         outcomes = self.outcomes(batch, self.step(batch))
         found = self.results().rows(outcomes)
-        wrong = [row for row in outcomes.worst().tolist() if not found["correct"][row]][:MAX_TEXTS]
-        rows = torch.tensor(wrong, dtype=torch.long, device=text.ids.device)
+        chosen, all_right = mistakes(outcomes.worst(), found["correct"], MAX_TEXTS)
+        rows = torch.tensor(chosen, dtype=torch.long, device=text.ids.device)
         shown = Text(text.ids[rows], text.lengths[rows])
-        weights = self.attention_weights(shown) if wrong else None
+        weights = self.attention_weights(shown)
         texts, cells = [], []
-        for index, (row, tokens) in enumerate(zip(wrong, tokens_of(shown, self.token_names), strict=True)):
+        for index, (row, tokens) in enumerate(zip(chosen, tokens_of(shown, self.token_names), strict=True)):
             true, predicted, confidence = (found[name][row] for name in ("target", "prediction", "probability"))
             words, places = joined(tokens)
             spans = [] if weights is None else attended(places, weights[index].tolist())
             origin = board.names[row] if board.names else ""
             caption = caption_of([f"{true} → {predicted} {100 * confidence:.0f} %", origin])
-            texts.append(MarkedText(words, spans, caption, correct=False))
+            texts.append(MarkedText(words, spans, caption, correct=all_right))
             cells.append(
                 [escape(true), f"{escape(predicted)} {confidence:.2f}", *map(escape, (cut(words, MAX_CHARS), origin))]
             )
-        note = f"{len(wrong)} mistakes, the worst first: true class → predicted class and its probability"
+        which = ALL_RIGHT if all_right else f"{len(chosen)} mistakes, the worst first"
+        note = f"{which}: true class → predicted class and its probability"
         shade = f"; shade of a word: {self.attends}" if weights is not None else ""
-        board.figure(
-            "worst mistakes",
-            marked_texts(texts, note=note + shade if wrong else f"no mistake among {len(outcomes)} texts"),
-        )
+        board.figure("worst mistakes", marked_texts(texts, note=note + shade))
         board.text("texts", table(["true", "predicted", "text", "from"], cells))
 
 

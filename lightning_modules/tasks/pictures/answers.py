@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from lightning_modules.tasks.pictures.figure import BLUE, GREEN, ORANGE
-from lightning_modules.tasks.pictures.texts import MarkedText, caption_of, legend_of, marked_texts
+from lightning_modules.tasks.pictures.texts import ALL_RIGHT, MarkedText, caption_of, legend_of, marked_texts
 from lightning_modules.tasks.pictures.wrapping import Span
 
 NO_ANSWER = "no answer"
@@ -41,26 +41,27 @@ class Asked(NamedTuple):
         return self.context[slice(*self.predicted)] if self.predicted[0] >= 0 else NO_ANSWER
 
 
-def answered_texts(questions: Sequence[Asked], size: int) -> Figure:
+def answered_texts(questions: Sequence[Asked], correct: bool) -> Figure:
     """A figure of questions, each with both answers, and the text in which they are marked.
 
     Args:
-        questions: whose answer is mistaken.
-        size: how many questions they are from.
+        questions: worst first.
+        correct: whether the answers are right; otherwise all are mistaken.
     """
     texts = []
     for asked in questions:
         caption = caption_of([asked.question, asked.origin])
-        for side, answer, colour in (
-            ("true", " | ".join(asked.answers) or NO_ANSWER, BLUE),
-            ("predicted", asked.answer, ORANGE),
-        ):
-            spans = [Span(0, len(answer), colour)] if answer != NO_ANSWER else []
-            texts.append(MarkedText(answer, spans, caption, correct=None if side == "predicted" else False, side=side))
-            caption = ""
+        true = " | ".join(asked.answers) or NO_ANSWER
+        texts.append(MarkedText(true, _whole(true, BLUE), caption, correct=correct, side="true"))
+        texts.append(MarkedText(asked.answer, _whole(asked.answer, ORANGE), side="predicted"))
         texts.append(MarkedText(asked.context, marks(asked), side="text"))
-    note = f"{len(questions)} wrong answers, worst first" if questions else f"no wrong answer to {size} questions"
-    return marked_texts(texts, legend_of(LEGEND), note)
+    return marked_texts(
+        texts, legend_of(LEGEND), ALL_RIGHT if correct else f"{len(questions)} wrong answers, worst first"
+    )
+
+
+def _whole(answer: str, colour: str) -> list[Span]:
+    return [Span(0, len(answer), colour)] if answer != NO_ANSWER else []
 
 
 def marks(asked: Asked) -> list[Span]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from lightning_modules.tasks.pictures.figure import COLOURS
-from lightning_modules.tasks.pictures.texts import MarkedText, caption_of, legend_of, marked_texts
+from lightning_modules.tasks.pictures.texts import ALL_RIGHT, MarkedText, caption_of, legend_of, marked_texts
 from lightning_modules.tasks.pictures.wrapping import Span
 
 AGREED = 0.35  # weight of an entity that is found; one that is missing or wrong has all of it
@@ -29,13 +29,13 @@ class Tagged(NamedTuple):
     origin: str = ""
 
 
-def tagged_texts(sentences: Sequence[Tagged], types: Sequence[str], size: int) -> Figure:
+def tagged_texts(sentences: Sequence[Tagged], types: Sequence[str], correct: bool) -> Figure:
     """A figure of sentences, each with its true and with its predicted entities, coloured by type.
 
     Args:
-        sentences: with mistakes.
+        sentences: worst first.
         types: of entities.
-        size: how many sentences they are from.
+        correct: whether their entities are right; otherwise all have mistakes.
     """
     colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(types)}
     texts = []
@@ -44,10 +44,10 @@ def tagged_texts(sentences: Sequence[Tagged], types: Sequence[str], size: int) -
         counts = [f"{len(missing)} missing" if missing else "", f"{len(wrong)} wrong" if wrong else ""]
         spans = [_spans(entities, apart, colours) for entities, apart in ((true, missing), (predicted, wrong))]
         both = [[*spans[0], *_unseen(spans[1])], [*spans[1], *_unseen(spans[0])]]  # so that both keep the same words
-        texts.append(MarkedText(text, both[0], caption_of([*counts, origin]), correct=False, side="true"))
+        texts.append(MarkedText(text, both[0], caption_of([*counts, origin]), correct=correct, side="true"))
         texts.append(MarkedText(text, both[1], side="predicted"))
     note = f"{len(sentences)} sentences with mistakes, worst first; strong colours: missing or wrong"
-    return marked_texts(texts, legend_of(colours), note if sentences else f"no mistake in {size} sentences")
+    return marked_texts(texts, legend_of(colours), ALL_RIGHT if correct else note)
 
 
 def _key(entity: Entity) -> tuple[int, int, str]:

@@ -25,6 +25,7 @@ MAX_CAPTION_LINES = 2
 MAX_LABEL = 24  # characters of a label, of a side and of a name in a legend
 STRONGEST = 0.5  # opacity of a background
 DARK = "#333333"
+ALL_RIGHT = "no mistake; right predictions instead"  # what a page of mistakes says without any
 
 
 class MarkedText(NamedTuple):

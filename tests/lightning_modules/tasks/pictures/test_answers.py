@@ -2,6 +2,7 @@ import pytest
 
 from lightning_modules.tasks.pictures.answers import Asked, answered_texts, marks
 from lightning_modules.tasks.pictures.figure import BLUE, GREEN, ORANGE, style
+from lightning_modules.tasks.pictures.texts import ALL_RIGHT
 
 TEXT = "The Denver Broncos of 2015 won."
 
@@ -35,7 +36,7 @@ def test_an_answer_of_an_unknown_place_is_looked_for() -> None:
 
 def test_both_answers_stand_above_the_text() -> None:
     with style():
-        figure = answered_texts([asked((4, 18), (-1, -1)), asked((-1, -1), (22, 26), [])], size=16)
+        figure = answered_texts([asked((4, 18), (-1, -1)), asked((-1, -1), (22, 26), [])], correct=False)
     texts = [text.get_text().strip() for text in figure.axes[0].texts]
     assert texts[0] == "2 wrong answers, worst first"
     first = texts.index("Who won?")
@@ -46,5 +47,6 @@ def test_both_answers_stand_above_the_text() -> None:
 
 def test_without_a_mistake_it_says_so() -> None:
     with style():
-        (note,) = answered_texts([], size=16).axes[0].texts
-    assert note.get_text() == "no wrong answer to 16 questions"
+        figure = answered_texts([asked((22, 26), (22, 26), ["2015"])], correct=True)
+    assert figure.axes[0].texts[0].get_text() == ALL_RIGHT
+    assert "✓" in [text.get_text() for text in figure.axes[0].texts]
