@@ -37,7 +37,8 @@ PICTURES = ROOT / "docs" / "pictures"
 LARGEST = 150_000  # bytes
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
-CARDS = {"timeseries": "card-view", "text": "tf-text-loader", "images": "tf-image-loader"}
+CARDS = {"timeseries": "card-view", "images": "tf-image-loader"}
+IMAGES = {"width": 1800, "height": 1400}  # pixels of the window in which a picture has its own size
 COLUMNS = 100  # of the terminal
 WINDOW = 760  # pixels in height
 MARGIN = 8  # pixels above the cards, into which the name of a run reaches
@@ -50,8 +51,8 @@ class Shot(NamedTuple):
         tags: a regular expression of tags, as TensorBoard's filter takes it; none for the whole window.
         tab: of TensorBoard; `report` is the run's own report, `terminal` what it printed.
         cards: number of them, from the first.
-        width: of the window, in pixels.
-        height: that a card or a report is cut to, in pixels.
+        width: of the window, in pixels; a card of `images` is as wide as its picture.
+        height: of the window without cards, of a report, and what cards are cut to, in pixels.
     """
 
     tags: str = ""
@@ -62,37 +63,42 @@ class Shot(NamedTuple):
 
 
 CURVES = Shot("^(train/loss|val/accuracy)$", cards=2, width=1100)
+MISTAKES = Shot("test/worst mistakes$", "images")
+FORECASTS = Shot("test/forecasts$", "images")
+MATRIX = Shot("test/confusion matrix$", "images")
+RATES = "optimizer/learning_rate"
 README = {  # name: command and shot
     "terminal": ("python scripts/fit.py --model gat", Shot(tab="terminal")),
-    "dashboard": ("python scripts/fit.py --model cnn", Shot("^(val|train|test)/", width=1200, height=760, cards=0)),
+    "dashboard": ("python scripts/fit.py --model cnn", Shot(width=1400, height=1150, cards=0)),
+    "report": ("python scripts/fit.py --model cnn", Shot(tab="report", width=1000, height=1000)),
 }
 COURSE = {
     "linear-regression": Shot("^(train/loss|val/rmse)$", cards=2),
     "mlp": CURVES,
-    "cnn": Shot("^test/worst mistakes$", width=640),
-    "rnn": Shot("^test/forecasts$", width=900),
-    "lstm": Shot("^test/forecasts$", width=900),
-    "attention": Shot("^test/attention/0", "text"),
-    "gan": Shot("^val/generated", width=640),
-    "seq2seq": Shot("^test/translations", "text", width=1000),
+    "cnn": MISTAKES,
+    "rnn": FORECASTS,
+    "lstm": FORECASTS,
+    "attention": MISTAKES,
+    "gan": Shot("test/generated over time$", "images"),
+    "seq2seq": Shot("test/attention$", "images"),
     "transformer": CURVES,
-    "bert-classification": Shot("^test/texts", "text", width=1000),
-    "bert-entities": Shot("^test/sentences", "text", width=1000),
-    "bert-questions": Shot("^test/(answers|questions)", "text", width=1000),
-    "gcn": CURVES,
-    "gat-nodes": Shot("^test/confusion", "text"),
-    "gat-graphs": Shot("^test/confusion", "text"),
+    "bert-classification": MISTAKES,
+    "bert-entities": MISTAKES,
+    "bert-questions": MISTAKES,
+    "gcn": Shot("test/graphs$", "images"),
+    "gat-nodes": MATRIX,
+    "gat-graphs": Shot("test/graphs$", "images"),
     "resnet": CURVES,
     "inception": CURVES,
-    "efficientnet": Shot("^test/worst mistakes$", width=640),
-    "capsnet": Shot("^test/images above", width=640),
+    "efficientnet": MISTAKES,
+    "capsnet": Shot("test/reconstructions$", "images"),
     "pretrained": CURVES,
-    "freezing": Shot("^(lr-.*weights|rate/.*)$", cards=2, width=1100),
+    "freezing": Shot(f"{RATES}.*$", cards=2, width=1100),
     "lora": CURVES,
-    "imbalance": Shot("^test/confusion", "text"),
-    "schedules": Shot("^(lr-|rate/lr)", cards=2),
-    "augmentation": Shot("^train/first batch$", width=640),
-    "resuming": Shot("^(train/loss|val/accuracy)$", cards=2),
+    "imbalance": MATRIX,
+    "schedules": Shot(f"{RATES}$"),
+    "augmentation": Shot("first batch$", "images"),
+    "resuming": CURVES,
 }
 
 
@@ -187,10 +193,11 @@ def tensorboard(run: Path, name: str) -> Iterator[str]:
 
 def photograph(tab: Any, address: str, shot: Shot) -> bytes | None:
     """A PNG of what a shot shows; None where there is no such card."""
-    if shot.tab == "timeseries":
-        tab.goto(f"{address}/?tagFilter={shot.tags}&smoothing=0#timeseries")
+    if shot.tab == "images":
+        tab.set_viewport_size(IMAGES)
+        tab.goto(f"{address}/#images&tagFilter={shot.tags}")
     else:
-        tab.goto(f"{address}/#{shot.tab}&tagFilter={shot.tags}")
+        tab.goto(f"{address}/?tagFilter={shot.tags}&smoothing=0#timeseries")
     cards = tab.locator(CARDS[shot.tab])
     try:
         cards.first.wait_for(timeout=20_000)
@@ -202,6 +209,15 @@ def photograph(tab: Any, address: str, shot: Shot) -> bytes | None:
     tab.wait_for_timeout(2500)  # curves are drawn, images loaded
     if not shot.cards:
         return tab.screenshot()
+    if shot.tab == "images":
+        image = cards.first.locator("img")
+        image.click()  # its own size
+        tab.wait_for_timeout(500)
+        card, drawn = cards.first.bounding_box(), image.bounding_box()
+        width = drawn["x"] + drawn["width"] - card["x"] + MARGIN
+        height = drawn["y"] + drawn["height"] - card["y"] + MARGIN
+        clip = {"x": card["x"] - MARGIN, "y": card["y"] - MARGIN, "width": width + MARGIN, "height": height + MARGIN}
+        return tab.screenshot(clip=clip, full_page=True)
     boxes = [box for box in (cards.nth(index).bounding_box() for index in range(shot.cards)) if box]
     left, top = min(box["x"] for box in boxes), min(box["y"] for box in boxes) - MARGIN
     right = max(box["x"] + box["width"] for box in boxes)
@@ -213,9 +229,14 @@ def taken(browser: Any, run: Path, shot: Shot) -> bytes | None:
     """A PNG of what a shot shows of a run's report or in TensorBoard; None where there is no such card."""
     tab = browser.new_page(viewport={"width": shot.width, "height": WINDOW})
     try:
-        if shot.tab == "report":
+        if shot.tab == "report" or not shot.cards:
             tab.set_viewport_size({"width": shot.width, "height": shot.height})
+        if shot.tab == "report":
             tab.goto((run / "report.html").as_uri())
+            place = run.parents[2]  # of no interest to a reader
+            tab.evaluate(
+                "place => { document.body.innerHTML = document.body.innerHTML.replaceAll(place, '') }", f"{place}/"
+            )
             return tab.screenshot()
         with tensorboard(run, run.parent.name) as address:
             return photograph(tab, address, shot)

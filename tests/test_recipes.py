@@ -87,7 +87,7 @@ def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
         "model", "data", "seed", "test", "baseline", "baselines", "units", "modes", "monitor", "mode", "best",
         "best_epoch", "best_step", "end", "train_seconds", "examples_per_second", "best_checkpoint",
         "partial", "commit", "versions", "machine", "parameters", "sizes", "notes", "fingerprint",
-        *(["intervals"] if name != "gan" else []),
+        *(["dependent_examples", "intervals"] if name != "gan" else []),
     ]  # fmt: skip
     assert ("per_class" in results) == ("balanced_accuracy" in results["test"])  # where there are classes
     assert results["model"] == name

@@ -74,6 +74,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {name}?" if name else ""
 
 
+def misspelt(option: str, words: Iterable[str]) -> str:
+    """`; for --modle, did you mean --model?`, of an option that is missing; nothing where no word is nearly it."""
+    given = {word.partition("=")[0].lower(): word.partition("=")[0] for word in words if word.startswith("-")}
+    close = difflib.get_close_matches(option, [word for word in given if "." not in word], n=1, cutoff=0.75)
+    return f"; for {given[close[0]]}, did you mean {option}?" if close else ""
+
+
 @contextmanager
 def user_errors(types: tuple[type[Exception], ...] = (ValueError, OSError)) -> Iterator[None]:
     """Around code that reads what the user supplied: there a ValueError or an OSError is one that the user can correct.

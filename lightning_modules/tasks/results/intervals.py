@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_modules.tasks.results.blocks import block_length
+
 Interval = tuple[float, float]
 Intervals = dict[str, Interval]
 Scores = dict[str, Tensor]
@@ -20,7 +22,6 @@ MIN_REPLICATES = 200
 WORK = 2 * 10**7  # sampled examples of all replicates together, which take about a second
 CHUNK = 2**22  # weights in memory at once
 LEVEL = 0.95
-MIN_BLOCKS = 10  # of a series: fewer say too little about how much their means differ
 
 
 def replicates_of(size: int) -> int:
@@ -94,16 +95,6 @@ def of_blocks(statistics: Tensor, score: Callable[[Tensor], Scores], block: int)
     count = round(size / length)
     drawn = [random.integers(0, len(blocks), count) for _ in range(replicates_of(count))]
     return middle(score(torch.stack([blocks[torch.from_numpy(rows)].sum(0) for rows in drawn])))
-
-
-def block_length(size: int, block: int) -> int:
-    """The length of the blocks that are sampled of so many examples.
-
-    Args:
-        size: N
-        block: successive examples that depend on each other.
-    """
-    return max(1, min(block, size // MIN_BLOCKS))
 
 
 def of_means(values: dict[str, Tensor]) -> Intervals:

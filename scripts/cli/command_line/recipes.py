@@ -15,7 +15,7 @@ from datamodules.storage.known_datasets import known_datasets
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.resume_changes import MOVED, find_run
 from scripts.cli.command_line.spellings import spelt_out, with_array_task
-from scripts.cli.errors import UsageError, did_you_mean
+from scripts.cli.errors import UsageError, did_you_mean, misspelt
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = ROOT / "scripts" / "recipes"
@@ -269,7 +269,9 @@ def resolve(words: list[str]) -> Request:
         name = name or file_name
         given = merge(given, plain)
     if name is None:
-        raise UsageError("which model? Give --model NAME; --list shows them all")
+        named = next((word for word in words if word in recipe_names()), None)
+        meant = f"; did you mean --model {named}?" if named else ""
+        raise UsageError(f"which model? Give --model NAME; --list shows them all{misspelt('--model', words) or meant}")
 
     about: Config = {}
     recipe_paths: Config = {}

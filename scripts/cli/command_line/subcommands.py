@@ -11,7 +11,7 @@ from scripts.cli.command_line.argv import CommandLine, answer_help
 from scripts.cli.command_line.course import show_course
 from scripts.cli.command_line.recipes import ROOT, resolve, show_list
 from scripts.cli.command_line.spellings import with_array_task
-from scripts.cli.errors import UsageError, one_line_errors
+from scripts.cli.errors import UsageError, misspelt, one_line_errors
 from scripts.cli.run.library_messages import quiet
 
 
@@ -50,7 +50,7 @@ class Option(NamedTuple):
         else:
             texts = [text for text in [line.value(name)] if text is not None]
         if not texts and self.question and not (self.unless and line.mentions(f"--{self.unless}")):
-            raise UsageError(self.question)
+            raise UsageError(self.question + misspelt(name, line.words))
         values = [self.value(name, text) for text in texts]
         return values if self.several or self.repeated else values[0] if values else None
 

@@ -295,6 +295,7 @@ class Experiment:
         outcomes, results = outcomes_of(self.trainer), self.model.results() if isinstance(self.model, Task) else None
         if outcomes is not None and results is not None:
             found = results.intervals(outcomes)
+            self.results["dependent_examples"] = self.data.dependent_examples()
             self.results["intervals"] = {name: [*found[name]] for name in self.results["test"] if name in found}
             write_predictions(run.path / NAME, results, outcomes)
 

@@ -163,7 +163,8 @@ class Comparison:
         except UnpairedError as error:
             return Tests([], str(error))
         shared = [name for name in first.scores if name in other.scores]
-        found = (difference(name, first.scores[name], other.scores[name]) for name in shared)
+        dependent = max(self.runs[0].dependent_examples, self.runs[index].dependent_examples)
+        found = (difference(name, first.scores[name], other.scores[name], dependent) for name in shared)
         differences = [each for each in found if each is not None]
         return Tests(differences, "" if differences else "they have no score of each example in common")
 

@@ -207,6 +207,12 @@ class RecordedRun:
             if len(pair) == 2 and pair[0] is not None and pair[1] is not None
         }
 
+    @property
+    def dependent_examples(self) -> int:
+        """How many successive test examples share a part of the data; 1 where they are independent."""
+        given = self.results.get("dependent_examples")
+        return given if isinstance(given, int) and given > 0 else 1
+
     @cached_property
     def seconds(self) -> float | None:
         """How long it has trained, or runs since its process has begun."""

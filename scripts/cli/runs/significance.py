@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import bdtr, betaincinv
 
+from lightning_modules.tasks.results.blocks import block_length
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 RESAMPLES = 10_000
@@ -39,7 +41,7 @@ class Difference(NamedTuple):
     left_out: int
 
 
-def difference(score: str, first: Array, second: Array) -> Difference | None:
+def difference(score: str, first: Array, second: Array, dependent: int = 1) -> Difference | None:
     """Compare two runs by a score of each example.
 
     Scores that are right or wrong, 1 or 0, are compared by McNemar's exact test, others by the paired bootstrap.
@@ -48,6 +50,7 @@ def difference(score: str, first: Array, second: Array) -> Difference | None:
         score: its name.
         first: the first run's scores, NaN where it has none.
         second: the other's, of the same examples in the same order.
+        dependent: successive examples that share a part of the data, as windows of a series do; 1 if none do.
 
     Returns:
         None where no example has a score of both.
@@ -56,15 +59,16 @@ def difference(score: str, first: Array, second: Array) -> Difference | None:
     first, second = first[both], second[both]
     if not len(first):
         return None
-    if np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all():
+    if dependent == 1 and np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all():
         only_first, only_second = int((first > second).sum()), int((second > first).sum())
         p = mcnemar(only_first, only_second)
         method = f"McNemar's exact test: {only_first} right only in A, {only_second} only here"
         low, high = mcnemar_interval(only_first, only_second, len(first))
     else:
-        resampled = resampled_means(second - first)
+        resampled = resampled_means(second - first, dependent)
         p = bootstrap_p(resampled)
-        method = f"paired bootstrap, {len(resampled):,} resamples"
+        blocks = f" of blocks of {block_length(len(first), dependent)} successive examples" if dependent > 1 else ""
+        method = f"paired bootstrap, {len(resampled):,} resamples{blocks}"
         low, high = map(float, np.percentile(resampled, [2.5, 97.5]))
     means = float(first.mean()), float(second.mean())
     return Difference(score, *means, (low, high), p, method, len(first), int((~both).sum()))
@@ -98,23 +102,30 @@ def mcnemar_interval(only_first: int, only_second: int, examples: int) -> tuple[
     return float((2 * low - 1) * total / examples + 0.0), float((2 * high - 1) * total / examples + 0.0)
 
 
-def resampled_means(values: Array) -> Array:
+def resampled_means(values: Array, dependent: int = 1) -> Array:
     """The means of bootstrap resamples (Efron 1979, https://doi.org/10.1214/aos/1176344552).
+
+    Of examples that depend on each other, blocks are sampled (Künsch 1989, https://doi.org/10.1214/aos/1176347265).
 
     Args:
         values: (N,) finite.
+        dependent: successive examples that share a part of the data.
 
     Shapes:
         output (RESAMPLES,), or fewer where N is large.
     """
     generator = np.random.default_rng(SEED)
-    size = len(values)
+    length = block_length(len(values), dependent)
+    size = round(len(values) / length)
+    if length > 1:
+        sums = np.concatenate([np.zeros(1), values.cumsum()])
+        values = (sums[length:] - sums[:-length]) / length
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) <= FEW:  # how often each is drawn, exactly
-        return generator.multinomial(size, counts / size, RESAMPLES) @ distinct / size
+        return generator.multinomial(size, counts / len(values), RESAMPLES) @ distinct / size
     resamples = min(RESAMPLES, max(FEWEST, MOST_DRAWS // size))
     chunks = _chunks(resamples, max(1, 10**6 // size))
-    return np.concatenate([values[generator.integers(0, size, (count, size))].mean(axis=1) for count in chunks])
+    return np.concatenate([values[generator.integers(0, len(values), (count, size))].mean(axis=1) for count in chunks])
 
 
 def _chunks(total: int, size: int) -> Iterator[int]:

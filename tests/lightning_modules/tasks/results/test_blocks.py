@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.tasks.results.intervals import Scores, block_length, of_blocks, of_sums
+from lightning_modules.tasks.results.blocks import block_length
+from lightning_modules.tasks.results.intervals import Scores, of_blocks, of_sums
 from lightning_modules.tasks.results.outcomes import Outcomes
 from lightning_modules.tasks.results.values import ForecastResults
 

@@ -94,6 +94,27 @@ def test_a_twentieth_of_equally_good_pairs_of_any_scores_differ_by_chance() -> N
     assert 0.02 <= false_alarms(lambda generator: generator.normal(0.0, 1.0, 80)) <= 0.09
 
 
+def test_windows_that_overlap_are_sampled_in_blocks() -> None:
+    """Errors of successive windows resemble each other: of single ones, a difference by chance seems none."""
+
+    def smooth(generator: np.random.Generator) -> Array:
+        return np.convolve(generator.normal(size=619), np.ones(20) / 20, mode="valid")
+
+    def alarms(dependent: int) -> float:
+        generator = np.random.default_rng(3)
+        return float(np.mean([bootstrap_p(resampled_means(smooth(generator), dependent)) < 0.05 for _ in range(100)]))
+
+    assert alarms(1) > 0.5
+    assert alarms(20) < 0.2
+
+
+def test_of_blocks_the_method_is_told() -> None:
+    found = difference("mae", np.arange(100.0), np.arange(100.0) + 1, dependent=40)
+    assert found is not None
+    assert found.method == "paired bootstrap, 10,000 resamples of blocks of 10 successive examples"
+    assert difference("mae", np.arange(5.0), np.arange(5.0) + 1, dependent=40) is not None
+
+
 def test_right_and_wrong_are_compared_by_mcnemar() -> None:
     first, second = np.array([1.0, 1, 0, 0, 1]), np.array([1.0, 0, 1, 1, 1])
     found = difference("accuracy", first, second)
