@@ -17,8 +17,8 @@ class Packed(NamedTuple):
         ids: (B, T) tokens.
         targets: (B, T) the token after each; IGNORED where none is to be predicted: after the end of a document, in
             padding, and where only the answer of a conversation counts.
-        documents: (B, T) which of its row's documents each token is of, from 0 in ascending order; padding is a document
-            of its own, the last. None where every row is one document.
+        documents: (B, T) which of its row's documents each token is of, from 0 in ascending order; padding is the last
+            document. None where every row is one document.
         num_bytes: (B,) UTF-8 bytes of the text of each row's targets, special tokens having none.
     """
 

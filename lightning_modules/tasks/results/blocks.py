@@ -8,6 +8,6 @@ def block_length(size: int, dependent: int) -> int:
 
     Args:
         size: number of examples.
-        dependent: successive examples that depend on each other; of less than ten such blocks, shorter ones are sampled.
+        dependent: successive examples that depend on each other; of less than ten such blocks, shorter ones are taken.
     """
     return max(1, min(dependent, size // MIN_BLOCKS))
