@@ -21,7 +21,7 @@ def summed_nats(states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         weight: (V, D) of the head.
         targets: (N,) tokens; IGNORED where none counts.
     """
-    nats: Tensor = _SummedNats.apply(states, weight, targets)  # type: ignore[no-untyped-call]
+    nats: Tensor = _SummedNats.apply(states, weight, targets)
     return nats
 
 
@@ -77,6 +77,6 @@ class _SummedNats(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         of_states, of_weight = ctx.saved_tensors
         return of_states * slope.to(of_states.dtype), None if of_weight is None else of_weight * slope, None
