@@ -55,6 +55,7 @@ def frequencies(width: int, theta: float, scaling: Mapping[str, Any] | None = No
 
     Raises:
         ValueError: the type is none of these.
+        KeyError: it lacks a setting.
     """
     exact = theta ** (-torch.arange(0, width, 2, dtype=torch.float) / width)
     kind = (scaling or {}).get("rope_type") or (scaling or {}).get("type") or "default"

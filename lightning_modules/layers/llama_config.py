@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from lightning_modules.layers.causal_attention import frequencies
+
 Config = Mapping[str, Any]
 
 NAMES = {  # of transformers' classes, by their `model_type`
@@ -117,8 +119,11 @@ class Architecture(NamedTuple):
                 tied=bool(config.get("tie_word_embeddings", False)),
                 model_type=kind,
             )
+            frequencies(found.head_size, found.theta, found.scaling)
         except KeyError as error:
             raise ValueError(f"{where}: has no {error.args[0]}; expected the config.json of a {kind}") from None
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where}: {error}") from None
         return found.check()
 
     def config(self) -> dict[str, Any]:
