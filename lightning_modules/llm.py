@@ -195,6 +195,7 @@ class LLM(LanguageModel):
         ValueError: there is no such pretrained model, or it does not fit the data.
     """
 
+    adapts: ClassVar[str] = "model"  # what LoRA adapts
     of_fresh_weights: ClassVar[tuple[str, ...]] = (
         "hidden_size",
         "num_layers",
