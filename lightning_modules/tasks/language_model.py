@@ -14,6 +14,7 @@ from torchmetrics import Metric, MetricCollection
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from datamodules.loading.sampling import generator
+from datamodules.tokenizing.chat_template import ChatTemplate
 from datamodules.tokenizing.packed import IGNORED, Packed
 from datamodules.tokenizing.tokens import Text, tokenizer_from_json
 from lightning_modules.tasks.boards import escape, table
@@ -126,6 +127,18 @@ class LanguageModel(Task):
         tokenizer.encode_special_tokens = True
         return tokenizer
 
+    @cached_property
+    def template(self) -> ChatTemplate | None:
+        """What makes tokens of a conversation; None of a model that continues texts."""
+        if not self.chat_template:
+            return None
+        return ChatTemplate(self.chat_template, self.tokenizer_json, self.begin, self.end)
+
+    @property
+    def stop_tokens(self) -> list[int]:
+        """The tokens that end a text, the usual one first."""
+        return [self.end] if self.template is None else self.template.stop_ids
+
     @property
     @abstractmethod
     def max_positions(self) -> int:
@@ -209,7 +222,7 @@ class LanguageModel(Task):
         for place in range(0, len(prompts), AT_ONCE):
             part = prompts[place : place + AT_ONCE]
             random = generator(seed, place)
-            found += continued(self, part, self.new_tokens, {self.end}, sampling, random, self.device)
+            found += continued(self, part, self.new_tokens, self.stop_tokens, sampling, random, self.device)
         self.train(training)
         return found
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from datamodules.tokenizing.packed import IGNORED
 
@@ -40,6 +41,27 @@ def nats_of_tokens(states: Tensor, weight: Tensor, targets: Tensor) -> tuple[Ten
         nats.append(F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none"))
         right.append(logits.argmax(-1) == target)
     return torch.cat(nats), torch.cat(right)
+
+
+def nats_of_rows(states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """The sum of the cross-entropies of each row's targets in nats, (B,), whose gradients may differ.
+
+    What a chunk needs is computed again for the gradient, so that its logits need not be kept.
+
+    Args:
+        states: (B, T, D) of the last layer.
+        weight: (V, D) of the head.
+        targets: (B, T) tokens; IGNORED where none counts.
+    """
+    parts = [
+        checkpoint(_nats, part, weight, target, use_reentrant=False)
+        for part, target in _chunks(weight, states.flatten(0, 1), targets.flatten())
+    ]
+    return torch.cat(parts).view_as(targets).sum(1)
+
+
+def _nats(states: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(F.linear(states, weight).float(), targets, ignore_index=IGNORED, reduction="none")
 
 
 def _chunks(weight: Tensor, *rows: Tensor) -> list[tuple[Tensor, ...]]:
