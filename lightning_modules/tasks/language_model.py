@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from torchmetrics import Metric, MetricCollection
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from datamodules.loading.sampling import generator
+from datamodules.synthetic.grammars import GRAMMARS, Grammar
 from datamodules.tokenizing.chat_template import ChatTemplate
 from datamodules.tokenizing.packed import IGNORED, Packed
 from datamodules.tokenizing.tokens import Text, tokenizer_from_json
@@ -27,7 +29,8 @@ from lightning_modules.tasks.task import Board, Step, Task
 NATS, RIGHT = 0, 1  # columns of a prediction: of each row, the sum over its targets
 BYTES, TARGETS = 0, 1  # columns of a target
 SAMPLES = 4  # texts that are shown as training goes on
-AT_ONCE = 32  # prompts that are continued together
+AT_ONCE = 64  # prompts that are continued together
+JUDGED = 128  # texts of a grammar
 
 
 class Ratio(Metric):
@@ -84,6 +87,8 @@ class LanguageModel(Task):
         begin: the token before a document; None where it has none.
         chat_template: of conversations, in jinja2; empty where there is none.
         window: T, maximum number of tokens of a row of the data.
+        checked: the embedded data whose texts can be judged: a test reports how many of those that the model writes
+            are valid, and how many are right; empty for other data.
         prompts: texts that are continued as training goes on; without any, documents from their beginning.
         new_tokens: maximum number of tokens that follow a prompt.
         temperature: of these; 0 for the most probable tokens.
@@ -103,6 +108,7 @@ class LanguageModel(Task):
         begin: int | None = None,
         chat_template: str = "",
         window: int = 256,
+        checked: str = "",
         prompts: Sequence[str] = (),
         new_tokens: int = 100,
         temperature: float = 0.8,
@@ -116,6 +122,7 @@ class LanguageModel(Task):
         self.end = end
         self.chat_template = chat_template
         self.window = window
+        self.checked = checked
         self.prompts = list(prompts)
         self.new_tokens = new_tokens
         self.sampling = Sampling(temperature, top_p=top_p).check("--model.")
@@ -167,7 +174,7 @@ class LanguageModel(Task):
             {
                 "bits_per_byte": Ratio(NATS, BYTES, bits_per_byte),
                 "perplexity": Ratio(NATS, TARGETS, torch.exp),
-                "accuracy": Ratio(RIGHT, TARGETS, torch.nan_to_num),
+                "accuracy": Ratio(RIGHT, TARGETS, torch.clone),
             },
             compute_groups=False,
         )
@@ -225,6 +232,31 @@ class LanguageModel(Task):
             found += continued(self, part, self.new_tokens, self.stop_tokens, sampling, random, self.device)
         self.train(training)
         return found
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics, and of embedded data how many texts are as they should be."""
+        super().on_test_epoch_end()
+        if self.checked in GRAMMARS:
+            self.log_dict(self.judged(GRAMMARS[self.checked]))
+
+    def judged(self, grammar: Grammar) -> dict[str, float]:
+        """How many of the texts that the model writes are valid, and how many that it completes are right.
+
+        The baseline of the first are bytes at random, and of the second the most frequent of all answers.
+        """
+        free = self.continuations([self.prompt_of("")] * JUDGED, Sampling(temperature=1.0))
+        texts = self.tokenizer.decode_batch(free)
+        prompts = grammar.prompts("test", JUDGED, 0)
+        ends = self.tokenizer.decode_batch(self.continuations([self.prompt_of(text) for text, _ in prompts]))
+        right = sum(grammar.is_right(text + end) for (text, _), end in zip(prompts, ends, strict=True))
+        usual = Counter(answer for _, answer in grammar.prompts("train", 10 * JUDGED, 0)).most_common(1)[0][0]
+        lucky = sum(grammar.is_right(text + usual) for text, _ in prompts)
+        return {
+            "test/valid_texts": sum(map(grammar.is_valid, texts)) / len(texts),
+            "test/right_texts": right / len(prompts),
+            "baseline/valid_texts": 0.0,
+            "baseline/right_texts": lucky / len(prompts),
+        }
 
     def predict_step(self, batch: Text, batch_idx: int = 0) -> list[dict[str, Any]]:
         """What follows each prompt."""

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from datamodules.preferences import Pairs
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
-from datamodules.preferences import Pairs
 from datamodules.tokenizing.packed import IGNORED, Packed
 from lightning_modules.tasks.boards import escape, table
 from lightning_modules.tasks.language_model import LanguageModel, Ratio
@@ -122,5 +122,7 @@ class Preference(LanguageModel):
         step = self.step(batch)
         order = step.prediction[:, MARGIN].argsort().tolist()
         better, worse = self.answers_of(batch)
-        cells = [[f"{float(step.prediction[row, MARGIN]):.2f}", escape(better[row]), escape(worse[row])] for row in order]
+        cells = [
+            [f"{float(step.prediction[row, MARGIN]):.2f}", escape(better[row]), escape(worse[row])] for row in order
+        ]
         board.text("pairs", table(["margin", "better answer", "worse answer"], cells))

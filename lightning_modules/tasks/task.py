@@ -334,8 +334,8 @@ class Task(LightningModule):
         """Log the metrics of the test and of the baselines."""
         self.log_dict({"test/loss": self.mean_loss.compute(), **self.test_metrics.compute()})
         self.mean_loss.reset()
-        for metrics in self.baseline_metrics.values():
-            self.log_dict(metrics.compute())
+        for metrics in self.baseline_metrics.values():  # some say nothing of a metric
+            self.log_dict({name: value for name, value in metrics.compute().items() if not value.isnan()})
         self.tables = self.breakdown_metrics.compute()
 
     @abstractmethod

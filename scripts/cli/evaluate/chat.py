@@ -20,8 +20,8 @@ from scripts.cli.errors import UsageError, user_errors
 from scripts.cli.run.experiment import Experiment
 
 NEW = "/new"
+DEFAULTS = Sampling(temperature=0.7, top_p=0.95)
 YOU, MODEL = "you: ", "model: "
-WINDOW = 2048  # tokens of a conversation with a model of transformers, or fewer where it knows fewer positions
 
 
 def chat(
@@ -56,7 +56,13 @@ def chat(
         UserError: the checkpoint is none of a language model, or an option is out of its range.
     """
     with user_errors():
-        given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "repetition": repetition}
+        given: dict[str, Any] = {
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "repetition": repetition,
+        }
         defaults = Sampling(temperature=0.7, top_p=0.95)
         sampling = defaults._replace(**{name: value for name, value in given.items() if value is not None}).check()
         model, context = loaded(checkpoint, words)

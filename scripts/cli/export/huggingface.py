@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from lightning_modules.tasks.sampling import continued
 from scripts.cli.errors import UsageError
 
 TOLERANCE = 1e-4  # relative to the maximum absolute logit, or to 1
-GREEDY_TOKENS = 32  # that both continue a text by
+PROMPT_TOKENS = 8  # of a text
+GREEDY_TOKENS = 32  # that both continue it by
 MAX_SHARD = "5GB"
 
 
@@ -43,7 +46,8 @@ def write_folder(model: LLM, output: Path, ids: Tensor) -> str:
         result = _verified(model, folder, ids)
         if output.exists():
             output.rmdir()
-        os.chmod(folder, 0o777 & ~_umask())  # a temporary folder is its owner's alone
+        for path, mode in ((folder, 0o777), *((file, 0o666) for file in folder.iterdir())):
+            os.chmod(path, mode & ~_umask())  # what is temporary is its owner's alone
         folder.rename(output)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,6 +113,20 @@ def _write_json(file: Path, content: Any) -> None:
     file.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Without the bars that transformers draws while it reads weights."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 @torch.no_grad()
 def _verified(model: LLM, folder: Path, ids: Tensor) -> str:
     """Compare logits, a greedy continuation and the tokens of a text with what transformers reads from the folder.
@@ -118,7 +136,8 @@ def _verified(model: LLM, folder: Path, ids: Tensor) -> str:
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=None).eval()
+    with without_bars():
+        theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=None).eval()
     ours = copy.deepcopy(model).float().eval()
     caches = ours.start(len(ids), ids.shape[1])
     expected = ours.advance(ids, torch.arange(ids.shape[1]).expand_as(ids), caches)
@@ -128,14 +147,17 @@ def _verified(model: LLM, folder: Path, ids: Tensor) -> str:
             f"--format huggingface: what was written gives other logits than the model: they differ by {error:.2g} of "
             f"the maximum, more than {TOLERANCE:g}; nothing is written"
         )
-    prompt = ids[0, : max(min(ids.shape[1], ours.max_positions - GREEDY_TOKENS), 1)].tolist()
-    (text,) = continued(ours, [prompt], GREEDY_TOKENS, ours.stop_tokens)
-    options = {"max_new_tokens": max(len(text), 1), "do_sample": False, "pad_token_id": ours.end}
-    other = theirs.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), **options)
-    if other[0, len(prompt) :].tolist()[: len(text)] != text:
+    prompt = ids[0, :PROMPT_TOKENS].tolist()
+    most = min(GREEDY_TOKENS, ours.max_positions - len(prompt))
+    (text,) = continued(ours, [prompt], most, stop=())
+    row = list(prompt)
+    for _ in text:
+        row.append(int(theirs(input_ids=torch.tensor([row])).logits[0, -1].argmax()))
+    if row != prompt + text:
         raise UsageError("--format huggingface: what was written continues a text otherwise; nothing is written")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     sample = model.tokenizer.decode(ids[0].tolist())
-    if tokenizer(sample, add_special_tokens=False).input_ids != model.tokenizer.encode(sample, add_special_tokens=False).ids:
+    tokens = model.tokenizer.encode(sample, add_special_tokens=False).ids
+    if tokenizer(sample, add_special_tokens=False).input_ids != tokens:
         raise UsageError("--format huggingface: its tokenizer makes other tokens of a text; nothing is written")
-    return f"logits differ from the model's by {error:.2g} at most ({TOLERANCE:g} tolerated), {len(text)} tokens follow alike"
+    return f"logits differ by {error:.2g} at most ({TOLERANCE:g} tolerated), {len(text)} tokens follow alike"
