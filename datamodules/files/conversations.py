@@ -92,7 +92,8 @@ def read_conversations(path: Path, encoding: str, note: Note, answered: bool = T
         count += 1
         if form is None:
             form = form_of(record, where, answered)
-            note(f"{path}: read as {form.name}")
+            if answered:
+                note(f"{path}: read as {form.name}")
         conversation = conversation_of(record, form, where)
         if answered and not conversation.is_answered:
             unanswered.append(where)

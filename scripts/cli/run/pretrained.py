@@ -118,11 +118,6 @@ class PretrainedRun:
         given = {"architecture": self.architecture} if self.architecture else {"pretrained": None}
         return given if {*given} <= {*accepted} else {"pretrained": None}
 
-    @property
-    def tokenizers(self) -> Config:
-        """Those of its data, whose tokens its embeddings are of."""
-        return {name: value for name, value in self.learned.items() if "tokenizer" in name}
-
     def load_into(self, model: LightningModule, data: DataModule) -> str:
         """Give a model the weights that fit; what remains is fresh, and the head where the classes have other names.
 
