@@ -231,8 +231,8 @@ class ChatTemplate:
                 raise DataError(f"the chat template leaves out {shown(part)} of an answer: it writes {shown(written)}")
         ends = [found for found in self.control.control.finditer(text, len(prompt)) if self._may_end(found[1])]
         if last := spoken[0].replace(ESCAPE, "").split()[-1:]:  # what is added to the conversation is not of the answer
-            at_once = re.compile(re.escape(last[0]) + r"\s*$")
-            ends = [found for found in ends if at_once.search(text, len(prompt), found.start())] or ends
+            at_once = [found for found in ends if text[len(prompt) : found.start()].rstrip().endswith(last[0])]
+            ends = at_once or ends
         if not ends:
             raise DataError(
                 f"the chat template ends an answer without a special token, with {shown(written[-20:])}: "

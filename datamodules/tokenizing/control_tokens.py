@@ -3,12 +3,9 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import Any
 
 from tokenizers import Encoding, Tokenizer
-
-from datamodules.tokenizing.tokens import BATCH_SIZE
 
 # Noncharacters, which Unicode reserves for programs: no text contains them.
 ESCAPE, CONTROL, CUT = "\ufdd0", "\ufdd1", "\ufdd2"
@@ -84,12 +81,6 @@ class ControlTokens:
     def marked(self, rendered: str) -> str:
         """A text of the template with the other names of the special tokens that it has written."""
         return self.written.sub(lambda found: CONTROL + found[0], rendered).replace(ESCAPE, "")
-
-    def encoded(self, texts: Iterable[str]) -> Iterable[Encoding]:
-        """The tokens of marked texts, with their offsets."""
-        rest = iter(texts)
-        while batch := list(islice(rest, BATCH_SIZE)):
-            yield from self.tokenizer.encode_batch(batch, add_special_tokens=False)
 
     def encode(self, text: str) -> Encoding:
         """The tokens of a marked text, with their offsets."""

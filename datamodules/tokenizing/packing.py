@@ -63,9 +63,11 @@ class Answered:
 
     @staticmethod
     def stored(examples: Iterable[tuple[int, Example]]) -> Iterator["array[int]"]:
-        """The values of examples, each with the conversation that it is of."""
+        """The values of examples, each with the conversation that it is of, up to its last answer."""
         for conversation, example in examples:
-            tokens = (~token if counts else token for token, counts in zip(example.ids, example.counts, strict=True))
+            tokens = [~token if counts else token for token, counts in zip(example.ids, example.counts, strict=True)]
+            while tokens[-1] >= 0:
+                tokens.pop()
             yield array("i", [conversation, example.num_bytes, *tokens])
 
     @property
