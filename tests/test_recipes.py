@@ -232,7 +232,8 @@ def test_memorises_one_batch(name: str) -> None:
 def row_of(inputs: Any, row: int) -> Any:
     """One example of a batch, as a batch."""
     if isinstance(inputs, Packed):
-        return Packed(*(None if part is None else part[row : row + 1] for part in inputs))
+        parts: list[Any] = [None if part is None else part[row : row + 1] for part in inputs]
+        return Packed(*parts)
     return inputs[row : row + 1]
 
 

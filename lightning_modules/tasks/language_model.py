@@ -15,6 +15,7 @@ from torchmetrics import Metric, MetricCollection
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from datamodules.loading.sampling import generator
+from datamodules.synthetic.conversations import CHECKED, is_right, judged_questions, right_answer
 from datamodules.synthetic.grammars import GRAMMARS, Grammar
 from datamodules.tokenizing.chat_template import ChatTemplate
 from datamodules.tokenizing.packed import IGNORED, Packed
@@ -30,7 +31,7 @@ NATS, RIGHT = 0, 1  # columns of a prediction: of each row, the sum over its tar
 BYTES, TARGETS = 0, 1  # columns of a target
 SAMPLES = 4  # texts that are shown as training goes on
 AT_ONCE = 64  # prompts that are continued together
-JUDGED = 128  # texts of a grammar
+JUDGED = 128  # texts, or answers, of embedded data
 
 
 class Ratio(Metric):
@@ -183,7 +184,7 @@ class LanguageModel(Task):
         """Each row's text, and how well it was predicted."""
         return LanguageResults(self.text_of)
 
-    def step(self, batch: Packed) -> Step:
+    def step(self, batch: Any) -> Step:
         """The mean cross-entropy in nats; in evaluation also that of each row."""
         states, targets = self(batch).flatten(0, 1), batch.targets.flatten()
         counts = batch.targets.ne(IGNORED).sum(1)
@@ -234,28 +235,41 @@ class LanguageModel(Task):
         return found
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics, and of embedded data how many texts are as they should be."""
+        """Log the metrics, and of embedded data how much of what the model writes is as it should be."""
         super().on_test_epoch_end()
         if self.checked in GRAMMARS:
-            self.log_dict(self.judged(GRAMMARS[self.checked]))
+            self.log_dict(self.judged_texts(GRAMMARS[self.checked]))
+        elif self.checked in CHECKED:
+            self.log_dict(self.judged_answers())
 
-    def judged(self, grammar: Grammar) -> dict[str, float]:
+    def judged_texts(self, grammar: Grammar) -> dict[str, float]:
         """How many of the texts that the model writes are valid, and how many that it completes are right.
 
-        The baseline of the first are bytes at random, and of the second the most frequent of all answers.
+        The baseline of the first are bytes at random, and of the second the most frequent of all ends.
         """
         free = self.continuations([self.prompt_of("")] * JUDGED, Sampling(temperature=1.0))
         texts = self.tokenizer.decode_batch(free)
         prompts = grammar.prompts("test", JUDGED, 0)
         ends = self.tokenizer.decode_batch(self.continuations([self.prompt_of(text) for text, _ in prompts]))
         right = sum(grammar.is_right(text + end) for (text, _), end in zip(prompts, ends, strict=True))
-        usual = Counter(answer for _, answer in grammar.prompts("train", 10 * JUDGED, 0)).most_common(1)[0][0]
-        lucky = sum(grammar.is_right(text + usual) for text, _ in prompts)
+        usual = Counter(end for _, end in grammar.prompts("train", 10 * JUDGED, 0)).most_common(1)[0][0]
         return {
             "test/valid_texts": sum(map(grammar.is_valid, texts)) / len(texts),
             "test/right_texts": right / len(prompts),
             "baseline/valid_texts": 0.0,
-            "baseline/right_texts": lucky / len(prompts),
+            "baseline/right_texts": sum(grammar.is_right(text + usual) for text, _ in prompts) / len(prompts),
+        }
+
+    def judged_answers(self) -> dict[str, float]:
+        """How many of the model's answers are right; the baseline is the most frequent of all right ones."""
+        assert self.template is not None
+        asked = judged_questions(JUDGED, 0)
+        prompts = [self.template.render(messages) for messages in asked]
+        answers = self.tokenizer.decode_batch(self.continuations(prompts))
+        usual = Counter(map(right_answer, judged_questions(JUDGED, 1))).most_common(1)[0][0] or ""
+        return {
+            "test/right_answers": sum(map(is_right, asked, answers)) / len(asked),
+            "baseline/right_answers": sum(is_right(messages, usual) for messages in asked) / len(asked),
         }
 
     def predict_step(self, batch: Text, batch_idx: int = 0) -> list[dict[str, Any]]:
@@ -265,7 +279,7 @@ class LanguageModel(Task):
             {"prediction": text} for text in self.tokenizer.decode_batch(self.continuations(prompts, self.sampling))
         ]
 
-    def show(self, batch: Packed, board: Board) -> None:
+    def show(self, batch: Any, board: Board) -> None:
         """Texts that the model writes: from fixed prompts, or from the beginning of a document."""
         prompts = self.prompts or [""] * SAMPLES
         texts = self.continuations([self.prompt_of(text) for text in prompts], self.sampling)

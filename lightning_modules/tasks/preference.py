@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from datamodules.preferences import Pairs
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
+from datamodules.preferences import Pairs
 from datamodules.tokenizing.packed import IGNORED, Packed
 from lightning_modules.tasks.boards import escape, table
 from lightning_modules.tasks.language_model import LanguageModel, Ratio
@@ -67,7 +67,7 @@ class Preference(LanguageModel):
     def _of_rows(self, rows: Packed) -> Tensor:
         return -nats_of_rows(self(rows), self.head, rows.targets)
 
-    def step(self, batch: Pairs) -> Step:  # type: ignore[override]
+    def step(self, batch: Pairs) -> Step:
         """The mean loss of the pairs."""
         if self.reference is None:
             raise ValueError("no reference: its log-probabilities are computed before training, see `refer`")
@@ -117,7 +117,7 @@ class Preference(LanguageModel):
         """None."""
         return {}
 
-    def show(self, batch: Pairs, board: Board) -> None:  # type: ignore[override]
+    def show(self, batch: Pairs, board: Board) -> None:
         """The pairs whose better answer has the smaller reward."""
         step = self.step(batch)
         order = step.prediction[:, MARGIN].argsort().tolist()
