@@ -228,7 +228,9 @@ class LLM(LanguageModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_tokens=num_tokens, **kwargs)
-        if architecture is None and pretrained is not None:
+        if architecture is not None:
+            pretrained = None  # the weights are those of a checkpoint or a run
+        elif pretrained is not None:
             architecture = config_of(pretrained)
         if architecture is not None:
             where = f"--model.pretrained {pretrained}" if pretrained else "the checkpoint"
@@ -291,6 +293,16 @@ class LLM(LanguageModel):
                 nn.init.normal_(module.weight, std=INITIAL_STD / (2 * self.sizes.num_layers) ** (0.5 * added))
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+    def flops_per_token(self) -> float:
+        """Six for each weight that multiplies a token, and those of attention to a whole window.
+
+        Chowdhery et al. 2022, appendix B, https://arxiv.org/abs/2204.02311: that attention is causal is not counted.
+        """
+        sizes = self.sizes
+        looked_up = 0 if sizes.tied else sizes.num_tokens * sizes.hidden_size
+        attention = sizes.num_layers * sizes.num_heads * sizes.head_size * self.window
+        return 6.0 * (sizes.num_weights() - looked_up) + 12.0 * attention
 
     @property
     def head(self) -> Tensor:

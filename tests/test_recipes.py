@@ -84,9 +84,10 @@ def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name: str
 def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
     name, results, folder = trained
     assert json.loads((folder / "results.json").read_text()) == results
+    of_texts = [key for key in ("tokens_per_second", "flops_per_second") if key in results]
     assert [key for key in results if key != "per_class"] == [
         "model", "data", "seed", "test", "baseline", "baselines", "units", "modes", "monitor", "mode", "best",
-        "best_epoch", "best_step", "end", "train_seconds", "examples_per_second", "best_checkpoint",
+        "best_epoch", "best_step", "end", "train_seconds", "examples_per_second", *of_texts, "best_checkpoint",
         "partial", "commit", "versions", "machine", "parameters", "sizes", "notes", "fingerprint",
         *(["dependent_examples", "intervals"] if name != "gan" else []),
     ]  # fmt: skip

@@ -28,6 +28,12 @@ class Packed(NamedTuple):
     num_bytes: Tensor
 
     @property
+    def num_tokens(self) -> Tensor:
+        """How many tokens there are, up to each row's last target: what follows it is padding, or counts no more."""
+        places = torch.arange(1, self.ids.shape[1] + 1, device=self.ids.device)
+        return (places * self.targets.ne(IGNORED)).amax(1).sum()
+
+    @property
     def positions(self) -> Tensor | None:
         """(B, T) the position of each token in its document, from 0; None where every row is one document."""
         if self.documents is None:

@@ -391,6 +391,10 @@ class Task(LightningModule):
         """Modules, each with the name of its method that torch.compile is to compile."""
         return [(self, "step")]
 
+    def flops_per_token(self) -> float | None:
+        """Floating-point operations of a training step for each token; None where it is not known."""
+        return None
+
     def report_preparation(self, stage: str, done: int, total: int) -> None:
         """Tell the callbacks that ask for it how far something is that comes before the first step.
 
