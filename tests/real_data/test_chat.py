@@ -113,6 +113,7 @@ class Small(nn.Module):
         return F.cross_entropy(logits, batch.targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
+@pytest.mark.long
 def test_packed_and_padded_rows_have_the_same_loss_and_gradients(shared_data: Path) -> None:
     found = []
     for packing in (True, False):
@@ -121,7 +122,7 @@ def test_packed_and_padded_rows_have_the_same_loss_and_gradients(shared_data: Pa
         )
         torch.manual_seed(0)
         model = Small(32, 2).double()
-        examples = data.split_examples("test")
+        examples = data.split_examples("val")
         batches = [examples[index] for index in torch.arange(len(examples)).split(16)]
         loss = sum(model(batch) for batch in batches) / sum(int((batch.targets != IGNORED).sum()) for batch in batches)
         loss.backward()
