@@ -196,7 +196,8 @@ class Chat(TemplatedData):
     Args:
         dataset: a known data set, or the path of a file or folder.
         num_conversations: number of conversations in `conversations`.
-        packing: whether a row has several conversations; otherwise each is a row, padded to the longest of its batch.
+        packing: whether a row has several conversations; otherwise each is a row, padded to the longest of its batch,
+            as other programs do: with the same loss, and half as fast.
         kwargs: as for TemplatedData, LanguageData and DataModule.
     """
 

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from datamodules.errors import DataError
 from datamodules.tokenizing.control_tokens import CONTROL, ESCAPE, ControlTokens, unmarked
 from datamodules.tokenizing.template_language import DAY, compiled, rendered
+from datamodules.tokenizing.tokens import tokenizer_from_json
 
 Message = dict[str, Any]  # `role` and `content`, and whatever else a template reads
 
@@ -103,7 +104,7 @@ class ChatTemplate:
         self, template: str, tokenizer_json: str, begin: int | None, end: int, now: datetime | None = None
     ) -> None:
         compiled(template)
-        tokenizer = Tokenizer.from_str(tokenizer_json)
+        tokenizer = tokenizer_from_json(tokenizer_json)
         self.template = template
         self.end = end
         self.now = now or DAY

@@ -7,6 +7,8 @@ from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
+from datamodules.errors import DataError
+
 # Noncharacters, which Unicode reserves for programs: no text contains them.
 ESCAPE, CONTROL, CUT = "\ufdd0", "\ufdd1", "\ufdd2"
 REPLACEMENT = "\ufffd"
@@ -30,6 +32,9 @@ class ControlTokens:
     Args:
         tokenizer_json: the tokenizer.
         others: further tokens that nobody but the template writes.
+
+    Raises:
+        DataError: a special token is a part of words, too.
     """
 
     def __init__(self, tokenizer_json: str, others: Iterable[str] = ()) -> None:
@@ -43,9 +48,13 @@ class ControlTokens:
         names = "|".join(map(re.escape, sorted(self.ids, key=len, reverse=True)))
         self.written = re.compile(names or r"(?!)")
         self.control = re.compile(f"{CONTROL}({names or '(?!)'})")
-        self.tokenizer = self._renamed(described)
+        try:
+            self.tokenizer = self._renamed(described)
+        except Exception as error:  # tokenizers raises no more specific type
+            raise DataError(f"the tokenizer's special tokens cannot be told from text ({error})") from None
         for name, token in self.ids.items():
-            assert self.tokenizer.token_to_id(CONTROL + name) == token, f"{name} has another index"
+            if self.tokenizer.token_to_id(CONTROL + name) != token:
+                raise DataError(f"the tokenizer's special token {name} cannot be told from text")
         self._cut = self.tokenizer.get_vocab_size()
         self.tokenizer.add_special_tokens([CUT])
 

@@ -125,7 +125,7 @@ class PackedRows(Dataset[Packed]):
         rows: the examples of each row.
         index: the rows of this split.
         padding: token that fills up the rows.
-        alone: whether each row is one example: then a batch is as wide as its longest, and similar ones share one.
+        alone: whether each row is one example: then a batch is as wide as its longest.
     """
 
     def __init__(self, tokens: Answered, rows: Ragged, index: Tensor, padding: int, alone: bool) -> None:
@@ -136,10 +136,8 @@ class PackedRows(Dataset[Packed]):
         self.alone = alone
         members = rows.joined(index)
         of_row = torch.repeat_interleave(torch.arange(len(index)), rows.lengths[index])
-        sizes = torch.zeros(len(index), dtype=torch.long).index_add_(0, of_row, tokens.sizes[members.long()])
-        self.width = int(sizes.max()) if len(index) else 1
-        if alone:
-            self.lengths = sizes
+        self.sizes = torch.zeros(len(index), dtype=torch.long).index_add_(0, of_row, tokens.sizes[members.long()])
+        self.width = int(self.sizes.max()) if len(index) else 1
 
     def __len__(self) -> int:
         return len(self.index)
@@ -147,7 +145,7 @@ class PackedRows(Dataset[Packed]):
     def __getitem__(self, index: Tensor) -> Packed:
         rows = self.index[index]
         members = self.rows.joined(rows).long()
-        width = int(self.lengths[index].max()) if self.alone else self.width
+        width = int(self.sizes[index].max()) if self.alone else self.width
         batch = self.tokens.packed(members, self.rows.lengths[rows], width, self.padding)
         return batch._replace(documents=None) if self.alone else batch
 
