@@ -88,7 +88,9 @@ class DocumentEncoder:
                 places, tokenizer.encode_batch_fast(texts, add_special_tokens=False), strict=True
             ):
                 ids[place] = encoding.ids
-        parts, lengths, excess = [], [], []
+        parts: list[NDArray[Any]] = []
+        lengths: list[int] = []
+        excess: list[int] = []
         for (text, ends), start, tokens in zip(pieces, starts, ids, strict=True):
             if start or not lengths:
                 lengths.append(0)
