@@ -47,12 +47,12 @@ def test_a_wrong_digit_is_valid_and_not_right_and_another_letter_neither() -> No
 @pytest.mark.parametrize(
     ("text", "valid"),
     [
-        ("Anna has 12 apples and buys 7 more. Now she has 19 apples.", True),
-        ("Anna has 12 apples and buys 7 more. Now he has 19 apples.", False),
-        ("Anna has 12 apples and buys 7 more. Now she has 19 pens.", False),
-        ("小明有12个苹果，又买了7个。现在他有19个苹果。", True),
-        ("小明有12个苹果，又买了7个。现在她有19个苹果。", False),
-        ("小明有12个苹果，又买了7本。现在他有19个苹果。", False),
+        ("Anna has 12 apples and buys 7 more. Now she owns 19 apples.", True),
+        ("Anna has 12 apples and buys 7 more. Now he owns 19 apples.", False),
+        ("Anna has 12 apples and buys 7 more. Now she owns 19 pens.", False),
+        ("小明有12个苹果，又买了7个。现在他共有19个苹果。", True),
+        ("小明有12个苹果，又买了7个。现在她共有19个苹果。", False),
+        ("小明有12个苹果，又买了7本。现在他共有19个苹果。", False),
         ("12 + 7 = 19", True),
         ("12 + 7 = 019", False),
         ("12 + 7 =", False),
