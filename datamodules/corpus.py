@@ -234,7 +234,7 @@ class Corpus(LanguageData):
         self.index = self.index._replace(hashes=np.zeros(0, np.uint64))  # of which there may be many
         if self.windows.width < self.window:
             self.note(
-                f"{self.dataset}: has {self.windows.width + 1:,} tokens, so that its windows have "
+                f"{self.dataset}: its largest split has {self.windows.width + 1:,} tokens, so that windows have "
                 f"{self.windows.width:,}, not --data.window {self.window}"
             )
         return self.windows.splits
@@ -311,7 +311,7 @@ class Corpus(LanguageData):
         }
 
     def _test_texts(self) -> Iterator[bytes]:
-        """Pieces of the test split's documents."""
+        """The text of the test split, in pieces."""
         is_test = np.zeros(len(self.index.num_bytes), bool)
         order = self.windows.order
         is_test[order[np.searchsorted(self.windows.edges[:-1], self.windows.bounds[2]) :]] = True

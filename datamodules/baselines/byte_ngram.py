@@ -87,7 +87,7 @@ def _before(text: NDArray[np.uint8], rows: Integers) -> Integers:
 def _sequences(text: NDArray[np.uint8], length: int) -> Keys:
     """The sequence of so many bytes that each byte is the last of."""
     keys = np.zeros(len(text), np.uint64)
-    for back in range(length):
+    for back in range(min(length, len(text))):
         keys[back:] |= text[: len(text) - back].astype(np.uint64) << np.uint64(8 * back)
     return keys
 

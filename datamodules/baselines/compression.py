@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datamodules.baselines.baseline import Baseline, Fitted, Predictor
 from datamodules.tokenizing.packed import Packed
-from datamodules.tokenizing.row_bytes import ByteTable
+from datamodules.tokenizing.row_bytes import APART, ByteTable
 
 MAX_BYTES = 4 * 10**6  # of either text: xz looks back as far as both together, and takes some seconds
 
@@ -27,7 +27,7 @@ class Compression(Baseline):
     Args:
         method: one of these.
         table: of the bytes of tokens.
-        test: gives the documents of the test split.
+        test: gives the text of the test split, in pieces.
         row_bytes: that a row has about.
     """
 
@@ -53,11 +53,11 @@ class Compression(Baseline):
             size += len(parts[-1])
             if size >= MAX_BYTES:
                 break
-        text = b"\n".join(parts)
+        text = b"".join(parts)
         if self.method == "bz2":
             return {"bits": 8 * len(bz2.compress(text)) / size}
         found = (self.table.of(batch) for batch in batches)
-        training = b"".join(part.values[part.counts].tobytes() for part in found)
+        training = b"".join(part.values[part.counts & (part.values != APART)].tobytes() for part in found)
         return {"bits": 8 * (len(lzma.compress(training + text)) - len(lzma.compress(training))) / size}
 
     def predictor(self, fitted: Fitted) -> Predictor:

@@ -47,9 +47,9 @@ def corpus_files(path: Path, note: Note) -> dict[str, FileList]:
         else:
             found.setdefault(_split(file, path), FileList()).append(file)
     if not found and about:
-        found, about = {"": FileList()}, []
-        for file in about:
-            found[""].append(file)
+        found[""] = FileList()
+        while about:
+            found[""].append(about.pop(0))
     if not found:
         there = listed([f"{count} {suffix or 'without an ending'}" for suffix, count in others.items()]) or "nothing"
         raise DataError(f"{path}: expected files ({USUAL}) in it, found {there}")

@@ -19,10 +19,10 @@ NOUNS = {
     "zh": ["个苹果", "本书", "支笔", "个鸡蛋", "个杯子", "个球"],  # each with its measure word, a character
 }
 VERBS = {"en": ["buys", "finds", "gets"], "zh": ["买", "找到", "得到"]}
-FORMS = {  # up to the sum, and from there on
+FORMS = {  # up to the sum, and from there on; another verb is before it, lest a model copies what follows the first
     "digits": ("{a} + {b} =", " {c}"),
-    "en": ("{name} has {a} {noun} and {verb} {b} more. Now {who} has", " {c} {noun}."),
-    "zh": ("{name}有{a}{noun}，又{verb}了{b}{unit}。现在{who}有", "{c}{noun}。"),
+    "en": ("{name} has {a} {noun} and {verb} {b} more. Now {who} owns", " {c} {noun}."),
+    "zh": ("{name}有{a}{noun}，又{verb}了{b}{unit}。现在{who}共有", "{c}{noun}。"),
 }
 
 
@@ -54,9 +54,9 @@ _A, _B, _C = (f"(?P<{number}>[1-9][0-9]*)" for number in "abc")
 _PATTERNS = {
     "digits": rf"{_A} \+ {_B} = {_C}",
     "en": rf"{_any(NAMES['en'], 'name')} has {_A} {_any(NOUNS['en'], 'noun')} and {_any(VERBS['en'])} {_B} more\. "
-    rf"Now (?P<who>she|he) has {_C} (?P=noun)\.",
+    rf"Now (?P<who>she|he) owns {_C} (?P=noun)\.",
     "zh": rf"{_any(NAMES['zh'], 'name')}有{_A}{_any(NOUNS['zh'], 'noun')}，又{_any(VERBS['zh'])}了{_B}(?P<unit>.)。"
-    rf"现在(?P<who>她|他)有{_C}(?P=noun)。",
+    rf"现在(?P<who>她|他)共有{_C}(?P=noun)。",
 }
 
 

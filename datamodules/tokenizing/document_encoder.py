@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from datamodules.files.document_parts import Piece
 from datamodules.tokenizing.language import Vocabulary, token_bytes
+from datamodules.tokenizing.letters import letters_of
 from datamodules.tokenizing.tokens import tokenizer_from_json
 
 AT_ONCE = 1 << 19  # characters that are tokenized together: 16 long pieces, and a few dozen megabytes of memory
@@ -47,6 +48,7 @@ class DocumentEncoder:
         self.begin = [] if vocabulary.begin is None else [vocabulary.begin]
         self.end = [vocabulary.end]
         self.first, self.further = _tokenizers(vocabulary.tokenizer_json)
+        self.letters = letters_of(self.first)
         self.size = self.first.get_vocab_size()
         self.type = np.min_scalar_type(max(self.size - 1, 0))  # the smallest that holds all tokens
         self.bytes_of = np.array(token_bytes(self.first), np.int64)
@@ -80,25 +82,33 @@ class DocumentEncoder:
             begins: whether the first of them begins a document.
         """
         starts = [begins, *(piece.ends for piece in pieces[:-1])]
-        ids: list[list[int]] = [[]] * len(pieces)
-        for tokenizer, wanted in ((self.first, True), (self.further, False)):
-            places = [place for place, start in enumerate(starts) if start == wanted]
-            texts = [pieces[place].text for place in places]
-            for place, encoding in zip(
-                places, tokenizer.encode_batch_fast(texts, add_special_tokens=False), strict=True
-            ):
-                ids[place] = encoding.ids
-        parts, lengths, excess = [], [], []
+        ids = self._ids([piece.text for piece in pieces], starts)
+        parts: list[NDArray[Any]] = []
+        lengths: list[int] = []
+        excess: list[int] = []
         for (text, ends), start, tokens in zip(pieces, starts, ids, strict=True):
             if start or not lengths:
                 lengths.append(0)
                 excess.append(0)
-            part = np.array((self.begin if start else []) + tokens + (self.end if ends else []), self.type)
+            whole = [self.begin if start else [], tokens, self.end if ends else []]
+            part = np.concatenate([np.array(each, self.type) for each in whole])
             parts.append(part)
             lengths[-1] += len(part)
             excess[-1] += int(self.bytes_of[part].sum()) - len(text.encode())
         sizes = sum(len(piece.text.encode()) for piece in pieces)
         return Encoded(np.concatenate(parts), lengths, excess, pieces[-1].ends, len(pieces), sizes)
+
+    def _ids(self, texts: Sequence[str], starts: Sequence[bool]) -> Sequence[Sequence[int] | NDArray[Any]]:
+        """The tokens of texts, of which some begin a document."""
+        if self.letters is not None:
+            return [self.letters.ids(text) for text in texts]
+        ids: list[Sequence[int]] = [[]] * len(texts)
+        for tokenizer, wanted in ((self.first, True), (self.further, False)):
+            places = [place for place, start in enumerate(starts) if start == wanted]
+            encodings = tokenizer.encode_batch_fast([texts[place] for place in places], add_special_tokens=False)
+            for place, encoding in zip(places, encodings, strict=True):
+                ids[place] = encoding.ids
+        return ids
 
 
 def _batches(pieces: Iterable[Piece], skipped: int) -> Iterator[tuple[list[Piece], bool]]:
