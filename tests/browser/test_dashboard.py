@@ -78,6 +78,8 @@ def test_train_and_validation_share_a_chart(address: str, window: Window) -> Non
     window.open(f"{address}#custom_scalars")
     window.page.get_by_text("train and val", exact=True).wait_for()
     titles = window.texts("tf-custom-scalar-dashboard .heading-label.name", 6)
+    window.page.get_by_text("Matches (6)").wait_for()  # once all runs are read
+    window.page.get_by_text("Matches (3)").nth(4).wait_for()
     matches = window.texts(".matches-text", 6)
     window.picture("custom scalars")
     assert titles == ["loss", "accuracy", "balanced_accuracy", "f1", "auroc", "average_precision"]
