@@ -53,6 +53,7 @@ FORMS: list[tuple[Any, list[dict[str, Any]]]] = [
     ({"question": "12 + 7?", "answer": 19}, TURNS[2:]),
     ({"query": "12 + 7?", "response": "19", "history": [["Hi", "Hello"]]}, TURNS),
     ({"input": "Hi", "output": "Hello"}, TURNS[:2]),
+    ({"messages": [ASKED, SAID | {"reasoning": "Hm."}]}, [ASKED, SAID | {"reasoning_content": "Hm."}]),
     ({"问题": "Hi", "答案": "Hello"}, TURNS[:2]),
 ]
 
