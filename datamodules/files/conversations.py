@@ -118,6 +118,8 @@ def form_of(record: Record, where: str, answered: bool = True) -> Form:
     if isinstance(record, list):
         return Form("lists of messages", "")
     keys = [key for key, value in record.items() if value is not None]
+    if answered and {"chosen", "rejected"} <= {*keys}:
+        raise DataError(f"{where}: has chosen and rejected answers: preferences, which --model llm_preference learns")
     for key in MESSAGES:
         if isinstance(record.get(key), list):
             is_sharegpt = any(isinstance(message, dict) and "from" in message for message in record[key])

@@ -124,6 +124,7 @@ def test_what_is_asked_needs_no_answers(place: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
+        ([{"prompt": "Hi", "chosen": "a", "rejected": "b"}], ":1: has chosen and rejected answers: preferences"),
         ([{"text": "Hi", "id": 1}], ":1: has the keys text, id; expected messages or conversations, instruction and"),
         (
             [{"prompt": "Hi", "completion": "x"}, {"prompt": "Hi", "text": "x"}],
