@@ -22,7 +22,8 @@ ROLES = {  # of messages, and of ShareGPT
     "function_call": "assistant",
     "tool": "tool", "observation": "tool", "function": "tool", "function_response": "tool", "ipython": "tool",
 }  # fmt: skip
-KEPT = ("reasoning_content", "name", "tool_call_id")  # what a template may read of a message besides
+KEPT = ("name", "tool_call_id")  # what a template may read of a message besides
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # of the assistant, before it answers
 TRAINED = ("weight", "loss", "train")  # which of them says that an answer is not to be learned
 FORMS = "messages or conversations, instruction and output, prompt and completion, or question and answer"
 
@@ -117,6 +118,8 @@ def form_of(record: Record, where: str, answered: bool = True) -> Form:
     if isinstance(record, list):
         return Form("lists of messages", "")
     keys = [key for key, value in record.items() if value is not None]
+    if answered and {"chosen", "rejected"} <= {*keys}:
+        raise DataError(f"{where}: has chosen and rejected answers: preferences, which --model llm_preference learns")
     for key in MESSAGES:
         if isinstance(record.get(key), list):
             is_sharegpt = any(isinstance(message, dict) and "from" in message for message in record[key])
@@ -221,6 +224,8 @@ def _message(row: Any, where: str) -> Message:
     if calls:
         message["tool_calls"] = [_call(call, where) for call in calls]
     message |= {key: found[key] for key in KEPT if isinstance(found.get(key), str)}
+    if thoughts := next((found[key] for key in THOUGHTS if isinstance(found.get(key), str) and found[key]), ""):
+        message["reasoning_content"] = thoughts
     if role == "assistant" and any(key in found and not found[key] for key in TRAINED):
         message["counts"] = False
     return message

@@ -57,6 +57,8 @@ def records(path: Path, encoding: str) -> Iterator[tuple[str, Record]]:
         DataError: it is empty, damaged, not JSON (with the line), or has anything but objects and lists in its rows.
     """
     name = path.name.lower().removesuffix(".gz")
+    if not name.endswith((*JSON_LINES, ".json", *PARQUET)):
+        raise DataError(f"{path}: expected JSON (.json), JSON lines (.jsonl) or Parquet (.parquet)")
     if name.endswith(PARQUET):
         rows = _parquet(path)
     elif name.endswith(JSON_LINES):

@@ -16,7 +16,7 @@ from datamodules.tokenizing.tokens import tokenizer_from_json
 
 Message = dict[str, Any]  # `role` and `content`, and whatever else a template reads
 
-# ChatML, and in it tools as Qwen 2.5 writes them. What a conversation begins with is put before it.
+# ChatML, and in it tools and thoughts as Qwen writes them. What a conversation begins with is put before it.
 CHATML = """\
 {%- if tools %}
     {{- '<|im_start|>system\\n' }}
@@ -37,7 +37,9 @@ CHATML = """\
         {%- if message.role == 'tool' %}
             {{- '<|im_start|>user\\n<tool_response>\\n' + message.content + '\\n</tool_response>' }}
         {%- else %}
-            {{- '<|im_start|>' + message.role + '\\n' + message.content }}
+            {{- '<|im_start|>' + message.role + '\\n' }}
+            {{- '<think>\\n' + message.reasoning_content + '\\n</think>\\n\\n' if message.reasoning_content }}
+            {{- message.content }}
         {%- endif %}
         {%- for call in message.tool_calls or [] %}
             {{- '\\n' if message.content or not loop.first }}
@@ -125,6 +127,11 @@ class ChatTemplate:
                     f"expected a template in its tokens, or a tokenizer that has it"
                 )
 
+    def _escaped(self, messages: Sequence[Message], tools: Sequence[Any]) -> tuple[list[Message], list[Any]]:
+        """What a template is given."""
+        seen = [{key: value for key, value in message.items() if key != "counts"} for message in messages]
+        return self.control.escaped(seen), self.control.escaped([*tools])
+
     def _text(self, messages: Sequence[Message], tools: Sequence[Any], prompt: bool) -> str:
         """The marked text of messages that are escaped."""
         text = rendered(
@@ -144,8 +151,7 @@ class ChatTemplate:
         Raises:
             DataError: the template refuses it.
         """
-        escaped = self.control.escaped([*messages]), self.control.escaped([*tools])
-        return unmarked(self._text(*escaped, add_generation_prompt))
+        return unmarked(self._text(*self._escaped(messages, tools), add_generation_prompt))
 
     def render(
         self, messages: Sequence[Message], add_generation_prompt: bool = True, tools: Sequence[Any] = ()
@@ -160,7 +166,7 @@ class ChatTemplate:
         Raises:
             DataError: the template refuses it.
         """
-        escaped, functions = self.control.escaped([*messages]), self.control.escaped([*tools])
+        escaped, functions = self._escaped(messages, tools)
         text = self._text(escaped, functions, add_generation_prompt)
         return self._tokens(text, [self._text(escaped[:i], functions, True) for i in answers_in(escaped)])[0]
 
@@ -192,11 +198,11 @@ class ChatTemplate:
         Raises:
             DataError: the template refuses the conversation, or it cannot be found out what it writes of an answer.
         """
-        escaped, functions = self.control.escaped([*messages]), self.control.escaped([*tools])
+        escaped, functions = self._escaped(messages, tools)
         prompts = {index: self._text(escaped[:index], functions, True) for index in answers_in(escaped)}
         found = []
         for index, prompt in prompts.items():
-            if escaped[index].get("counts", True):
+            if messages[index].get("counts", True):
                 text = self._text(escaped[: index + 1], functions, False)
                 found.append((text, self._answer(prompt, text, escaped[index])))
         whole = found[-1][0] if found else ""
@@ -222,13 +228,14 @@ class ChatTemplate:
             same = next(i for i, letters in enumerate(zip(prompt, f"{text}\0", strict=False)) if len({*letters}) > 1)
             raise DataError(
                 f"what the chat template writes of an answer does not follow its prompt for one: the prompt goes on "
-                f"with {shown(prompt[same:])}, the answer with {shown(text[same:])}"
+                f"with {shown(unmarked(prompt[same:]))}, the answer with {shown(unmarked(text[same:]))}"
             )
-        written = unmarked(text[len(prompt) :])
+        written, before = unmarked(text[len(prompt) :]), squeezed(unmarked(prompt[max(prompt.rfind(CONTROL), 0) :]))
         spoken = [message["content"], message.get("reasoning_content") or ""]
         parts = [*map(name_of, message.get("tool_calls") or ()), *(part.replace(ESCAPE, "") for part in spoken)]
-        for part in parts:
-            if squeezed(part) not in squeezed(written):
+        for part in filter(str.strip, parts):
+            found = (before + squeezed(written)).rfind(squeezed(part))  # the prompt may begin it, as by `<think>`
+            if found < 0 or found + len(squeezed(part)) <= len(before):
                 raise DataError(f"the chat template leaves out {shown(part)} of an answer: it writes {shown(written)}")
         ends = [found for found in self.control.control.finditer(text, len(prompt)) if self._may_end(found[1])]
         if last := spoken[0].replace(ESCAPE, "").split()[-1:]:  # what is added to the conversation is not of the answer

@@ -53,6 +53,7 @@ FORMS: list[tuple[Any, list[dict[str, Any]]]] = [
     ({"question": "12 + 7?", "answer": 19}, TURNS[2:]),
     ({"query": "12 + 7?", "response": "19", "history": [["Hi", "Hello"]]}, TURNS),
     ({"input": "Hi", "output": "Hello"}, TURNS[:2]),
+    ({"messages": [ASKED, SAID | {"reasoning": "Hm."}]}, [ASKED, SAID | {"reasoning_content": "Hm."}]),
     ({"问题": "Hi", "答案": "Hello"}, TURNS[:2]),
 ]
 
@@ -123,6 +124,7 @@ def test_what_is_asked_needs_no_answers(place: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
+        ([{"prompt": "Hi", "chosen": "a", "rejected": "b"}], ":1: has chosen and rejected answers: preferences"),
         ([{"text": "Hi", "id": 1}], ":1: has the keys text, id; expected messages or conversations, instruction and"),
         (
             [{"prompt": "Hi", "completion": "x"}, {"prompt": "Hi", "text": "x"}],

@@ -55,6 +55,8 @@ def test_what_is_none_of_these_is_one_line(place: Path, refused: Refused) -> Non
         [*records(written(place / "c.json", "[]"), "utf-8")]
     with refused("d.json: row 2: expected an object, found 3"):
         [*records(written(place / "d.json", '[{"a": 1}, 3]'), "utf-8")]
+    with refused("a.csv: expected JSON (.json), JSON lines (.jsonl) or Parquet (.parquet)"):
+        [*records(written(place / "a.csv", "question,answer"), "utf-8")]
     with refused("e.parquet: cannot be read"):
         [*records(written(place / "e.parquet", "PAR1 it is not"), "utf-8")]
 

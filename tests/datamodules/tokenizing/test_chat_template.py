@@ -139,9 +139,28 @@ def test_a_template_that_rewrites_earlier_turns_gives_each_answer_an_example_of_
     assert "Hm." not in TOKENIZER.decode(second.ids)
 
 
+def test_an_answer_that_its_prompt_begins_is_learned_from_there() -> None:
+    opened = chat_templates.QWEN_3.replace("assistant\\n' }}", "assistant\\n<think>\\n' }}")
+    thought = {"role": "assistant", "content": "<think>\nHm.\n</think>\n\nFine."}
+    assert learned(made(opened), [ASKED, thought]) == [["Hm.\n</think>\n\nFine.<|im_end|>"]]
+
+
+def test_an_answer_that_repeats_the_question_has_to_be_written(refused: Refused) -> None:
+    dropped = (
+        "{% for message in messages %}{{ message['content'] if message['role'] == 'user' }}"
+        "{{ 'Fine.</s>' if message['role'] == 'assistant' }}{% endfor %}"
+    )
+    assert learned(made(dropped), [ASKED, ANSWER]) == [["Fine.</s>"]]
+    with refused("leaves out 'How are you?' of an answer: it writes 'Fine.</s>'"):
+        [*made(dropped).examples([ASKED, ANSWER | {"content": "How are you?"}])]
+    with refused("leaves out 'No' of an answer: it writes 'Fine.</s>'"):
+        [*made("{{ 'Fine.</s>' if messages[1] }}").examples([ASKED, ANSWER | {"content": "No"}])]
+
+
 def test_reasoning_beside_the_content_is_learned() -> None:
     answer = ANSWER | {"reasoning_content": "Hm."}
-    assert learned(made(chat_templates.QWEN_3), [ASKED, answer]) == [["<think>\nHm.\n</think>\n\nFine.<|im_end|>"]]
+    for template in (CHATML, chat_templates.QWEN_3):
+        assert learned(made(template), [ASKED, answer]) == [["<think>\nHm.\n</think>\n\nFine.<|im_end|>"]]
 
 
 def test_a_template_that_drops_what_the_answer_has_is_refused(refused: Refused) -> None:
@@ -152,7 +171,7 @@ def test_a_template_that_drops_what_the_answer_has_is_refused(refused: Refused) 
     with refused("leaves out '<think>", "of an answer"):
         [*made(without).examples([ASKED, thought])]
     with refused("leaves out 'Hm.' of an answer"):
-        [*made(CHATML).examples([ASKED, ANSWER | {"reasoning_content": "Hm."}])]
+        [*made(chat_templates.QWEN_2).examples([ASKED, ANSWER | {"reasoning_content": "Hm."}])]
     with refused("leaves out 'add' of an answer"):
         call = {"type": "function", "function": {"name": "add", "arguments": {}}}
         [*made(chat_templates.QWEN_2).examples([ASKED, ANSWER | {"tool_calls": [call]}])]
