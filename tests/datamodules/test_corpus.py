@@ -126,8 +126,8 @@ def test_tokens_in_a_file_give_the_same_batches(tokenizer: str, place: Path, kep
     written(place / "stories.jsonl", *stories)
     held = ready(place / "stories.jsonl", tokenizer=tokenizer, vocab_size=300)
     kept_in_files()
-    for _ in range(2):
-        data = ready(place / "stories.jsonl", tokenizer=tokenizer, vocab_size=300, num_workers=0)
+    for workers in (0, 1):
+        data = ready(place / "stories.jsonl", tokenizer=tokenizer, vocab_size=300, num_workers=workers)
         assert data.fingerprint == held.fingerprint
         for loader, other in zip(
             (data.train_dataloader(), data.test_dataloader()),
