@@ -341,3 +341,9 @@ def test_embedded_sums_are_judged_by_their_name() -> None:
     assert data.checked == "sums"
     assert "num_texts" not in data.without_effect()
     assert {"document", "text", "encoding"} <= data.without_effect().keys()
+
+
+def test_among_too_many_documents_duplicates_are_not_looked_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.corpus.MAX_COMPARED", 39)
+    data = ready(written(place / "stories.jsonl", *[story(1)] * 40))
+    assert f"{place / 'stories.jsonl'}: duplicates are not looked for among 40 documents" in data.notes
