@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from datamodules.baselines.baseline import Baseline
+from datamodules.baselines.byte_ngram import ByteNGram
 from datamodules.checking.facts import sizes_fact
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableModule
@@ -38,10 +40,13 @@ from datamodules.storage.token_cache import stored
 from datamodules.synthetic.conversations import generated_conversations
 from datamodules.tokenized import TextExamples, check_minimum
 from datamodules.tokenizing.chat_template import BEGIN, CHATML, ChatTemplate, Example
+from datamodules.tokenizing.language import bytes_of_tokens
 from datamodules.tokenizing.packing import Answered, PackedRows, rows_of
+from datamodules.tokenizing.row_bytes import ByteTable
 from datamodules.tokenizing.tokens import Ragged, tokenizer_from_json
 
 PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
+BYTES_OF_TOKEN = 4.0  # about
 MANY = 0.05  # of the conversations, in which placeholders are meant to be filled in
 
 
@@ -304,6 +309,11 @@ class Chat(TemplatedData):
     def examples(self, index: Tensor) -> PackedRows:
         """Rows of conversations."""
         return PackedRows(self.tokens, self.rows, index, self.end, alone=not self.packing)
+
+    def baselines(self) -> dict[str, Baseline]:
+        """An n-gram model of bytes."""
+        table = ByteTable(bytes_of_tokens(self.built_tokenizer), self.begin, self.end)
+        return {"ngram": ByteNGram(table, BYTES_OF_TOKEN * self.window)}
 
     def facts(self) -> list[tuple[str, str]]:
         """The conversations, their length in tokens, and how full the rows are."""

@@ -42,6 +42,7 @@ from datamodules.tokenizing.row_bytes import ByteTable
 from datamodules.tokenizing.tokens import Ragged
 from datamodules.tokenizing.windows import WindowExamples, Windows
 
+MAX_COMPARED = 10**7  # documents among which duplicates are looked for, in some hundred megabytes
 SAMPLE = 20 * 10**6  # bytes of the training split that `bpe` is learned from: more hardly change it, and take minutes
 NANOGPT = {"val": 0.05, "test": 0.05}  # its validation split, the last 10 %, in two halves
 PROMPTS = ("prompt", "text")  # keys of a prompt in JSON lines
@@ -182,9 +183,12 @@ class Corpus(LanguageData):
         self.causes["train"] = "the text before" if "train" not in source.official else "as given, but for its end"
         return Splits(**found)
 
-    def example_hashes(self) -> Iterator[Any]:
-        """Hashes of the documents."""
-        return iter(self.index.hashes)
+    def example_hashes(self) -> Iterator[Any] | None:
+        """Hashes of the documents; None if there are too many."""
+        if len(self.index.hashes) <= MAX_COMPARED:
+            return iter(self.index.hashes)
+        self.note(f"{self.dataset}: duplicates are not looked for among {len(self.index.hashes):,} documents")
+        return None
 
     def fit(self, train: Tensor) -> None:
         """Find the vocabulary: of the training documents, or a sample of these."""

@@ -30,6 +30,7 @@ from callbacks.loggers.csv import CSVLogger
 from callbacks.run.checkpoint_file import SEAL, SEAL_SIZE, read_checkpoint, write_checkpoint
 from callbacks.run.run_folder import RunFolder
 from datamodules.chat import Chat
+from datamodules.corpus import Corpus
 from datamodules.files import planetoid
 from datamodules.files.images import read_idx
 from datamodules.graphs import GraphClasses
@@ -42,6 +43,7 @@ from datamodules.storage import token_cache
 from datamodules.storage.download import unpack
 from datamodules.storage.stored_rows import StoredRows
 from datamodules.storage.token_cache import StoredRagged
+from datamodules.storage.token_stream import read_stream
 from datamodules.tabular import TabularClassification
 from datamodules.tagging import Tagging
 from datamodules.text import TextClassification
@@ -265,6 +267,36 @@ def cached_tokens(mark: Path) -> FileType:
     return FileType({"a.int32": content}, read, tuple({"a.int32": np.array(each, np.int32).tobytes()} for each in lies))
 
 
+def corpora(mark: Path) -> FileType:
+    rows = [{"text": [f"line {n}", "and 另一行"], "id": n} for n in range(30)]
+    lists, lines = json.dumps(rows[:10], indent=1).encode(), text([json.dumps(row) for row in rows[10:20]])
+    table = io.BytesIO()
+    pq.write_table(pa.table({"text": [row["text"] for row in rows[20:]]}), table)
+    packed = pa.compress("another text\n<|endoftext|>\nand 更多\n".encode() * 9, codec="zstd", asbytes=True)
+    sample = {"a.json": lists, "b.jsonl.gz": gzip.compress(lines), "c.parquet": table.getvalue(), "d.txt.zst": packed}
+    forged = tuple({"a.json": each} for each in [*pickles(mark), b"[" * 200_000, b'[{"text": 1e999' + b"9" * 9999])
+    return FileType(sample, set_up(Corpus, tokenizer="bytes", window=16), forged)
+
+
+def cached_documents(mark: Path) -> FileType:
+    """Tokens of two documents, 3 and 4 of them, as 16 bits each; then their lengths, and bytes too many."""
+    content = np.arange(8, dtype=np.uint16).tobytes() + np.array([3, 0, 4, 1, 7, 2], np.int64).tobytes()
+
+    def read(folder: Path) -> None:
+        stream = read_stream(folder / "a.uint16")
+        stream.tokens.gather(np.arange(stream.lengths.sum()))
+
+    lies: list[list[int]] = [
+        [-1, 0, 8, 0, 7, 2],
+        [3, 0, 4, 1, 2**62, 2],
+        [3, 0, 4, 1, 7, -1],
+        [3, 0, 4, 1, 7, 2**61],
+        [],
+    ]
+    lied = (content[:16] + np.array(each, np.int64).tobytes() for each in lies)
+    return FileType({"a.uint16": content}, read, tuple({"a.uint16": each} for each in lied))
+
+
 def cached_rows(mark: Path) -> FileType:
     rows = text([json.dumps(["a text", n]) for n in range(5)])
     forged = tuple({"a.jsonl": each} for each in [*pickles(mark), b"[" * 200_000])
@@ -455,6 +487,7 @@ FILE_TYPES = (
     *(table, parquet, series, texts, text_table, columns, entities, questions, pairs, images, digits, cifar),
     *(conversations, instructions, preferences, chat_templates),
     *(many_graphs, nodes, planetoid_parts, packed, cached_tokens, cached_rows, tokenizers, exported, hugging_face),
+    *(corpora, cached_documents),
     *(configurations, checkpoints, contents, folders_of_runs),
 )
 SLOW = (configurations, checkpoints)

@@ -87,10 +87,15 @@ def stored_stream(encode: Encode, type_: Any, key: Sequence[str], total: int) ->
     def make(path: Path) -> None:
         _Writer(path, total).write(encode)
 
-    return _read(made_once(make, key, f".{np.dtype(type_).name}"))
+    return read_stream(made_once(make, key, f".{np.dtype(type_).name}"))
 
 
-def _read(path: Path) -> TokenStream:
+def read_stream(path: Path) -> TokenStream:
+    """The tokens in a file that `stored_stream` has written.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     file = OpenFile(path)
     trailer = 2 * WORD
     if file.size >= trailer:

@@ -126,8 +126,8 @@ def test_tokens_in_a_file_give_the_same_batches(tokenizer: str, place: Path, kep
     written(place / "stories.jsonl", *stories)
     held = ready(place / "stories.jsonl", tokenizer=tokenizer, vocab_size=300)
     kept_in_files()
-    for _ in range(2):
-        data = ready(place / "stories.jsonl", tokenizer=tokenizer, vocab_size=300, num_workers=0)
+    for workers in (0, 1):
+        data = ready(place / "stories.jsonl", tokenizer=tokenizer, vocab_size=300, num_workers=workers)
         assert data.fingerprint == held.fingerprint
         for loader, other in zip(
             (data.train_dataloader(), data.test_dataloader()),
@@ -341,3 +341,9 @@ def test_embedded_sums_are_judged_by_their_name() -> None:
     assert data.checked == "sums"
     assert "num_texts" not in data.without_effect()
     assert {"document", "text", "encoding"} <= data.without_effect().keys()
+
+
+def test_among_too_many_documents_duplicates_are_not_looked_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.corpus.MAX_COMPARED", 39)
+    data = ready(written(place / "stories.jsonl", *[story(1)] * 40))
+    assert f"{place / 'stories.jsonl'}: duplicates are not looked for among 40 documents" in data.notes
