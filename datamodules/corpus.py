@@ -37,7 +37,7 @@ from datamodules.synthetic.sums import generated_sums
 from datamodules.tokenized import TextExamples, check_minimum
 from datamodules.tokenizing.document_encoder import DocumentEncoder
 from datamodules.tokenizing.language import bytes_of_tokens
-from datamodules.tokenizing.packed import IGNORED
+from datamodules.tokenizing.packed import IGNORED, Packed
 from datamodules.tokenizing.row_bytes import ByteTable
 from datamodules.tokenizing.tokens import Ragged
 from datamodules.tokenizing.windows import WindowExamples, Windows
@@ -45,6 +45,7 @@ from datamodules.tokenizing.windows import WindowExamples, Windows
 MAX_COMPARED = 10**7  # documents among which duplicates are looked for, in some hundred megabytes
 SAMPLE = 20 * 10**6  # bytes of the training split that `bpe` is learned from: more hardly change it, and take minutes
 NANOGPT = {"val": 0.05, "test": 0.05}  # its validation split, the last 10 %, in two halves
+ROWS_AT_ONCE = 64
 PROMPTS = ("prompt", "text")  # keys of a prompt in JSON lines
 
 
@@ -310,20 +311,13 @@ class Corpus(LanguageData):
         size = int(self.index.num_bytes.sum()) / max(int(self.windows.first_rows[-1]), 1)  # bytes of a window
         return {
             "ngram": ByteNGram(table, size),
-            "bz2": Compression("bz2", table, self._test_texts, size),
-            "xz": Compression("xz", table, self._test_texts, size),
+            "bz2": Compression("bz2", table, self._test_rows, size),
+            "xz": Compression("xz", table, self._test_rows, size),
         }
 
-    def _test_texts(self) -> Iterator[bytes]:
-        """The text of the test split, in pieces."""
-        is_test = np.zeros(len(self.index.num_bytes), bool)
-        order = self.windows.order
-        is_test[order[np.searchsorted(self.windows.edges[:-1], self.windows.bounds[2]) :]] = True
-        document = 0
-        for text, ends in pieces(self.texts, self.cuts):
-            if is_test[document]:
-                yield text.encode()
-            document += ends
+    def _test_rows(self) -> Iterator[Packed]:
+        """The windows of the test split, some at a time."""
+        return (self.windows.batch(rows) for rows in self.splits.test.split(ROWS_AT_ONCE))
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """None: what serves a language model generates."""
