@@ -37,14 +37,15 @@ from datamodules.synthetic.sums import generated_sums
 from datamodules.tokenized import TextExamples, check_minimum
 from datamodules.tokenizing.document_encoder import DocumentEncoder
 from datamodules.tokenizing.language import bytes_of_tokens
-from datamodules.tokenizing.packed import IGNORED
+from datamodules.tokenizing.packed import IGNORED, Packed
 from datamodules.tokenizing.row_bytes import ByteTable
 from datamodules.tokenizing.tokens import Ragged
 from datamodules.tokenizing.windows import WindowExamples, Windows
 
-MAX_COMPARED = 10**7  # documents among which duplicates are looked for, in some hundred megabytes
+MAX_COMPARED = 4 * 10**6  # documents among which duplicates are looked for, in two hundred megabytes
 SAMPLE = 20 * 10**6  # bytes of the training split that `bpe` is learned from: more hardly change it, and take minutes
 NANOGPT = {"val": 0.05, "test": 0.05}  # its validation split, the last 10 %, in two halves
+ROWS_AT_ONCE = 64
 PROMPTS = ("prompt", "text")  # keys of a prompt in JSON lines
 
 
@@ -99,6 +100,8 @@ class Corpus(LanguageData):
         self.index: DocumentIndex
         self.cuts: Cuts = ()
         self.digests: dict[str, str] = {}
+        self.size = 0  # bytes of all documents
+        self.form = ""  # how large they are, in words
 
     def without_effect(self) -> dict[str, str]:
         """The options that change nothing about this data, and why."""
@@ -235,7 +238,9 @@ class Corpus(LanguageData):
         self.windows = Windows(
             stream, splits, self.window, encoder.bytes_of, self.end, has_begin=self.begin is not None
         )
-        self.index = self.index._replace(hashes=np.zeros(0, np.uint64))  # of which there may be many
+        self.size = total
+        self.form = sizes_fact(torch.from_numpy(self.index.num_bytes), "bytes")
+        self.index = self.index._replace(hashes=np.zeros(0, np.uint64), num_bytes=np.zeros(0, np.int64))  # of all
         if self.windows.width < self.window:
             self.note(
                 f"{self.dataset}: its largest split has {self.windows.width + 1:,} tokens, so that windows have "
@@ -256,12 +261,12 @@ class Corpus(LanguageData):
 
     def facts(self) -> list[tuple[str, str]]:
         """What the documents are, the vocabulary, and how many tokens there are."""
-        tokens, size = int(self.windows.bounds[-1]), int(self.index.num_bytes.sum())
+        tokens, documents = int(self.windows.bounds[-1]), len(self.windows.order)
         whole = {"line": "lines", "paragraph": "paragraphs"}.get(self.document, self._whole())
-        form = sizes_fact(torch.from_numpy(self.index.num_bytes), "bytes")
+        part = self.size / max(tokens, 1)
         return [
-            ("documents", f"{len(self.index.num_bytes):,} {whole} of {form}"),
-            ("tokens", f"{tokens:,}, of {self.num_tokens:,} different ones; {size / max(tokens, 1):.2f} bytes each"),
+            ("documents", f"{documents:,} {whole} of {self.form}"),
+            ("tokens", f"{tokens:,}, of {self.num_tokens:,} different ones; {part:.2f} bytes each"),
             ("windows", f"of {self.windows.width:,} tokens"),
         ]
 
@@ -307,23 +312,16 @@ class Corpus(LanguageData):
     def baselines(self) -> dict[str, Baseline]:
         """An n-gram model of bytes, and usual compressors."""
         table = ByteTable(bytes_of_tokens(self.built_tokenizer), self.begin, self.end)
-        size = int(self.index.num_bytes.sum()) / max(int(self.windows.first_rows[-1]), 1)  # bytes of a window
+        size = self.size / max(int(self.windows.first_rows[-1]), 1)  # bytes of a window
         return {
             "ngram": ByteNGram(table, size),
-            "bz2": Compression("bz2", table, self._test_texts, size),
-            "xz": Compression("xz", table, self._test_texts, size),
+            "bz2": Compression("bz2", table, self._test_rows, size),
+            "xz": Compression("xz", table, self._test_rows, size),
         }
 
-    def _test_texts(self) -> Iterator[bytes]:
-        """The text of the test split, in pieces."""
-        is_test = np.zeros(len(self.index.num_bytes), bool)
-        order = self.windows.order
-        is_test[order[np.searchsorted(self.windows.edges[:-1], self.windows.bounds[2]) :]] = True
-        document = 0
-        for text, ends in pieces(self.texts, self.cuts):
-            if is_test[document]:
-                yield text.encode()
-            document += ends
+    def _test_rows(self) -> Iterator[Packed]:
+        """The windows of the test split, some at a time."""
+        return (self.windows.batch(rows) for rows in self.splits.test.split(ROWS_AT_ONCE))
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """None: what serves a language model generates."""

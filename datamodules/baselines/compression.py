@@ -27,7 +27,7 @@ class Compression(Baseline):
     Args:
         method: one of these.
         table: of the bytes of tokens.
-        test: gives the text of the test split, in pieces.
+        test: gives the rows of the test split.
         row_bytes: that a row has about.
     """
 
@@ -37,7 +37,7 @@ class Compression(Baseline):
         self,
         method: Literal["bz2", "xz"],
         table: ByteTable,
-        test: Callable[[], Iterator[bytes]],
+        test: Callable[[], Iterator[Packed]],
         row_bytes: float = 1.0,
     ) -> None:
         self.method = method
@@ -47,18 +47,22 @@ class Compression(Baseline):
 
     def fit(self, batches: Iterable[Packed]) -> Fitted:
         """The `bits` for each byte."""
+        text = self._text(self.test())
+        if self.method == "bz2":
+            return {"bits": 8 * len(bz2.compress(text)) / len(text)}
+        training = self._text(batches)
+        return {"bits": 8 * (len(lzma.compress(training + text)) - len(lzma.compress(training))) / len(text)}
+
+    def _text(self, batches: Iterable[Packed]) -> bytes:
+        """The text of rows, up to MAX_BYTES."""
         parts, size = [], 0
-        for part in self.test():
-            parts.append(part[: MAX_BYTES - size])
+        for batch in batches:
+            found = self.table.of(batch)
+            parts.append(found.values[found.counts & (found.values != APART)].tobytes())
             size += len(parts[-1])
             if size >= MAX_BYTES:
                 break
-        text = b"".join(parts)
-        if self.method == "bz2":
-            return {"bits": 8 * len(bz2.compress(text)) / size}
-        found = (self.table.of(batch) for batch in batches)
-        training = b"".join(part.values[part.counts & (part.values != APART)].tobytes() for part in found)
-        return {"bits": 8 * (len(lzma.compress(training + text)) - len(lzma.compress(training))) / size}
+        return b"".join(parts)[:MAX_BYTES]
 
     def predictor(self, fitted: Fitted) -> Predictor:
         """The nats of each row."""

@@ -15,6 +15,7 @@ from datamodules.tokenizing.letters import letters_of
 from datamodules.tokenizing.tokens import tokenizer_from_json
 
 AT_ONCE = 1 << 19  # characters that are tokenized together: 16 long pieces, and a few dozen megabytes of memory
+MAX_PIECES = 1 << 12  # likewise
 
 
 class Encoded(NamedTuple):
@@ -121,7 +122,7 @@ def _batches(pieces: Iterable[Piece], skipped: int) -> Iterator[tuple[list[Piece
             continue
         batch.append(piece)
         size += len(piece.text)
-        if size >= AT_ONCE:
+        if size >= AT_ONCE or len(batch) >= MAX_PIECES:
             yield batch, begins
             begins, batch, size = piece.ends, [], 0
     if batch:

@@ -46,12 +46,12 @@ def test_every_byte_is_counted_whatever_the_tokenizer(tokenizer: str, shared_dat
     name = tokenizer if tokenizer == "bpe" else str(shared_data / tokenizer)
     for file, options in (("c4_demo.jsonl", {}), ("hongloumeng.txt", {}), ("wiki_demo.txt", {"document": "line"})):
         data = ready(str(shared_data / "corpora" / file), tokenizer=name, vocab_size=1000, **options)
-        first = int(data.index.num_bytes.sum())
+        first = data.size
         total = sum(bytes_of(data, split) for split in ("train", "val", "test"))
         if data.begin is not None:
             assert total == first
         else:  # what nothing is before is not predicted
-            assert first - 20 * len(data.index.num_bytes) < total < first
+            assert first - 20 * len(data.windows.order) < total < first
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_documents_are_what_the_corpus_has(
     path: str, options: dict[str, Any], documents: int, form: str, shared_data: Path
 ) -> None:
     data = ready(str(shared_data / "corpora" / path), tokenizer="bytes", **options)
-    assert len(data.index.num_bytes) == documents
+    assert len(data.windows.order) == documents
     assert dict(data.facts())["documents"].startswith(f"{documents:,} {form} of")
 
 
