@@ -98,7 +98,8 @@ class Preference(LanguageModel):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over the reference's log-probabilities."""
-        self.reference = checkpoint.get(REFERENCE)
+        kept = checkpoint.get(REFERENCE)
+        self.reference = kept if isinstance(kept, Tensor) and kept.dim() == 2 else None
 
     def baselines(self) -> dict[str, Callable[[Any], Any]]:
         """The shorter answer of both is the better one; the trivial baseline has no opinion."""
