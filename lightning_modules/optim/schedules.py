@@ -31,10 +31,10 @@ def schedule_factor(name: Schedule, total: int, warmup: float = 0.0, final: floa
         name: name of the schedule.
         total: number of optimizer steps in the run.
         warmup: fraction of the steps of a linear warm-up from near 0.
-        final: what the factor falls to, instead of 0 (or, exponentially, of 0.01).
+        final: what the factor falls to, instead of 0 (or, exponentially, of 0.01), if it falls.
 
     Raises:
-        ValueError: the warm-up or the final factor is not from 0 to below 1, or the schedule has none.
+        ValueError: the warm-up or the final factor is not from 0 to below 1.
     """
     if not 0 <= warmup < 1:
         raise ValueError(f"--model.warmup: expected a fraction of the steps, from 0 to below 1, got {warmup}")
@@ -42,8 +42,6 @@ def schedule_factor(name: Schedule, total: int, warmup: float = 0.0, final: floa
         raise ValueError(
             f"--model.final_rate: expected a fraction of the learning rate, from 0 to below 1, got {final}"
         )
-    if final and name not in FALLING:
-        raise ValueError(f"--model.final_rate {final}: --model.schedule {name} has none; {', '.join(FALLING)} have")
     if name == "one_cycle":
         warmup = warmup or 0.3
     rise = round(warmup * total)

@@ -207,7 +207,7 @@ class LanguageModel(Task):
 
     def of_learned(self, output: Any, batch: Packed) -> Any:
         """Nats of each row, (B,), as the metrics accept them; which tokens are right is not told."""
-        nats = output.to(self.device, torch.float)
+        nats = output.float().to(self.device)  # on the CPU: an Apple GPU knows no 64 bits
         return torch.stack([nats, torch.full_like(nats, torch.nan)], dim=1)
 
     def text_of(self, batch: Packed) -> list[str]:

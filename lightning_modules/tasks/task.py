@@ -335,7 +335,7 @@ class Task(LightningModule):
         self.log_dict({"test/loss": self.mean_loss.compute(), **self.test_metrics.compute()})
         self.mean_loss.reset()
         for metrics in self.baseline_metrics.values():  # some say nothing of a metric
-            self.log_dict({name: value for name, value in metrics.compute().items() if not value.isnan()})
+            self.log_dict({name: value for name, value in metrics.compute().items() if not value.isnan().all()})
         self.tables = self.breakdown_metrics.compute()
 
     @abstractmethod

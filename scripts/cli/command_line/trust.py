@@ -84,7 +84,7 @@ PLACES = {
     "model.optimizer": Place(
         Optimizer,
         ("torch.optim", "lightning_modules.optim.muon"),
-        "an Optimizer of torch.optim, or lightning_modules.optim.muon.MuonAdamW",
+        "an Optimizer of torch.optim",
     ),
     "trainer.callbacks": Place(
         Callback,

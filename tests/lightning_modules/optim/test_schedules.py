@@ -55,10 +55,10 @@ def test_falls_to_the_final_rate(name: Schedule) -> None:
     assert values[-1] == min(values) == pytest.approx(0.2)
 
 
-def test_a_final_rate_of_a_schedule_without_one_is_refused() -> None:
+def test_a_final_rate_changes_no_schedule_that_does_not_fall() -> None:
     for name in set(get_args(Schedule)) - set(FALLING):
-        with pytest.raises(ValueError, match=rf"--model.final_rate 0.1: --model.schedule {name} has none"):
-            schedule_factor(name, 10, 0.0, 0.1)
+        with_one, without = schedule_factor(name, 10, 0.0, 0.1), schedule_factor(name, 10)
+        assert [with_one(step) for step in range(10)] == [without(step) for step in range(10)]
     with pytest.raises(ValueError, match=r"--model.final_rate: expected a fraction of the learning rate"):
         schedule_factor("cosine", 10, 0.0, 1.0)
 
