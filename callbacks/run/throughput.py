@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from datamodules.tokenizing.packed import Packed
+
 
 def batch_size_of(batch: Any) -> int:
     """Examples in a batch: the length of its last element, the targets, or of the first of several targets."""
@@ -15,7 +17,7 @@ def batch_size_of(batch: Any) -> int:
 
 def tokens_of(batch: Any) -> torch.Tensor | int:
     """Tokens in a batch's texts, padding not counted, where they are (a GPU is not waited for); 0 where it has none."""
-    if hasattr(batch, "num_tokens"):
+    if isinstance(batch, Packed):
         return batch.num_tokens
     if hasattr(batch, "ids") and hasattr(batch, "lengths"):
         return batch.lengths.sum()

@@ -71,7 +71,7 @@ class ByteNGram(Baseline):
         def predict(batch: Packed) -> Tensor:
             text, rows, counts = self.table.of(batch)
             nats = -np.log(_probabilities(text, rows, orders))
-            return torch.from_numpy(np.bincount(rows, nats * counts, len(batch.ids)))
+            return torch.from_numpy(np.bincount(rows, nats * counts, len(batch.ids)).astype(np.float32))
 
         return predict
 

@@ -68,6 +68,6 @@ class Compression(Baseline):
         """The nats of each row."""
 
         def predict(batch: Packed) -> Tensor:
-            return batch.num_bytes.cpu().double() * (fitted["bits"] * math.log(2))
+            return batch.num_bytes.cpu().float() * (fitted["bits"] * math.log(2))
 
         return predict
