@@ -29,6 +29,7 @@ from lightning_modules.tasks.task import Board, Step, Task
 
 NATS, RIGHT = 0, 1  # columns of a prediction: of each row, the sum over its targets
 BYTES, TARGETS = 0, 1  # columns of a target
+SHOWN = Sampling(temperature=0.8, top_p=0.95)  # how these are chosen
 SAMPLES = 4  # texts that are shown as training goes on
 AT_ONCE = 64  # prompts that are continued together
 JUDGED = 128  # texts, or answers, of embedded data
@@ -92,7 +93,7 @@ class LanguageModel(Task):
             are valid, and how many are right; empty for other data.
         prompts: texts that are continued as training goes on; without any, documents from their beginning.
         new_tokens: maximum number of tokens that follow a prompt.
-        temperature: of these; 0 for the most probable tokens.
+        temperature: of predictions; 0 for the most probable tokens.
         top_p: choose among the most probable tokens whose probabilities sum to this.
         kwargs: as for Task.
     """
@@ -112,8 +113,8 @@ class LanguageModel(Task):
         checked: str = "",
         prompts: Sequence[str] = (),
         new_tokens: int = 100,
-        temperature: float = 0.8,
-        top_p: float = 0.95,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -282,7 +283,7 @@ class LanguageModel(Task):
     def show(self, batch: Any, board: Board) -> None:
         """Texts that the model writes: from fixed prompts, or from the beginning of a document."""
         prompts = self.prompts or [""] * SAMPLES
-        texts = self.continuations([self.prompt_of(text) for text in prompts], self.sampling)
+        texts = self.continuations([self.prompt_of(text) for text in prompts], SHOWN)
         decoded = self.tokenizer.decode_batch(texts, skip_special_tokens=False)
         rows = [[escape(prompt), escape(text)] for prompt, text in zip(prompts, decoded, strict=True)]
         board.text("samples", table(["prompt", "continuation"], rows))
