@@ -1,4 +1,4 @@
-"""Adapts a pretrained encoder by low-rank matrices; its own are frozen."""
+"""Adapts a pretrained network by low-rank matrices; its own are frozen."""
 
 import copy
 from pathlib import Path
@@ -13,16 +13,16 @@ from callbacks.technique import Technique
 from datamodules.base import DataModule
 from datamodules.storage.atomic_file import atomic_write
 
-ENCODER = "encoder"  # attribute of the BERT models
+ENCODER = "encoder"  # attribute of the BERT models; others say what is adapted in `adapts`
 Config = Any  # LoraConfig; peft takes a second to import, and is imported only where it is used
 
 
 class LoRA(Technique):
-    """Low-rank adaptation of the BERT models: `W x + (alpha / rank) B A x`, in which only A and B are trained.
+    """Low-rank adaptation of BERT and of language models: `W x + (alpha / rank) B A x`; only A and B are trained.
 
     Hu et al. 2022, https://arxiv.org/abs/2106.09685, through peft. Checkpoints contain all weights; when
     the run ends, the best weights' adapter is saved in `adapter/`, in peft's format, and all weights outside the
-    encoder in `head.safetensors` there.
+    adapted network in `head.safetensors` there.
 
     Args:
         rank: of A and B; by default nothing is adapted.
@@ -54,28 +54,21 @@ class LoRA(Technique):
         return self.rank is not None
 
     def prepare(self, model: LightningModule, data: DataModule) -> None:
-        """Freeze the encoder and insert the adapters.
+        """Freeze the network and insert the adapters, which are initialised to change nothing.
 
         Raises:
-            ValueError: there is no such encoder, or no such layers in it.
+            ValueError: there is no such network, or no such layers in it.
         """
-        from transformers import PreTrainedModel
-
-        encoder = getattr(model, ENCODER, None)
-        if not isinstance(encoder, PreTrainedModel):
-            raise ValueError(f"--lora.rank: adapts BERT's encoder, and {type(model).__name__} has none")
-        self.adapt(encoder)
-
-    def adapt(self, encoder: nn.Module) -> None:
-        """Freeze an encoder of transformers and insert the adapters, which are initialised to change nothing.
-
-        Raises:
-            ValueError: it has no such layers.
-        """
+        if not (name := adapted_by(model)):
+            raise ValueError(
+                f"--lora.rank: adapts BERT's encoder and language models, and {type(model).__name__} is neither"
+            )
         from peft import inject_adapter_in_model
 
+        network = model.get_submodule(name)
+        linear = {each.rpartition(".")[2] for each, part in network.named_modules() if isinstance(part, nn.Linear)}
         try:
-            inject_adapter_in_model(self._config(), encoder)
+            inject_adapter_in_model(self._config(target_modules=self.targets or sorted(linear)), network)
         except ValueError as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"--lora.targets {self.targets}: cannot be adapted ({reason})") from None
@@ -84,8 +77,7 @@ class LoRA(Technique):
         from peft import LoraConfig
 
         assert self.rank is not None, "not enabled"
-        kept = {"target_modules": self.targets or "all-linear"} | further
-        return LoraConfig(r=self.rank, lora_alpha=self.alpha or 2 * self.rank, lora_dropout=self.dropout, **kept)
+        return LoraConfig(r=self.rank, lora_alpha=self.alpha or 2 * self.rank, lora_dropout=self.dropout, **further)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the adapter of the best weights, which are those tested."""
@@ -95,7 +87,7 @@ class LoRA(Technique):
             self.save(pl_module, weights, checkpoints.run.path / "adapter")
 
     def save(self, model: LightningModule, weights: dict[str, Tensor], folder: Path) -> None:
-        """Write the adapter as peft does, and all weights outside the encoder.
+        """Write the adapter as peft does, and all weights outside the adapted network.
 
         Args:
             model: with adapters.
@@ -105,21 +97,32 @@ class LoRA(Technique):
         from peft import get_peft_model_state_dict
         from safetensors.torch import save
 
-        encoder = model.get_submodule(ENCODER)
+        name = adapted_by(model)
+        network = model.get_submodule(name)
         # In full: a suffix may match one more layer in the model that the adapter is applied to.
-        names = [name.removesuffix(".lora_A") for name, _ in encoder.named_modules() if name.endswith(".lora_A")]
+        names = [each.removesuffix(".lora_A") for each, _ in network.named_modules() if each.endswith(".lora_A")]
         source = model.hparams.get("pretrained")
         folder.mkdir(exist_ok=True)
         self._config(target_modules=names, base_model_name_or_path=source, inference_mode=True).save_pretrained(folder)
-        own = f"{ENCODER}."
+        own = f"{name}."
         adapter = get_peft_model_state_dict(
-            encoder, {name.removeprefix(own): weight for name, weight in weights.items() if name.startswith(own)}
+            network, {each.removeprefix(own): weight for each, weight in weights.items() if each.startswith(own)}
         )
-        named = {f"base_model.model.{name}": weight for name, weight in adapter.items()}
-        rest = {name: weight for name, weight in weights.items() if not name.startswith(own)}
+        whole = "" if name == ENCODER else own  # peft adapts transformers' encoder alone, or a model with its head
+        named = {f"base_model.model.{whole}{each}": weight for each, weight in adapter.items()}
+        rest = {each: weight for each, weight in weights.items() if not each.startswith(own)}
         for stem, content in (("adapter_model", named), ("head", rest)):
             with atomic_write(folder / f"{stem}.safetensors") as file:
                 file.write(save({name: weight.contiguous() for name, weight in content.items()}, {"format": "pt"}))
+
+
+def adapted_by(model: nn.Module) -> str:
+    """The name of the network in a model that adapters are for; empty where there is none."""
+    if isinstance(named := getattr(model, "adapts", None), str):
+        return named
+    from transformers import PreTrainedModel
+
+    return ENCODER if isinstance(getattr(model, ENCODER, None), PreTrainedModel) else ""
 
 
 def merged(model: LightningModule) -> LightningModule:
@@ -128,18 +131,34 @@ def merged(model: LightningModule) -> LightningModule:
     Its outputs are the same, it does not depend on peft, and its weights have their names without adapters.
     """
     plain = copy.deepcopy(model)
-    if isinstance(getattr(plain, ENCODER, None), nn.Module):
-        merge(plain.get_submodule(ENCODER))
+    adapted = [name.removesuffix(".lora_A") for name, _ in plain.named_modules() if name.endswith(".lora_A")]
+    for name in adapted:
+        layer: Any = plain.get_submodule(name)
+        layer.merge(safe_merge=True)
+        parent, _, own = name.rpartition(".")
+        setattr(plain.get_submodule(parent), own, layer.get_base_layer())
+    if adapted:
+        plain.get_submodule(adapted_by(plain)).requires_grad_(True)
     return plain
 
 
-def merge(encoder: nn.Module) -> None:
-    """Merge the adapters of an encoder into its weights."""
-    adapted = [name.removesuffix(".lora_A") for name, _ in encoder.named_modules() if name.endswith(".lora_A")]
-    for name in adapted:
-        layer: Any = encoder.get_submodule(name)
-        layer.merge(safe_merge=True)
-        parent, _, own = name.rpartition(".")
-        setattr(encoder.get_submodule(parent), own, layer.get_base_layer())
-    if adapted:
-        encoder.requires_grad_(True)
+def merged_weights(weights: dict[str, Tensor], rank: int, alpha: int | None) -> dict[str, Tensor]:
+    """The weights of a model's state with its adapters merged, under their names without adapters.
+
+    Raises:
+        KeyError: an adapter is not complete.
+    """
+    scale = (alpha or 2 * rank) / rank
+    found = {}
+    for name, weight in weights.items():
+        if ".lora_" in name:
+            continue
+        layer, base, own = name.rpartition(".base_layer.")
+        if not base:
+            found[name] = weight
+            continue
+        if own == "weight":
+            down, up = (weights[f"{layer}.lora_{part}.default.weight"].float() for part in "AB")
+            weight = (weight.float() + scale * up @ down).to(weight.dtype)
+        found[f"{layer}.{own}"] = weight
+    return found

@@ -246,12 +246,12 @@ class DataModule(DescribedData):
             self.warn_about_duplicates(splits)
         if not self.restored:
             self.fit(splits.train)
-        self.splits = splits
+        self.splits = self.arranged(splits)
         if self.least_batch is not None:
             self._shrink_batch(self.least_batch)
-        if self.batch_size is not None and self.batch_size > len(splits.train):
+        if self.batch_size is not None and self.batch_size > len(self.splits.train):
             raise DataError(
-                f"--data.batch_size {self.batch_size}: the training split has only {len(splits.train)} examples"
+                f"--data.batch_size {self.batch_size}: the training split has only {len(self.splits.train)} examples"
             )
         self.is_set_up = True
 
@@ -279,7 +279,8 @@ class DataModule(DescribedData):
             raise DataError(f"{self.dataset}: no examples in it")
         none = torch.empty(0, dtype=torch.long)
         everything = torch.cat([none, *source.official.values()]) if source.official else torch.arange(source.size)
-        self.splits, self.is_set_up = Splits(none, none, source.official.get("test", everything)), True
+        self.splits = self.arranged(Splits(none, none, source.official.get("test", everything)))
+        self.is_set_up = True
         self._fingerprint = None
 
     def split(self, source: Source) -> Splits:
@@ -306,6 +307,10 @@ class DataModule(DescribedData):
             fraction = self.val_fraction * (source.size - len(official.get("test", ()))) / max(len(rest), 1)
             rest, val = cut(rest, min(fraction, 0.999), source.labels, self.split_seed + 1)
         return Splits(rest, val, test)
+
+    def arranged(self, splits: Splits) -> Splits:
+        """The splits of what batches consist of, where that is made of what was read: such as rows of several texts."""
+        return splits
 
     def check(self, source: Source, splits: Splits) -> None:
         """Refuse splits that cannot be trained on or judged by."""
@@ -406,7 +411,11 @@ class DataModule(DescribedData):
         self.restored = True
 
     def take_tokenizers(self, state: dict[str, Any]) -> None:
-        """Take over the tokenizers that an earlier run trained on other data, if this data consists of texts."""
+        """Take over the tokenizers that an earlier run trained on other data, if this data consists of texts.
+
+        Args:
+            state: of its datamodule.
+        """
 
     def set_input(self, path: Path) -> None:
         """Make the user's files what `predict` runs over.

@@ -6,11 +6,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from xxhash import xxh3_64_intdigest
 
 from datamodules.augmentation.words import WordDropout
 from datamodules.base import DataModule
@@ -31,6 +29,7 @@ from datamodules.files.sentence_pairs import (
     read_sources,
 )
 from datamodules.loading.examples import Source
+from datamodules.loading.groups import split_together
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TRANSLATIONS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_texts
@@ -273,12 +272,7 @@ class Translation(DataModule):
         """Split by distinct source sentences, so that none with several translations is in two splits."""
         if source.official:
             return super().split(source)
-        digests = (xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in self.example_hashes())
-        hashes = np.fromiter(digests, np.uint64)  # a dictionary could be large; the same in every process
-        _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
-        group_of = torch.from_numpy(first.argsort().argsort()[group])  # in the order in which they first appear
-        groups = super().split(Source(len(first)))
-        return Splits(*(torch.isin(group_of, part).nonzero().flatten() for part in groups))
+        return split_together(self.example_hashes(), super().split)
 
     def take_tokenizers(self, state: dict[str, Any]) -> None:
         """Use an earlier run's tokenizers."""

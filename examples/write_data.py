@@ -22,11 +22,13 @@ if __name__ == "__main__":  # the code of the clone that this file is in, whatev
 from PIL import Image, ImageDraw
 
 from datamodules.files.entities import Entity
+from datamodules.synthetic.conversations import generated_conversations, generated_pairs
 from datamodules.synthetic.facts import generated_facts
 from datamodules.synthetic.motifs import generated_motifs
 from datamodules.synthetic.names import generated_names
 from datamodules.synthetic.phrases import phrases
 from datamodules.synthetic.reviews import generated_reviews
+from datamodules.synthetic.sums import generated_sums
 
 DATA = Path(__file__).parent / "data"
 SEED = 14
@@ -182,6 +184,22 @@ def write_graphs(folder: Path) -> None:
     write_rows(folder / "friends" / "edges.csv", ("from", "to"), friends)
 
 
+def write_language(folder: Path) -> None:
+    """Texts to pretrain on, conversations, and preferences."""
+    texts, _ = generated_sums(600, SEED)
+    (folder / "stories.txt").write_text("\n\n".join(texts) + "\n", encoding="utf-8", newline="\n")
+    conversations, _ = generated_conversations(200, SEED)
+    write_lines(folder / "chat.jsonl", (as_json({"messages": each.messages}) for each in conversations))
+    pairs, _ = generated_pairs(120, SEED)
+    rows = ({"messages": each.asked, "chosen": each.chosen, "rejected": each.rejected} for each in pairs)
+    write_lines(folder / "preferences.jsonl", map(as_json, rows))
+
+
+def as_json(row: dict[str, object]) -> str:
+    """A line of JSON."""
+    return json.dumps(row, ensure_ascii=False)
+
+
 def write_data(folder: Path) -> None:
     """Write all of them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,6 +208,7 @@ def write_data(folder: Path) -> None:
     write_images(folder)
     write_texts(folder)
     write_graphs(folder)
+    write_language(folder)
     write_lines(folder / "seeds.txt", range(8))
 
 

@@ -9,6 +9,8 @@ python scripts/export.py --checkpoint best.ckpt --format onnx --output model.onn
   safetensors   the weights, under the names that the model gives them
   onnx          the computation, for onnxruntime and others; needs pip install -e ".[export]"
   torch         the computation, for torch.export.load
+  huggingface   of a language model a folder: its weights, settings, tokenizer and chat template, as transformers and
+                the tools that serve language models read them
 
 Beside an ONNX file stand model.json, how its inputs are made and what its output becomes, and predict_onnx.py, which
 does it with onnxruntime alone. Every file says of itself, as plain strings: recipe, model, settings, classes, inputs,

@@ -29,17 +29,21 @@ from transformers import BertConfig, BertModel
 from callbacks.loggers.csv import CSVLogger
 from callbacks.run.checkpoint_file import SEAL, SEAL_SIZE, read_checkpoint, write_checkpoint
 from callbacks.run.run_folder import RunFolder
+from datamodules.chat import Chat
+from datamodules.corpus import Corpus
 from datamodules.files import planetoid
 from datamodules.files.images import read_idx
 from datamodules.graphs import GraphClasses
 from datamodules.images import Images
 from datamodules.nodes import Nodes
+from datamodules.preferences import Preferences
 from datamodules.reading import Reading
 from datamodules.series import Series
 from datamodules.storage import token_cache
 from datamodules.storage.download import unpack
 from datamodules.storage.stored_rows import StoredRows
 from datamodules.storage.token_cache import StoredRagged
+from datamodules.storage.token_stream import read_stream
 from datamodules.tabular import TabularClassification
 from datamodules.tagging import Tagging
 from datamodules.text import TextClassification
@@ -53,6 +57,7 @@ from scripts.cli.command_line.recipes import resolve
 from scripts.cli.run.folder import folder_of_job, newest_checkpoint
 from scripts.cli.run.pretrained import PretrainedRun, own_run
 from tests.helpers import planetoid_files
+from tests.helpers.chat_templates import GEMMA, tokenizer_for_templates
 from tests.helpers.forked import died
 from tests.helpers.fuzzing import SMALL_BERT, Files, FileType, Leaves, archives, module, pickles, put, survive, tags
 
@@ -130,6 +135,56 @@ def questions(mark: Path) -> FileType:
     ]
     content = json.dumps({"data": [{"title": "t", "paragraphs": asked}]}).encode()
     return FileType({"q.json": content}, set_up(Reading, "q.json"), ({"q.json": b'{"data":' + b"[" * 200_000},))
+
+
+def conversations(mark: Path) -> FileType:
+    call = {"from": "function_call", "value": '{"name": "add", "arguments": {"a": 1}}'}
+    rows = [
+        {"conversations": [{"from": "human", "value": f"{n}?"}, call, {"from": "gpt", "value": "Yes"}], "tools": "[]"}
+        for n in range(40)
+    ]
+    content, deep = text([json.dumps(row) for row in rows]), {"t.jsonl": b"[" * 200_000}
+    return FileType({"t.jsonl": content}, set_up(Chat, "t.jsonl", packing=False, tokenizer="bytes"), (deep,))
+
+
+def instructions(mark: Path) -> FileType:
+    rows = [{"instruction": f"{n}?", "input": "", "output": "Yes", "history": [["a", "b"]]} for n in range(40)]
+    content = json.dumps({"data": rows}).encode()
+    return FileType(
+        {"t.json": content}, set_up(Chat, "t.json", packing=False, tokenizer="bytes"), ({"t.json": b"[" * 200_000},)
+    )
+
+
+def preferences(mark: Path) -> FileType:
+    rows = [
+        {"prompt": f"{n}?", "chosen": {"role": "assistant", "content": "Yes"}, "rejected": ["N"]} for n in range(40)
+    ]
+    rows = [row | {"rejected": [row["chosen"] | {"content": "No"}]} for row in rows]  # type: ignore[operator]
+    return FileType({"t.json": json.dumps(rows).encode()}, set_up(Preferences, "t.json", tokenizer="bytes"))
+
+
+def chat_templates(mark: Path) -> FileType:
+    rows = text([json.dumps({"prompt": f"{n}?", "completion": "Yes"}) for n in range(40)])
+    config = {"bos_token": "<s>", "eos_token": "</s>", "chat_template": GEMMA}
+    escapes = (
+        "{{ messages.__class__.__mro__[1].__subclasses__() }}",
+        "{{ raise_exception.__globals__ }}{{ self.__init__.__globals__.os.makedirs('mark') }}",
+        f"{{{{ cycler.__init__.__globals__.os.makedirs({str(mark)!r}) }}}}",
+        f"{{% for each in ().__class__.__base__.__subclasses__() %}}{{{{ each({str(mark)!r}) }}}}{{% endfor %}}",
+        "{% import 'os' as os %}{% include '/etc/passwd' %}",
+    )
+    sample = {
+        "t.jsonl": rows,
+        "model/tokenizer.json": tokenizer_for_templates().to_str().encode(),
+        "model/tokenizer_config.json": json.dumps(config).encode(),
+        "model/chat_template.jinja": GEMMA.encode(),
+    }
+    forged = [{"model/chat_template.jinja": each.encode()} for each in escapes]
+
+    def read(folder: Path) -> None:
+        set_up(Chat, "t.jsonl", packing=False, tokenizer=str(folder / "model"))(folder)
+
+    return FileType(sample, read, tuple(forged))
 
 
 def pairs(mark: Path) -> FileType:
@@ -210,6 +265,36 @@ def cached_tokens(mark: Path) -> FileType:
 
     lies: list[list[int]] = [[-1], [2**31 - 1], [-(2**31)], [1, -(2**31), 1], [5, 2**31 - 1, 1], [5, 6, -1, 2], []]
     return FileType({"a.int32": content}, read, tuple({"a.int32": np.array(each, np.int32).tobytes()} for each in lies))
+
+
+def corpora(mark: Path) -> FileType:
+    rows = [{"text": [f"line {n}", "and 另一行"], "id": n} for n in range(30)]
+    lists, lines = json.dumps(rows[:10], indent=1).encode(), text([json.dumps(row) for row in rows[10:20]])
+    table = io.BytesIO()
+    pq.write_table(pa.table({"text": [row["text"] for row in rows[20:]]}), table)
+    packed = pa.compress("another text\n<|endoftext|>\nand 更多\n".encode() * 9, codec="zstd", asbytes=True)
+    sample = {"a.json": lists, "b.jsonl.gz": gzip.compress(lines), "c.parquet": table.getvalue(), "d.txt.zst": packed}
+    forged = tuple({"a.json": each} for each in [*pickles(mark), b"[" * 200_000, b'[{"text": 1e999' + b"9" * 9999])
+    return FileType(sample, set_up(Corpus, tokenizer="bytes", window=16), forged)
+
+
+def cached_documents(mark: Path) -> FileType:
+    """Tokens of two documents, 3 and 4 of them, as 16 bits each; then their lengths, and bytes too many."""
+    content = np.arange(8, dtype=np.uint16).tobytes() + np.array([3, 0, 4, 1, 7, 2], np.int64).tobytes()
+
+    def read(folder: Path) -> None:
+        stream = read_stream(folder / "a.uint16")
+        stream.tokens.gather(np.arange(stream.lengths.sum()))
+
+    lies: list[list[int]] = [
+        [-1, 0, 8, 0, 7, 2],
+        [3, 0, 4, 1, 2**62, 2],
+        [3, 0, 4, 1, 7, -1],
+        [3, 0, 4, 1, 7, 2**61],
+        [],
+    ]
+    lied = (content[:16] + np.array(each, np.int64).tobytes() for each in lies)
+    return FileType({"a.uint16": content}, read, tuple({"a.uint16": each} for each in lied))
 
 
 def cached_rows(mark: Path) -> FileType:
@@ -400,7 +485,9 @@ def folders_of_runs(mark: Path) -> FileType:
 
 FILE_TYPES = (
     *(table, parquet, series, texts, text_table, columns, entities, questions, pairs, images, digits, cifar),
+    *(conversations, instructions, preferences, chat_templates),
     *(many_graphs, nodes, planetoid_parts, packed, cached_tokens, cached_rows, tokenizers, exported, hugging_face),
+    *(corpora, cached_documents),
     *(configurations, checkpoints, contents, folders_of_runs),
 )
 SLOW = (configurations, checkpoints)

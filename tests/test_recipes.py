@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from callbacks.run.checkpoint_file import write_checkpoint
+from datamodules.tokenizing.packed import Packed
 from scripts.cli.command_line.classes import class_at, constructor_arguments
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
@@ -83,9 +84,10 @@ def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name: str
 def test_the_folder_holds_what_is_promised(trained: Trained) -> None:
     name, results, folder = trained
     assert json.loads((folder / "results.json").read_text()) == results
+    of_texts = [key for key in ("tokens_per_second", "flops_per_second") if key in results]
     assert [key for key in results if key != "per_class"] == [
         "model", "data", "seed", "test", "baseline", "baselines", "units", "modes", "monitor", "mode", "best",
-        "best_epoch", "best_step", "end", "train_seconds", "examples_per_second", "best_checkpoint",
+        "best_epoch", "best_step", "end", "train_seconds", "examples_per_second", *of_texts, "best_checkpoint",
         "partial", "commit", "versions", "machine", "parameters", "sizes", "notes", "fingerprint",
         *(["dependent_examples", "intervals"] if name != "gan" else []),
     ]  # fmt: skip
@@ -228,6 +230,14 @@ def test_memorises_one_batch(name: str) -> None:
     assert memorised.after < 0.5 * memorised.before
 
 
+def row_of(inputs: Any, row: int) -> Any:
+    """One example of a batch, as a batch."""
+    if isinstance(inputs, Packed):
+        parts: list[Any] = [None if part is None else part[row : row + 1] for part in inputs]
+        return Packed(*parts)
+    return inputs[row : row + 1]
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_batch_does_not_leak(name: str) -> None:
     """The loss of one example depends on no other example of its batch."""
@@ -235,12 +245,13 @@ def test_a_batch_does_not_leak(name: str) -> None:
     model = run.model.eval()
     if not model.automatic_optimization:
         pytest.skip("takes noise, not the data's inputs: see the model's own tests")
-    inputs, _ = run.data.on_after_batch_transfer(next(iter(run.data.val_dataloader())), 0)
-    if not isinstance(inputs, torch.Tensor):
+    batch = run.data.on_after_batch_transfer(next(iter(run.data.val_dataloader())), 0)
+    inputs = batch if isinstance(batch, Packed) else batch[0]
+    if not isinstance(inputs, torch.Tensor | Packed):
         pytest.skip("graphs are compared one by one in their models' own tests")
     with torch.no_grad():
         together = model(inputs)
-        alone = torch.cat([model(inputs[row : row + 1]) for row in range(3)])
+        alone = torch.cat([model(row_of(inputs, row)) for row in range(3)])
     torch.testing.assert_close(together[:3], alone, atol=1e-5, rtol=1e-4)
 
 

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from callbacks.loggers.logger import loggers_of
 from callbacks.private.lightning import logged_step
 from callbacks.private.torch import unscales
+from callbacks.run.device_peak import peak_of
 from callbacks.run.throughput import Throughput
 from lightning_modules.tasks.task import Task
 
@@ -63,6 +64,7 @@ class TrainingMonitor(Callback):
             return
         norm = {"train/gradient_norm": math.hypot(*map(float, norms))}
         usage = {**rates(before, self._counted, trainer.world_size), **memory(trainer.strategy.root_device)}
+        usage |= compute(usage.get("tokens_per_second"), pl_module, trainer)
         for logger in destinations:
             logger.log_metrics(norm, step)
             logger.log_usage({f"machine/{name}": value for name, value in usage.items()}, step)
@@ -95,6 +97,18 @@ def rates(
     tokens = float(now[2] - before[2])
     found = {"examples_per_second": (now[1] - before[1]) / seconds}
     return found | ({"tokens_per_second": processes * tokens / seconds} if tokens else {})
+
+
+def compute(tokens_per_second: float | None, model: LightningModule, trainer: Trainer) -> dict[str, float]:
+    """How many floating-point operations the weights take a second, and the share of what the devices can, if known."""
+    flops = model.flops_per_token() if isinstance(model, Task) else None
+    if flops is None or tokens_per_second is None:
+        return {}
+    found = {"flops_per_second": flops * tokens_per_second}
+    peak = peak_of(trainer.strategy.root_device, str(trainer.precision))
+    if peak is not None:
+        found["peak_share"] = found["flops_per_second"] / (peak * trainer.world_size)
+    return found
 
 
 def memory(device: torch.device) -> dict[str, float]:

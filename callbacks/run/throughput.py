@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from datamodules.tokenizing.packed import Packed
+
 
 def batch_size_of(batch: Any) -> int:
     """Examples in a batch: the length of its last element, the targets, or of the first of several targets."""
@@ -15,6 +17,8 @@ def batch_size_of(batch: Any) -> int:
 
 def tokens_of(batch: Any) -> torch.Tensor | int:
     """Tokens in a batch's texts, padding not counted, where they are (a GPU is not waited for); 0 where it has none."""
+    if isinstance(batch, Packed):
+        return batch.num_tokens
     if hasattr(batch, "ids") and hasattr(batch, "lengths"):
         return batch.lengths.sum()
     return sum(map(tokens_of, batch)) if isinstance(batch, tuple | list) else 0
@@ -31,6 +35,7 @@ class Throughput(Callback):
         self.examples = 0
         self.tokens: torch.Tensor | int = 0
         self.batch_seconds = 0.0
+        self.seconds_of_tokens = 0.0  # of this process, as the tokens
         self.train_seconds = 0.0
         self._before = 0.0  # this run was resumed
         self._began = 0.0
@@ -40,6 +45,11 @@ class Throughput(Callback):
     def examples_per_second(self) -> float:
         """Training examples per second."""
         return self.examples / self.batch_seconds if self.batch_seconds else 0.0
+
+    def tokens_per_second(self, processes: int) -> float | None:
+        """Tokens of texts per second, of so many processes that read as many each; None without texts."""
+        tokens = float(self.tokens)
+        return processes * tokens / self.seconds_of_tokens if tokens and self.seconds_of_tokens else None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks; a run that is resumed in the middle of an epoch does not start that epoch again."""
@@ -57,6 +67,7 @@ class Throughput(Callback):
         self.examples += batch_size_of(batch) * trainer.world_size
         self.tokens = self.tokens + tokens_of(batch)
         self.batch_seconds += now - self._resumed
+        self.seconds_of_tokens += now - self._resumed
         self._resumed = now
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""Lines of text files, plain or packed as `.gz`, in any encoding."""
+"""Lines of text files, plain or packed as `.gz` or `.zst`, in any encoding."""
 
 import codecs
 import gzip
@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
@@ -20,6 +20,7 @@ from datamodules.files.splits import is_hidden, listed
 from datamodules.files.spreadsheets import csv_of
 
 WORKBOOKS = (".xlsx", ".xlsm")
+PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # what a packed file begins with, and Arrow's name of it
 HEAD = 64  # bytes from which a file's format is recognised
 NO_TEXT = {  # what begins like this, in lower case
     b"\xd0\xcf\x11\xe0": "an Excel 97 workbook or another old Office file; save its table as CSV (UTF-8)",
@@ -39,7 +40,6 @@ NO_TEXT = {  # what begins like this, in lower case
     b"<stata_dta": "a Stata file; save it as CSV",
     b"bzh91ay&sy": "a bzip2 archive; unpack it",
     b"\xfd7zxz": "an xz archive; unpack it",
-    b"\x28\xb5\x2f\xfd": "a Zstandard archive; unpack it",
     b"<html": "a web page; download the file that it shows instead (on GitHub: Raw)",
     b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull",
 }
@@ -49,7 +49,7 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
     """The lines of a file, with their line ends.
 
     Args:
-        path: file, unpacked if it is a `.gz`.
+        path: file, unpacked if it is a `.gz` or `.zst`.
         encoding: encoding of the file, unless its first bytes say that it is UTF-16.
         newline: what ends a line, as for `open`; a lone carriage return where the file has no line feed.
 
@@ -57,20 +57,48 @@ def lines_of(path: Path, encoding: str, newline: str | None = "\n") -> Iterator[
         DataError: the file is empty, damaged, or not text in that encoding; the last two may be found while reading.
     """
     blank = True
+    for line in _read(path, encoding, newline, iter):
+        blank = blank and not line.strip()
+        yield line
+    if blank:
+        raise DataError(f"{path}: the file is empty")
+
+
+def blocks_of(path: Path, encoding: str, size: int) -> Iterator[str]:
+    """The text of a file in blocks that end where a line does, but for a line that is longer than a block.
+
+    Line ends are line feeds, whatever they are in the file. There is no block of an empty file.
+
+    Args:
+        path: file, unpacked if it is a `.gz` or `.zst`.
+        encoding: as for `lines_of`.
+        size: characters of a block; with the rest of its last line it may have twice as many.
+
+    Raises:
+        DataError: the file is damaged, or not text in that encoding; this may be found while reading.
+    """
+
+    def blocks(text: io.TextIOWrapper) -> Iterator[str]:
+        while block := text.read(size):
+            yield block if block.endswith("\n") else block + text.readline(size)
+
+    return _read(path, encoding, None, blocks)
+
+
+def _read(
+    path: Path, encoding: str, newline: str | None, parts: Callable[[io.TextIOWrapper], Iterator[str]]
+) -> Iterator[str]:
+    """The parts of a file's text, without a byte order mark."""
     try:
         encoding = encoding_of(path, encoding)
         newline = "\r" if newline == "\n" and _ends_in_returns(path) else newline
         with byte_stream(path) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as text:
-            for index, line in enumerate(text):
-                line = line if index else line.removeprefix("\ufeff")
-                blank = blank and not line.strip()
-                yield line
+            for index, part in enumerate(parts(text)):
+                yield part if index else part.removeprefix("\ufeff")
     except UnicodeDecodeError:
         raise _bad_byte(path, encoding) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    if blank:
-        raise DataError(f"{path}: the file is empty")
 
 
 def encoding_of(path: Path, encoding: str) -> str:
@@ -102,7 +130,7 @@ def stripped_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
-    """The bytes of a file, whatever its name is; a gzip file and the only file in a zip unpacked, a workbook as CSV.
+    """The bytes of a file, whatever its name is; unpacked if packed by gzip, Zstandard or zip, a workbook as CSV.
 
     Raises:
         DataError: it is not a regular file, or one that holds no text.
@@ -121,13 +149,15 @@ def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
             return
         if found := _no_text(head):
             raise DataError(f"{path}: is {found}")
-        compressed = head.startswith(b"\x1f\x8b")
-        if compressed:
+        codec = next((name for magic, name in PACKED.items() if head.startswith(magic)), None)
+        if codec == "gzip":
             with suppress(OSError, EOFError, zlib.error):  # reading all of it says what is damaged
                 _refuse_packed(path, gzip.GzipFile(fileobj=file).peek(HEAD))
             file.seek(0)
-        if compressed or printable(path) != str(path):  # Arrow accepts no name that is not UTF-8
-            with pa.input_stream(file, compression="gzip" if compressed else None) as stream:
+        if codec and not pa.Codec.is_available(codec):
+            raise DataError(f"{path}: is packed by {codec}, which this build of pyarrow lacks; unpack it")
+        if codec or printable(path) != str(path):  # Arrow accepts no name that is not UTF-8
+            with pa.input_stream(file, compression=codec) as stream:
                 yield stream
             return
     with pa.input_stream(str(path), compression=None) as stream:
@@ -145,7 +175,7 @@ def _refuse_packed(path: Path, head: bytes) -> None:
     Raises:
         DataError: the file in it begins as a workbook or another archive.
     """
-    packed = "another archive, or a workbook" if head.startswith((b"PK\x03\x04", b"\x1f\x8b")) else _no_text(head)
+    packed = "another archive, or a workbook" if head.startswith((b"PK\x03\x04", *PACKED)) else _no_text(head)
     if packed:
         raise DataError(f"{path}: unpack it; what is in it is {packed}")
 

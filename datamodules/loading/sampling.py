@@ -81,8 +81,8 @@ def cut(index: Tensor, fraction: float, labels: Tensor | None, seed: int) -> tup
         The rest and the fraction, both in ascending order.
     """
     ordered = _by_class(index, labels, seed)
-    steps = (torch.arange(1, len(ordered) + 1, dtype=torch.float64) * fraction + 1e-9).floor()
-    taken = _except_last(steps.diff(prepend=torch.zeros(1, dtype=torch.float64)) > 0, ordered, labels)
+    steps = torch.arange(len(ordered) + 1, dtype=torch.float64).mul_(fraction).add_(1e-9).floor_()
+    taken = _except_last(steps[1:] > steps[:-1], ordered, labels)
     return ordered[~taken].sort().values, ordered[taken].sort().values
 
 

@@ -15,16 +15,18 @@ class Remote:
         checksum: `sha256:…` or `md5:…` as its publisher states it; None where no one states any: then only the
             length of the download, and an archive's own checksums, are verified.
         unpacked: the checksum of the content of a `.gz`, where it is known: many keep it unpacked.
+        file: the name that it is kept under, where that of its publisher says nothing.
     """
 
     url: str
     checksum: str | None = None
     unpacked: str | None = None
+    file: str = ""
 
     @property
     def name(self) -> str:
         """The file's name."""
-        return self.url.rsplit("/", 1)[-1]
+        return self.file or self.url.rsplit("/", 1)[-1]
 
     def is_like(self, other: "Remote") -> bool:
         """Whether another file has the same name."""
@@ -289,5 +291,16 @@ QUESTIONS: Remotes = {
     ),
     "XQuAD-zh": (
         Remote(_XQUAD + "xquad.zh.json", "sha256:691d0b3359bc6b8faa8de931dfdfe21d50a65861ae348e32a0d1a0190b0c8835"),
+    ),
+}
+
+_CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/"
+CORPORA: Remotes = {
+    "tinyshakespeare": (
+        Remote(
+            _CHAR_RNN + "data/tinyshakespeare/input.txt",
+            "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            file="tinyshakespeare.txt",
+        ),
     ),
 }

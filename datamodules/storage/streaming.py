@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from datamodules.files.delimited import Table
 
 IN_MEMORY = 2**28  # bytes of files that are kept in memory, where texts and tokens take four times as much
-GZIP_RATIO = 4  # about how much larger a text is than its `.gz`
+PACKED_RATIO = 4  # about how much larger a text is than its `.gz` or `.zst`
 
 T = TypeVar("T")
 
@@ -48,10 +48,12 @@ class Repeatable(Generic[T]):
 
     Args:
         make: returns a new iterator, for each iteration.
+        key: what it depends on, where that is known without an iteration.
     """
 
-    def __init__(self, make: Callable[[], Iterator[T]]) -> None:
+    def __init__(self, make: Callable[[], Iterator[T]], key: list[str] | None = None) -> None:
         self.make = make
+        self.key = key
 
     def __iter__(self) -> Iterator[T]:
         return self.make()
@@ -67,8 +69,12 @@ def is_large(files: Iterable[Path], times: int = 1) -> bool:
     """Whether files are too large together for their content to be kept in memory.
 
     Args:
-        files: paths; a `.gz` counts as if it were unpacked.
+        files: paths; a `.gz` or `.zst` counts as if it were unpacked.
         times: how much more memory their content takes than plain texts of the same size.
     """
-    sizes = (file.stat().st_size * (GZIP_RATIO if file.suffix == ".gz" else 1) for file in files)
-    return times * sum(sizes) > IN_MEMORY
+    return times * size_of(files) > IN_MEMORY
+
+
+def size_of(files: Iterable[Path]) -> int:
+    """About how many bytes of text are in files; a `.gz` or `.zst` counts as if it were unpacked."""
+    return sum(file.stat().st_size * (PACKED_RATIO if file.suffix in (".gz", ".zst") else 1) for file in files)

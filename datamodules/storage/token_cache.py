@@ -27,7 +27,7 @@ from datamodules.storage.download import DATA_FOLDER
 from datamodules.storage.locks import Lock, exclusive
 from datamodules.storage.open_file import OpenFile
 from datamodules.storage.permissions import make_folder, share
-from datamodules.tokenizing import tokens
+from datamodules.tokenizing import language, tokens
 from datamodules.tokenizing.tokens import Ragged
 
 MIN_CACHED_BYTES = 10**7  # of texts: learning a vocabulary from more takes long
@@ -94,18 +94,30 @@ def written_once(write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: 
         key: what its content depends on.
         suffix: suffix of its name.
     """
+    return made_once(lambda path: write_file(path, write), key, suffix)
+
+
+def made_once(make: Callable[[Path], Any], key: Sequence[str], suffix: str) -> Path:
+    """As `written_once`, for a file that is too large to be begun again where its writer was killed.
+
+    Args:
+        make: gives the file of that path its name when it is complete; what is there before may have the same name
+            but for the suffix: no other process touches it meanwhile.
+        key: what its content depends on.
+        suffix: suffix of its name.
+    """
     try:
-        return _written_once(cache_folder(), write, key, suffix)
+        return _made_once(cache_folder(), make, key, suffix)
     except PermissionError:  # a file of another user, which neither this user nor the group may read
-        return _written_once(temporary_folder(), write, key, suffix)
+        return _made_once(temporary_folder(), make, key, suffix)
 
 
-def _written_once(folder: Path, write: Callable[[IO[bytes]], Any], key: Sequence[str], suffix: str) -> Path:
+def _made_once(folder: Path, make: Callable[[Path], Any], key: Sequence[str], suffix: str) -> Path:
     make_folder(folder)
     path = folder / f"{hashlib.sha256(repr(list(key)).encode()).hexdigest()[:32]}{suffix}"
     with exclusive(path.with_suffix(".lock")):
         if not path.exists():
-            write_file(path, write)
+            make(path)
             share(path)
         path.open("rb").close()  # which another user may have written
         if path not in _IN_USE:
@@ -180,17 +192,20 @@ def train_once(train: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str]
 
     Args:
         train: trains a tokenizer on texts.
-        texts: texts that can be iterated several times.
+        texts: texts that can be iterated several times; they are read to know them again, unless they have a `key`.
         settings: what it depends on besides.
     """
-    size, digest = 0, hashlib.sha256()
-    for text in texts:
-        content = text.encode("utf-8", "surrogatepass")
-        digest.update(len(content).to_bytes(8, "little") + content)
-        size += len(content)
-    if size < MIN_CACHED_BYTES:
-        return train(texts).to_str()
-    code = hashlib.sha256(Path(tokens.__file__).read_bytes())
-    key = [digest.hexdigest(), code.hexdigest(), tokenizers.__version__, *map(str, settings)]
-    path = written_once(lambda file: file.write(train(texts).to_str().encode()), key, ".json")
+    key = getattr(texts, "key", None)
+    if key is None:
+        size, digest = 0, hashlib.sha256()
+        for text in texts:
+            content = text.encode("utf-8", "surrogatepass")
+            digest.update(len(content).to_bytes(8, "little") + content)
+            size += len(content)
+        if size < MIN_CACHED_BYTES:
+            return train(texts).to_str()
+        key = [digest.hexdigest()]
+    code = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in (tokens, language)))
+    full = [*key, code.hexdigest(), tokenizers.__version__, *map(str, settings)]
+    path = written_once(lambda file: file.write(train(texts).to_str().encode()), full, ".json")
     return path.read_text(encoding="utf-8")

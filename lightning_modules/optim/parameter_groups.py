@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from lightning_modules.optim.muon import MATRICES
+
 Group = dict[str, Any]
 
 
@@ -35,18 +37,31 @@ def parameter_groups(
         backbone_rate: learning rate of all other layers, as a fraction of the full one.
 
     Returns:
-        One group or several, those of the head first; frozen parameters are included, since they may be unfrozen.
+        One group or several, those of the head first; frozen parameters are included, since they may be unfrozen. An
+        optimizer with a default for `matrices` is told of each group whether it has the matrices between layers.
     """
     head_ids = {id(weight) for module in head for weight in module.parameters()}
-    groups: dict[tuple[bool, bool], Group] = {}
+    between = _between_layers(part, head_ids) if MATRICES in defaults else set()
+    groups: dict[tuple[bool, bool, bool], Group] = {}
     for weight in part.parameters():
         slow = backbone_rate != 1 and id(weight) not in head_ids
         exempt = bool(defaults.get("weight_decay")) and weight.dim() < 2
         name = "biases and norms" if exempt else "weights"
-        group = groups.setdefault((slow, exempt), {"params": [], "name": f"backbone {name}" if slow else name})
+        if matrix := id(weight) in between:
+            name = "matrices"
+        key = (slow, exempt, matrix)
+        group = groups.setdefault(key, {"params": [], "name": f"backbone {name}" if slow else name})
         group["params"].append(weight)
         if slow:
             group["lr"] = backbone_rate * defaults["lr"]
         if exempt:
             group["weight_decay"] = 0.0
+        if MATRICES in defaults:
+            group[MATRICES] = matrix
     return [groups[key] for key in sorted(groups)]
+
+
+def _between_layers(part: nn.Module, head_ids: Collection[int]) -> set[int]:
+    """The ids of matrices that make features of features: neither of embeddings nor of the head."""
+    embeddings = {id(module.weight) for module in part.modules() if isinstance(module, nn.Embedding)}
+    return {id(weight) for weight in part.parameters() if weight.dim() == 2} - embeddings - set(head_ids)

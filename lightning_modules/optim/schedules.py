@@ -8,10 +8,12 @@ from typing import Literal, NamedTuple
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-Schedule = Literal["constant", "step", "exponential", "linear", "cosine", "one_cycle", "plateau"]
+Schedule = Literal["constant", "step", "exponential", "linear", "cosine", "one_cycle", "warmup_stable_decay", "plateau"]
+FALLING = ("exponential", "linear", "cosine", "one_cycle", "warmup_stable_decay")  # which `final` is the end of
+DECAY = 0.2  # fraction of the steps over which a stable learning rate falls at last
 
 
-def schedule_factor(name: Schedule, total: int, warmup: float = 0.0) -> Callable[[int], float]:
+def schedule_factor(name: Schedule, total: int, warmup: float = 0.0, final: float = 0.0) -> Callable[[int], float]:
     """The factor of the learning rate as a function of the step.
 
     - constant: 1
@@ -21,18 +23,25 @@ def schedule_factor(name: Schedule, total: int, warmup: float = 0.0) -> Callable
     - cosine (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983): from 1 to 0 along half a cosine
     - one_cycle (Smith & Topin 2018, https://arxiv.org/abs/1708.07120): from 1/25 to 1 over the first 30 % of the steps
       (or the warm-up's fraction, if any is given), then to 0 along half a cosine
+    - warmup_stable_decay (Hu et al. 2024, https://arxiv.org/abs/2404.06395): 1, and over the last fifth of the steps
+      linearly to 0
     - plateau: 1, reduced after validations, see Plateau
 
     Args:
         name: name of the schedule.
         total: number of optimizer steps in the run.
         warmup: fraction of the steps of a linear warm-up from near 0.
+        final: what the factor falls to, instead of 0 (or, exponentially, of 0.01), if it falls.
 
     Raises:
-        ValueError: the warm-up is not from 0 to below 1.
+        ValueError: the warm-up or the final factor is not from 0 to below 1.
     """
     if not 0 <= warmup < 1:
         raise ValueError(f"--model.warmup: expected a fraction of the steps, from 0 to below 1, got {warmup}")
+    if not 0 <= final < 1:
+        raise ValueError(
+            f"--model.final_rate: expected a fraction of the learning rate, from 0 to below 1, got {final}"
+        )
     if name == "one_cycle":
         warmup = warmup or 0.3
     rise = round(warmup * total)
@@ -48,11 +57,14 @@ def schedule_factor(name: Schedule, total: int, warmup: float = 0.0) -> Callable
             case "step":
                 return 0.1 ** min(int(done * 3), 2)
             case "exponential":
-                return 0.01**done
+                return (final or 0.01) ** done
             case "linear":
-                return 1 - done
+                left = 1 - done
             case "cosine" | "one_cycle":
-                return (1 + math.cos(math.pi * done)) / 2
+                left = (1 + math.cos(math.pi * done)) / 2
+            case "warmup_stable_decay":
+                left = min(1.0, (total - step) / max(round(DECAY * total), 1))
+        return final + (1 - final) * max(left, 0.0)
 
     return factor
 
@@ -83,13 +95,13 @@ class Extension(NamedTuple):
     tail: Tail
     factor: float
 
-    def schedule_factor(self, name: Schedule, total: int, warmup: float) -> Callable[[int], float]:
+    def schedule_factor(self, name: Schedule, total: int, warmup: float, final: float) -> Callable[[int], float]:
         """As `schedule_factor`, for the further steps of a run of `total` steps."""
         if self.tail == Tail.HOLD:
             return lambda step: self.factor
         if self.tail == Tail.CONTINUE:
-            return schedule_factor(name, total, warmup)
-        factor = schedule_factor(name, total - self.step, warmup)
+            return schedule_factor(name, total, warmup, final)
+        factor = schedule_factor(name, total - self.step, warmup, final)
         return lambda step: factor(step - self.step)
 
 

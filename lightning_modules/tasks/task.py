@@ -101,6 +101,7 @@ class Task(LightningModule):
         optimizer: built on the parameters; every recipe names one.
         schedule: of the learning rate over the run.
         warmup: fraction of the run over which the learning rate first rises from near 0.
+        final_rate: fraction of the learning rate that a schedule which falls ends with.
         monitor: the metric that decides which checkpoint is best, such as val/loss.
         plateau_factor: by which `--model.schedule plateau` multiplies the rate when the monitored metric stagnates.
         plateau_patience: consecutive validations without improvement after which it does.
@@ -123,6 +124,7 @@ class Task(LightningModule):
         monitor: str | None = None,
         plateau_factor: float = 0.1,
         plateau_patience: int = 10,
+        final_rate: float = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["optimizer"], logger=False)
@@ -130,7 +132,8 @@ class Task(LightningModule):
         self.schedule: Schedule = schedule
         self.warmup = warmup
         self.monitor = monitor or self.default_monitor
-        schedule_factor(schedule, 1, warmup)  # raises for a warm-up out of range
+        schedule_factor(schedule, 1, warmup, final_rate)  # raises for a value out of range
+        self.final_rate = final_rate
         if not 0 < plateau_factor < 1:
             raise ValueError(f"--model.plateau_factor: expected more than 0 and less than 1, got {plateau_factor}")
         self.plateau_factor = plateau_factor
@@ -331,8 +334,8 @@ class Task(LightningModule):
         """Log the metrics of the test and of the baselines."""
         self.log_dict({"test/loss": self.mean_loss.compute(), **self.test_metrics.compute()})
         self.mean_loss.reset()
-        for metrics in self.baseline_metrics.values():
-            self.log_dict(metrics.compute())
+        for metrics in self.baseline_metrics.values():  # some say nothing of a metric
+            self.log_dict({name: value for name, value in metrics.compute().items() if not value.isnan().all()})
         self.tables = self.breakdown_metrics.compute()
 
     @abstractmethod
@@ -387,6 +390,10 @@ class Task(LightningModule):
     def compile_targets(self) -> list[tuple[nn.Module, str]]:
         """Modules, each with the name of its method that torch.compile is to compile."""
         return [(self, "step")]
+
+    def flops_per_token(self) -> float | None:
+        """Floating-point operations of a training step for each token; None where it is not known."""
+        return None
 
     def report_preparation(self, stage: str, done: int, total: int) -> None:
         """Tell the callbacks that ask for it how far something is that comes before the first step.
@@ -457,7 +464,7 @@ class Task(LightningModule):
                 f"--model.schedule {self.schedule} has to know the run's length; give --trainer.max_epochs"
             )
         schedule = self.extension.schedule_factor if self.extension else schedule_factor
-        factor = schedule(self.schedule, int(total), self.warmup)
+        factor = schedule(self.schedule, int(total), self.warmup, self.final_rate)
         if self.schedule == "plateau":
             return Plateau(optimizer, factor, self.mode, self.plateau_factor, self.plateau_patience)
         return LambdaLR(optimizer, factor)

@@ -113,7 +113,9 @@ def test_values_out_of_range_are_refused(options: dict[str, Any], says: str) -> 
 
 
 def test_a_model_without_such_an_encoder_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"--lora\.rank: adapts BERT's encoder, and MLP has none"):
+    with pytest.raises(
+        ValueError, match=r"--lora\.rank: adapts BERT's encoder and language models, and MLP is neither"
+    ):
         LoRA(rank=2).prepare(MLP(num_features=2, num_classes=2), None)  # type: ignore[arg-type]
 
 

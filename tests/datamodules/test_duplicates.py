@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from datamodules.base import DataModule
+from datamodules.corpus import Corpus
 from datamodules.graphs import GraphClasses
 from datamodules.images import Images
 from datamodules.reading import Reading
@@ -99,6 +100,14 @@ def pairs(folder: Path, twins: int) -> Path:
     return folder
 
 
+def documents(folder: Path, twins: int) -> Path:
+    train = [json.dumps({"text": f"第 {n} 篇文章。" * 5}) for n in range(40)]
+    other = [json.dumps({"text": f"Text {n} of another split. " * 3}) for n in range(4)]
+    for split, part in {"train": train, "val": other[:2], "test": other[2:] + train[:twins]}.items():
+        (folder / f"{split}.jsonl").write_text("\n".join(part))
+    return folder
+
+
 KINDS: list[tuple[type[DataModule], Callable[[Path, int], Path]]] = [
     (TabularClassification, rows),
     (TabularRegression, numbers),
@@ -107,6 +116,7 @@ KINDS: list[tuple[type[DataModule], Callable[[Path, int], Path]]] = [
     (Tagging, names),
     (Reading, questions),
     (Translation, pairs),
+    (Corpus, documents),
 ]
 
 

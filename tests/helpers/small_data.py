@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.base import DataModule
+from datamodules.corpus import Corpus
 from datamodules.generation import ImagesToDraw
 from datamodules.graphs import GraphClasses
 from datamodules.images import Images
@@ -77,6 +78,15 @@ def questions(folder: Path) -> Path:
 
 def pairs(folder: Path) -> Path:
     return written(folder / "pairs.tsv", *(f"sentence {n % 50} here\t句子{n}在这里" for n in range(70)))
+
+
+def stories(folder: Path) -> Path:
+    """Texts in which many pairs of letters are equally frequent."""
+    (folder / "stories").mkdir()
+    written(folder / "stories" / "rows.jsonl", *(json.dumps({"text": f"story {n}: 从前有 {n * n}"}) for n in range(60)))
+    for number in range(20):
+        written(folder / "stories" / f"{number}.txt", *(f"{word} and {number}" for word in AWKWARD))
+    return folder / "stories"
 
 
 def graphs(folder: Path) -> Path:
@@ -149,6 +159,7 @@ CASES = {
     "sentences": Case(Tagging, sentences),
     "questions": Case(Reading, questions, {"vocab_size": 60}),
     "pairs": Case(Translation, pairs, {"vocab_size": 60}),
+    "stories": Case(Corpus, stories, {"vocab_size": 300, "window": 16}),
     "graphs": Case(GraphClasses, graphs),
     "network": Case(Nodes, network),
 }

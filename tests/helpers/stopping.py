@@ -28,6 +28,7 @@ SHORT = [
     *("--trainer.enable_progress_bar", "false", "--timeout", "5"),  # whose watchdog says where a run hangs
 ]
 LITTLE = {  # data, and batches of which an epoch has at least four
+    "datamodules.corpus.Corpus": ["--data.num_texts", "400"],
     "datamodules.graphs.GraphClasses": ["--data.num_graphs", "100"],
     "datamodules.nodes.Nodes": ["--data.batch_size", "1"],  # the club has four labelled nodes
     "datamodules.reading.Reading": ["--data.num_contexts", "60", "--data.batch_size", "4"],

@@ -67,6 +67,14 @@ def at_least(minimum: int) -> Callable[[str, str], int]:
     return value
 
 
+def number(option: str, text: str) -> float:
+    """The value of an option that is a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option}: expected a number, got {text}") from None
+
+
 class Subcommand(NamedTuple):
     """What a script does.
 
@@ -112,6 +120,16 @@ SUBCOMMANDS = {
             "data": TEXT,
             "format": Option("as what? Give --format safetensors, onnx or torch", repeated=True),
             "output": Option("where to? Give --output, a file"),
+        },
+    ),
+    "chat": Subcommand(
+        "scripts.cli.evaluate.chat:chat",
+        {
+            "checkpoint": CHECKPOINT,
+            **dict.fromkeys(("prompt", "system"), TEXT),
+            **dict.fromkeys(("temperature", "top_p", "min_p", "repetition"), Option(value=number)),
+            **dict.fromkeys(("top_k", "max_tokens"), Option(value=at_least(1))),
+            "seed": Option(value=at_least(0)),
         },
     ),
     "schedule": Subcommand("scripts.cli.measure.schedule_preview:draw", {"output": TEXT}, is_run=True),

@@ -81,7 +81,11 @@ class Place:
 PLACES = {
     "model": Place(LightningModule, ("lightning_modules",), "a LightningModule of lightning_modules"),
     "data": Place(LightningDataModule, ("datamodules",), "a LightningDataModule of datamodules"),
-    "model.optimizer": Place(Optimizer, ("torch.optim",), "an Optimizer of torch.optim"),
+    "model.optimizer": Place(
+        Optimizer,
+        ("torch.optim", "lightning_modules.optim.muon"),
+        "an Optimizer of torch.optim",
+    ),
     "trainer.callbacks": Place(
         Callback,
         (

@@ -76,6 +76,7 @@ def restored(
     prepared(instantiated, model, data)
     try:
         model.load_state_dict(content["state_dict"])
+        model.on_load_checkpoint(content)
     except RuntimeError as error:
         raise UsageError(f"--checkpoint {where}: its weights are of another network ({error})") from None
     return data, model, evaluation_trainer(options, model)

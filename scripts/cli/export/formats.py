@@ -14,13 +14,17 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
+from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from callbacks.lora import merged
+from datamodules.base import DataModule
 from datamodules.export.exportable import ExportableModule
 from datamodules.files.paths import printable, user_path
 from datamodules.storage.atomic_file import atomic_write
+from datamodules.tokenizing.packed import Packed
+from lightning_modules.llm import LLM
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.classes import class_at, linked
 from scripts.cli.errors import UsageError, did_you_mean, user_errors
@@ -29,6 +33,7 @@ from scripts.cli.run.experiment import Experiment
 
 TOLERANCE = 1e-4  # relative to the maximum absolute output of the model, or to 1
 METADATA = "metadata.json"  # within a file of torch.export
+FOLDER = "huggingface"  # a format that is a folder, of language models
 
 
 Metadata = dict[str, str]
@@ -74,6 +79,11 @@ def export(words: list[str], checkpoint: str, format: list[str], output: str, da
         else:
             trained.data.setup_test()
         model = merged(trained.model)
+        if FOLDER in files:
+            if len(files) > 1:
+                raise UsageError(f"--format {FOLDER}: a language model's only format; expected it alone")
+            print(export_folder(model, files[FOLDER], trained.data))
+            return
         network = model.export_inputs(trained.data) if isinstance(model, Task) else trained.data.export_inputs(model)
         metadata = metadata_of(trained, network)
         written = {name: verify(name, network, metadata) for name in files}
@@ -96,6 +106,23 @@ def write_beside(file: Path, metadata: Metadata, network: ExportableModule) -> N
     print(f"{file.parent}: {names}, which need neither torch nor this project{lacking}")
 
 
+def export_folder(model: LightningModule, output: Path, data: DataModule) -> str:
+    """Write a language model as transformers does; how its predictions compare, in words.
+
+    Raises:
+        UsageError: it is another model, or cannot be written so.
+    """
+    from scripts.cli.export.huggingface import write_folder  # transformers takes seconds to import
+
+    if not isinstance(model, LLM):
+        raise UsageError(f"--format {FOLDER}: expected a language model, found {type(model).__name__}")
+    batch = data.examples(data.splits.test[:2])[torch.arange(min(2, len(data.splits.test)))]
+    rows = batch if isinstance(batch, Packed) else batch[0]
+    result = write_folder(model.cpu().eval(), output, rows.ids)
+    size = sum(file.stat().st_size for file in output.iterdir())
+    return f"{output}: {FOLDER}, {size / 1e6:.2f} MB, {result}"
+
+
 def check_formats(formats: list[str]) -> list[str]:
     """The formats without duplicates.
 
@@ -103,8 +130,11 @@ def check_formats(formats: list[str]) -> list[str]:
         UsageError: one is unknown, or needs what is not installed.
     """
     for name in formats:
+        if name == FOLDER:
+            continue
         if name not in FORMATS:
-            raise UsageError(f"--format {name}: expected {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}")
+            names = [*FORMATS, FOLDER]
+            raise UsageError(f"--format {name}: expected {', '.join(names)}{did_you_mean(name, names)}")
         missing = [package for package in FORMATS[name].requires if find_spec(package) is None]
         if missing:
             needs = " and ".join(missing)
@@ -119,6 +149,8 @@ def output_file(name: str, output: str) -> Path:
         UsageError: the output has no name, or is a folder.
     """
     path = user_path(output, "--output")
+    if name == FOLDER:
+        return path
     suffix, suffixes = FORMATS[name].suffix, [each.suffix for each in FORMATS.values()]
     path = path.with_suffix(suffix) if path.suffix in suffixes else path.parent / (path.name + suffix)
     if path.name in suffixes or path.is_dir():

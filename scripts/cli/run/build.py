@@ -109,7 +109,7 @@ def read_data(
     """
     data = build_data(data_class, arguments)
     if start is not None:
-        data.take_tokenizers(start.tokenizers)
+        data.take_tokenizers(start.learned)
     data.least_batch = least_batch
     data.prepare_data()
     data.setup("fit")

@@ -7,6 +7,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningModule
 
 from datamodules.base import DataModule
+from lightning_modules.optim.schedules import FALLING
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.recipes import Request
 from scripts.cli.command_line.techniques import TECHNIQUES
@@ -35,6 +36,10 @@ def check_effects(request: Request, options: Namespace, model: type[LightningMod
         _refuse(request, options, "averaging.decay", "with --averaging.kind swa, a mean of equal weights")
     if options.trainer.gradient_clip_val is None:
         _refuse(request, options, "trainer.gradient_clip_algorithm", "without --trainer.gradient_clip_val")
+    if (schedule := options.model.get("schedule")) not in (None, *FALLING):
+        _refuse(
+            request, options, "model.final_rate", f"with --model.schedule {schedule}; {', '.join(FALLING)} fall", 0.0
+        )
     if options.model.get("pretrained") is not None:
         for name in getattr(model, "of_fresh_weights", ()):
             _refuse(request, options, f"model.{name}", "with --model.pretrained, which has its own")

@@ -97,31 +97,19 @@ class PretrainedRun:
 
     def _merge(self, lora: Config) -> None:
         """Merge the adapters into the weights."""
-        from callbacks.lora import LoRA, merge  # these take seconds to import, and few runs need them
-        from lightning_modules.layers.bert import bert
+        from callbacks.lora import merged_weights
 
-        if self.architecture is None:
-            raise UsageError(f"--model.pretrained {self.where}: lora: not its settings (its model has no encoder)")
-        encoder = bert(None, num_tokens=1, max_length=1, architecture=self.architecture)
         try:
-            LoRA(**lora).adapt(encoder)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"--model.pretrained {self.where}: lora: not its settings ({error})") from None
-        own = [name for name in self.weights if name.startswith("encoder.")]
-        encoder.load_state_dict({name.removeprefix("encoder."): self.weights[name] for name in own})
-        merge(encoder)
-        rest = {name: weight for name, weight in self.weights.items() if name not in own}
-        self.weights = rest | {f"encoder.{name}": weight for name, weight in encoder.state_dict().items()}
+            self.weights = merged_weights(self.weights, int(lora["rank"]), lora.get("alpha"))
+        except (KeyError, TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
+            raise UsageError(
+                f"--model.pretrained {self.where}: lora: not its settings ({type(error).__name__}: {error})"
+            ) from None
 
     def arguments(self, accepted: Collection[str]) -> Config:
         """What the constructor of a model that starts from it is given, of the arguments that it accepts."""
         given = {"architecture": self.architecture} if self.architecture else {"pretrained": None}
         return given if {*given} <= {*accepted} else {"pretrained": None}
-
-    @property
-    def tokenizers(self) -> Config:
-        """Those of its data, whose tokens its embeddings are of."""
-        return {name: value for name, value in self.learned.items() if "tokenizer" in name}
 
     def load_into(self, model: LightningModule, data: DataModule) -> str:
         """Give a model the weights that fit; what remains is fresh, and the head where the classes have other names.

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.loggers.tensorboard import TensorBoardLogger
+from callbacks.loggers.training_monitor import compute
 from callbacks.run.throughput import Throughput
 from datamodules.base import DataModule
 from datamodules.checking.text_table import rounded, shortened, table_lines, wrapped
@@ -106,7 +107,9 @@ def report(results: dict[str, Any], folder: Path, trainer: Trainer) -> str:
     lines = [tables(*of_test, results, remarks) if results["test"] else "not tested", ""]
     lines += map(on_screen, partly(results["partial"], trainer))
     seconds, rate = results["train_seconds"], results["examples_per_second"]
-    lines.append(f"trained in {seconds:.1f} s, {rate:,.0f} examples a second")
+    tokens = f", {results['tokens_per_second']:,.0f} tokens a second" if "tokens_per_second" in results else ""
+    share = f", {results['peak_share']:.0%} of the devices' peak" if "peak_share" in results else ""
+    lines.append(f"trained in {seconds:.1f} s, {rate:,.0f} examples a second{tokens}{share}")
     lines.append(on_screen(f"ended:      {results['end']['text']}"))
     if results["best"] is not None:
         at = f"epoch {results['best_epoch']}" if results["best_epoch"] else f"step {results['best_step']}"
@@ -174,9 +177,17 @@ def results_of(
         "end": end,
         "train_seconds": throughput.train_seconds,
         "examples_per_second": throughput.examples_per_second,
+        **speed(throughput, trainer),
         "best_checkpoint": str(path) if path else None,
         **(details(model) if tested else {}),
     }
+
+
+def speed(throughput: Throughput, trainer: Trainer) -> dict[str, float]:
+    """Tokens a second, where there are texts, and what their computation takes, where that is known."""
+    tokens = throughput.tokens_per_second(trainer.world_size)
+    found = {} if tokens is None else {"tokens_per_second": tokens}
+    return found | compute(tokens, trainer.lightning_module, trainer)
 
 
 def units(model: Any, data: DataModule) -> dict[str, str]:

@@ -24,6 +24,7 @@ from callbacks.run.bf16_convolutions import BF16Convolutions
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
 from callbacks.run.processes import BroadcastBuffers, DataConsistencyCheck
+from callbacks.run.reference import ComputeReference
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import HandleSignals, Signals
 from callbacks.run.throughput import Throughput
@@ -89,6 +90,7 @@ def build_trainer(
         TrainingMonitor(throughput),
         BroadcastBuffers(),
         BF16Convolutions(),
+        ComputeReference(),
         DataConsistencyCheck(),
     ]
     if options.pop("enable_progress_bar") is not False:

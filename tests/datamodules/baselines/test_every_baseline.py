@@ -14,7 +14,7 @@ from datamodules.base import DataModule
 from datamodules.storage.fingerprint import hash_object
 from tests.helpers.all_datamodules import DATAMODULES
 
-WITHOUT = ("Tagging", "Reading")  # their tasks' baselines need no fitting of their own
+WITHOUT = ("Tagging", "Reading", "Preferences")  # their tasks' baselines need no fitting of their own
 EMBEDDED = [
     pytest.param(cls, name, id=f"{cls.__name__}-{name}")
     for cls in DATAMODULES

@@ -66,6 +66,8 @@ CHANGES = [
     ("questions", in_file("questions.json", '{"text": "17"', '{"text": "1"'), "answers"),
     ("pairs", in_file("pairs.tsv", "句子7在", "句子八在"), "translations"),
     ("pairs", in_file("pairs.tsv", "sentence 49 ", "sentence 94 "), "sources"),
+    ("stories", in_file("stories/7.txt", "inf and 7", "inf and 8"), "texts"),
+    ("stories", in_file("stories/rows.jsonl", "story 7:", "story 8:"), "texts"),
     ("graphs", in_file("rings/rings_graph_labels.txt", "-1\n1\n10\n", "1\n-1\n10\n"), "labels"),
     ("graphs", in_file("rings/rings_A.txt", "1, 2\n", "1, 3\n"), "edges"),
     ("graphs", in_file("rings/rings_node_labels.txt", "0\n1\n2\n", "1\n0\n2\n"), "node labels"),

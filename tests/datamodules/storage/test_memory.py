@@ -26,8 +26,9 @@ from datamodules.translation import Translation
 ROOT = Path(__file__).resolve().parents[3]
 MEASURE = """
 import sys
+from functools import partial
 from pathlib import Path
-from datamodules import images, reading, tagging, text, translation
+from datamodules import corpus, images, reading, tagging, text, translation
 from datamodules.storage import streaming, token_cache
 type_, small, large, cache = sys.argv[1:]
 token_cache.DATA_FOLDER = Path(cache)
@@ -38,9 +39,10 @@ types = {
     "pairs": translation.Translation,
     "tagged": tagging.Tagging,
     "squad": reading.Reading,
+    "corpus": partial(corpus.Corpus, tokenizer="bytes"),
 }
 for path, in_memory in ((small, 1000), (small, 1000), (large, 1000), (large, 2**40)):
-    images.IN_MEMORY = streaming.IN_MEMORY = in_memory
+    images.IN_MEMORY = streaming.IN_MEMORY = token_cache.MIN_CACHED_BYTES = in_memory
     data = types[type_](path, batch_size=32)
     data.setup()
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
@@ -112,6 +114,16 @@ def write_squad(path: Path, size: int) -> Path:
     return path
 
 
+def write_corpus(path: Path, size: int) -> Path:
+    """A folder of texts of half a megabyte each."""
+    path.mkdir()
+    draw = random.Random(0)
+    for number in range(size):
+        text = "".join(f"{row} {words(draw, 100)}\n" for row in range(700))
+        (path / f"{number:03}.txt").write_text(text, encoding="utf-8")
+    return path
+
+
 def write_images(path: Path, size: int) -> Path:
     """Photographs of 96 x 96 pixels, 27 kB each in memory; files of one size."""
     path.mkdir()
@@ -134,6 +146,7 @@ def write_images(path: Path, size: int) -> Path:
         ("pairs", write_pairs, 2400, 80),
         ("tagged", write_tagged, 600, 40),
         ("squad", write_squad, 100, 30),
+        ("corpus", write_corpus, 6, 50),
     ],
 )
 def test_memory_stays_flat_as_the_data_grows_tenfold(

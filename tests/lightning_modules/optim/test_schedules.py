@@ -1,17 +1,17 @@
 import csv
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from lightning_modules.mlp import MLP
-from lightning_modules.optim.schedules import Plateau, Schedule, schedule_factor
+from lightning_modules.optim.schedules import FALLING, Plateau, Schedule, schedule_factor
 from scripts.cli.run.trainer import check_training
 from tests.helpers.stopping import PLATEAU, SHORT, TWICE, train
 
-NAMES = ["constant", "step", "exponential", "linear", "cosine", "one_cycle", "plateau"]
+NAMES = ["constant", "step", "exponential", "linear", "cosine", "one_cycle", "warmup_stable_decay", "plateau"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -38,10 +38,29 @@ def test_is_from_zero_to_one_and_never_rises_after_the_warm_up(name: Schedule, w
         ("cosine", 1000, 0.0),
         ("one_cycle", 300, 1.0),
         ("one_cycle", 1000, 0.0),
+        ("warmup_stable_decay", 800, 1.0),
+        ("warmup_stable_decay", 900, 0.5),
+        ("warmup_stable_decay", 1000, 0.0),
     ],
 )
 def test_takes_the_values_of_its_formula(name: Schedule, step: int, expected: float) -> None:
     assert schedule_factor(name, 1000)(step) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", FALLING)
+def test_falls_to_the_final_rate(name: Schedule) -> None:
+    factor = schedule_factor(name, 1000, 0.1, 0.2)
+    values = [factor(step) for step in range(100, 1001)]
+    assert max(values) == pytest.approx(1, abs=0.01)
+    assert values[-1] == min(values) == pytest.approx(0.2)
+
+
+def test_a_final_rate_changes_no_schedule_that_does_not_fall() -> None:
+    for name in set(get_args(Schedule)) - set(FALLING):
+        with_one, without = schedule_factor(name, 10, 0.0, 0.1), schedule_factor(name, 10)
+        assert [with_one(step) for step in range(10)] == [without(step) for step in range(10)]
+    with pytest.raises(ValueError, match=r"--model.final_rate: expected a fraction of the learning rate"):
+        schedule_factor("cosine", 10, 0.0, 1.0)
 
 
 def test_warms_up_in_a_straight_line() -> None:

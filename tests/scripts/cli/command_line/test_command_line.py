@@ -243,7 +243,7 @@ def test_a_configuration_file_lies_between_the_recipe_and_the_options(capsys: An
             "--model.pooling: expected one of mean, max, sum, got median",
         ),
         (["--model", "gat", "--trainer.max_epochs", "1.5"], "--trainer.max_epochs: expected int or null, got 1.5"),
-        (["--model", "gat", "--model.schedule", "cos"], "cosine, one_cycle, plateau, got cos"),
+        (["--model", "gat", "--model.schedule", "cos"], "cosine, one_cycle, warmup_stable_decay, plateau, got cos"),
         (["--model", "gat", "--trainer.precision", "8"], "--trainer.precision: expected one of auto, 32"),
         (["--model", "gat", "--model.optimizer", "Adamm"], "--model.optimizer: expected"),
         # 4. negative, zero or NaN

@@ -346,7 +346,7 @@ TRIED = {
             "--lora: expected one of its options, such as --lora.rank, --lora.alpha, --lora.dropout",
         ),
         ("--model mlp --lora.r 8", "--lora.r: no such option; did you mean --lora.rank?"),
-        ("--model mlp --lora.rank 8", "--lora.rank: adapts BERT's encoder, and MLP has none"),
+        ("--model mlp --lora.rank 8", "--lora.rank: adapts BERT's encoder and language models, and MLP is neither"),
         ("--model gat --model.heads 3", "--model.heads: no such option; did you mean --model.num_heads?"),
         ("--model gat --model.num_heads 3", RUNS),
     ],

@@ -233,7 +233,10 @@ def test_what_cannot_be_exported_is_said_in_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--format", "onxx", "--output", "x"], "--format onxx: expected safetensors, onnx, torch; did you mean onnx?"),
+        (
+            ["--format", "onxx", "--output", "x"],
+            "--format onxx: expected safetensors, onnx, torch, huggingface; did you mean onnx?",
+        ),
         (["--format", "onnx"], "where to? Give --output, a file"),
         (["--output", "x"], "as what? Give --format safetensors, onnx or torch"),
         (["--format", "onnx", "--output", "."], "--output .: expected the name of a file, such as model.onnx"),

@@ -1,0 +1,63 @@
+"""How far work on large data is, on the error stream."""
+
+import sys
+import time
+
+from lightning.pytorch.utilities import rank_zero_only
+
+QUIET = 5.0  # seconds in which nothing is shown
+EVERY = 0.5  # seconds between two lines on a terminal, each in place of the one before
+EVERY_IN_A_FILE = 60.0
+
+
+class Progress:
+    """A line on the error stream: what is done, how much of it, how fast, and for how long to go on.
+
+    Args:
+        what: in words.
+        total: bytes in all.
+        done: bytes that were done before.
+    """
+
+    def __init__(self, what: str, total: int, done: int = 0) -> None:
+        self.what = what
+        self.total = total
+        self.done = self.before = done
+        self.begun = time.monotonic()
+        self.on_terminal = sys.stderr.isatty()
+        self.every = EVERY if self.on_terminal else EVERY_IN_A_FILE
+        self.next = self.begun + (QUIET if self.on_terminal else EVERY_IN_A_FILE)
+        self.is_shown = getattr(rank_zero_only, "rank", 0) == 0
+        self.width = 0
+
+    def add(self, size: int) -> None:
+        """So many more bytes are done."""
+        self.done += size
+        now = time.monotonic()
+        if self.is_shown and now >= self.next:
+            self.next = now + self.every
+            self._show(self._line(now - self.begun))
+
+    def end(self) -> None:
+        """Remove the line from a terminal."""
+        if self.width and self.on_terminal:
+            print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
+
+    def _line(self, seconds: float) -> str:
+        rate = (self.done - self.before) / max(seconds, 1e-9)
+        left = max(self.total - self.done, 0) / max(rate, 1.0)
+        part = min(self.done / max(self.total, 1), 1)
+        return f"{self.what}: {part:.0%} of {self.total / 1e6:,.0f} MB, {rate / 1e6:.1f} MB/s, {_duration(left)} to go"
+
+    def _show(self, line: str) -> None:
+        if self.on_terminal:
+            print("\r" + line.ljust(self.width), end="", file=sys.stderr, flush=True)
+            self.width = len(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,127 @@
+"""Attention of each token to those before it in its document, with rotary positions and a cache for decoding.
+
+Shapes: B rows, T tokens, S tokens in the cache, H heads of queries, K heads of keys and values, d features of a head.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+ROTARY = ("default", "linear", "llama3")  # types of rotary positions, as transformers names them
+
+
+class Cache(NamedTuple):
+    """The keys and values of a layer, in memory that is allocated once.
+
+    Args:
+        keys: (B, K, S, d)
+        values: (B, K, S, d)
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    @classmethod
+    def empty(cls, rows: int, heads: int, size: int, width: int, like: Tensor) -> "Cache":
+        """Room for so many tokens of each row, of the type and on the device of another tensor."""
+        return cls(*(like.new_zeros(rows, heads, size, width) for _ in range(2)))
+
+    def write(self, places: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Keep the keys and values of new tokens, (B, K, T, d), at their places, (B, T)."""
+        index = places[:, None, :, None].expand_as(keys)
+        self.keys.scatter_(2, index, keys)
+        self.values.scatter_(2, index, values)
+
+    def first(self, size: int) -> "Cache":
+        """The part with the first tokens."""
+        return Cache(self.keys[:, :, :size], self.values[:, :, :size])
+
+
+def frequencies(width: int, theta: float, scaling: Mapping[str, Any] | None = None) -> Tensor:
+    """How fast each pair of features rotates, in radians a token, (d / 2,).
+
+    Su et al. 2021, https://arxiv.org/abs/2104.09864. Longer texts than those of the pretraining are read with slower
+    rotations: all by one factor (`linear`), or only those that a context of the pretraining does not complete
+    (`llama3`, https://arxiv.org/abs/2407.21783).
+
+    Args:
+        width: d
+        theta: base of the rotations.
+        scaling: `rope_type` and its settings, as transformers names them.
+
+    Raises:
+        ValueError: the type is none of these.
+        KeyError: it lacks a setting.
+    """
+    exact = theta ** (-torch.arange(0, width, 2, dtype=torch.float) / width)
+    kind = (scaling or {}).get("rope_type") or (scaling or {}).get("type") or "default"
+    if kind not in ROTARY:
+        raise ValueError(f"rotary positions of type {kind}: expected one of {', '.join(ROTARY)}")
+    if scaling is None or kind == "default":
+        return exact
+    slow = exact / float(scaling["factor"])
+    if kind == "linear":
+        return slow
+    low, high = float(scaling["low_freq_factor"]), float(scaling["high_freq_factor"])
+    turns = (
+        float(scaling["original_max_position_embeddings"]) * exact / (2 * math.pi)
+    )  # in a context of the pretraining
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return kept * exact + (1 - kept) * slow
+
+
+class Rotation(NamedTuple):
+    """By how much the features of each token are rotated.
+
+    Args:
+        cos: (B or 1, T, d)
+        sin: (B or 1, T, d)
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    @classmethod
+    def at(cls, positions: Tensor, frequencies: Tensor) -> "Rotation":
+        """The rotation of tokens at these positions, (B or 1, T)."""
+        angles = positions[..., None].float() * frequencies  # (B, T, d / 2)
+        angles = torch.cat([angles, angles], dim=-1)
+        return cls(angles.cos(), angles.sin())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rotated features of heads, (B, H, T, d): each pair is features i and i + d / 2."""
+        left, right = x.float().chunk(2, dim=-1)
+        turned = x.float() * self.cos[:, None] + torch.cat([-right, left], dim=-1) * self.sin[:, None]
+        return turned.to(x.dtype)
+
+
+def same_document(documents: Tensor) -> Tensor:
+    """Which tokens each one attends to: those before it in its document and itself, (B, 1, T, T)."""
+    length = documents.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
+    return (documents[:, :, None] == documents[:, None, :])[:, None] & causal
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
+    """For each query a weighted mean of values, (B, H, T, d); each head of keys serves as many heads of queries.
+
+    Args:
+        queries: (B, H, T, d)
+        keys: (B, K, S, d)
+        values: (B, K, S, d)
+        mask: (B or 1, 1, T, S) true where T may attend to S; None for all before it, where S is T.
+        dropout: dropout probability of the weights.
+    """
+    return F.scaled_dot_product_attention(
+        queries,
+        keys,
+        values,
+        mask,
+        dropout,
+        is_causal=mask is None,
+        enable_gqa=queries.shape[1] != keys.shape[1],
+    )
