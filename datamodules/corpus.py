@@ -36,7 +36,7 @@ from datamodules.storage.token_stream import stored_stream, stream_in_memory
 from datamodules.synthetic.sums import generated_sums
 from datamodules.tokenized import TextExamples, check_minimum
 from datamodules.tokenizing.document_encoder import DocumentEncoder
-from datamodules.tokenizing.language import bytes_of_tokens
+from datamodules.tokenizing.language import bytes_of_tokens, prompt_tokens
 from datamodules.tokenizing.packed import IGNORED, Packed
 from datamodules.tokenizing.row_bytes import ByteTable
 from datamodules.tokenizing.tokens import Ragged
@@ -340,8 +340,7 @@ class Corpus(LanguageData):
             raise DataError(f"--input {path}: a folder; expected a text file with a prompt a line, or JSON lines")
         prompts = list(self._prompts(regular(path)))
         encoder = DocumentEncoder(self.vocabulary)
-        begin = encoder.begin
-        ids = [[*begin, *encoder.ids(prompt)] or encoder.end for prompt in prompts]
+        ids = [prompt_tokens(encoder.ids(prompt), self.begin, self.end) for prompt in prompts]
         longest = max(map(len, ids), default=0)
         if longest >= self.window:
             self.note(f"{path}: a prompt has {longest:,} tokens, and the model was trained on {self.window:,}")

@@ -161,15 +161,22 @@ def test_resumes_exactly_after_every_signal(name: str, tmp_path: Path) -> None:
     assert compare(whole, pieces) == []
 
 
-@pytest.mark.parametrize("balance", ["none", "weights"])
-def test_gradients_of_two_batches_make_the_step_of_one_of_both(balance: str, tmp_path: Path) -> None:
-    """In the same order, where the batches' losses are means over classes of unequal weights, too."""
-    words = ["--model", "mlp", *SHORT, "--model.dropout", "0", "--model.optimizer", "torch.optim.SGD"]
-    words += ["--model.optimizer.lr", "0.1", "--model.optimizer.momentum", "0.9", "--data.balance", balance]
+@pytest.mark.parametrize(
+    ("model", "further"),
+    [
+        ("mlp", []),
+        ("mlp", ["--data.balance", "weights"]),  # losses are means over classes of unequal weights
+        ("llm_chat", ["--data.packing", "false"]),  # answers are of unequal lengths
+    ],
+)
+def test_gradients_of_two_batches_make_the_step_of_one_of_both(model: str, further: list[str], tmp_path: Path) -> None:
+    """In the same order."""
+    words = ["--model", model, *SHORT, "--model.dropout", "0", "--model.optimizer", "torch.optim.SGD"]
+    words += ["--model.optimizer.lr", "0.1", "--model.optimizer.momentum", "0.9", *further]
     halves = ["--data.batch_size", "16", "--trainer.accumulate_grad_batches", "2", "--trainer.limit_train_batches", "8"]
     found = []
-    for name, further in (("halves", halves), ("wholes", ["--data.batch_size", "32"])):
-        assert train([*words, *further, "--logs", str(tmp_path / name)]) == 0
-        found.append(read_checkpoint(tmp_path / name / "mlp" / "version_0" / "checkpoints" / "last.ckpt"))
+    for name, batches in (("halves", halves), ("wholes", ["--data.batch_size", "32"])):
+        assert train([*words, *batches, "--logs", str(tmp_path / name)]) == 0
+        found.append(read_checkpoint(tmp_path / name / model / "version_0" / "checkpoints" / "last.ckpt"))
     assert found[0]["global_step"] == found[1]["global_step"] == 8
     torch.testing.assert_close(found[0]["state_dict"], found[1]["state_dict"], rtol=1e-5, atol=1e-6)

@@ -89,7 +89,8 @@ class LoggerBoard(Board):
 class LogExamples(Callback):
     """Lets the task show a validation batch at intervals, and what the test has found at its end.
 
-    Of training images it shows the run's first batch, as the model gets it: augmented, with the classes' names.
+    Of training it shows the run's first batch as the model gets it: images augmented, with the classes' names; texts of
+    a language model with the tokens that count.
 
     The validation batch is the middle one: where texts of similar length are batched, the first ones are the shortest.
 
@@ -105,16 +106,18 @@ class LogExamples(Callback):
         self._batch: Any = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Show the images of the run's first batch."""
+        """Show the run's first batch: its images, or what the task shows of it."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if trainer.global_step or batch_idx or data is None:
+        board = None if trainer.global_step or batch_idx or data is None else self._board(trainer, "train")
+        if board is None:
             return
-        board = self._board(trainer, "train")
-        preview = data.preview(batch, SHOWN_IMAGES) if board is not None else None
-        if board is not None and preview is not None:
-            labels = boards.class_labels(preview.target, preview.class_names)
-            with style():
-                board.figure("first batch", captioned(preview.images, labels))
+        with not_fatal(SHOWN), style():
+            preview = data.preview(batch, SHOWN_IMAGES)
+            if preview is not None:
+                labels = boards.class_labels(preview.target, preview.class_names)
+                board.figure(boards.FIRST_BATCH, captioned(preview.images, labels))
+            if isinstance(pl_module, Task):
+                pl_module.show_first(batch, board)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any

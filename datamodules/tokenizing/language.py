@@ -34,6 +34,17 @@ class Vocabulary(NamedTuple):
     chat_template: str = ""
 
 
+def prompt_tokens(text: list[int], begin: int | None, end: int) -> list[int]:
+    """What a model is given of a text that it is to continue: as of a document; of no text the end of another one.
+
+    Args:
+        text: its tokens.
+        begin: the token before a document; None where it has none.
+        end: the token after a document.
+    """
+    return [*([] if begin is None else [begin]), *text] or [end]
+
+
 def new_language_tokenizer(algorithm: Algorithm, texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """Learn a vocabulary from the training split's texts, of which every text can be written.
 

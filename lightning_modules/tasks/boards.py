@@ -12,6 +12,7 @@ from torch import Tensor
 COLUMNS = 8  # of a grid
 MIN_SIDE = 56  # pixels; smaller images are enlarged by an integer factor
 MAX_TEXTS = 12
+FIRST_BATCH = "first batch"  # the name of what is shown of a run's first training batch
 
 
 def escape(text: str) -> str:

@@ -18,10 +18,12 @@ from datamodules.loading.sampling import generator
 from datamodules.synthetic.conversations import CHECKED, is_right, judged_questions, right_answer
 from datamodules.synthetic.grammars import GRAMMARS, Grammar
 from datamodules.tokenizing.chat_template import ChatTemplate
+from datamodules.tokenizing.language import prompt_tokens
 from datamodules.tokenizing.packed import IGNORED, Packed
 from datamodules.tokenizing.tokens import Text, tokenizer_from_json
-from lightning_modules.tasks.boards import escape, table
+from lightning_modules.tasks.boards import FIRST_BATCH, escape, table
 from lightning_modules.tasks.next_token import nats_of_tokens, summed_nats
+from lightning_modules.tasks.pictures.learned import learned_texts
 from lightning_modules.tasks.results.language import LanguageResults
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.sampling import GREEDY, Sampling, continued
@@ -218,8 +220,7 @@ class LanguageModel(Task):
 
     def prompt_of(self, text: str) -> list[int]:
         """The tokens that a continuation of a text begins with."""
-        first = [self.end if self.begin is None else self.begin]
-        return first + self.tokenizer.encode(text, add_special_tokens=False).ids
+        return prompt_tokens(self.tokenizer.encode(text, add_special_tokens=False).ids, self.begin, self.end)
 
     def continuations(
         self, prompts: Sequence[Sequence[int]], sampling: Sampling = GREEDY, seed: int = 0
@@ -279,6 +280,10 @@ class LanguageModel(Task):
         return [
             {"prediction": text} for text in self.tokenizer.decode_batch(self.continuations(prompts, self.sampling))
         ]
+
+    def show_first(self, batch: Packed, board: Board) -> None:
+        """The texts, those tokens coloured that are to be learned."""
+        board.figure(FIRST_BATCH, learned_texts({"": batch}, self.tokenizer))
 
     def show(self, batch: Any, board: Board) -> None:
         """Texts that the model writes: from fixed prompts, or from the beginning of a document."""

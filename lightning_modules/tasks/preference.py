@@ -12,9 +12,10 @@ from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from datamodules.preferences import Pairs
 from datamodules.tokenizing.packed import IGNORED, Packed
-from lightning_modules.tasks.boards import escape, table
+from lightning_modules.tasks.boards import FIRST_BATCH, escape, table
 from lightning_modules.tasks.language_model import LanguageModel, Ratio
 from lightning_modules.tasks.next_token import nats_of_rows
+from lightning_modules.tasks.pictures.learned import learned_texts
 from lightning_modules.tasks.results.preferences import PreferenceResults
 from lightning_modules.tasks.results.results import Results
 from lightning_modules.tasks.task import Board, Step
@@ -117,6 +118,10 @@ class Preference(LanguageModel):
     def learnable(self, data: DataModule) -> dict[str, Baseline]:
         """None."""
         return {}
+
+    def show_first(self, batch: Any, board: Board) -> None:
+        """The answers of each pair after their prompt, those tokens coloured that are compared."""
+        board.figure(FIRST_BATCH, learned_texts({"better": batch.chosen, "worse": batch.rejected}, self.tokenizer))
 
     def show(self, batch: Pairs, board: Board) -> None:
         """The pairs whose better answer has the smaller reward."""

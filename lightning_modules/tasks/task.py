@@ -362,6 +362,14 @@ class Task(LightningModule):
         """The trained network with the inputs of an exported file: the tensors of the data's batches."""
         return data.export_inputs(self)
 
+    def show_first(self, batch: Any, board: Board) -> None:
+        """Show the run's first training batch, as the model gets it; images are shown without this.
+
+        Args:
+            batch: as the model gets it.
+            board: where.
+        """
+
     def show(self, batch: Any, board: Board) -> None:
         """Show the model's predictions for a batch: of validation, or the worst ones of the test, worst first.
 
