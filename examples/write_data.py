@@ -11,7 +11,7 @@ import json
 import math
 import random
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -195,7 +195,7 @@ def write_language(folder: Path) -> None:
     write_lines(folder / "preferences.jsonl", map(as_json, rows))
 
 
-def as_json(row: dict[str, object]) -> str:
+def as_json(row: Mapping[str, object]) -> str:
     """A line of JSON."""
     return json.dumps(row, ensure_ascii=False)
 
