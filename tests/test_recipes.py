@@ -15,12 +15,14 @@ from torch.utils.data import DataLoader
 
 from callbacks.run.checkpoint_file import write_checkpoint
 from datamodules.tokenizing.packed import Packed
+from lightning_modules.tasks.preference import Preference
 from scripts.cli.command_line.classes import class_at, constructor_arguments
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import read_recipe, recipe_names, resolve
 from scripts.cli.command_line.techniques import TECHNIQUES
 from scripts.cli.evaluate import prediction, testing
 from scripts.cli.run.experiment import Experiment
+from scripts.cli.spreadsheet import cell
 from tests.helpers.example_inputs import example_input
 from tests.helpers.offline import without_a_network
 from tests.helpers.stopping import shortened
@@ -164,13 +166,13 @@ def test_predicts_for_files_in_their_order(trained: Trained, tmp_path: Path) -> 
     outputs = [tmp_path / "rows.csv", tmp_path / "rows.jsonl"]
     for output in outputs:
         prediction.predict([], [str(folder)], [str(source)], None, str(output))
-    with outputs[0].open(encoding="utf-8") as file:
+    with outputs[0].open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     rows = [json.loads(line) for line in outputs[1].read_text(encoding="utf-8").splitlines()]
     assert [row["input"] for row in rows] == [row["input"] for row in table]
     assert len(rows) >= 2
     for row, cells in zip(rows, table, strict=True):
-        assert str(row["prediction"]) == cells["prediction"]
+        assert str(cell(row["prediction"])) == cells["prediction"]
         if "probabilities" in row:
             assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-3)
             assert float(cells[f"p_{row['prediction']}"]) == pytest.approx(max(row["probabilities"].values()))
@@ -215,6 +217,8 @@ def test_memorises_one_batch(name: str) -> None:
     if not model.automatic_optimization:
         pytest.skip("two networks against each other have no loss that falls: see their model's own tests")
     model.schedule, model.warmup = "constant", 0.0
+    if isinstance(model, Preference):
+        model.refer(batch, len(batch.index) + int(batch.index.max()))
     memorised = UntilMemorised(batch)
     trainer = Trainer(
         max_steps=300,
