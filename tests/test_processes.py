@@ -46,6 +46,12 @@ CASES = {
         ["--data.batch_size", "9", "--model.dropout", "0", "--trainer.accumulate_grad_batches", "2"],
     ),
     "bert_qa": ("bert_qa", ["--data.batch_size", "5"]),
+    "llm of rows in which texts lie end to end": ("llm", ["--data.batch_size", "7"]),
+    "accumulated answers of llm_chat": (
+        "llm_chat",
+        ["--data.batch_size", "9", "--data.packing", "false", "--trainer.accumulate_grad_batches", "2"],
+    ),
+    "llm_preference": ("llm_preference", ["--data.batch_size", "7"]),
     "shared batch statistics": ("cnn", [*TABLE, "--trainer.sync_batchnorm", "true"]),
     "a batch size that is found": ("mlp", ["--data.batch_size", "auto", "--model.dropout", "0"]),
     "clipped gradients": ("mlp", [*TABLE, "--trainer.gradient_clip_val", "0.01"]),
@@ -65,6 +71,11 @@ CASES = {
 }
 # Clipped, and with a state of the optimizer's own, whose parts have to be put together.
 MOMENTUM = ["--model.optimizer.momentum", "0.9", "--trainer.gradient_clip_val", "0.5"]
+# Of few steps: Muon multiplies in bf16, so that roundings grow.
+MUON = [
+    *("--model.optimizer", "lightning_modules.optim.muon.MuonAdamW", "--model.optimizer.lr", "0.005"),
+    *("--trainer.max_steps", "2"),
+]
 SHARDED = {
     "fsdp transformer": ("transformer", ["--data.batch_size", "7", "--model.dropout", "0", *MOMENTUM]),
     "fsdp torch_transformer": ("torch_transformer", ["--data.batch_size", "7", "--model.dropout", "0", *MOMENTUM]),
@@ -79,6 +90,9 @@ SHARDED = {
         "bert_classifier",
         ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--lora.rank", "2"],
     ),
+    "fsdp llm by Muon": ("llm", ["--data.batch_size", "7", *MUON]),
+    "fsdp llm_chat with adapters": ("llm_chat", ["--data.batch_size", "9", *MOMENTUM, "--lora.rank", "2"]),
+    "fsdp llm_preference": ("llm_preference", ["--data.batch_size", "7", *MOMENTUM]),
     "fsdp bert_classifier compiled": (
         "bert_classifier",
         ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--compile.mode", "default", *NARROW],

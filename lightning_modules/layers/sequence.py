@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+NORMS = nn.LayerNorm, nn.RMSNorm
+
 
 class PositionalEmbedding(nn.Module):
     """Token embeddings, scaled, plus sinusoids of the position.
@@ -92,6 +94,6 @@ def blocks(module: nn.Module) -> Iterator[nn.Module]:
     """The blocks of a Transformer: those modules in its outermost lists that normalise their features."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
-            yield from (block for block in child if any(isinstance(part, nn.LayerNorm) for part in block.modules()))
+            yield from (block for block in child if any(isinstance(part, NORMS) for part in block.modules()))
         else:
             yield from blocks(child)

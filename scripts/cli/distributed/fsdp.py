@@ -69,7 +69,8 @@ class FSDPStrategy(DDPStrategy):
         assert self.model is not None
         for module in self.model.modules():
             if isinstance(module, FSDPModule):
-                module.set_reshard_after_forward(not gather, recurse=False)
+                # weights outside the blocks stay until the gradients: a language model's head is used after the call
+                module.set_reshard_after_forward(not gather and module is not self.model, recurse=False)
                 if gather:
                     module.unshard()
                 else:
