@@ -273,10 +273,10 @@ def main(wanted: list[str]) -> None:
         shutil.copytree(ROOT / "examples", place / "examples")
         program = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        before = [each for name in wanted if name not in README for each in earlier(pages[name.removeprefix("course/")])]
+        shown = [pages[name.removeprefix("course/")] for name in wanted if name not in README]
         runs = {  # those that others start from come first: they are the version_0 of their model
             command: train(command, place, place / "lightning_logs")
-            for command in dict.fromkeys(page.command for page in before)
+            for command in dict.fromkeys(before.command for page in shown for before in earlier(page))
         }
         for name in wanted:
             command, shot = rows[name]
