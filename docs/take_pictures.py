@@ -30,7 +30,7 @@ from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
-from scripts.cli.command_line.course import course
+from scripts.cli.command_line.course import course, earlier
 from scripts.cli.command_line.recipes import ROOT
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -66,6 +66,7 @@ CURVES = Shot("^(train/loss|val/accuracy)$", cards=2, width=1100)
 MISTAKES = Shot("test/worst mistakes$", "images")
 FORECASTS = Shot("test/forecasts$", "images")
 MATRIX = Shot("test/confusion matrix$", "images")
+FIRST = Shot("first batch$", "images")
 RATES = "optimizer/learning_rate"
 README = {  # name: command and shot
     "terminal": ("python scripts/fit.py --model gat", Shot(tab="terminal")),
@@ -95,9 +96,12 @@ COURSE = {
     "pretrained": CURVES,
     "freezing": Shot(f"{RATES}.*$", cards=2, width=1100),
     "lora": CURVES,
+    "llm": Shot("^(train/loss|val/bits_per_byte)$", cards=2, width=1100),
+    "llm-chat": FIRST,
+    "llm-preference": FIRST,
     "imbalance": MATRIX,
     "schedules": Shot(f"{RATES}$"),
-    "augmentation": Shot("first batch$", "images"),
+    "augmentation": FIRST,
     "resuming": CURVES,
 }
 
@@ -269,10 +273,10 @@ def main(wanted: list[str]) -> None:
         shutil.copytree(ROOT / "examples", place / "examples")
         program = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        after = [pages[name.removeprefix("course/")].after for name in wanted if name not in README]
+        shown = [pages[name.removeprefix("course/")] for name in wanted if name not in README]
         runs = {  # those that others start from come first: they are the version_0 of their model
             command: train(command, place, place / "lightning_logs")
-            for command in dict.fromkeys(pages[page].command for page in after if page)
+            for command in dict.fromkeys(before.command for page in shown for before in earlier(page))
         }
         for name in wanted:
             command, shot = rows[name]

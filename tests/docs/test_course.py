@@ -10,7 +10,7 @@ from PIL import Image
 
 from docs.source_code import LINK, with_code
 from docs.take_pictures import COURSE, LARGEST, PICTURES, README
-from scripts.cli.command_line.course import Page, course
+from scripts.cli.command_line.course import Page, course, earlier
 from scripts.cli.command_line.options import parse
 from scripts.cli.command_line.recipes import ROOT, recipe_names, resolve
 from tests.helpers.pages import READMES, blocks, commands, read
@@ -40,8 +40,8 @@ def test_every_model_has_a_page() -> None:
 @each_file
 def test_a_page_has_its_command_a_picture_code_and_an_answer(file: Path) -> None:
     page, text = BY_NAME[file.stem], read(file)
-    earlier = [BY_NAME[page.after].command] if page.after else []
-    assert blocks(file, "bash")[0].splitlines() == [*earlier, page.command]
+    before = [each.command for each in earlier(page)]
+    assert blocks(file, "bash")[0].splitlines() == [*before, page.command]
     assert re.findall(r"!\[[^]]+\]\(\S+/(course/[\w-]+)\.png\)", text) == (
         [] if page in LESSONS else [f"course/{page.name}"]
     )

@@ -29,6 +29,16 @@ def course() -> list[Page]:
     return [Page(name, **page) for name, page in read_yaml(COURSE).items()]
 
 
+def earlier(page: Page) -> list[Page]:
+    """The pages whose runs a page starts from: the one before it last, before that the one which that starts from."""
+    pages = {each.name: each for each in course()}
+    found: list[Page] = []
+    while page.after:
+        page = pages[page.after]
+        found.insert(0, page)
+    return found
+
+
 def show_course() -> None:
     """Print the pages with what each is about and its command."""
     print(aligned([("page", "", "command"), *(page[:3] for page in course())], left=3))
