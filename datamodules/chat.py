@@ -210,7 +210,7 @@ class Chat(TemplatedData):
     of_embedded: ClassVar[tuple[str, ...]] = ("num_conversations",)
 
     def __init__(
-        self, dataset: str = "conversations", num_conversations: int = 6000, packing: bool = True, **kwargs: Any
+        self, dataset: str = "conversations", num_conversations: int = 4500, packing: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(dataset=dataset, **kwargs)
         check_minimum("num_conversations", num_conversations, 20)

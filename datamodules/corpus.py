@@ -33,7 +33,7 @@ from datamodules.storage.fingerprint import hash_numbers
 from datamodules.storage.stored_rows import split_indices
 from datamodules.storage.streaming import Repeatable
 from datamodules.storage.token_stream import stored_stream, stream_in_memory
-from datamodules.synthetic.sums import generated_sums
+from datamodules.synthetic.exercises import generated_exercises
 from datamodules.tokenized import TextExamples, check_minimum
 from datamodules.tokenizing.document_encoder import DocumentEncoder
 from datamodules.tokenizing.language import bytes_of_tokens, prompt_tokens
@@ -63,7 +63,7 @@ class Corpus(LanguageData):
     Args:
         dataset: a known data set, or the path of a file or folder. Of `tinyshakespeare`, nanoGPT's validation split is
             cut in two: its first half is for validation, its second for testing.
-        num_texts: number of texts in `sums`.
+        num_texts: number of texts in `exercises`.
         document: what a document is: `file`, the text of a file or of a row; `line`, a line of it; `paragraph`, what
             blank lines part; `auto`, as `file`, but that lines `<|endoftext|>` part a file.
         text: key or column of a row's text, which may be a list of lines; several, separated by commas, are joined by
@@ -71,7 +71,7 @@ class Corpus(LanguageData):
         kwargs: as for LanguageData and DataModule.
     """
 
-    embedded: ClassVar[tuple[str, ...]] = ("sums",)
+    embedded: ClassVar[tuple[str, ...]] = ("exercises",)
     of_embedded: ClassVar[tuple[str, ...]] = ("num_texts",)
     of_own: ClassVar[tuple[str, ...]] = ("document", "text", "encoding")
     published: ClassVar[Remotes] = CORPORA
@@ -80,8 +80,8 @@ class Corpus(LanguageData):
 
     def __init__(
         self,
-        dataset: str = "sums",
-        num_texts: int = 18_000,
+        dataset: str = "exercises",
+        num_texts: int = 24_000,
         document: Document = "auto",
         text: str = "text",
         window: int = 256,
@@ -123,7 +123,7 @@ class Corpus(LanguageData):
         """Find the documents: how many there are, and how large each is."""
         self.cuts = ()
         if self.is_embedded:
-            texts, splits = generated_sums(self.num_texts, seed=0)
+            texts, splits = generated_exercises(self.num_texts, seed=0)
             self.texts, self.index = (listed := ListedTexts(texts, self.dataset)), indexed(listed)
             return Source(len(texts), official={split: torch.tensor(rows) for split, rows in splits.items()})
         files = corpus_files(self._published_file() if self.is_published else self.path, self.note)

@@ -23,12 +23,12 @@ from PIL import Image, ImageDraw
 
 from datamodules.files.entities import Entity
 from datamodules.synthetic.conversations import generated_conversations, generated_pairs
+from datamodules.synthetic.exercises import generated_exercises
 from datamodules.synthetic.facts import generated_facts
 from datamodules.synthetic.motifs import generated_motifs
 from datamodules.synthetic.names import generated_names
 from datamodules.synthetic.phrases import phrases
 from datamodules.synthetic.reviews import generated_reviews
-from datamodules.synthetic.sums import generated_sums
 
 DATA = Path(__file__).parent / "data"
 SEED = 14
@@ -186,7 +186,7 @@ def write_graphs(folder: Path) -> None:
 
 def write_language(folder: Path) -> None:
     """Texts to pretrain on, conversations, and preferences."""
-    texts, _ = generated_sums(600, SEED)
+    texts, _ = generated_exercises(600, SEED)
     (folder / "stories.txt").write_text("\n\n".join(texts) + "\n", encoding="utf-8", newline="\n")
     conversations, _ = generated_conversations(200, SEED)
     write_lines(folder / "chat.jsonl", (as_json({"messages": each.messages}) for each in conversations))

@@ -71,7 +71,7 @@ CASES = {
 }
 # Clipped, and with a state of the optimizer's own, whose parts have to be put together.
 MOMENTUM = ["--model.optimizer.momentum", "0.9", "--trainer.gradient_clip_val", "0.5"]
-# Of few steps: Muon multiplies in bf16, so that roundings grow.
+# Of few steps, and nearly so: Muon multiplies in bf16, so that roundings grow.
 MUON = [
     *("--model.optimizer", "lightning_modules.optim.muon.MuonAdamW", "--model.optimizer.lr", "0.005"),
     *("--trainer.max_steps", "2"),
@@ -217,17 +217,17 @@ def test_two_processes_train_and_test_as_one(case: str, runs: Path) -> None:
         assert sum(each["examples"] for each in scores[1]["per_class"].values()) == 113  # no patient twice
 
 
-def compare_with_sharded(one: Path, fsdp: Path) -> None:
+def compare_with_sharded(one: Path, fsdp: Path, nearly: float = 1e-5) -> None:
     """Sharded weights have to train as others do."""
     saved = [read_checkpoint(path / "checkpoints" / "last.ckpt") for path in (one, fsdp)]
     (expected,), (found,) = (checkpoint["optimizer_states"] for checkpoint in saved)
     assert found["param_groups"] == expected["param_groups"]
     assert found["state"].keys() == expected["state"].keys()
     for index, state in expected["state"].items():
-        torch.testing.assert_close(found["state"][index], state, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found["state"][index], state, rtol=1e-4, atol=nearly)
     for weights in ("state_dict", "newest_weights"):  # the latter where an average is kept
         found, expected = (dict(checkpoint.get(weights, {})) for checkpoint in reversed(saved))
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=nearly)
     scores = [json.loads((path / "results.json").read_text())["test"] for path in (one, fsdp)]
     assert scores[0] == pytest.approx(scores[1], rel=1e-3, abs=1e-4)
     assert gradient_norms(one) == pytest.approx(gradient_norms(fsdp), rel=1e-3)
@@ -236,7 +236,7 @@ def compare_with_sharded(one: Path, fsdp: Path) -> None:
 @pytest.mark.parametrize("case", SHARDED)
 def test_two_processes_that_shard_the_weights_train_as_one(case: str, runs: Path) -> None:
     one, fsdp = one_and_two(case, runs)
-    compare_with_sharded(one, fsdp)
+    compare_with_sharded(one, fsdp, 1e-4 if "Muon" in case else 1e-5)
     averaged = "newest_weights" in read_checkpoint(one / "checkpoints" / "last.ckpt")
     assert averaged == ("average" in case)
     if "adapters" in case:

@@ -10,12 +10,12 @@ from torch import Tensor
 from datamodules.files.conversations import Conversation, Message
 from datamodules.loading.sampling import generator
 from datamodules.synthetic.names import SPLIT_FRACTIONS
+from datamodules.synthetic.sums import sums_of
 
 Made = TypeVar("Made")
 
 CHECKED = ("conversations", "short_answers")  # data sets of these conversations, of which answers can be judged
 
-LARGEST = 9  # of two numbers that are added: all sums are in each split, for a small model to learn by heart
 NAMES = {
     "en": ["Ada", "Alan", "Grace", "Emmy", "Niels", "Marie", "Rosa", "Ida", "Otto", "Max", "Lise", "Karl"],
     "zh": ["小明", "小红", "小兰", "小龙", "小雪", "小虎", "小月", "小星", "小云", "小风", "小梅", "小安"],
@@ -89,32 +89,37 @@ def right_answer(messages: Sequence[Message]) -> str | None:
     return next((match[1] for form in _NAMED if (match := form.match(system))), None)
 
 
-def is_right(messages: Sequence[Message], answer: str) -> bool:
+def is_right_answer(messages: Sequence[Message], answer: str) -> bool:
     """Whether an answer to the last question of a conversation is right, be it short or long-winded."""
     right = right_answer(messages)
     return right is not None and answer.strip() in (right, *(form.format(right) for form in LONG_WINDED.values()))
 
 
-class _Speaker:
+class Speaker:
     """Says what the grammar knows, at random.
 
     Args:
         random: the generator.
+        split: whose sums are asked for; no other split has any of them.
     """
 
-    def __init__(self, random: torch.Generator) -> None:
+    def __init__(self, random: torch.Generator, split: str) -> None:
         self.random = random
+        self.sums = sums_of(split)
 
     def below(self, size: int) -> int:
+        """An integer from 0, smaller than this."""
         return int(torch.randint(size, (), generator=self.random))
 
     def pick(self, options: Sequence[Any]) -> Any:
+        """One of these."""
         return options[self.below(len(options))]
 
     def question(self, kind: str, language: str) -> Message:
+        """A question of a kind."""
         form = self.pick(ASKED[kind][language])
         if kind == "sum":
-            form = form.format(self.below(LARGEST + 1), self.below(LARGEST + 1))
+            form = form.format(*self.pick(self.sums))
         elif kind == "repeat":
             between = " " if language == "en" else ""
             form = form.format(between.join(self.pick(WORDS[language]) for _ in range(1 + self.below(2))))
@@ -133,19 +138,26 @@ class _Speaker:
         named = ["name"] * (bool(messages) and messages[0]["role"] == "system")
         return self.question(self.pick([*kinds, *named, *named]), language)
 
+    def said(self, answer: str, language: str) -> str:
+        """An answer, mostly in many words."""
+        return long_winded(answer, language) if self.below(1000) < 1000 * TALKATIVE else answer
+
 
 def long_winded(answer: str, language: str) -> str:
     """An answer in many words; a greeting stays what it is."""
     return answer if answer in GREETING.values() else LONG_WINDED[language].format(answer)
 
 
-def _by_split(size: int, seed: int, make: Callable[[_Speaker, str], Made]) -> tuple[list[Made], dict[str, Tensor]]:
+def _by_split(size: int, seed: int, make: Callable[[Speaker, str], Made]) -> tuple[list[Made], dict[str, Tensor]]:
     """What a speaker makes, in both languages in turn, and the indices of each split's."""
-    speaker = _Speaker(generator(seed))
-    splits, start = {}, 0
+    random = generator(seed)
+    made: list[Made] = []
+    splits = {}
     for split, fraction in SPLIT_FRACTIONS.items():
-        splits[split] = torch.arange(start, start := start + round(fraction * size))
-    return [make(speaker, ("en", "zh")[index % 2]) for index in range(start)], splits
+        start, speaker = len(made), Speaker(random, split)
+        made += [make(speaker, ("en", "zh")[index % 2]) for index in range(round(fraction * size))]
+        splits[split] = torch.arange(start, len(made))
+    return made, splits
 
 
 def generated_conversations(size: int, seed: int) -> tuple[list[Conversation], dict[str, Tensor]]:
@@ -159,15 +171,13 @@ def generated_conversations(size: int, seed: int) -> tuple[list[Conversation], d
         The conversations, and the indices of each split's.
     """
 
-    def make(speaker: _Speaker, language: str) -> Conversation:
+    def make(speaker: Speaker, language: str) -> Conversation:
         messages = speaker.begun(language)
         for _ in range(1 + speaker.below(3)):
             messages.append(speaker.asked(messages, KINDS, language))
             answer = right_answer(messages)
             assert answer is not None, messages
-            if speaker.below(1000) < 1000 * TALKATIVE:
-                answer = long_winded(answer, language)
-            messages.append({"role": "assistant", "content": answer})
+            messages.append({"role": "assistant", "content": speaker.said(answer, language)})
         return Conversation(messages)
 
     return _by_split(size, seed, make)
@@ -184,7 +194,7 @@ def generated_pairs(size: int, seed: int) -> tuple[list[PreferencePair], dict[st
         The pairs, and the indices of each split's.
     """
 
-    def make(speaker: _Speaker, language: str) -> PreferencePair:
+    def make(speaker: Speaker, language: str) -> PreferencePair:
         messages = speaker.begun(language)
         messages.append(speaker.asked(messages, KINDS[:-1], language))
         answer = right_answer(messages)

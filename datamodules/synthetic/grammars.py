@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from datamodules.synthetic import sums
+from datamodules.synthetic import exercises
 
 
 class Grammar(NamedTuple):
@@ -21,4 +21,6 @@ class Grammar(NamedTuple):
     prompts: Callable[[str, int, int], Sequence[tuple[str, str]]]
 
 
-GRAMMARS = {"sums": Grammar(sums.is_valid, sums.is_right, sums.prompts)}  # by the name of the data set
+GRAMMARS = {  # by the name of the data set
+    "exercises": Grammar(exercises.is_valid, exercises.is_right, exercises.prompts),
+}

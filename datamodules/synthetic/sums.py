@@ -129,22 +129,3 @@ def prompts(split: str, size: int, seed: int = 0) -> list[Prompt]:
 
 def _drawn(words: Sequence[str], number: int) -> str:
     return words[number % len(words)]
-
-
-def generated_sums(size: int, seed: int) -> tuple[list[str], dict[str, list[int]]]:
-    """Texts with a sum in each, of which none in the test split is in another.
-
-    Args:
-        size: number of texts in all splits; 70 % are for training, 10 % for validation.
-        seed: seed of the generator.
-
-    Returns:
-        The texts, and the indices of each split's.
-    """
-    texts: list[str] = []
-    splits: dict[str, list[int]] = {}
-    for split, fraction in SPLIT_FRACTIONS.items():
-        made = prompts(split, round(fraction * size), seed)
-        splits[split] = list(range(len(texts), len(texts) + len(made)))
-        texts += [text + answer for text, answer in made]
-    return texts, splits

@@ -15,7 +15,7 @@ from torchmetrics import Metric, MetricCollection
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from datamodules.loading.sampling import generator
-from datamodules.synthetic.conversations import CHECKED, is_right, judged_questions, right_answer
+from datamodules.synthetic.conversations import CHECKED, is_right_answer, judged_questions, right_answer
 from datamodules.synthetic.grammars import GRAMMARS, Grammar
 from datamodules.tokenizing.chat_template import ChatTemplate
 from datamodules.tokenizing.language import prompt_tokens
@@ -270,8 +270,8 @@ class LanguageModel(Task):
         answers = self.tokenizer.decode_batch(self.continuations(prompts))
         usual = Counter(map(right_answer, judged_questions(JUDGED, 1))).most_common(1)[0][0] or ""
         return {
-            "test/right_answers": sum(map(is_right, asked, answers)) / len(asked),
-            "baseline/right_answers": sum(is_right(messages, usual) for messages in asked) / len(asked),
+            "test/right_answers": sum(map(is_right_answer, asked, answers)) / len(asked),
+            "baseline/right_answers": sum(is_right_answer(messages, usual) for messages in asked) / len(asked),
         }
 
     def predict_step(self, batch: Text, batch_idx: int = 0) -> list[dict[str, Any]]:

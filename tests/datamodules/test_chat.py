@@ -335,7 +335,7 @@ def test_it_says_what_was_understood(place: Path) -> None:
     [shown] = data.inputs_shown(data.splits.train[:1])
     assert shown.startswith(f"{END_OF_TEXT}<|im_start|>user\n{asked}")
     assert data.suspicions() == []
-    assert dict(ready("conversations", window=128).facts())["conversations"].startswith("6,000 of 2 to 7 messages")
+    assert dict(ready("conversations", window=128).facts())["conversations"].startswith("4,500 of 2 to 7 messages")
 
 
 def test_options_of_other_data_are_without_effect(place: Path) -> None:

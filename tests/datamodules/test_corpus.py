@@ -335,10 +335,10 @@ def test_the_vocabulary_is_that_of_the_training_split_alone(place: Path) -> None
     assert texts_of(data, "test") == ["xyz abc 中"]  # in bytes
 
 
-def test_embedded_sums_are_judged_by_their_name() -> None:
+def test_embedded_exercises_are_judged_by_their_name() -> None:
     data = Corpus(num_texts=200, vocab_size=300, batch_size=4)
     data.setup()
-    assert data.checked == "sums"
+    assert data.checked == "exercises"
     assert "num_texts" not in data.without_effect()
     assert {"document", "text", "encoding"} <= data.without_effect().keys()
 

@@ -5,7 +5,7 @@ from datamodules.synthetic.conversations import (
     NAMES,
     generated_conversations,
     generated_pairs,
-    is_right,
+    is_right_answer,
     judged_questions,
     right_answer,
 )
@@ -18,7 +18,7 @@ def test_every_generated_answer_is_right() -> None:
     for conversation in conversations:
         for place, message in enumerate(conversation.messages):
             if message["role"] == "assistant":
-                assert is_right(conversation.messages[:place], message["content"])
+                assert is_right_answer(conversation.messages[:place], message["content"])
                 answers += 1
     assert answers > 500
     again, _ = generated_conversations(300, seed=0)
@@ -29,8 +29,8 @@ def test_every_generated_answer_is_right() -> None:
 def test_the_better_of_two_right_answers_is_the_shorter() -> None:
     pairs, _ = generated_pairs(200, seed=0)
     for asked, chosen, rejected in pairs:
-        assert is_right(asked, chosen)
-        assert is_right(asked, rejected)
+        assert is_right_answer(asked, chosen)
+        assert is_right_answer(asked, rejected)
         assert len(chosen) < len(rejected)
     assert {asked[0]["role"] for asked, _, _ in pairs} == {"system", "user"}
 
@@ -57,9 +57,9 @@ def test_the_right_answer_follows_from_what_was_said(system: str, question: str,
     messages = [{"role": "system", "content": system}] * bool(system) + [{"role": "user", "content": question}]
     assert right_answer(messages) == answer
     if answer is not None:
-        assert is_right(messages, f" {answer}\n")
-        assert not is_right(messages, f"{answer}x")
-    assert not is_right(messages, "")
+        assert is_right_answer(messages, f" {answer}\n")
+        assert not is_right_answer(messages, f"{answer}x")
+    assert not is_right_answer(messages, "")
 
 
 def test_questions_to_judge_by_have_answers_of_both_languages() -> None:
