@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.baselines.baseline import Baseline
 from datamodules.baselines.byte_ngram import ByteNGram
 from datamodules.checking.facts import sizes_fact
 from datamodules.errors import DataError
-from datamodules.export.exportable import ExportableModule
 from datamodules.files.conversations import (
     Conversation,
     Message,
@@ -136,10 +135,6 @@ class TemplatedData(LanguageData):
                 f"{self.dataset}: has placeholders, {', '.join(f'{{{{{name}}}}}' for name in many)}; "
                 f"--data.fill '{example}' fills them in"
             )
-
-    def export_inputs(self, model: nn.Module) -> ExportableModule:
-        """None: what serves a language model generates."""
-        raise DataError("--format: a language model is not exported so; expected huggingface")
 
     def typed_example(self, text: str) -> str:
         """What is typed, as JSON that keeps its lines; it may be a conversation in JSON itself."""

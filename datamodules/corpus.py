@@ -9,7 +9,7 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 import tokenizers
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.baselines.baseline import Baseline
 from datamodules.baselines.byte_ngram import ByteNGram
@@ -18,7 +18,6 @@ from datamodules.checking.facts import sizes_fact
 from datamodules.checking.neighbours import text_vectors
 from datamodules.checking.suspicions import ALIKE_TEXTS, Compared
 from datamodules.errors import DataError
-from datamodules.export.exportable import ExportableModule
 from datamodules.files.corpus_files import ROWS, TEXTS, corpus_files, unpacked_name
 from datamodules.files.paths import regular
 from datamodules.files.splits import listed
@@ -322,10 +321,6 @@ class Corpus(LanguageData):
     def _test_rows(self) -> Iterator[Packed]:
         """The windows of the test split, some at a time."""
         return (self.windows.batch(rows) for rows in self.splits.test.split(ROWS_AT_ONCE))
-
-    def export_inputs(self, model: nn.Module) -> ExportableModule:
-        """None: what serves a language model generates."""
-        raise DataError("--format: a language model is not exported so; expected huggingface")
 
     def typed_example(self, text: str) -> str:
         """A prompt as JSON, in which line breaks are kept."""

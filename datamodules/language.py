@@ -5,8 +5,11 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 from tokenizers import Tokenizer
+from torch import nn
 
 from datamodules.base import DataModule
+from datamodules.errors import DataError
+from datamodules.export.exportable import ExportableModule
 from datamodules.files.encoding import known_encoding
 from datamodules.storage.token_cache import train_once
 from datamodules.tokenized import check_minimum
@@ -114,3 +117,7 @@ class LanguageData(DataModule):
         else:
             found = pretrained_vocabulary(self.tokenizer)
         self.tokenizer_json, self.begin, self.end, self.chat_template = found
+
+    def export_inputs(self, model: nn.Module) -> ExportableModule:
+        """None: what serves a language model generates."""
+        raise DataError("--format: of language models expected huggingface, a folder that what serves them reads")

@@ -228,6 +228,7 @@ class LLM(LanguageModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_tokens=num_tokens, **kwargs)
+        self.has_new_weights = architecture is None and pretrained is None
         if architecture is not None:
             pretrained = None  # the weights are those of a checkpoint or a run
         elif pretrained is not None:

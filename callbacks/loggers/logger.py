@@ -41,7 +41,8 @@ class Table(NamedTuple):
 def _cells(line: str) -> list[str]:
     cells = re.findall(r"\|((?:\\.|[^|\\])*)(?=\|)", line)
     # before anything but punctuation a backslash is one, as in `true \ predicted`
-    return [re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", cell).strip() for cell in cells]
+    plain = (re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", cell).strip() for cell in cells)
+    return [cell.replace("&lt;", "<").replace("&amp;", "&") for cell in plain]
 
 
 class Logger(LightningLogger):

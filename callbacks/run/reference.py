@@ -20,6 +20,11 @@ class ComputeReference(Callback):
         pairs = 1 + max(int(rows.max()) for rows in data.splits if len(rows))
         if pl_module.reference is not None:
             return
+        if pl_module.has_new_weights:
+            data.note(
+                "the weights are new, and preferences are about how a model answers: "
+                "--model.pretrained names a model, or a run, that does"
+            )
         training = pl_module.training
         pl_module.eval()
         done, total = 0, sum(map(len, data.splits))

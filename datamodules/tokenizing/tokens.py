@@ -183,7 +183,15 @@ def pretrained_tokenizer(name_or_path: str) -> Tokenizer:
     Raises:
         DataError: there is none.
     """
-    file = user_path(name_or_path, "--data.pretrained") / "tokenizer.json"
+    folder = user_path(name_or_path, "--data.pretrained")
+    if folder.is_file() or (folder.is_absolute() and not folder.exists()):
+        found = "is a file" if folder.exists() else "there is no such folder"
+        raise DataError(f"{name_or_path}: {found}; expected a model's folder as transformers writes it, or its name")
+    if (folder / "checkpoints").is_dir():
+        raise DataError(
+            f"{name_or_path}: a run, whose tokenizer comes with its weights: --model.pretrained {name_or_path}"
+        )
+    file = folder / "tokenizer.json"
     if file.is_file():
         try:
             return tokenizer_from_json(file.read_text(encoding="utf-8"))

@@ -12,12 +12,14 @@ from torch import Tensor
 COLUMNS = 8  # of a grid
 MIN_SIDE = 56  # pixels; smaller images are enlarged by an integer factor
 MAX_TEXTS = 12
+# Of Markdown; before others, as `<` and `~`, TensorBoard would show the backslash.
+ESCAPED = {char: f"\\{char}" for char in "\\`*_{}[]>#|"} | {"&": "&amp;", "<": "&lt;", "\r": " ", "\n": " "}
 FIRST_BATCH = "first batch"  # the name of what is shown of a run's first training batch
 
 
 def escape(text: str) -> str:
     """The text with Markdown's special characters escaped."""
-    return "".join(f"\\{char}" if char in "\\`*_{}[]<>#|~" else " " if char in "\r\n" else char for char in text)
+    return "".join(ESCAPED.get(char, char) for char in text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], number_format: str = ".3f") -> str:

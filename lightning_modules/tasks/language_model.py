@@ -18,6 +18,7 @@ from datamodules.loading.sampling import generator
 from datamodules.synthetic.conversations import CHECKED, is_right_answer, judged_questions, right_answer
 from datamodules.synthetic.grammars import GRAMMARS, Grammar
 from datamodules.tokenizing.chat_template import ChatTemplate
+from datamodules.tokenizing.coloured import first_answers
 from datamodules.tokenizing.language import prompt_tokens
 from datamodules.tokenizing.packed import IGNORED, Packed
 from datamodules.tokenizing.tokens import Text, tokenizer_from_json
@@ -93,7 +94,8 @@ class LanguageModel(Task):
         window: T, maximum number of tokens of a row of the data.
         checked: the embedded data whose texts can be judged: a test reports how many of those that the model writes
             are valid, and how many are right; empty for other data.
-        prompts: texts that are continued as training goes on; without any, documents from their beginning.
+        prompts: texts that are continued, or questions that are answered, as training goes on; without any, texts from
+            their beginning, or questions of the validation split.
         new_tokens: maximum number of tokens that follow a prompt.
         temperature: of predictions; 0 for the most probable tokens.
         top_p: choose among the most probable tokens whose probabilities sum to this.
@@ -103,6 +105,7 @@ class LanguageModel(Task):
     default_monitor = "val/bits_per_byte"
     lower_is_better = frozenset({"loss", "bits_per_byte", "perplexity"})
     head_names = ("lm_head",)
+    has_new_weights: bool  # before training
 
     def __init__(
         self,
@@ -215,8 +218,7 @@ class LanguageModel(Task):
 
     def text_of(self, batch: Packed) -> list[str]:
         """The text of each row's targets, special tokens visible."""
-        rows = [row[row != IGNORED].tolist() for row in batch.targets]
-        return self.tokenizer.decode_batch(rows, skip_special_tokens=False)
+        return self.with_special([row[row != IGNORED].tolist() for row in batch.targets])
 
     def prompt_of(self, text: str) -> list[int]:
         """The tokens that a continuation of a text begins with."""
@@ -286,9 +288,29 @@ class LanguageModel(Task):
         board.figure(FIRST_BATCH, learned_texts({"": batch}, self.tokenizer))
 
     def show(self, batch: Any, board: Board) -> None:
-        """Texts that the model writes: from fixed prompts, or from the beginning of a document."""
-        prompts = self.prompts or [""] * SAMPLES
-        texts = self.continuations([self.prompt_of(text) for text in prompts], SHOWN)
-        decoded = self.tokenizer.decode_batch(texts, skip_special_tokens=False)
-        rows = [[escape(prompt), escape(text)] for prompt, text in zip(prompts, decoded, strict=True)]
-        board.text("samples", table(["prompt", "continuation"], rows))
+        """Texts that the model writes: from the prompts that are given, from questions of the batch, or from nothing.
+
+        A model with a chat template answers; beside its answers to questions of the batch stand the right ones.
+        """
+        expected: list[str] = []
+        if self.prompts:
+            asked = [self.prompt_of(text) if self.template is None else self.question_of(text) for text in self.prompts]
+        elif self.template is None:
+            asked = [self.prompt_of("")] * SAMPLES
+        else:
+            found = first_answers(batch, SAMPLES)
+            asked, expected = [prompt for prompt, _ in found], self.with_special([answer for _, answer in found])
+        columns = [self.with_special(asked), self.with_special(self.continuations(asked, SHOWN))]
+        header = ["prompt", "continuation"]
+        if expected:
+            columns, header = [*columns, expected], [*header, "right"]
+        board.text("samples", table(header, [[*map(escape, cells)] for cells in zip(*columns, strict=True)]))
+
+    def question_of(self, text: str) -> list[int]:
+        """The tokens that an answer to a question follows."""
+        assert self.template is not None
+        return self.template.render([{"role": "user", "content": text}], add_generation_prompt=True)
+
+    def with_special(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of tokens, special ones visible."""
+        return self.tokenizer.decode_batch([[*each] for each in tokens], skip_special_tokens=False)

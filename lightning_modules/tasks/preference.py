@@ -123,7 +123,7 @@ class Preference(LanguageModel):
         """The answers of each pair after their prompt, those tokens coloured that are compared."""
         board.figure(FIRST_BATCH, learned_texts({"better": batch.chosen, "worse": batch.rejected}, self.tokenizer))
 
-    def show(self, batch: Pairs, board: Board) -> None:
+    def show(self, batch: Any, board: Board) -> None:
         """The pairs whose better answer has the smaller reward."""
         step = self.step(batch)
         order = step.prediction[:, MARGIN].argsort().tolist()

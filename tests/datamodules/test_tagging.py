@@ -344,5 +344,5 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], refused: Any)
 
 
 def test_a_tokenizer_that_is_not_there_is_refused(place: Path, refused: Any) -> None:
-    with refused("no tokenizer there"):
+    with refused("there is no such folder"):
         ready(write(place / "all.jsonl", json_lines(SENTENCES * 5)), tokenizer=str(place / "nothing"))

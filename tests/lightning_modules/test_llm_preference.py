@@ -62,12 +62,15 @@ def test_the_loss_is_that_of_the_paper(run: Experiment) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
 
-def test_the_reference_is_computed_once_and_before_the_first_step(run: Experiment, tmp_path: Any) -> None:
+def test_the_reference_is_computed_once_and_before_the_first_step(
+    run: Experiment, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     model, batch = model_and_batch(run)
     before = model.log_probabilities(batch).detach().float()
     words = [*WORDS, "--trainer.max_steps", "3", "--trainer.accelerator", "cpu", "--trainer.precision", "32"]
     trained = Experiment(resolve([*words, "--logs", str(tmp_path)]))
     trained.fit()
+    assert "the weights are new, and preferences are about how a model answers" in capsys.readouterr().err
     found: Any = trained.model
     assert found.reference is not None
     assert not found.reference.isnan().any()

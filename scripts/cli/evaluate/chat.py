@@ -4,6 +4,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,10 @@ def loaded(checkpoint: str, words: list[str]) -> tuple[LanguageModel, Callable[[
         if words:
             raise UsageError(f"{words[0]}: a folder of transformers has no settings of ours; leave it out")
         return of_transformers(str(folder)), torch.no_grad
+    if folder.suffix == ".gguf":
+        raise UsageError(
+            f"--checkpoint {checkpoint}: a GGUF file; expected a folder as transformers writes it, or a run"
+        )
     experiment = Experiment.load(checkpoint, options=words)
     model = experiment.model
     if not isinstance(model, LanguageModel):
@@ -107,6 +112,8 @@ def of_transformers(folder: str) -> LanguageModel:
     vocabulary = pretrained_vocabulary(folder)
     size = tokenizer_from_json(vocabulary.tokenizer_json).get_vocab_size()
     model: LanguageModel = LLM(num_tokens=size, pretrained=folder, window=8, **vocabulary._asdict())
+    if model.template is not None:
+        model.template.now = datetime.now()  # the day that templates may tell
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 

@@ -217,7 +217,8 @@ def predictions(folder: Path) -> Predictions:
 
     def shown(row: list[str]) -> list[str]:
         cells = [cell for index, cell in enumerate(row) if index != hidden]
-        return [printable(cell if len(cell) <= MAX_CHARS else f"{cell[:MAX_CHARS]} …") for cell in cells]
+        lines = (" ".join(cell.splitlines()) for cell in cells)
+        return [printable(line if len(line) <= MAX_CHARS else f"{line[:MAX_CHARS]} …") for line in lines]
 
     return Predictions(shown(header), [shown(row) for row in first], size)
 

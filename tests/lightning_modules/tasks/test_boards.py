@@ -1,8 +1,13 @@
 """What a dashboard shows of images, texts and classes."""
 
+import html
+import re
+import string
+
 import pytest
 import torch
 
+from callbacks.loggers.logger import Table
 from lightning_modules.cnn import CNN
 from lightning_modules.mlp import MLP
 from lightning_modules.tasks import boards
@@ -80,3 +85,17 @@ def test_labels_of_mixed_images_have_the_fraction_of_each_class() -> None:
     assert boards.class_labels(torch.tensor([2, 0]), names) == ["bird", "猫"]
     fractions = torch.tensor([[0.3, 0.7, 0.0], [0.0, 0.0, 1.0]])
     assert boards.class_labels(fractions, names) == ["dog 70 %, 猫 30 %", "bird"]
+
+
+@pytest.mark.parametrize("sign", [*string.punctuation, "&lt;", "<|im_end|>", "<b>", "&amp;amp;", "\\|", "我"])
+@pytest.mark.filterwarnings("ignore:html5lib's sanitizer is deprecated")  # when tensorboard's code is imported
+def test_a_text_is_shown_as_it_is(sign: str) -> None:
+    from tensorboard.plugin_util import markdown_to_safe_html
+
+    for text in (f"a{sign}b", f"{sign}b{sign} a", f"x {sign}{sign} y {sign} z"):
+        markdown = boards.table(["text"], [[boards.escape(text)]])
+        (cell,) = re.findall(r"<td[^>]*>(.*?)</td>", markdown_to_safe_html(markdown), re.DOTALL)
+        assert html.unescape(cell) == text
+        table = Table.parse(markdown)
+        assert table is not None
+        assert table.rows == [[text]]

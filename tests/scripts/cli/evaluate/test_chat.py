@@ -121,6 +121,7 @@ def test_what_cannot_be_is_one_line(runs: dict[str, Path], refused: Any, tmp_pat
         ([*checkpoint, "--prompt", "a", "--top_p", "2"], "--top_p: expected more than 0 and at most 1, got 2.0"),
         ([*checkpoint, "--prompt", "a", "--top_k", "0"], "--top_k: expected a whole number of at least 1, got 0"),
         ([*checkpoint, "--prompt", "a", "--system", "b"], "has no chat template: it continues texts"),
+        (["--checkpoint", "model.gguf", "--prompt", "a"], "a GGUF file; expected a folder as transformers writes it"),
         ([*checkpoint, "--prompt", "a" * 3000], "expected less than the 256 that the model reads"),
     ):
         assert message in refused(chat, *words)
