@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.tokenizing.packed import Packed
-from lightning_modules.layers.causal_attention import Cache, Rotation, attend, frequencies, same_document
+from lightning_modules.layers.causal_attention import Cache, Rotation, apart, attend, frequencies
 from lightning_modules.layers.llama_config import Architecture, model_type_of
 from lightning_modules.layers.pretrained_llama import config_of, weights_of
 from lightning_modules.tasks.language_model import LanguageModel
 
+Mask = Tensor | list[int] | None  # see `attend`
 INITIAL_STD = 0.02  # of the weights, as in GPT-2
 
 
@@ -60,7 +61,7 @@ class Attention(nn.Module):
         q, k = self.q_norm(q), self.k_norm(k)
         return rotation(q.transpose(1, 2)), rotation(k.transpose(1, 2)), v.transpose(1, 2)
 
-    def forward(self, x: Tensor, rotation: Rotation, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, mask: Mask) -> Tensor:
         """Of a whole row at once."""
         heads = attend(*self.heads(x, rotation), mask, self.dropout if self.training else 0.0)  # (B, H, T, d)
         return self.o_proj(heads.transpose(1, 2).flatten(2))  # (B, T, D)
@@ -113,7 +114,7 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(sizes.hidden_size, sizes.norm_eps)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, rotation: Rotation, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, mask: Mask) -> Tensor:
         """Of a whole row at once."""
         x = x + self.dropout(self.self_attn(self.input_layernorm(x), rotation, mask))
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
@@ -132,7 +133,7 @@ class Decoder(nn.Module):
         dropout: dropout probability of the embeddings and within the layers.
 
     Shapes:
-        ids (B, T), positions (B or 1, T), mask (B, 1, T, T) or None, output (B, T, D)
+        ids (B, T), positions (B or 1, T), mask as for `attend`, output (B, T, D)
     """
 
     frequencies: Tensor
@@ -147,7 +148,7 @@ class Decoder(nn.Module):
             "frequencies", frequencies(sizes.head_size, sizes.theta, sizes.scaling), persistent=False
         )  # (d / 2,)
 
-    def forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor, mask: Mask) -> Tensor:
         """Features of each token."""
         rotation = Rotation.at(positions, self.frequencies)
         x = self.dropout(self.embed_tokens(ids))  # (B, T, D)
@@ -315,7 +316,7 @@ class LLM(LanguageModel):
         if batch.documents is None:
             positions = torch.arange(batch.ids.shape[1], device=batch.ids.device)[None]
             return self.model(batch.ids, positions, None)
-        return self.model(batch.ids, batch.positions, same_document(batch.documents))
+        return self.model(batch.ids, batch.positions, apart(batch.documents))
 
     def start(self, rows: int, size: int) -> list[Cache]:
         """Empty caches of so many rows, with room for so many tokens."""

@@ -5,12 +5,14 @@ Shapes: B rows, T tokens, S tokens in the cache, H heads of queries, K heads of 
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LONG = 512  # tokens of a row
 ROTARY = ("default", "linear", "llama3")  # types of rotary positions, as transformers names them
 
 
@@ -106,16 +108,38 @@ def same_document(documents: Tensor) -> Tensor:
     return (documents[:, :, None] == documents[:, None, :])[:, None] & causal
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
+def apart(documents: Tensor) -> Tensor | list[int]:
+    """What keeps the documents of rows apart: which tokens each attends to, (B, 1, T, T), or each document's length.
+
+    On a CPU, attention to each document by itself is two to eight times as fast as with a mask where rows are long; in
+    short ones there is nothing to gain. What is compiled has a mask: lengths differ from batch to batch.
+
+    Args:
+        documents: (B, T) as in Packed.
+    """
+    if documents.device.type != "cpu" or documents.shape[1] < LONG or torch.compiler.is_compiling():
+        return same_document(documents)
+    begins = documents.diff(dim=1, prepend=documents[:, :1] - 1).flatten().nonzero()[:, 0].tolist()
+    return [end - begin for begin, end in pairwise([*begins, documents.numel()])]
+
+
+def attend(
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | list[int] | None, dropout: float = 0.0
+) -> Tensor:
     """For each query a weighted mean of values, (B, H, T, d); each head of keys serves as many heads of queries.
 
     Args:
         queries: (B, H, T, d)
         keys: (B, K, S, d)
         values: (B, K, S, d)
-        mask: (B or 1, 1, T, S) true where T may attend to S; None for all before it, where S is T.
+        mask: (B or 1, 1, T, S) true where T may attend to S, or the lengths of documents that lie end to end in all
+            rows, as `apart` gives both; None for all before it, where S is T.
         dropout: dropout probability of the weights.
     """
+    if isinstance(mask, list):
+        each = zip(*(x.transpose(1, 2).flatten(0, 1).split(mask) for x in (queries, keys, values)), strict=True)
+        parts = [attend(*(x.transpose(0, 1)[None] for x in heads), None, dropout) for heads in each]  # (1, H, t, d)
+        return torch.cat(parts, dim=2)[0].unflatten(1, (len(queries), -1)).transpose(0, 1)
     return F.scaled_dot_product_attention(
         queries,
         keys,

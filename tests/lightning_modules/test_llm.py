@@ -13,7 +13,7 @@ from torch import Tensor
 from datamodules.tokenizing.language import new_language_tokenizer, token_bytes
 from datamodules.tokenizing.packed import IGNORED, Packed
 from lightning_modules.layers import pretrained_llama
-from lightning_modules.layers.causal_attention import Rotation, attend, frequencies, same_document
+from lightning_modules.layers.causal_attention import Rotation, apart, attend, frequencies, same_document
 from lightning_modules.layers.llama_config import Architecture
 from lightning_modules.llm import LLM
 from lightning_modules.tasks.next_token import nats_of_tokens
@@ -106,6 +106,33 @@ def test_the_loss_and_gradients_of_packed_documents_are_those_of_padded_ones() -
         assert step.num_targets == 7 + 9 + 4 - 3
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("heads", [4, 2])
+def test_documents_by_themselves_attend_as_with_a_mask(heads: int, kind: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(0)
+    sizes = ([200, 1, 300, 99], [600], [1] * 599 + [1], [599, 1])
+    documents = torch.stack([torch.arange(len(row)).repeat_interleave(torch.tensor(row)) for row in sizes])
+    lengths = apart(documents)
+    assert lengths == [size for row in sizes for size in row]
+    states = [torch.randn(4, count, 600, 8, generator=random).to(kind) for count in (4, heads, heads)]
+    grown = torch.randn(4, 4, 600, 8, generator=random)
+    found = []
+    for mask in (lengths, same_document(documents)):
+        inputs = queries, keys, values = (*(state.clone().requires_grad_() for state in states),)
+        heads_of = attend(queries, keys, values, mask)
+        found.append((heads_of.detach(), *torch.autograd.grad((heads_of.float() * grown).sum(), inputs)))
+    rtol, atol = (1e-4, 1e-5) if kind == torch.float32 else (0.02, 0.06)
+    torch.testing.assert_close(*found, rtol=rtol, atol=atol)
+
+
+def test_short_rows_and_compiled_ones_have_a_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = torch.tensor([[0, 0, 1] * 200]).cumsum(1)
+    assert isinstance(apart(documents), list)
+    assert isinstance(apart(documents[:, :500]), Tensor)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert isinstance(apart(documents), Tensor)
 
 
 def test_positions_begin_anew_in_each_document() -> None:
