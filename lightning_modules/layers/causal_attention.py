@@ -137,8 +137,10 @@ def attend(
         dropout: dropout probability of the weights.
     """
     if isinstance(mask, list):
-        each = zip(*(x.transpose(1, 2).flatten(0, 1).split(mask) for x in (queries, keys, values)), strict=True)
-        parts = [attend(*(x.transpose(0, 1)[None] for x in heads), None, dropout) for heads in each]  # (1, H, t, d)
+        parts = [
+            attend(*alone, mask=None, dropout=dropout)  # (1, H, t, d)
+            for alone in zip(*(_documents(x, mask) for x in (queries, keys, values)), strict=True)
+        ]
         return torch.cat(parts, dim=2)[0].unflatten(1, (len(queries), -1)).transpose(0, 1)
     return F.scaled_dot_product_attention(
         queries,
@@ -149,3 +151,8 @@ def attend(
         is_causal=mask is None,
         enable_gqa=queries.shape[1] != keys.shape[1],
     )
+
+
+def _documents(x: Tensor, lengths: list[int]) -> list[Tensor]:
+    """The part of each document, (1, heads, t, d), in the features of all rows, (B, heads, T, d)."""
+    return [part.transpose(0, 1)[None] for part in x.transpose(1, 2).flatten(0, 1).split(lengths)]
