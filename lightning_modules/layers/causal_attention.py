@@ -137,10 +137,8 @@ def attend(
         dropout: dropout probability of the weights.
     """
     if isinstance(mask, list):
-        parts = [
-            attend(*alone, mask=None, dropout=dropout)  # (1, H, t, d)
-            for alone in zip(*(_documents(x, mask) for x in (queries, keys, values)), strict=True)
-        ]
+        alone = zip(*(_documents(x, mask) for x in (queries, keys, values)), strict=True)
+        parts = [attend(query, key, value, None, dropout) for query, key, value in alone]  # N times (1, H, t, d)
         return torch.cat(parts, dim=2)[0].unflatten(1, (len(queries), -1)).transpose(0, 1)
     return F.scaled_dot_product_attention(
         queries,
