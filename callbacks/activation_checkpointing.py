@@ -44,7 +44,7 @@ class ActivationCheckpointing(Technique):
         """
         if not any(blocks(model)):
             raise ValueError(
-                f"--activation_checkpointing.every {self.every}: computes the blocks of Transformers and BERTs twice, "
+                f"--activation_checkpointing.every {self.every}: computes the blocks of Transformers, BERTs, LLMs twice, "
                 f"of which {type(model).__name__} has none; leave it out"
             )
 

@@ -15,7 +15,7 @@ from scripts.cli.run.experiment import Experiment
 from scripts.fit import main as fit
 from tests.helpers.stopping import SHORT, train
 
-NAMES = ["transformer", "torch_transformer", "bert_classifier", "bert_ner", "bert_qa"]
+NAMES = ["transformer", "torch_transformer", "bert_classifier", "bert_ner", "bert_qa", "llm", "llm_chat"]
 
 
 def gradients(model: Any, batch: Any) -> tuple[dict[str, Tensor], int]:
@@ -90,7 +90,7 @@ def test_an_evaluation_computes_nothing_twice(tmp_path: Path, monkeypatch: pytes
         (["--model", "transformer", "--activation_checkpointing.every", "0"], "every: expected at least 1, got 0"),
         (
             ["--model", "resnet", "--activation_checkpointing.every", "1"],
-            "every 1: computes the blocks of Transformers and BERTs twice, of which ResNet has none; leave it out",
+            "every 1: computes the blocks of Transformers, BERTs, LLMs twice, of which ResNet has none; leave it out",
         ),
     ],
 )

@@ -84,7 +84,7 @@ def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: floa
     if name == "fsdp":
         if not any(blocks(model)):
             raise UsageError(
-                f"--trainer.strategy fsdp: shards the blocks of Transformers and BERTs, "
+                f"--trainer.strategy fsdp: shards the blocks of Transformers, BERTs, LLMs, "
                 f"of which {type(model).__name__} has none; use ddp"
             )
         if not several:

@@ -28,6 +28,7 @@ def model_of(name: str, *words: str) -> LightningModule:
         ("bert_classifier", ["ModernBertEncoderLayer"] * 2),
         ("bert_ner", ["ModernBertEncoderLayer"] * 2),
         ("bert_qa", ["ModernBertEncoderLayer"] * 2),
+        ("llm", ["Layer"] * 3),
         ("gat", []),  # has lists of layers, too
         ("gcn", []),
         ("attention_rnn", []),
@@ -56,7 +57,7 @@ def test_the_strategy_waits_as_long_as_that_of_ddp() -> None:
     [
         (
             ["--model", "mlp", "--trainer.devices", "2"],
-            "--trainer.strategy fsdp: shards the blocks of Transformers and BERTs, of which MLP has none; use ddp",
+            "--trainer.strategy fsdp: shards the blocks of Transformers, BERTs, LLMs, of which MLP has none; use ddp",
         ),
         (
             ["--model", "transformer"],
