@@ -44,8 +44,8 @@ class ActivationCheckpointing(Technique):
         """
         if not any(blocks(model)):
             raise ValueError(
-                f"--activation_checkpointing.every {self.every}: computes the blocks of Transformers, BERTs, LLMs twice, "
-                f"of which {type(model).__name__} has none; leave it out"
+                f"--activation_checkpointing.every {self.every}: computes the blocks of Transformers, BERTs, LLMs "
+                f"twice, of which {type(model).__name__} has none; leave it out"
             )
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
