@@ -205,6 +205,6 @@ def generated_pairs(size: int, seed: int) -> tuple[list[PreferencePair], dict[st
 
 
 def judged_questions(size: int, seed: int) -> list[list[Message]]:
-    """Conversations up to a question of the test split, of which generated answers are judged by `is_right`."""
+    """Conversations up to a question of the test split, of which generated answers are judged by `is_right_answer`."""
     pairs, splits = generated_pairs(5 * size + 5, seed)
     return [pair.asked for pair in pairs[int(splits["test"][0]) :]][:size]

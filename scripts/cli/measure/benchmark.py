@@ -13,10 +13,12 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.run.processes import all_reduce_max
+from callbacks.run.reference import refer_to_all
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import Stopped
 from callbacks.run.throughput import Throughput
 from datamodules.base import DataModule
+from lightning_modules.tasks.preference import Preference
 from scripts.cli import STARTED
 from scripts.cli.command_line.recipes import Request
 from scripts.cli.command_line.techniques import techniques
@@ -200,6 +202,9 @@ def plain_loop(model: Any, data: DataModule, trainer: Trainer, epochs: int, max_
         return data.on_after_batch_transfer(batch, 0)
 
     learn, precision = model.plain_step(trainer), trainer.precision_plugin.forward_context
+    if isinstance(model, Preference):
+        with precision():
+            refer_to_all(model, data, lambda batch: data.transfer_batch_to_device(batch, device, 0))
     began = time.perf_counter()
     for _ in range(epochs):
         model.train()
