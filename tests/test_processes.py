@@ -242,7 +242,7 @@ def compare_matrices(one: Path, fsdp: Path) -> None:
     expected, found = ({name: each[name] for name in each if "_proj." in name} for each in saved)
     assert len(expected) == 3 * 7
     differences = torch.cat([(found[name] - weight).abs().flatten() for name, weight in expected.items()])
-    assert float(differences.mean()) < 2e-5
+    assert float(differences.mean()) < 1e-4
     assert float(differences.max()) < 5e-4
 
 
