@@ -86,11 +86,9 @@ class DataModule(DescribedData):
     provides: ClassVar[tuple[str, ...]] = ()
     fitted: ClassVar[tuple[str, ...]] = ()
     added: ClassVar[dict[str, Any]] = {}
+    hashed: ClassVar[str] = "examples"  # what `example_hashes` are of
     shapes_vary: ClassVar[bool] = False  # whether batches differ in shape by more than their batch size
-    typed: ClassVar[tuple[str, str]] = (
-        "",
-        "",
-    )  # endings of files of typed or piped inputs: of text, and of JSON lines
+    typed: ClassVar[tuple[str, str]] = ("", "")  # endings of files of typed or piped inputs: text, and JSON lines
     typed_form: ClassVar[str] = ""  # of typed inputs that are JSON alone, for an error
     full_batch: ClassVar[bool] = False  # whether every step reads all of the data, whatever its batch size
     missing: tuple[str, ...] = ()  # splits that there are not
@@ -387,7 +385,7 @@ class DataModule(DescribedData):
             twice = int(torch.isin(hashes[rows], seen).sum())
             if twice:
                 self.note(
-                    f"{self.dataset}: {twice} of the {len(rows)} examples of the {split} split "
+                    f"{self.dataset}: {twice} of the {len(rows)} {self.hashed} of the {split} split "
                     f"are in the training split, too"
                 )
 

@@ -63,6 +63,7 @@ class TemplatedData(LanguageData):
     """
 
     of_own: ClassVar[tuple[str, ...]] = ("encoding", "fill")
+    hashed: ClassVar[str] = "conversations"
     typed: ClassVar[tuple[str, str]] = ".txt", ".jsonl"
 
     def __init__(

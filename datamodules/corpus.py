@@ -74,6 +74,7 @@ class Corpus(LanguageData):
     of_embedded: ClassVar[tuple[str, ...]] = ("num_texts",)
     of_own: ClassVar[tuple[str, ...]] = ("document", "text", "encoding")
     published: ClassVar[Remotes] = CORPORA
+    hashed: ClassVar[str] = "documents"
     typed: ClassVar[tuple[str, str]] = ".txt", ".jsonl"
     windows: Windows
 

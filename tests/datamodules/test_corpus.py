@@ -321,7 +321,7 @@ def test_the_same_text_in_two_splits_is_counted(place: Path) -> None:
     for split in ("val", "test"):
         (place / f"{split}.jsonl").write_text("".join(json.dumps({"text": story(n)}) + "\n" for n in (3, 50, 4)))
     data = ready(place)
-    assert f"{place}: 2 of the 3 examples of the test split are in the training split, too" in data.notes
+    assert f"{place}: 2 of the 3 documents of the test split are in the training split, too" in data.notes
 
 
 def test_the_vocabulary_is_that_of_the_training_split_alone(place: Path) -> None:
