@@ -126,7 +126,7 @@ def test_is_told_of(kind: Any, make: Any, twins: int, tmp_path: Path, capsys: An
     data = kind(str(make(tmp_path, twins)), batch_size=2)
     data.setup()
     told = [line for line in capsys.readouterr().err.splitlines() if "in the training split, too" in line]
-    expected = f"note: {tmp_path}: 3 of the 5 examples of the test split are in the training split, too"
+    expected = f"note: {tmp_path}: 3 of the 5 {data.hashed} of the test split are in the training split, too"
     assert told == ([expected] if twins else [])
 
 
