@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
+from datamodules.tokenizing.language import new_language_tokenizer
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.measure import benchmark
 from scripts.cli.measure.benchmark import Clock, measure
@@ -88,6 +89,20 @@ def motifs(folder: Path, small: bool) -> list[str]:
     return ["--data.num_graphs", "200" if small else "6000"]
 
 
+def long_text(folder: Path, small: bool) -> list[str]:
+    """A text of letters at random, in windows without a border, and a vocabulary as large as GPT-2's."""
+    generator = torch.Generator().manual_seed(0)
+    letters = torch.randint(97, 123, (30_000 if small else 6_000_000,), dtype=torch.uint8, generator=generator)
+    (folder / "text.txt").write_bytes(letters.numpy().tobytes())
+    described = json.loads(new_language_tokenizer("bytes", [], 0).to_str())
+    known = described["model"]["vocab"]
+    known |= {f"never {index}": index for index in range(len(known), 1000 if small else 50_304)}
+    (folder / "tokenizer").mkdir()
+    (folder / "tokenizer" / "tokenizer.json").write_text(json.dumps(described), encoding="utf-8")
+    (folder / "tokenizer" / "tokenizer_config.json").write_text('{"eos_token": "<|endoftext|>"}', encoding="utf-8")
+    return ["--data", str(folder / "text.txt"), "--data.tokenizer", str(folder / "tokenizer")]
+
+
 def images(shape: tuple[int, int, int, int], folder: Path, small: bool) -> list[str]:
     """Random images, in memory, in the place of the digits."""
     count = 200 if small else shape[0]
@@ -101,7 +116,7 @@ def images(shape: tuple[int, int, int, int], folder: Path, small: bool) -> list[
     return []
 
 
-def sized(**sizes: int) -> list[str]:
+def sized(**sizes: object) -> list[str]:
     """Options of the model and the data: `model__x` is `--model.x`."""
     return [word for name, value in sizes.items() for word in (f"--{name.replace('__', '.')}", str(value))]
 
@@ -125,6 +140,16 @@ CASES = {
         40,
         partial(images, (5500, 3, 224, 224)),
     ),
+    "llm": Case(  # GPT-2's 124 million weights, as nanoGPT's bench.py has them, but for the gate
+        [
+            *sized(model__hidden_size=768, model__num_layers=12, model__num_heads=12, data__window=1024),
+            *sized(data__batch_size=16, compile__mode="default"),
+            *("--model.optimizer", "torch.optim.AdamW", "--model.optimizer.lr", "0.0006"),
+        ],
+        60,
+        long_text,
+        sized(data__batch_size=2, data__window=64, model__hidden_size=32),
+    ),
     "gat": Case(sized(data__batch_size=128), 128, motifs, sized(data__batch_size=16)),
     "cnn": Case(sized(data__batch_size=512), 100, partial(images, (60_000, 1, 28, 28))),
     "mlp": Case(sized(data__batch_size=256), 150, rows, sized(data__batch_size=16)),
@@ -138,7 +163,7 @@ def speed_parts(device: list[str], small: bool) -> list[Part]:
         device: the options that say where to train, and in which precision.
         small: only some, of few and small steps.
     """
-    names = [name for name in ("gat", "mlp") if CASES[name].small] if small else list(CASES)
+    names = [name for name in ("llm", "gat", "mlp") if CASES[name].small] if small else list(CASES)
     return [Part("speed", name, [Stage(partial(timed, name, device, small))], alone=True) for name in names]
 
 
