@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from callbacks.private.torch import BatchNorm
-from callbacks.run.processes import gather_full, shard_like
+from callbacks.run.processes import load_weights, shard_like
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 
@@ -133,16 +133,15 @@ class Averaging(Technique):
         """Save both, whichever is in the model."""
         if self.count:
             state = checkpoint["state_dict"]
-            newest = gather_full(self.newest, trainer.global_rank)
-            checkpoint["newest_weights"] = newest or {name: state[name] for name in self.mean}
-            checkpoint["state_dict"] = state | gather_full(self.mean, trainer.global_rank)
+            checkpoint["newest_weights"] = self.newest or {name: state[name] for name in self.mean}
+            checkpoint["state_dict"] = state | self.mean
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Resume from both."""
         if trainer.state.fn == "fit" and "newest_weights" in checkpoint:
             newest = checkpoint["newest_weights"]
             self.mean = {name: checkpoint["state_dict"][name].clone() for name in newest}
-            pl_module.load_state_dict(newest, strict=False)
+            load_weights(pl_module, newest, strict=False)
 
     def state_dict(self) -> dict[str, Any]:
         """The number of averaged steps, now and when the batch norms' statistics were recomputed."""

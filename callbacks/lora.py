@@ -1,9 +1,11 @@
 """Adapts a pretrained network by low-rank matrices; its own are frozen."""
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
@@ -12,6 +14,7 @@ from callbacks.run.processes import gather_full
 from callbacks.technique import Technique
 from datamodules.base import DataModule
 from datamodules.storage.atomic_file import atomic_write
+from lightning_modules.layers.later_weights import HasLaterWeights, LaterWeight, settle_weights
 
 ENCODER = "encoder"  # attribute of the BERT models; others say what is adapted in `adapts`
 Config = Any  # LoraConfig; peft takes a second to import, and is imported only where it is used
@@ -72,6 +75,18 @@ class LoRA(Technique):
         except ValueError as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"--lora.targets {self.targets}: cannot be adapted ({reason})") from None
+        if isinstance(model, HasLaterWeights):
+            self._leave(model, network)
+
+    def _leave(self, model: HasLaterWeights, network: nn.Module) -> None:
+        """Have the adapters made when the weights are that they adapt, with what peft gives them at first."""
+        random = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        for name, module in network.named_modules():
+            if isinstance(module, nn.Linear) and ".lora_" in name:
+                module.to("meta")
+                make = partial(_first, module.weight.shape, random if ".lora_A." in name else None)
+                model.later.append(LaterWeight([(module, "weight")], make))
+        settle_weights(model)
 
     def _config(self, **further: Any) -> Config:
         from peft import LoraConfig
@@ -81,7 +96,13 @@ class LoRA(Technique):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the adapter of the best weights, which are those tested."""
-        weights = gather_full(pl_module.state_dict(), trainer.global_rank)
+        own = f"{adapted_by(pl_module)}."
+        saved = {
+            name: weight
+            for name, weight in pl_module.state_dict().items()
+            if "lora_" in name or not name.startswith(own)
+        }
+        weights = gather_full(saved, trainer.global_rank)
         checkpoints = trainer.checkpoint_callback
         if trainer.is_global_zero and isinstance(checkpoints, Checkpoints):
             self.save(pl_module, weights, checkpoints.run.path / "adapter")
@@ -91,7 +112,7 @@ class LoRA(Technique):
 
         Args:
             model: with adapters.
-            weights: the model's full state.
+            weights: of the model's full state at least those of its adapters and outside the adapted network.
             folder: created if it does not exist.
         """
         from peft import get_peft_model_state_dict
@@ -114,6 +135,14 @@ class LoRA(Technique):
         for stem, content in (("adapter_model", named), ("head", rest)):
             with atomic_write(folder / f"{stem}.safetensors") as file:
                 file.write(save({name: weight.contiguous() for name, weight in content.items()}, {"format": "pt"}))
+
+
+def _first(shape: torch.Size, random: torch.Generator | None) -> Tensor:
+    """The first value of an adapter's A, or of its B, which has no generator."""
+    if random is None:
+        return torch.zeros(shape)
+    bound = shape[1] ** -0.5
+    return torch.empty(shape).uniform_(-bound, bound, generator=random)
 
 
 def adapted_by(model: nn.Module) -> str:

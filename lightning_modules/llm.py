@@ -5,6 +5,7 @@ of a head.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -13,8 +14,9 @@ from torch.nn import functional as F
 
 from datamodules.tokenizing.packed import Packed
 from lightning_modules.layers.causal_attention import Cache, Rotation, apart, attend, frequencies
+from lightning_modules.layers.later_weights import LaterWeight, settle_weights
 from lightning_modules.layers.llama_config import Architecture, model_type_of
-from lightning_modules.layers.pretrained_llama import config_of, weights_of
+from lightning_modules.layers.pretrained_llama import config_of, readers_of
 from lightning_modules.tasks.language_model import LanguageModel
 
 Mask = Tensor | list[int] | None  # see `attend`
@@ -261,13 +263,13 @@ class LLM(LanguageModel):
                     f"--model.hidden_size {hidden_size} and --model.num_heads {num_heads}: expected a multiple"
                 )
         self.rebuild = {"pretrained": None, "architecture": self.sizes.config()}
-        self.model = Decoder(self.sizes, dropout)
-        self.lm_head = nn.Linear(self.sizes.hidden_size, self.sizes.num_tokens, bias=False)
-        self.reset_parameters()
+        with torch.device("meta"):  # where nothing has memory yet: see `later`
+            self.model = Decoder(self.sizes, dropout)
+            self.lm_head = nn.Linear(self.sizes.hidden_size, self.sizes.num_tokens, bias=False)
         if self.sizes.tied:
             self.lm_head.weight = self.model.embed_tokens.weight
-        if pretrained is not None:
-            self.load_state_dict(weights_of(pretrained, self), strict=False)
+        self.later = self.first_weights(pretrained)
+        settle_weights(self)
 
     @property
     def max_positions(self) -> int:
@@ -287,14 +289,30 @@ class LLM(LanguageModel):
         if self.window > self.sizes.max_positions:
             raise ValueError(f"--data.window {self.window}: {where} reads at most {self.sizes.max_positions} tokens")
 
-    def reset_parameters(self) -> None:
-        """Fresh weights as in GPT-2: what layers add to is kept at its size, however many layers there are."""
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                added = name.endswith(("o_proj", "down_proj"))
-                nn.init.normal_(module.weight, std=INITIAL_STD / (2 * self.sizes.num_layers) ** (0.5 * added))
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+    def first_weights(self, pretrained: str | None) -> list[LaterWeight]:
+        """How each weight is read from a pretrained model, or drawn as in GPT-2.
+
+        Each draw has what follows from one seed, so that weights are the same wherever and whenever they are drawn.
+        """
+        readers = {} if pretrained is None else readers_of(pretrained, self)
+        random = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        found = []
+        for name, weight in self.named_parameters():
+            module, own = name.rpartition(".")[::2]
+            holders = [(self.get_submodule(module), own)]
+            if name == "model.embed_tokens.weight" and self.sizes.tied:
+                holders.append((self.lm_head, own))
+            make = readers.get(name) or partial(self._drawn, name, weight.shape, random)
+            found.append(LaterWeight(holders, make))
+        return found
+
+    def _drawn(self, name: str, shape: torch.Size, random: torch.Generator) -> Tensor:
+        """A fresh weight: what layers add to is kept at its size, however many layers there are."""
+        if len(shape) == 1:
+            return torch.zeros(shape) if name.endswith("bias") else torch.ones(shape)  # the others are those of norms
+        added = name.endswith(("o_proj.weight", "down_proj.weight"))
+        std = INITIAL_STD / (2 * self.sizes.num_layers) ** (0.5 * added)
+        return torch.empty(shape).normal_(std=std, generator=random)
 
     def flops_per_token(self) -> float:
         """Six for each weight that multiplies a token, and those of attention to a whole window.

@@ -144,7 +144,14 @@ def test_resumes_exactly_on_two_processes_with_augmented_training_data(
 @pytest.mark.parametrize(
     ("names", "further"),
     [
-        (["transformer", "bert_classifier", "ema of a Transformer", "activation_checkpointing", "lora", "several"], []),
+        (
+            [
+                *("transformer", "bert_classifier", "ema of a Transformer", "activation_checkpointing", "lora"),
+                *("several", "llm"),
+            ],
+            [],
+        ),
+        (["llm"], ["--lora.rank", "2", "--averaging.kind", "ema"]),
         (["bert_classifier"], ["--compile.mode", "default", "--finetuning.freeze_epochs", "1", *NARROW]),
     ],
 )

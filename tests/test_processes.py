@@ -19,7 +19,7 @@ from callbacks.run.checkpoint_file import read_checkpoint
 from scripts import predict
 from scripts import test as testing
 from scripts.cli.command_line.recipes import ROOT
-from tests.helpers import command_lines, shared_statistics, shared_weights, unlike_data
+from tests.helpers import command_lines, sharded_memory, shared_statistics, shared_weights, unlike_data
 from tests.helpers.pair import on_two_processes
 from tests.helpers.stopping import LITTLE, NARROW, data_of, train
 
@@ -273,6 +273,11 @@ def test_two_gpus_that_shard_the_weights_train_as_with_ddp(tmp_path: Path) -> No
 
 def test_each_of_two_processes_keeps_half_of_every_weight(tmp_path: Path) -> None:
     on_two_processes(tmp_path, shared_weights.main)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how much memory a process has is read as Linux tells it")
+def test_no_process_has_all_weights_when_they_are_built_saved_or_read(tmp_path: Path) -> None:
+    on_two_processes(tmp_path, sharded_memory.main, tmp_path / "last.ckpt")
 
 
 def test_a_resnet_whose_batch_norms_share_their_statistics_trains_on_two_processes_as_on_one(tmp_path: Path) -> None:

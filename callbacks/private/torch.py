@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import IO, Any
 
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, distributed
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -27,6 +30,28 @@ def compiler_cache() -> Path:
     from torch._inductor.runtime.cache_dir_utils import cache_dir  # brings the compiler, which few runs need
 
     return Path(cache_dir())
+
+
+def save_without_data(content: Any, file: IO[bytes]) -> list[int]:
+    """Save content with room for the data of its tensors, which is not written.
+
+    Args:
+        content: no two of its tensors share memory.
+        file: a new one on a disk; what was written to it is flushed.
+
+    Returns:
+        Where in the file the data of each tensor belongs, in the order of the content.
+    """
+    from torch._subclasses import FakeTensorMode  # under which torch.load says where data is, as its notes describe
+
+    with torch.serialization.skip_data():
+        torch.save(content, file)
+    file.flush()
+    places: list[int] = []
+    with FakeTensorMode():
+        found = torch.load(file.name, weights_only=True)
+        apply_to_collection(found, Tensor, lambda tensor: places.append(tensor.untyped_storage()._checkpoint_offset))
+    return places
 
 
 def set_timeout(timeout: timedelta) -> None:

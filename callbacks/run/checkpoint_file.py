@@ -7,17 +7,21 @@ import re
 import shutil
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
+from callbacks.private.torch import save_without_data
 from datamodules.errors import UserError
 from datamodules.files.paths import found_instead
-from datamodules.storage.atomic_file import TRANSIENT_ERRORS, write_file
+from datamodules.storage.atomic_file import TRANSIENT_ERRORS, atomic_write, write_file
 
 FORMAT = 1  # of a checkpoint's content; incremented when older versions of this project can no longer read it
 RENAMED = {"Patience": "EarlyStopping", "Description": "RunMetadata"}  # callbacks, by their names in earlier runs
@@ -84,11 +88,71 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
             if hashed.failed is not None:  # torch wraps what the file raised
                 raise hashed.failed from None
             raise  # its context may be another OSError, after which this is the last save
-        file.seek(-2, os.SEEK_END)  # the length of the comment, 0 so far
-        file.write(SEAL_SIZE.to_bytes(2, "little") + SEAL + hashed.hash.hexdigest().encode())
+        _seal(file, hashed.hash.hexdigest())
 
-    try:
+    with _told(checkpoint, path):
         write_file(path, write)
+
+
+def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None:
+    """Write a checkpoint of which each process has shards, the same file as that of a whole one; collective.
+
+    One tensor after the other is gathered and written, so that no process ever has more than one of them whole.
+
+    Args:
+        checkpoint: shards are in the same order in all processes.
+        path: file to write.
+        is_first: whether this process writes it.
+
+    Raises:
+        UnsavedError: as `write_checkpoint` does, but in one attempt; all have taken part in all of it nevertheless.
+    """
+    tensors: list[Tensor] = []
+    apply_to_collection(checkpoint, Tensor, tensors.append)
+    wholes = (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor for tensor in tensors)
+    try:
+        if is_first:
+            with _told(checkpoint, path), atomic_write(path) as file:
+                _write_each(checkpoint, wholes, file)
+    finally:
+        for _ in wholes:
+            pass
+
+
+def _write_each(checkpoint: dict[str, Any], tensors: Iterator[Tensor], file: IO[bytes]) -> None:
+    """Write a checkpoint whose tensors come one at a time."""
+    room = apply_to_collection(checkpoint, Tensor, lambda x: torch.empty(x.shape, dtype=x.dtype))  # never touched
+    for place in save_without_data(room | {"format": FORMAT}, file):
+        file.seek(place)
+        data: Any = next(tensors).detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        file.write(data)
+    file.flush()
+    with Path(file.name).open("rb") as written:
+        digest = _hash(written, written.seek(0, os.SEEK_END))
+    _seal(file, digest.hexdigest())
+
+
+def _hash(file: IO[bytes], size: int) -> Any:
+    """The hash of the first bytes of a file, so many."""
+    file.seek(0)
+    found = hashlib.sha256()
+    while size > 0:
+        chunk = file.read(min(CHUNK, size))
+        found.update(chunk)
+        size -= len(chunk)
+    return found
+
+
+def _seal(file: IO[bytes], digest: str) -> None:
+    file.seek(-2, os.SEEK_END)  # the length of the comment, 0 so far
+    file.write(SEAL_SIZE.to_bytes(2, "little") + SEAL + digest.encode())
+
+
+@contextmanager
+def _told(checkpoint: dict[str, Any], path: Path) -> Iterator[None]:
+    """Say why a checkpoint could not be written."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno in TRANSIENT_ERRORS:
             raise UnsavedError(f"{path}: cannot be saved ({error.strerror}); the older checkpoints are kept") from None
@@ -138,20 +202,18 @@ def verify(path: Path) -> None:
         seal = file.read()
         if not re.fullmatch(SEAL + rb"[0-9a-f]{64}", seal):
             raise CheckpointError("not a checkpoint, or only a part of one: its end, with the checksum, is missing")
-        file.seek(0)
-        digest = hashlib.sha256()
-        left = size - SEAL_SIZE - 2
-        while left > 0:
-            chunk = file.read(min(CHUNK, left))
-            digest.update(chunk)
-            left -= len(chunk)
+        digest = _hash(file, size - SEAL_SIZE - 2)
         digest.update(b"\0\0")  # the length of the comment, as it was hashed
         if SEAL + digest.hexdigest().encode() != seal:
             raise CheckpointError("damaged: its checksum does not match")
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     """Read a checkpoint, checksum first; only plain types and tensors are accepted, and nothing in it is executed.
+
+    Args:
+        path: of it.
+        mapped: leave its tensors in the file, for those who drop them soon: they are read where they are looked at.
 
     Raises:
         CheckpointError: it is not one, it is damaged, or a newer version of this project wrote it.
@@ -162,11 +224,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if "checksum, is missing" not in str(error):
             raise
         with suppress(CheckpointError):  # complete, but not written by this project
-            content = _loaded(path)
+            content = _loaded(path, mapped)
             if isinstance(content, dict) and "state_dict" not in content:
                 error = CheckpointError("holds bare weights, not a checkpoint that scripts/fit.py saved")
         raise error from None
-    checkpoint = _loaded(path)
+    checkpoint = _loaded(path, mapped)
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("format"), int):
         raise CheckpointError("not a checkpoint that scripts/fit.py saved: it does not say its format")
     if checkpoint["format"] > FORMAT:
@@ -178,9 +240,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def _loaded(path: Path) -> Any:
+def _loaded(path: Path, mapped: bool) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch may raise anything on invalid bytes
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "weights_only" in first.lower() or "Weights only" in first:
@@ -224,11 +286,25 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except RefusedError:
             raise
         except UnsavedError as error:
-            if name not in self.failed:
-                print(f"warning: {error}; the next save tries again", file=sys.stderr, flush=True)
-            self.failed[name] = error
+            self._tell(name, error)
             self.pending[name] = checkpoint if pending is checkpoint else _copied(checkpoint)
         self.written_at[name] = time.monotonic()
+
+    def save_shards(self, checkpoint: dict[str, Any], path: Any, is_first: bool) -> None:
+        """Write a checkpoint of which each process has shards; collective, and never postponed."""
+        name = os.fspath(path)
+        try:
+            write_shards(checkpoint, Path(name), is_first)
+            self.failed.pop(name, None)
+        except RefusedError:
+            raise
+        except UnsavedError as error:
+            self._tell(name, error)
+
+    def _tell(self, name: str, error: UnsavedError) -> None:
+        if name not in self.failed:
+            print(f"warning: {error}; the next save tries again", file=sys.stderr, flush=True)
+        self.failed[name] = error
 
     def flush(self, final: bool = False) -> None:
         """Write what is pending.

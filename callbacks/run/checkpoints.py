@@ -306,7 +306,7 @@ class Checkpoints(Checkpoint):
     def problem(self, path: Path) -> str | None:
         """What is wrong with a checkpoint of this run; None if it can be tested."""
         try:
-            checkpoint = read_checkpoint(path)
+            checkpoint = read_checkpoint(path, mapped=True)
         except FileNotFoundError:
             return "it is gone"
         except (CheckpointError, OSError) as error:

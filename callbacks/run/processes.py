@@ -1,20 +1,23 @@
 """Collective operations of several processes that train together."""
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning_utilities.core.apply_func import apply_to_collection
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from callbacks.private.torch import set_timeout
 from datamodules.base import DataModule
 from datamodules.errors import UnlikeDataError
 from datamodules.storage.fingerprint import TIMES, described, hash_state
+from lightning_modules.layers.later_weights import make_by
 
 _CPU_GROUP: list[Any] = []
 UNLIMITED = timedelta(days=365)
@@ -140,7 +143,30 @@ def gather_full(state: Any, rank: int) -> Any:
 
 def shard_like(value: Tensor, weight: Tensor) -> Tensor:
     """A tensor of a weight's shape, sharded as the weight is."""
-    value = value.to(weight.device)
     if isinstance(value, DTensor) or not isinstance(weight, DTensor):
-        return value
-    return distribute_tensor(value, weight.device_mesh, weight.placements, src_data_rank=None)
+        return value.to(weight.device)
+    value = value.to(weight.device_mesh.device_type)  # the weight may be on the device `meta`
+    shard = distribute_tensor(value, weight.device_mesh, weight.placements, src_data_rank=None)
+    return shard.clone()  # else the shard would be a view, which keeps all of the value in memory
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], strict: bool = True) -> None:
+    """Give a model weights, one after the other: shards of them where it is sharded, later where they are made later.
+
+    Raises:
+        RuntimeError: a weight of either has none of its name in the other, where this is strict.
+    """
+    own = model.state_dict()
+    if unlike := sorted(own.keys() ^ weights.keys()) if strict else []:
+        where = "in what is loaded" if unlike[0] in own else "in the model"
+        raise RuntimeError(f"{len(unlike)} weights differ in name: {unlike[0]} is missing {where}")
+    with torch.no_grad():
+        for name in own.keys() & weights.keys():
+            if own[name].is_meta:
+                make_by(model, name, partial(_whole, weights, name))
+            else:
+                own[name].copy_(shard_like(weights[name], own[name]))
+
+
+def _whole(weights: Mapping[str, Tensor], name: str) -> Tensor:
+    return weights[name].clone()  # what is given may be changed afterwards, or be in a file

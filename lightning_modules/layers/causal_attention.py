@@ -59,7 +59,7 @@ def frequencies(width: int, theta: float, scaling: Mapping[str, Any] | None = No
         ValueError: the type is none of these.
         KeyError: it lacks a setting.
     """
-    exact = theta ** (-torch.arange(0, width, 2, dtype=torch.float) / width)
+    exact = theta ** (-torch.arange(0, width, 2, dtype=torch.float, device="cpu") / width)  # also amid "meta"
     kind = (scaling or {}).get("rope_type") or (scaling or {}).get("type") or "default"
     if kind not in ROTARY:
         raise ValueError(f"rotary positions of type {kind}: expected one of {', '.join(ROTARY)}")

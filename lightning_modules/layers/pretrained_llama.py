@@ -1,9 +1,12 @@
 """Pretrained language models as transformers writes them: their settings and weights, from a folder or by name."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -53,8 +56,8 @@ def config_of(pretrained: str) -> dict[str, Any]:
     return found
 
 
-def weights_of(pretrained: str, model: nn.Module) -> dict[str, Tensor]:
-    """A pretrained model's weights, by name.
+def readers_of(pretrained: str, model: nn.Module) -> dict[str, Callable[[], Tensor]]:
+    """By name, what reads each of a pretrained model's weights, in 32 bits; one at a time is in memory.
 
     Args:
         pretrained: its folder or name.
@@ -64,28 +67,29 @@ def weights_of(pretrained: str, model: nn.Module) -> dict[str, Tensor]:
         ValueError: they are no safetensors, some are missing, or one has another shape.
     """
     folder = folder_of(pretrained)
-    own = {name: weight for name, weight in model.state_dict().items() if name.startswith(("model.", "lm_head."))}
-    found: dict[str, Tensor] = {}
+    own = dict(model.named_parameters())  # one name for what is shared
+    found: dict[str, Callable[[], Tensor]] = {}
     for file in _files(folder, pretrained):
         try:
-            with safe_open(file, "pt") as weights:
-                found |= {name: weights.get_tensor(name) for name in weights.keys() if name in own}  # noqa: SIM118
+            weights = safe_open(file, "pt")
+            shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys() if name in own}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise ValueError(f"--model.pretrained {pretrained}: {file.name}: damaged ({error})") from None
-    embeddings = found.get("model.embed_tokens.weight")
-    if embeddings is not None and own["lm_head.weight"].data_ptr() == own["model.embed_tokens.weight"].data_ptr():
-        found["lm_head.weight"] = embeddings
-    missing = [name for name in own if name not in found]
-    if missing:
+        for name, shape in shapes.items():
+            if shape != own[name].shape:
+                raise ValueError(
+                    f"--model.pretrained {pretrained}: {name}: expected the shape {tuple(own[name].shape)} that its "
+                    f"config.json gives, got {shape}"
+                )
+            found[name] = partial(_read, weights, name)
+    if missing := [name for name in own if name not in found]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"--model.pretrained {pretrained}: its weights lack {missing[0]}{more}")
-    for name, weight in found.items():
-        if weight.shape != own[name].shape:
-            raise ValueError(
-                f"--model.pretrained {pretrained}: {name}: expected the shape {tuple(own[name].shape)} that its "
-                f"config.json gives, got {tuple(weight.shape)}"
-            )
     return found
+
+
+def _read(weights: Any, name: str) -> Tensor:
+    return weights.get_tensor(name).to(torch.float32, copy=True)  # which no longer depends on the file
 
 
 def _files(folder: Path, pretrained: str) -> list[Path]:

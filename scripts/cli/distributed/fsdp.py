@@ -1,6 +1,8 @@
 """Fully sharded data parallelism: each process keeps a shard of weights, gradients and optimizer states."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,13 +11,14 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, distributed, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.optim import Optimizer
 
 from callbacks.private.torch import is_view
-from callbacks.run.processes import gather_full, shard_like
+from callbacks.run.checkpoint_file import AtomicCheckpointIO, read_checkpoint
+from callbacks.run.processes import load_weights, shard_like
+from lightning_modules.layers.later_weights import HasLaterWeights, make_weights
 from lightning_modules.layers.sequence import blocks
 
 
@@ -25,11 +28,16 @@ def shard_model(model: nn.Module, device: torch.device) -> None:
     Weights outside the blocks are gathered when the model is called.
     """
     for tensor in [*model.parameters(), *model.buffers()]:
-        distributed.broadcast(tensor.detach(), src=0)  # as DDP does: all start from the first one's weights
+        if not tensor.is_meta:
+            there = tensor.detach().to(device)
+            distributed.broadcast(there, src=0)  # as DDP does: all start from the first one's weights
+            tensor.detach().copy_(there)
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
     for module in [*blocks(model), model]:
         module.register_forward_hook(_without_views)
         fully_shard(module, mesh=mesh)
+    if isinstance(model, HasLaterWeights):
+        make_weights(model, shard_like)
 
 
 def _without_views(module: nn.Module, args: Any, output: Any) -> Any:
@@ -55,9 +63,9 @@ class FSDPStrategy(DDPStrategy):
         assert self.model is not None
         self.accelerator.setup(trainer)
         self.precision_plugin.convert_module(self.model)
-        self.model_to_device()
         if not isinstance(self.model, FSDPModule):
             shard_model(self.model, self.root_device)
+        self.model_to_device()
         if trainer.state.fn == TrainerFn.FITTING:
             self.setup_optimizers(trainer)
         self.setup_precision_plugin()
@@ -86,20 +94,23 @@ class FSDPStrategy(DDPStrategy):
 
     on_test_start, on_test_end = on_validation_start, on_validation_end
 
-    def lightning_module_state_dict(self) -> dict[str, Any]:
-        """All weights, in the first process; a collective operation."""
-        assert self.lightning_module is not None
-        return gather_full(self.lightning_module.state_dict(), self.global_rank)
-
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """The full state, in the first process; a collective operation."""
-        return gather_full(optimizer.state_dict(), self.global_rank)
+        """This process's shards."""
+        return optimizer.state_dict()
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
+        """Write shards of all processes into one file; a collective operation."""
+        assert isinstance(self.checkpoint_io, AtomicCheckpointIO)
+        self.checkpoint_io.save_shards(checkpoint, filepath, self.is_global_zero)
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """A checkpoint's content, which is read where a shard is taken of it."""
+        return read_checkpoint(Path(os.fspath(checkpoint_path)), mapped=True)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Load this process's shards, if the model is sharded by now."""
+        """Load this process's shards, or all weights if the model is not sharded yet."""
         assert self.lightning_module is not None
-        options = StateDictOptions(full_state_dict=True, strict=strict)
-        set_model_state_dict(self.lightning_module, checkpoint["state_dict"], options=options)
+        load_weights(self.lightning_module, checkpoint["state_dict"], strict)
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         """Load this process's shards."""
@@ -120,4 +131,6 @@ class FSDPStrategy(DDPStrategy):
 
 def _shard(value: Any, weight: Tensor) -> Any:
     """This process's shard of an optimizer state of a weight's shape; other states, such as step counts, unchanged."""
-    return shard_like(value, weight) if isinstance(value, Tensor) and value.shape == weight.shape else value
+    if not isinstance(value, Tensor):
+        return value
+    return shard_like(value, weight) if value.shape == weight.shape else value.clone()  # it is in a checkpoint's file

@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule
 
 from callbacks.technique import Technique
 from datamodules.base import DataModule
+from lightning_modules.layers.later_weights import weights_left
 from scripts.cli.command_line.classes import constructor_arguments, linked
 from scripts.cli.command_line.options import AUTO
 from scripts.cli.command_line.recipes import Config
@@ -138,6 +139,9 @@ def build(
     if start is not None:
         arguments |= start.arguments(constructor_arguments(model_class))
     data = read_data(data_class, dict(instantiated.data), start, least_batch)
-    model = build_model(model_class, arguments, data)
-    loaded = start.load_into(model, data) if start is not None else ""
-    return data, model, prepared(instantiated, model, data), loaded
+    # Where weights are to be sharded, they are made shard by shard: they may fit into no process.
+    sharded = instantiated.trainer["strategy"] == "fsdp" and instantiated.data.get("batch_size") != AUTO
+    with weights_left(sharded):
+        model = build_model(model_class, arguments, data)
+        loaded = start.load_into(model, data) if start is not None else ""
+        return data, model, prepared(instantiated, model, data), loaded

@@ -51,7 +51,7 @@ def new_extension(tail: str | None, checkpoint: Path) -> Extension:
         tail: what `--schedule_tail` says.
         checkpoint: from which it is resumed.
     """
-    content = read_checkpoint(checkpoint)
+    content = read_checkpoint(checkpoint, mapped=True)
     states = content.get("lr_schedulers") or []
     pairs = (pair for state in states for pair in zip(state["_last_lr"], state["base_lrs"], strict=True))
     factor = max((rate / base for rate, base in pairs if base), default=1.0)

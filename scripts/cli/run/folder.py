@@ -148,7 +148,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     files = sorted(checkpoints.glob("*.ckpt"), key=lambda file: (-file.stat().st_mtime_ns, file.name != "last.ckpt"))
     for file in files:
         try:
-            read_checkpoint(file)
+            read_checkpoint(file, mapped=True)
         except CheckpointError as error:
             print(f"note: {file}: {error}; looking for an older one", file=sys.stderr)
         else:
@@ -255,7 +255,7 @@ def other_checkpoint(damaged: Path) -> str:
         if file == damaged:
             continue
         try:
-            read_checkpoint(file)
+            read_checkpoint(file, mapped=True)
         except CheckpointError:
             continue
         return f"; the newest valid one in its folder is {file.name}"

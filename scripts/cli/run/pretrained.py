@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from callbacks.run.checkpoint_file import CheckpointError, read_checkpoint
+from callbacks.run.processes import load_weights
 from datamodules.base import DataModule
 from datamodules.files.encoding import json_value
 from datamodules.files.paths import user_path
@@ -83,7 +84,7 @@ class PretrainedRun:
 
     def _read_checkpoint(self, path: Path) -> None:
         try:
-            checkpoint = read_checkpoint(path)
+            checkpoint = read_checkpoint(path, mapped=True)
         except CheckpointError as error:
             raise UsageError(f"--model.pretrained {path}: {error}{other_checkpoint(path)}") from None
         check_content(checkpoint, f"--model.pretrained {path}")
@@ -141,7 +142,7 @@ class PretrainedRun:
                 f"--model.pretrained {self.where}: no weight of this {self.recipe} fits {type(model).__name__} in name "
                 f"and shape; give a run of the same model with the same sizes"
             )
-        model.load_state_dict(own | {name: weights[name] for name in fits})
+        load_weights(model, {name: weights[name] for name in fits}, strict=False)
         fresh = list(dict.fromkeys(name.rpartition(".")[0] for name in sizes if name not in fits))
         names = ", ".join([*fresh[:3], f"and {len(fresh) - 3} more layers"] if len(fresh) > 3 else fresh)
         line = f"from {self.where}: {taken:,} of {sum(sizes.values()):,} weights taken"

@@ -16,7 +16,7 @@ def state_changes(path: Path, trainer: Trainer, data: DataModule) -> list[str]:
     Raises:
         UsageError: the run has done more epochs than it is to have.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, mapped=True)
     done, max_epochs = checkpoint["epoch"], trainer.max_epochs
     if max_epochs is not None and 0 <= max_epochs < done:
         raise UsageError(f"--trainer.max_epochs {max_epochs}: expected at least {done}, which the run has done")

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from callbacks.run import checkpoints
+from callbacks.run import checkpoint_file, checkpoints
 from callbacks.run.checkpoint_file import AtomicCheckpointIO, RefusedError, UnsavedError
 from callbacks.run.checkpoints import Checkpoints, NonFiniteError, SaveEvery
 from callbacks.run.run_folder import RunFolder
@@ -184,6 +184,57 @@ def test_the_last_save_of_all_is_tried_again_and_must_succeed(tmp_path: Path, un
     with pytest.raises(UnsavedError, match=r"last\.ckpt: cannot be saved"):
         io.flush(final=True)
     assert io.load_checkpoint(path)["value"] == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_is_written_a_tensor_at_a_time_is_the_same_file(tmp_path: Path, is_first: bool) -> None:
+    number = torch.tensor(3, dtype=torch.int8)
+    content: dict[str, Any] = {
+        "a": torch.arange(6.0).view(2, 3).T,
+        "b": [number, {"c": torch.ones(5, dtype=torch.bfloat16), "same": number}, torch.empty(0), "text", None],
+    }
+    io, path = AtomicCheckpointIO(seconds=0), tmp_path / "last.ckpt"
+    io.save_shards(content, path, is_first)
+    if not is_first:
+        assert os.listdir(tmp_path) == []
+        return
+    found = io.load_checkpoint(path)  # its checksum, too
+    assert torch.equal(found["a"], content["a"])
+    number, named, nothing, *others = found["b"]
+    assert (number, named["same"], nothing.shape, others) == (3, 3, (0,), ["text", None])
+    assert number.dtype == torch.int8
+    assert torch.equal(named["c"], torch.ones(5, dtype=torch.bfloat16))
+    assert found["format"] == 1
+
+
+def test_each_process_takes_part_in_a_save_that_fails(
+    tmp_path: Path, unsteady: list[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Shard(torch.Tensor):
+        def full_tensor(self) -> torch.Tensor:
+            asked.append(1)
+            return torch.ones(3)
+
+    monkeypatch.setattr(checkpoint_file, "DTensor", Shard)
+    io, path = AtomicCheckpointIO(seconds=0), tmp_path / "last.ckpt"
+    content = {str(index): torch.ones(3).as_subclass(Shard) for index in range(4)}
+    io.save_shards(content | {"step": 1}, path, True)
+    unsteady[0] = 1
+    io.save_shards(content | {"step": 2}, path, True)
+    assert capsys.readouterr().err.startswith(f"warning: {path}: cannot be saved (Input/output error)")
+    assert io.load_checkpoint(path)["step"] == 1
+    assert len(asked) == 8
+
+    def refused(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint_file, "save_without_data", refused)
+    with pytest.raises(RefusedError, match="disk is full"):
+        io.save_shards(content, path, True)
+    assert len(asked) == 12
+    assert io.load_checkpoint(path)["step"] == 1
 
 
 def test_a_run_continues_while_its_disk_fails_and_is_complete_when_it_is_back(
