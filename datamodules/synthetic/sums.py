@@ -90,16 +90,16 @@ def is_right(text: str) -> bool:
 def sums_of(split: str) -> tuple[tuple[int, int], ...]:
     """The two numbers of each sum in a split, of which no other has any.
 
-    The first has two digits, the second one, and is more than one; nothing is carried, so that few examples tell how
-    to add.
+    The second has one digit, and nothing is carried, so that few examples tell how to add. Where the first has one
+    digit too, the sum is in the training split, thrice: these are the table that the others are made of.
     """
-    pairs = [(a, b) for a in range(10, 100) for b in range(2, 10 - a % 10)]
+    table, pairs = ([(a, b) for a in tens for b in range(1, 10 - a % 10)] for tens in (range(1, 10), range(10, 100)))
     order = torch.randperm(len(pairs), generator=generator(0)).tolist()
     start = 0
     for name, fraction in SPLIT_FRACTIONS.items():
         end = start + round(fraction * len(pairs))
         if name == split:
-            return tuple(pairs[place] for place in order[start:end])
+            return (*(3 * table if split == "train" else ()), *(pairs[place] for place in order[start:end]))
         start = end
     raise ValueError(f"no such split: {split}")
 

@@ -16,6 +16,7 @@ def test_no_sum_of_a_split_is_in_another() -> None:
     assert not stated["test"] & (stated["train"] | stated["val"])
     assert not stated["val"] & stated["train"]
     assert all(a % 10 + b < 10 for split in SPLITS for a, b in sums_of(split))
+    assert {(a, b) for a in range(1, 10) for b in range(1, 10) if a + b < 10} <= {*sums_of("train")}
 
 
 def test_a_wrong_digit_is_valid_and_not_right_and_another_letter_neither() -> None:
