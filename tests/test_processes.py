@@ -71,7 +71,7 @@ CASES = {
 }
 # Clipped, and with a state of the optimizer's own, whose parts have to be put together.
 MOMENTUM = ["--model.optimizer.momentum", "0.9", "--trainer.gradient_clip_val", "0.5"]
-# Of few steps, and nearly so: Muon multiplies in bf16, so that roundings grow.
+# Of few steps, and nearly so: Muon may multiply in bf16, so that roundings grow.
 MUON = [
     *("--model.optimizer", "lightning_modules.optim.muon.MuonAdamW", "--model.optimizer.lr", "0.005"),
     *("--trainer.max_steps", "2"),

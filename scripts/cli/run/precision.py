@@ -1,8 +1,8 @@
 """The precision that `--trainer.precision auto` means on this machine."""
 
-from pathlib import Path
-
 import torch
+
+from lightning_modules.optim.native_bf16 import multiplies_bf16
 
 
 def pick_precision(precision: str, accelerator: str) -> str:
@@ -10,13 +10,8 @@ def pick_precision(precision: str, accelerator: str) -> str:
     if precision != "auto":
         return precision
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "32"
-    if on_cpu(accelerator):
-        cpu = torch.backends.cpu.get_cpu_capability()
-        flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-        if cpu.startswith("AVX512") and ("amx_bf16" in flags or "avx512_bf16" in flags):
-            return "bf16-mixed"
-    return "32"
+        return "bf16-mixed" if multiplies_bf16("cuda") else "32"
+    return "bf16-mixed" if on_cpu(accelerator) and multiplies_bf16("cpu") else "32"
 
 
 def on_cpu(accelerator: str) -> bool:

@@ -1,6 +1,7 @@
 """What is computed in how many bits, and that what overflows in 16 of them harms nothing."""
 
 import math
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,19 @@ from torch import Tensor, nn
 
 from callbacks.run.checkpoint_file import read_checkpoint
 from lightning_modules.mlp import MLP
+from lightning_modules.optim.native_bf16 import multiplies_bf16
 from scripts.cli.run.precision import pick_precision
 from tests.helpers.stopping import SHORT, train
 
 FP16 = ["--trainer.precision", "16-mixed"]
+
+
+@pytest.fixture
+def other_machine() -> Iterator[None]:
+    """What is found out about this machine is forgotten, before a test and after it."""
+    multiplies_bf16.cache_clear()
+    yield
+    multiplies_bf16.cache_clear()
 
 
 def last(folder: Path) -> dict[str, Any]:
@@ -89,16 +99,18 @@ def test_auto_is_32_bits_where_bf16_would_be_emulated(monkeypatch: pytest.Monkey
         ("AVX2", "fpu avx512_bf16", "32"),  # torch would not use it
     ],
 )
+@pytest.mark.usefixtures("other_machine")
 def test_auto_is_bf16_where_the_processor_multiplies_it(
     capability: str, flags: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-    monkeypatch.setattr("scripts.cli.run.precision.Path", lambda name: tmp_path / Path(name).name)
+    monkeypatch.setattr("lightning_modules.optim.native_bf16.Path", lambda name: tmp_path / Path(name).name)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert pick_precision("auto", "cpu") == expected
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), "32"), ((8, 0), "bf16-mixed"), ((9, 0), "bf16-mixed")])
+@pytest.mark.usefixtures("other_machine")
 def test_auto_is_bf16_where_the_gpu_multiplies_it(
     capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
