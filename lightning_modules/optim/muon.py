@@ -36,7 +36,7 @@ class MuonAdamW(Optimizer):
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.95),
     ) -> None:
-        self._momentum, self._betas = momentum, tuple(betas)
+        self._momentum, self._betas = momentum, betas
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, MATRICES: None})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
