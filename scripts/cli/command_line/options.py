@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.classes import class_at, class_of, constructor_arguments, default_of, linked
+from scripts.cli.command_line.kept_options import asked, keep
 from scripts.cli.command_line.parser import SECTIONS, Parser
 from scripts.cli.command_line.ranges import check_ranges
 from scripts.cli.command_line.recipes import Config, Request
@@ -145,6 +146,7 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
     Raises:
         UsageError: an option is unknown, of the wrong type or out of range, or names a class that is not trusted.
     """
+    help_asked = asked(request)
     line = CommandLine(list(request.arguments))
     allowed = allowed_by_user(line)
     given = {key: value for key, value in request.defaults.items() if value is not None or key not in SECTIONS}
@@ -162,6 +164,9 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
             del request.defaults["model"][name]
     parser = build_parser(request)
     parser.allowed = allowed
+    options = parser.options()
+    keep(request, options, stated)
+    parser.keep_help = lambda text: keep(request, options, stated, {help_asked: text})
     if "--help_all" in request.arguments:
         request.arguments.append("--help")
     else:

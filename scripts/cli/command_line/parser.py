@@ -16,8 +16,8 @@ from lightning.pytorch import LightningDataModule, LightningModule
 
 from scripts.cli.command_line.argv import CommandLine
 from scripts.cli.command_line.classes import linked
+from scripts.cli.command_line.kept_options import unknown
 from scripts.cli.command_line.recipes import Config, Loader
-from scripts.cli.command_line.spellings import proposal
 from scripts.cli.command_line.techniques import TECHNIQUES
 from scripts.cli.command_line.trust import expected_at, instead_of, nearest_class, only_trusted, place_of, refusal
 from scripts.cli.errors import UsageError, did_you_mean
@@ -34,6 +34,7 @@ class Parser(ArgumentParser):
     model: type[LightningModule]
     data: type[LightningDataModule]
     allowed: Sequence[str] | None = None  # what `--allow` names; None in jsonargparse's own parsers of parts
+    keep_help: Callable[[str], None] | None = None  # of one that is asked for
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Any:
         """The objects that parsed options describe; another parser may have been allowed other classes since."""
@@ -44,6 +45,13 @@ class Parser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Report what is wrong in the user's terms."""
         raise UsageError(self.translated(message)) from ex
+
+    def format_help(self, *args: Any) -> str:
+        """The text of the help."""
+        text = super().format_help(*args)
+        if self.keep_help is not None:
+            self.keep_help(text)
+        return text
 
     def section(self, name: str, title: str = "") -> Any:
         """The group of a section's options, with a title in the help."""
@@ -115,9 +123,7 @@ class Parser(ArgumentParser):
             option = (found[1] or f"--{found[2]}").split("=")[0]
             if not option.startswith("-"):
                 return f"{option}: expected an option, which begins with -- (--help shows the most used)"
-            if self.allowed is not None and option.removeprefix("--model.") in linked(self.model, self.data):
-                return f"{option}: comes from the data; leave it out"
-            return f"{option}: no such option{proposal(option, self.options())} (--help_all shows them all)"
+            return unknown(option, self.options(), [] if self.allowed is None else linked(self.model, self.data))
         found = re.search(r'[Kk]ey "([^"]+)"', message)
         option = f"--{found[1]}" if found else ""
         if found := re.search(r"Not of type (\w+): .*?'?([^'\s:]+)'?(?: does not conform.*)?$", message):

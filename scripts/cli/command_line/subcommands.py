@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from scripts.cli.command_line.argv import CommandLine, answer_help
 from scripts.cli.command_line.course import show_course
-from scripts.cli.command_line.recipes import ROOT, resolve, show_list
+from scripts.cli.command_line.kept_options import answer
+from scripts.cli.command_line.recipes import ROOT, Request, resolve, show_list
 from scripts.cli.command_line.spellings import with_array_task
 from scripts.cli.errors import UsageError, misspelt, one_line_errors
 from scripts.cli.run.library_messages import quiet
@@ -207,5 +208,7 @@ def run(name: str, words: list[str]) -> None:
             return
         options = {option: taker.take(f"--{option}", line) for option, taker in subcommand.options.items()}
         first = resolve(line.words) if subcommand.is_run else line.words
+        if isinstance(first, Request):
+            answer(first)
         module, _, function = subcommand.function.partition(":")
         getattr(importlib.import_module(module), function)(first, **options)
