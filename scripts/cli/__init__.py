@@ -4,6 +4,7 @@ import os
 import time
 
 from datamodules.loading.die_with_parent import end_with_launcher
+from scripts.cli.lazy_dynamo import import_when_compiling
 from scripts.cli.lazy_packages import import_lazily
 
 STARTED = time.perf_counter()  # of this process, nearly
@@ -15,4 +16,5 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 import_lazily()
+import_when_compiling()
 end_with_launcher()

@@ -14,6 +14,7 @@ from scripts.cli.lazy_packages import PACKAGES
 
 UNUSED = {
     *("torchvision", "transformers", "peft", "torch_geometric", "pandas", "scipy.signal", "onnx", "optuna"),
+    *("torch._dynamo.eval_frame", "torch._inductor"),
     *("sklearn.ensemble", "sklearn.linear_model"),
     *("torchmetrics.image", "torchmetrics.functional.image", "torchmetrics.functional.text.bert"),
 }
