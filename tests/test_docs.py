@@ -73,7 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path: Path) -> Path:
     """A copy of the project, to add files to."""
     for name in ("callbacks", "datamodules", "lightning_modules", "scripts", "tests"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".options"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 

@@ -12,12 +12,13 @@ import pytest
 from scripts.cli.command_line.recipes import ROOT
 
 PACKAGES = ("callbacks", "datamodules", "lightning_modules", "scripts")
+MADE = {"__pycache__", ".options"}  # folders that running the project makes
 WITHOUT_PATH = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def test_a_script_runs_the_code_and_recipes_of_its_own_clone(tmp_path: Path) -> None:
     for package in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__")
+        ignored = shutil.ignore_patterns(*MADE)
         shutil.copytree(ROOT / package, tmp_path / "a clone" / package, ignore=ignored)
     clone = tmp_path / "a clone"
     shutil.copy(clone / "scripts" / "recipes" / "mlp.yaml", clone / "scripts" / "recipes" / "only_here.yaml")
@@ -32,7 +33,7 @@ def test_a_package_has_every_file_that_it_reads() -> None:
     patterns = config["tool"]["setuptools"]["package-data"]
     for package in PACKAGES:
         packed = {file for pattern in patterns.get(package, []) for file in (ROOT / package).glob(pattern)}
-        files = {file for file in (ROOT / package).rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+        files = {file for file in (ROOT / package).rglob("*") if file.is_file() and not MADE & {*file.parts}}
         assert {file for file in files if file.suffix != ".py"} == packed
 
 
