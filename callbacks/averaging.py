@@ -6,13 +6,13 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, distributed
-from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from callbacks.private.torch import BatchNorm
 from callbacks.run.processes import load_weights, shard_like
 from callbacks.technique import Technique
 from datamodules.base import DataModule
+from lightning_modules.layers.shards import is_shard
 
 
 class Averaging(Technique):
@@ -158,7 +158,7 @@ def _precise(dtype: torch.dtype) -> torch.dtype:
 
 def _local(value: Tensor) -> Tensor:
     """This process's shard of a tensor."""
-    return value.to_local() if isinstance(value, DTensor) else value
+    return value.to_local() if is_shard(value) else value
 
 
 def _is_trained(norm: BatchNorm) -> bool:

@@ -40,7 +40,8 @@ from datamodules.files.pixels import (
     levels_of,
     opened,
 )
-from datamodules.files.published_images import files_of, read_digits, read_published
+from datamodules.files.published_images import files_of, read_published
+from datamodules.files.sklearn_data import read_digits
 from datamodules.files.splits import SPLITS, listed
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Rows, Source
@@ -176,7 +177,8 @@ class Images(LabelledData):
         if self.multilabel and (self.is_embedded or self.is_published):
             raise DataError(f"--data.multilabel true: the images of {self.dataset} each have one class")
         if self.is_embedded:
-            self.images, labels = read_digits()
+            pixels, labels = read_digits()
+            self.images = torch.from_numpy(pixels)
         elif self.is_published:
             files, name = files_of(self.dataset)
             self.images, labels, official = read_published(self.folder_of(files, name), self.dataset)

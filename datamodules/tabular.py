@@ -28,6 +28,7 @@ from datamodules.export.exportable_rows import ExportableRows
 from datamodules.files.date_columns import DATES, PARTS, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
 from datamodules.files.number_columns import stated_decimal
+from datamodules.files.sklearn_data import read_sklearn_table
 from datamodules.files.splits import listed, split_files
 from datamodules.files.table_columns import (
     Column,
@@ -131,15 +132,6 @@ class Tabular(DataModule):
         """The target's column, whose own it is; those of the tables of scikit-learn have no names."""
         return "" if self.is_embedded else self.target_name
 
-    def _embedded_table(self) -> pa.Table:
-        from sklearn import datasets  # a second to import, and unused for own files
-
-        bunch = getattr(datasets, f"load_{self.dataset}")()
-        columns = dict(zip(bunch.feature_names, bunch.data.T, strict=True))
-        names = getattr(bunch, "target_names", None)
-        target = bunch.target if names is None else np.asarray(names)[bunch.target].astype(str)
-        return pa.table({**columns, "target": target})
-
     def _read_file(self, file: Path, texts: Iterable[str] = ()) -> pa.Table:
         """The table of a file; columns are texts where they are in the training split."""
         if self.restored or self.columns:
@@ -163,7 +155,7 @@ class Tabular(DataModule):
         """Read the table and the target: one file, or a folder with a file for each split."""
         official: dict[str, Tensor] = {}
         if self.is_embedded:
-            self.table = self._embedded_table()
+            self.table = read_sklearn_table(self.dataset)
         elif self.path.is_dir():
             self.table, official = self._read_splits(split_files(self.path, TABLE_FILES, self.note))
         else:

@@ -111,11 +111,12 @@ class LogExamples(Callback):
         board = None if trainer.global_step or batch_idx or data is None else self._board(trainer, "train")
         if board is None:
             return
-        with not_fatal(SHOWN), style():
+        with not_fatal(SHOWN):
             preview = data.preview(batch, SHOWN_IMAGES)
             if preview is not None:
                 labels = boards.class_labels(preview.target, preview.class_names)
-                board.figure(boards.FIRST_BATCH, captioned(preview.images, labels))
+                with style():
+                    board.figure(boards.FIRST_BATCH, captioned(preview.images, labels))
             if isinstance(pl_module, Task):
                 pl_module.show_first(batch, board)
 

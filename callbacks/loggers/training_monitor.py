@@ -7,7 +7,6 @@ import psutil
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
@@ -16,6 +15,7 @@ from callbacks.private.lightning import logged_step
 from callbacks.private.torch import unscales
 from callbacks.run.device_peak import peak_of
 from callbacks.run.throughput import Throughput
+from lightning_modules.layers.shards import is_shard
 from lightning_modules.tasks.task import Task
 
 
@@ -78,7 +78,7 @@ def gradient_norm(optimizer: Optimizer) -> Tensor:
     parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = get_total_norm([each.coalesce().values() if each.is_sparse else each for each in gradients])
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return norm.full_tensor() if is_shard(norm) else norm
 
 
 def rates(

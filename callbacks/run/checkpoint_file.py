@@ -16,12 +16,12 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from callbacks.private.torch import save_without_data
 from datamodules.errors import UserError
 from datamodules.files.paths import found_instead
 from datamodules.storage.atomic_file import TRANSIENT_ERRORS, atomic_write, write_file
+from lightning_modules.layers.shards import is_shard
 
 FORMAT = 1  # of a checkpoint's content; incremented when older versions of this project can no longer read it
 RENAMED = {"Patience": "EarlyStopping", "Description": "RunMetadata"}  # callbacks, by their names in earlier runs
@@ -109,7 +109,7 @@ def write_shards(checkpoint: dict[str, Any], path: Path, is_first: bool) -> None
     """
     tensors: list[Tensor] = []
     apply_to_collection(checkpoint, Tensor, tensors.append)
-    wholes = (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor for tensor in tensors)
+    wholes = (tensor.full_tensor() if is_shard(tensor) else tensor for tensor in tensors)
     try:
         if is_first:
             with _told(checkpoint, path), atomic_write(path) as file:

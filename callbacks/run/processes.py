@@ -11,13 +11,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, distributed, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from callbacks.private.torch import set_timeout
 from datamodules.base import DataModule
 from datamodules.errors import UnlikeDataError
 from datamodules.storage.fingerprint import TIMES, described, hash_state
 from lightning_modules.layers.later_weights import make_by
+from lightning_modules.layers.shards import is_shard
 
 _CPU_GROUP: list[Any] = []
 UNLIMITED = timedelta(days=365)
@@ -134,17 +134,21 @@ def gather_full(state: Any, rank: int) -> Any:
     A collective operation.
     """
 
-    def gathered(shard: DTensor) -> Tensor | None:
-        tensor = shard.full_tensor()
-        return tensor.cpu() if rank == 0 else None
+    def gathered(tensor: Tensor) -> Tensor | None:
+        if not is_shard(tensor):
+            return tensor
+        whole = tensor.full_tensor()
+        return whole.cpu() if rank == 0 else None
 
-    return apply_to_collection(state, DTensor, gathered)
+    return apply_to_collection(state, Tensor, gathered)
 
 
 def shard_like(value: Tensor, weight: Tensor) -> Tensor:
     """A tensor of a weight's shape, sharded as the weight is."""
-    if isinstance(value, DTensor) or not isinstance(weight, DTensor):
+    if is_shard(value) or not is_shard(weight):
         return value.to(weight.device)
+    from torch.distributed.tensor import distribute_tensor  # there are shards: it is imported
+
     value = value.to(weight.device_mesh.device_type)  # the weight may be on the device `meta`
     shard = distribute_tensor(value, weight.device_mesh, weight.placements, src_data_rank=None)
     return shard.clone()  # else the shard would be a view, which keeps all of the value in memory

@@ -1,7 +1,7 @@
 """Computes what the model was before its training, where the training is compared with that."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -9,11 +9,13 @@ from torch import distributed
 
 from datamodules.base import DataModule
 from datamodules.loading.sampling import Splits
-from lightning_modules.tasks.preference import Preference
+
+if TYPE_CHECKING:  # imports all that reads preferences, which few runs do
+    from lightning_modules.tasks.preference import Preference
 
 
 def refer_to_all(
-    model: Preference, data: DataModule, moved: Callable[[Any], Any], rank: int = 0, processes: int = 1
+    model: "Preference", data: DataModule, moved: Callable[[Any], Any], rank: int = 0, processes: int = 1
 ) -> None:
     """Compute the reference's log-probabilities of all pairs; a trainer, if there is one, tells how far it is.
 
@@ -45,23 +47,24 @@ class ComputeReference(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compute them, each process a part."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(pl_module, Preference) or not isinstance(data, DataModule):
+        if not hasattr(pl_module, "refer") or not isinstance(data, DataModule):
             return
-        if pl_module.reference is not None:
+        model = cast("Preference", pl_module)
+        if model.reference is not None:
             return
-        if pl_module.has_new_weights:
+        if model.has_new_weights:
             data.note(
                 "the weights are new, and preferences are about how a model answers: "
                 "--model.pretrained names a model, or a run, that does"
             )
 
         def moved(batch: Any) -> Any:
-            return trainer.strategy.batch_to_device(batch, pl_module.device)
+            return trainer.strategy.batch_to_device(batch, model.device)
 
         with trainer.precision_plugin.forward_context():
-            refer_to_all(pl_module, data, moved, trainer.global_rank, trainer.world_size)
+            refer_to_all(model, data, moved, trainer.global_rank, trainer.world_size)
         if trainer.world_size > 1:
-            assert pl_module.reference is not None
-            found = pl_module.reference.nan_to_num(nan=0.0).to(pl_module.device)
+            assert model.reference is not None
+            found = model.reference.nan_to_num(nan=0.0).to(model.device)
             distributed.all_reduce(found)
-            pl_module.reference = found.cpu()
+            model.reference = found.cpu()

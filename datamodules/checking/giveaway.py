@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from datamodules.checking.class_intervals import class_intervals
 from datamodules.files.pixels import opened
 from datamodules.files.splits import listed
 from datamodules.files.table_columns import distinct_strings, is_numeric, numbers
@@ -105,12 +106,10 @@ def class_told_by(column: pa.ChunkedArray, labels: NDArray[np.int64]) -> float:
 
 
 def _by_tree(values: NDArray[np.float64], labels: NDArray[np.int64], half: NDArray[np.bool_]) -> NDArray[np.int64]:
-    from sklearn.tree import DecisionTreeClassifier  # a second to import
-
     predicted = np.empty_like(labels)
     for known in (half, ~half):
-        tree = DecisionTreeClassifier(max_leaf_nodes=max(8, 4 * (labels.max() + 1)), random_state=0)
-        predicted[~known] = tree.fit(values[known, None], labels[known]).predict(values[~known, None])
+        cuts, classes = class_intervals(values[known], labels[known], max(8, 4 * (labels.max() + 1)))
+        predicted[~known] = classes[np.searchsorted(cuts, values[~known])]
     return predicted
 
 
@@ -132,20 +131,24 @@ def number_told_by(column: pa.ChunkedArray, target: NDArray[Any]) -> float:
         column: of numbers or texts, a value for each row.
         target: (N,) number of each row.
     """
-    from scipy.stats import rankdata
-
-    ranks = rankdata(target)
+    ranks = ranked(target)
     if is_numeric(column):
         values = numbers(column)
         present = np.isfinite(values)
         if present.sum() < 3 or np.ptp(values[present]) == 0:
             return 0.0
-        return float(np.corrcoef(rankdata(values[present]), ranks[present])[0, 1] ** 2 * present.mean())
+        return float(np.corrcoef(ranked(values[present]), ranks[present])[0, 1] ** 2 * present.mean())
     _, codes, counts = np.unique(distinct_strings(column)[1], return_inverse=True, return_counts=True)
     if counts.min() < 2 and len(counts) > len(ranks) / 2:
         return 0.0
     means = np.bincount(codes, ranks) / counts
     return 1 - float(np.square(ranks - means[codes]).sum() / np.square(ranks - ranks.mean()).sum())
+
+
+def ranked(values: NDArray[Any]) -> NDArray[np.float64]:
+    """The rank of each number, from 1; equal ones share the mean of theirs."""
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[codes]
 
 
 def formula(columns: dict[str, NDArray[np.float64]], target: NDArray[Any]) -> list[str]:

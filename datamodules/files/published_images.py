@@ -38,15 +38,6 @@ def read_published(folder: Path, dataset: str) -> tuple[Tensor, list[str], Offic
     return _read_cifar10(folder) if dataset == "CIFAR10" else _read_mnist_like(folder, dataset)
 
 
-def read_digits() -> tuple[Tensor, list[str]]:
-    """Scikit-learn's digits (1797, 1, 8, 8), and the class of each."""
-    from sklearn.datasets import load_digits  # a second to import, and needed by nobody who brings files
-
-    bunch = load_digits()
-    images = torch.from_numpy((bunch.images * 255 / 16).round().astype(np.uint8))[:, None]
-    return images, [str(label) for label in bunch.target]
-
-
 def _read_mnist_like(folder: Path, dataset: str) -> tuple[Tensor, list[str], Official]:
     images, labels, official, start = [], [], {}, 0
     for split, (image_file, label_file) in MNIST_FILES.items():

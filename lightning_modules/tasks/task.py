@@ -11,7 +11,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, distributed, nn
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, Metric, MetricCollection
@@ -19,6 +18,7 @@ from torchmetrics import MeanMetric, Metric, MetricCollection
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline, Predictor
 from datamodules.export.exportable import ExportableModule
+from lightning_modules.layers.shards import is_shard
 from lightning_modules.optim.parameter_groups import head_of, parameter_groups
 from lightning_modules.optim.schedules import Extension, Plateau, Schedule, schedule_factor
 from lightning_modules.tasks.results.outcomes import LOSS, Outcomes
@@ -260,7 +260,7 @@ class Task(LightningModule):
         self._weights = []
         for parameter in self.parameters():
             if parameter.grad is not None:  # of sharded weights a DTensor, which takes no other tensor
-                parameter.grad.mul_(float(factor) if isinstance(parameter.grad, DTensor) else factor)
+                parameter.grad.mul_(float(factor) if is_shard(parameter.grad) else factor)
 
     def global_loss(self, step: Step) -> tuple[Tensor, Tensor]:
         """The loss of the batches of all processes together, with the gradient of this one's part, and its weight.

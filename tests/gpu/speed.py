@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
@@ -106,13 +107,9 @@ def long_text(folder: Path, small: bool) -> list[str]:
 def images(shape: tuple[int, int, int, int], folder: Path, small: bool) -> list[str]:
     """Random images, in memory, in the place of the digits."""
     count = 200 if small else shape[0]
-    pixels = torch.randint(0, 256, (count, *shape[1:]), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-    def read(data: Any) -> list[str]:
-        data.images = pixels
-        return [str(row % 10) for row in range(count)]
-
-    patch("datamodules.images.Images._read_digits", read).start()  # for as long as this process lives
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *shape[1:]), dtype=np.uint8)
+    found = (pixels, [str(row % 10) for row in range(count)])
+    patch("datamodules.images.read_digits", lambda: found).start()  # for as long as this process lives
     return []
 
 

@@ -1,14 +1,17 @@
 """A picture of questions with the true and the predicted answer in the text."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_modules.tasks.pictures.figure import BLUE, GREEN, ORANGE
 from lightning_modules.tasks.pictures.texts import ALL_RIGHT, MarkedText, caption_of, legend_of, marked_texts
 from lightning_modules.tasks.pictures.wrapping import Span
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NO_ANSWER = "no answer"
 LEGEND = {"true answer": BLUE, "predicted answer": ORANGE, "both": GREEN}

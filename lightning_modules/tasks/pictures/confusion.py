@@ -1,8 +1,10 @@
 """Pictures of which classes a classifier confuses, and of the scores of labels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_modules.tasks.confusion_matrix import class_scores
@@ -10,6 +12,10 @@ from lightning_modules.tasks.pictures.figure import BLUE, GREEN, ORANGE, new_fig
 from lightning_modules.tasks.pictures.images import CHAR, cut
 from lightning_modules.tasks.pictures.labels import width_of
 from lightning_modules.tasks.scores import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_CLASSES = 30  # rows of a matrix; of more classes those that are confused most, and all others together
 MAX_NAME = 20  # Latin characters

@@ -1,10 +1,10 @@
 """A picture of a classifier's curves: precision over recall, ROC, and reliability."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import COLOURS, GREY, legend_name, new_figure
@@ -17,6 +17,10 @@ from lightning_modules.tasks.results.curves import (
     receiver_operating_characteristic,
     reliability,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_CLASSES = 10  # with a curve each
 WORST = 5  # of more classes, those with the lowest average precision

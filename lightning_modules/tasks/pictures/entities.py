@@ -1,13 +1,16 @@
 """A picture of sentences with their true and their predicted entities."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-from matplotlib.figure import Figure
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning_modules.tasks.pictures.figure import COLOURS
 from lightning_modules.tasks.pictures.texts import ALL_RIGHT, MarkedText, caption_of, legend_of, marked_texts
 from lightning_modules.tasks.pictures.wrapping import Span
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 AGREED = 0.35  # weight of an entity that is found; one that is missing or wrong has all of it
 Entity = Mapping[str, Any]  # type, start and end

@@ -1,16 +1,22 @@
-"""A figure as all pictures have it, and its files."""
+"""A figure as all pictures have it, and its files.
+
+No module of pictures imports matplotlib before it draws: few commands do, and that takes as long as their start.
+"""
+
+from __future__ import annotations
 
 import io
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from matplotlib import rc_context
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from lightning_modules.tasks.pictures.fonts import families, note_missing
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 DPI = 100
 MISSING = re.compile(r"Glyph (\d+) \(.*\) missing from ")  # a warning of matplotlib
@@ -32,6 +38,8 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, "#7a58b5", "#2b9db3", "#b5538b", "#7d7a2a",
 @contextmanager
 def style() -> Iterator[None]:
     """Fonts and lines of a picture: artists take them when they are made, texts their font when they are drawn."""
+    from matplotlib import rc_context
+
     settings: Any = STYLE | {"font.family": families()}
     with rc_context(settings):
         yield
@@ -44,7 +52,22 @@ def new_figure(width: float, height: float) -> Figure:
         width: inches.
         height: inches.
     """
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def limit_ticks(axis: Axis, most: int = 10, integer: bool = False) -> None:
+    """Mark an axis at few round numbers.
+
+    Args:
+        axis: of a picture.
+        most: of the intervals between them.
+        integer: whether only whole numbers are marked.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, integer=integer))
 
 
 def legend_name(name: str) -> str:

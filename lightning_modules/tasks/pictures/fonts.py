@@ -1,14 +1,19 @@
 """The fonts of a picture: one that has Chinese characters is found on the machine, or comes with a dependency."""
 
+from __future__ import annotations
+
 import functools
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from matplotlib import font_manager
-from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font, LoadFlags
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
 
 LATIN = "DejaVu Sans"  # comes with matplotlib
 PACKAGE = "zhplot"  # has Noto Sans SC, and is not imported
@@ -27,6 +32,8 @@ def families() -> list[str]:
 @functools.cache
 def chinese_family() -> list[str]:
     """The name of a font with Chinese characters; none where there is none."""
+    from matplotlib import font_manager
+
     spec = find_spec(PACKAGE)
     places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec is not None else []
     for file in [file for place in places for file in sorted(place.glob("fonts/*.?tf"))]:
@@ -48,7 +55,7 @@ KNOWN = (  # on Linux, macOS and Windows
 def has_characters(file: str, text: str = SAMPLE) -> bool:
     """Whether a font's file has all characters of a text."""
     try:
-        known = font_manager.get_font(file).get_charmap()
+        known = _font(file).get_charmap()
     except (OSError, RuntimeError):  # damaged, or a format that matplotlib does not read
         return False
     return all(ord(char) in known for char in text)
@@ -68,15 +75,17 @@ def note_missing(characters: Iterable[str]) -> None:
 @functools.cache
 def _files(bold: bool) -> list[str]:
     """The files of the fonts, in the order of `families`; bold type is Latin alone, a Chinese font may have none."""
+    from matplotlib.font_manager import FontProperties, findfont
+
     weight = "bold" if bold else "normal"
     names = [LATIN] if bold else families()
-    return [font_manager.findfont(FontProperties(family=[name], weight=weight)) for name in names]
+    return [findfont(FontProperties(family=[name], weight=weight)) for name in names]
 
 
 @functools.cache
 def _characters(bold: bool) -> set[int]:
     """What can be drawn."""
-    return {code for file in _files(bold) for code in font_manager.get_font(file).get_charmap()}
+    return {code for file in _files(bold) for code in _font(file).get_charmap()}
 
 
 def legible(text: str) -> str:
@@ -97,15 +106,27 @@ def width(text: str, bold: bool = False) -> float:
     """How far a legible text of one direction of writing advances, in ems, where nothing is hinted."""
     if not text:
         return 0.0
-    font: FT2Font = font_manager.get_font(_files(bold))
-    font.set_size(UNITS, 72)  # it is shared with what draws, which sets its own size
-    between = font.set_text(f"|{text}|", 0, flags=LoadFlags.NO_HINTING)[:, 0]  # where each character begins
+    between = _starts(f"|{text}|", bold)
     return float(between.max() - between.min()) / 64 / UNITS - _bar(bold)
 
 
 @functools.cache
 def _bar(bold: bool) -> float:
-    font: FT2Font = font_manager.get_font(_files(bold))
-    font.set_size(UNITS, 72)
-    first, second = font.set_text("||", 0, flags=LoadFlags.NO_HINTING)[:, 0]
+    first, second = _starts("||", bold)
     return float(second - first) / 64 / UNITS
+
+
+def _starts(text: str, bold: bool) -> NDArray[np.float64]:
+    """Where each character begins, in 64ths of a unit."""
+    from matplotlib.ft2font import LoadFlags
+
+    font = _font(_files(bold))
+    font.set_size(UNITS, 72)  # it is shared with what draws, which sets its own size
+    places: NDArray[np.float64] = font.set_text(text, 0, flags=LoadFlags.NO_HINTING)[:, 0]
+    return places
+
+
+def _font(files: str | list[str]) -> FT2Font:
+    from matplotlib.font_manager import get_font
+
+    return get_font(files)

@@ -1,17 +1,20 @@
 """Pictures of graphs, with attention as the width of edges, and of examples before and after a model's layers."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import COLOURS, GREY, new_figure
 from lightning_modules.tasks.pictures.labels import label, labels, width_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 COLUMNS = 4
 SIDE, TITLE = 2.9, 0.5  # inches of a graph, and of its title
@@ -94,10 +97,14 @@ def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
 
 
 def _dot(colour: str, text: str, edge: str = "white") -> Line2D:
+    from matplotlib.lines import Line2D
+
     return Line2D([], [], marker="o", linestyle="", markersize=7, color=colour, markeredgecolor=edge, label=text)
 
 
 def _draw(axes: Axes, graph: DrawnGraph, colours: dict[int, str], most: float, named: int) -> None:
+    from matplotlib.collections import LineCollection
+
     pairs, weights = undirected(graph.edge_index, graph.weights)
     places = layout(len(graph.kinds), pairs)
     part = weights / most if graph.weights is not None else np.full(len(pairs), 0.25)

@@ -1,14 +1,19 @@
 """Pictures of images, side by side, each with its caption."""
 
+from __future__ import annotations
+
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import new_figure
 from lightning_modules.tasks.pictures.fonts import legible
 from lightning_modules.tasks.pictures.labels import beginning, width_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = 8
 SIDE, SMALL_SIDE = 1.5, 0.8  # inches of an image, and of one without a caption

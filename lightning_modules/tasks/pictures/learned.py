@@ -1,15 +1,20 @@
 """A picture of rows of tokens, and of which tokens are to be learned."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from matplotlib.figure import Figure
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from tokenizers import Tokenizer
 
 from datamodules.tokenizing.coloured import coloured
 from datamodules.tokenizing.packed import Packed
-from lightning_modules.tasks.pictures.figure import GREEN
+from lightning_modules.tasks.pictures.figure import GREEN, style
 from lightning_modules.tasks.pictures.texts import MarkedText, legend_of, marked_texts
 from lightning_modules.tasks.pictures.wrapping import Span
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST = 12  # texts
 LEARNED = "counts in the loss"
@@ -36,4 +41,5 @@ def learned_texts(batches: Mapping[str, Packed], tokenizer: Tokenizer) -> Figure
                 texts.append(MarkedText(text, spans, f"{name}, {place}" if name else place))
         if len(texts) >= MOST:
             break
-    return marked_texts(texts[:MOST], legend_of({LEARNED: GREEN}))
+    with style():
+        return marked_texts(texts[:MOST], legend_of({LEARNED: GREEN}))

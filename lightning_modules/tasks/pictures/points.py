@@ -1,15 +1,20 @@
 """A picture of examples as points in a plane."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import COLOURS, GREY, legend_name, new_figure
 from lightning_modules.tasks.pictures.images import cut
 from lightning_modules.tasks.pictures.labels import width_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_GROUPS = len(COLOURS)  # with a colour each; of more the last one is for all others
 MAX_NAME = 20  # Latin characters

@@ -1,18 +1,20 @@
 """Pictures of forecasts: beside the truth, along a long part of a series, and their error by step ahead."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from lightning_modules.tasks.pictures.figure import BLUE, COLOURS, GREY, RED, new_figure
+from lightning_modules.tasks.pictures.figure import BLUE, COLOURS, GREY, RED, limit_ticks, new_figure
 from lightning_modules.tasks.pictures.labels import label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TRUTH = "black"
 COLUMN_WIDTH, ROW_HEIGHT = 5.5, 1.9  # inches of a window
@@ -74,13 +76,15 @@ def _draw(axes: Axes, window: Window) -> None:
     axes.plot(after, forecast, color=RED, label="forecast", **style)
     axes.axvline(after[0], color="0.85", linewidth=0.8, zorder=0)
     if window.dates is None:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        limit_ticks(axes.xaxis, integer=True)
     else:
         _date_axis(axes)
 
 
 def _date_axis(axes: Axes) -> None:
     """Dates as short as they can be: what does not change stands once, at the end of the axis."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     locator = AutoDateLocator(minticks=3, maxticks=7)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -141,7 +145,7 @@ def error_by_step(errors: Mapping[str, Sequence[float]], unit: str = "") -> Figu
     finite = [value for values in errors.values() for value in values if math.isfinite(value)]
     axes.set_ylim(0, 1.05 * max(finite, default=0) or 1)
     axes.set_xlim(0.5, max(map(len, errors.values())) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    limit_ticks(axes.xaxis, integer=True)
     axes.set_xlabel("step ahead")
     axes.set_ylabel(f"mean absolute error\n({label(unit)})" if unit else "mean absolute error")
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)

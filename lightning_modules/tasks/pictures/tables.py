@@ -1,15 +1,19 @@
 """Pictures of tables: the importance of columns, coefficients of a linear model, and residuals."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from lightning_modules.tasks.pictures.figure import BLUE, GREY, RED, new_figure
+from lightning_modules.tasks.pictures.figure import BLUE, GREY, RED, limit_ticks, new_figure
 from lightning_modules.tasks.pictures.labels import label, labels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_POINTS = 2000  # of a scatter plot
 BINS = 40
@@ -36,7 +40,7 @@ def bars(
     axes.set_yticks(places, labels(names), fontsize=8)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.axvline(0, color="0.3", linewidth=0.8)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    limit_ticks(axes.xaxis, 6)
     axes.set_xlabel(axis)
     figure.suptitle(title, fontsize=9)
     return figure
@@ -73,9 +77,9 @@ def residuals(true: Tensor, predicted: Tensor, unit: str = "") -> Figure:
     counts.axvline(0, color="0.3", linewidth=0.8)
     counts.set_xlabel("residual: predicted - true")
     counts.set_ylabel("test examples")
-    counts.yaxis.set_major_locator(MaxNLocator(integer=True))
+    limit_ticks(counts.yaxis, integer=True)
     for axes in (against, spread, counts):
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        limit_ticks(axes.xaxis, 5)
     title = f"{len(y):,} test examples"
     if len(some) < len(y):
         title += f", {len(some):,} of them drawn as points"

@@ -1,18 +1,20 @@
 """A picture of texts in which parts are marked: by colour, by the strength of it, by small labels and bold type."""
 
+from __future__ import annotations
+
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightning_modules.tasks.pictures.figure import GREEN, GREY, RED, new_figure
 from lightning_modules.tasks.pictures.fonts import LATIN, has_bold, legible, width
 from lightning_modules.tasks.pictures.images import cut
 from lightning_modules.tasks.pictures.wrapping import Span, shortened, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 POINTS = 9  # size of the type
 EM = POINTS / 72  # inches
@@ -183,6 +185,8 @@ class _Page:
                     ends[last] = x
         for span in here:
             if span.colour != "none":
+                from matplotlib.patches import Rectangle
+
                 left, right = begins[span.start], ends[span.end]
                 box = Rectangle((left, self.y - 1.05), right - left, 1.4, facecolor=span.colour, linewidth=0)
                 box.set_alpha(STRONGEST * min(max(span.weight, 0.0), 1.0))

@@ -1,10 +1,11 @@
 """Pictures of translations: beside their references, and what each of their tokens attends to."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_modules.tasks.pictures.figure import BLUE, ORANGE, new_figure
@@ -12,6 +13,9 @@ from lightning_modules.tasks.pictures.fonts import legible, width
 from lightning_modules.tasks.pictures.images import cut
 from lightning_modules.tasks.pictures.texts import EM, POINTS, MarkedText, caption_of, legend_of, marked_texts
 from lightning_modules.tasks.pictures.wrapping import Span, words_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST = 32  # tokens of a side of a map
 MAX_CHARS = 14  # of a token

@@ -20,7 +20,6 @@ from torch.nn.parallel import DistributedDataParallel
 from callbacks.private.lightning import timeout_of
 from callbacks.run.processes import wait_for_children
 from lightning_modules.layers.sequence import blocks
-from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.errors import UsageError
 
 T = TypeVar("T")
@@ -94,6 +93,8 @@ def pick_strategy(options: dict[str, Any], model: LightningModule, timeout: floa
                 f"--trainer.strategy fsdp and --trainer.precision {options['precision']} contradict each other: "
                 f"expected 32 or bf16-mixed"
             )
+        from scripts.cli.distributed.fsdp import FSDPStrategy  # brings what shards: a second, and few runs need it
+
         return FSDPStrategy(timeout=limit)
     if (isinstance(name, str) and name.startswith("ddp")) or (name == "auto" and several):
         unused = name == "ddp_find_unused_parameters_true"

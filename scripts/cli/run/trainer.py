@@ -34,7 +34,6 @@ from datamodules.base import DataModule
 from lightning_modules.tasks.task import Task
 from scripts.cli.command_line.recipes import Config
 from scripts.cli.command_line.trust import INSTEAD
-from scripts.cli.distributed.fsdp import FSDPStrategy
 from scripts.cli.distributed.launch import environment_plugins, pick_strategy
 from scripts.cli.distributed.sync_batchnorm import SyncBatchNorms
 from scripts.cli.errors import UsageError
@@ -63,6 +62,8 @@ def build_trainer(
     options: dict[str, Any] = dict(instantiated.trainer)
     accelerator, timeout = str(options["accelerator"]), 60 * instantiated.timeout
     options["precision"] = pick_precision(options["precision"], accelerator)
+    if options["strategy"] == "fsdp":
+        options["inference_mode"] = False  # weights gathered in it could not be trained on
     options["strategy"] = pick_strategy(options, model, timeout)
     check_training(options, model)
     check_optimizer(model)
@@ -76,8 +77,6 @@ def build_trainer(
     if options["sync_batchnorm"] and on_cpu(accelerator):
         plugins.append(SyncBatchNorms())
         options["sync_batchnorm"] = False
-    if isinstance(options["strategy"], FSDPStrategy):
-        options["inference_mode"] = False  # weights gathered in it could not be trained on
     given = _listed(options.pop("callbacks"))
     check_callbacks(given, model)
     throughput = Throughput()

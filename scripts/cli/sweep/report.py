@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from lightning_modules.tasks.pictures.figure import limit_ticks
 from scripts.cli.plots import save_png
 from scripts.cli.spreadsheet import write_csv
 from scripts.cli.sweep.plan import SweepPlan
@@ -60,7 +60,7 @@ def plot(study: "Study", plan: SweepPlan) -> Figure:
     best = [better(values[: end + 1]) for end in range(len(values))]
     first.step(indices, best, where="post", color="black", label="best")
     first.set(xlabel="trial", ylabel=plan.monitor)
-    first.xaxis.set_major_locator(MaxNLocator(integer=True))
+    limit_ticks(first.xaxis, integer=True)
     first.legend(fontsize="small")
     for axes, each in zip(further, plan.dimensions, strict=True):
         if each.distribution == "choice":
@@ -71,7 +71,7 @@ def plot(study: "Study", plan: SweepPlan) -> Figure:
         if each.distribution == "log":
             axes.set_xscale("log")
         elif each.distribution == "int":
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            limit_ticks(axes.xaxis, integer=True)
     return figure
 
 
