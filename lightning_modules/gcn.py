@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from datamodules.nodes import Graph
 from lightning_modules.layers.graph import dropout
+from lightning_modules.layers.sparse import sparse_product
 from lightning_modules.tasks.classifier import Classifier
 
 
@@ -31,7 +32,8 @@ class GraphConvolution(nn.Module):
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """A weighted sum of the projected features of each node and its neighbours."""
-        return adjacency @ (x @ self.weight) + self.bias  # (N, F) → (N, G) → (N, G)
+        h = sparse_product(x, self.weight)  # (N, F) → (N, G)
+        return sparse_product(adjacency, h) + self.bias
 
 
 class GCN(Classifier):
