@@ -1,5 +1,6 @@
 """The private parts of torch (2.11 to 2.14) that callbacks and strategies use, each for want of a public one."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -52,6 +53,15 @@ def save_without_data(content: Any, file: IO[bytes]) -> list[int]:
         found = torch.load(file.name, weights_only=True)
         apply_to_collection(found, Tensor, lambda tensor: places.append(tensor.untyped_storage()._checkpoint_offset))
     return places
+
+
+def ask_no_driver() -> None:
+    """Where there is no NVIDIA GPU, let torch not ask the driver for one at every step of an optimizer, 0.1 ms each.
+
+    Lightning lets it ask in a way that leaves processes free to fork, which matters with a GPU only.
+    """
+    if not torch.cuda.is_available():
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 
 def set_timeout(timeout: timedelta) -> None:

@@ -48,7 +48,11 @@ def seed_globally(*seed: int) -> None:
     combined = mixed(*seed)
     random.seed(combined)
     np.random.seed(combined % 2**32)
-    torch.manual_seed(combined)
+    torch.default_generator.manual_seed(combined)  # torch.manual_seed takes 0.7 ms where no GPU is in use
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(combined)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(combined)
 
 
 def ranges(start: Tensor, length: Tensor) -> Tensor:

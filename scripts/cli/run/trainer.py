@@ -19,6 +19,8 @@ from callbacks.loggers.outcomes import CollectOutcomes
 from callbacks.loggers.pictures import Pictures
 from callbacks.loggers.progress import Progress
 from callbacks.loggers.training_monitor import TrainingMonitor
+from callbacks.private.lightning import skip_idle_hooks
+from callbacks.private.torch import ask_no_driver
 from callbacks.run.baselines import FILE, FitBaselines
 from callbacks.run.bf16_convolutions import BF16Convolutions
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
@@ -59,6 +61,8 @@ def build_trainer(
     Raises:
         ValueError: a trainer's option is out of its range, or requests a device that is not there.
     """
+    skip_idle_hooks()
+    ask_no_driver()
     options: dict[str, Any] = dict(instantiated.trainer)
     accelerator, timeout = str(options["accelerator"]), 60 * instantiated.timeout
     options["precision"] = pick_precision(options["precision"], accelerator)

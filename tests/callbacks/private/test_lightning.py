@@ -3,16 +3,20 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.trainer import call
 from torch import distributed
 from torch.utils.data import DataLoader
 
+from callbacks.private import lightning as private
 from callbacks.private.lightning import accumulates, between_steps, timeout_of
 from lightning_modules.mlp import MLP
 
@@ -38,7 +42,7 @@ class Recorder(Callback):
         self.validations.append(trainer.global_step)
 
 
-def fit(recorder: Recorder, checkpoint: Path | None = None, accumulate: int = 1) -> Trainer:
+def fit(*callbacks: Callback, checkpoint: Path | None = None, accumulate: int = 1) -> Trainer:
     """Train two epochs of four batches, with a validation after every second batch."""
     torch.manual_seed(0)
     batch = (torch.randn(4, 3), torch.tensor([0, 1, 0, 1]))
@@ -54,7 +58,7 @@ def fit(recorder: Recorder, checkpoint: Path | None = None, accumulate: int = 1)
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
-        callbacks=[recorder],
+        callbacks=[*callbacks],
     )
     model = MLP(3, 2, hidden_size=2, optimizer=partial(torch.optim.SGD, lr=0.1))
     trainer.fit(model, batches, batches, ckpt_path=checkpoint, weights_only=True)
@@ -74,7 +78,7 @@ def test_a_run_resumes_from_between_two_steps_with_the_second(step: int, tmp_pat
     uninterrupted, resumed = Recorder(save), Recorder()
     fit(uninterrupted)
     assert uninterrupted.validations == [2, 4, 6, 8]
-    assert fit(resumed, path).global_step == 8
+    assert fit(resumed, checkpoint=path).global_step == 8
     assert resumed.batches == uninterrupted.batches[step:]
     assert resumed.validations == [done for done in uninterrupted.validations if done > step]
 
@@ -89,3 +93,47 @@ def test_gradients_are_accumulated_until_a_step() -> None:
 def test_the_timeout_is_that_of_the_strategy_or_of_torch(seconds: int | None) -> None:
     timeout = None if seconds is None else timedelta(seconds=seconds)
     assert timeout_of(DDPStrategy(timeout=timeout)) == (timeout or distributed.default_pg_timeout)
+
+
+class Told(Callback):
+    """Records its hooks, among them one that only this object has."""
+
+    def __init__(self, name: str, told: list[str]) -> None:
+        self.name, self.told = name, told
+        vars(self)["on_train_epoch_end"] = partial(self.tell, "own")
+
+    def tell(self, hook: str, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
+        self.told.append(f"{self.name} {hook} {pl_module._current_fx_name} {len(args)}")
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
+        self.tell("batch", trainer, pl_module, *args)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.tell("validation", trainer, pl_module)
+
+
+class ToldStopping(EarlyStopping):
+    """One that Lightning calls with those that monitor."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.callbacks[0].told.append("stopping")  # type: ignore[attr-defined]
+
+
+def test_callbacks_are_called_as_lightning_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> list[str]:
+        found: list[str] = []
+        fit(Told("a", found), ToldStopping("train/loss", strict=False), Told("b", found), Callback())
+        return found
+
+    spec = find_spec("lightning.pytorch.trainer.call")
+    assert spec is not None
+    assert spec.loader is not None
+    unchanged = module_from_spec(spec)
+    spec.loader.exec_module(unchanged)
+    monkeypatch.setattr(call, "_call_callback_hooks", unchanged._call_callback_hooks)
+    expected = told()
+    private.skip_idle_hooks()
+    assert call._call_callback_hooks is private._call_defined_hooks
+    assert told() == expected
+    assert "stopping" in expected
+    assert any("own" in each for each in expected)

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.loading.sampling import Batches, ClassBalancedSampler, Position, cut, fold_of, generator, sample
+from datamodules.loading.sampling import (
+    Batches,
+    ClassBalancedSampler,
+    Position,
+    cut,
+    fold_of,
+    generator,
+    mixed,
+    sample,
+    seed_globally,
+)
 
 LABELS = torch.tensor([0] * 50 + [1] * 31 + [2] * 7 + [3] * 2)
 INDEX = torch.arange(100, 190)  # not the positions themselves: labels belong to the data set, a cut may begin anywhere
@@ -206,3 +216,13 @@ def test_a_sample_is_stratified_and_has_every_class() -> None:
     assert torch.equal(taken, sample(index, 500, labels))
     assert len(sample(index, 500)) == 500
     assert torch.equal(sample(index, 10_000), index)
+
+
+def test_a_seed_sets_all_generators_as_torch_does() -> None:
+    seed_globally(3, 4)
+    found = torch.rand(5), np.random.rand(), random.random()
+    torch.manual_seed(mixed(3, 4))
+    np.random.seed(mixed(3, 4) % 2**32)
+    random.seed(mixed(3, 4))
+    assert torch.equal(found[0], torch.rand(5))
+    assert found[1:] == (np.random.rand(), random.random())
