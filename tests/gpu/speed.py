@@ -148,7 +148,7 @@ CASES = {
         sized(data__batch_size=2, data__window=64, model__hidden_size=32),
     ),
     "gat": Case(sized(data__batch_size=128), 128, motifs, sized(data__batch_size=16)),
-    "cnn": Case(sized(data__batch_size=512), 100, partial(images, (60_000, 1, 28, 28))),
+    "cnn": Case(sized(data__batch_size=512), 100, partial(images, (60_000, 1, 28, 28)), sized(data__batch_size=8)),
     "mlp": Case(sized(data__batch_size=256), 150, rows, sized(data__batch_size=16)),
 }
 
@@ -160,7 +160,7 @@ def speed_parts(device: list[str], small: bool) -> list[Part]:
         device: the options that say where to train, and in which precision.
         small: only some, of few and small steps.
     """
-    names = [name for name in ("llm", "gat", "mlp") if CASES[name].small] if small else list(CASES)
+    names = [name for name in ("llm", "gat", "cnn", "mlp") if CASES[name].small] if small else list(CASES)
     return [Part("speed", name, [Stage(partial(timed, name, device, small))], alone=True) for name in names]
 
 

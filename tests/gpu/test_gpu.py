@@ -95,13 +95,13 @@ def test_every_recipe_is_killed_once_and_no_two_parts_share_a_folder() -> None:
 
 @pytest.mark.long
 def test_the_small_form_passes_on_a_cpu(tmp_path: Path) -> None:
-    names = ["exactness/mlp", "speed/mlp", "speed/llm", "paths/fsdp_alone", "paths/more_devices"]
+    names = ["exactness/mlp", "speed/mlp", "speed/cnn", "speed/llm", "paths/fsdp_alone", "paths/more_devices"]
     command = [str(ROOT / ".ci" / "gpu"), "--cpu", "--small", "--jobs", "1", "--only", *names]
     environment = os.environ | {"OUT": str(tmp_path), "WHEELS": str(tmp_path)}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "| exactness/mlp | passed" in ended.stdout
-    assert ended.stdout.strip().endswith("5 passed")
+    assert ended.stdout.strip().endswith("6 passed")
     figures = json.loads((tmp_path / "gpu.json").read_text())["parts"]
     assert figures["exactness/mlp"]["unlike"] == []
     assert figures["exactness/mlp"]["predictions"] == 5
