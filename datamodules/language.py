@@ -42,6 +42,7 @@ class LanguageData(DataModule):
     fitted: ClassVar[tuple[str, ...]] = ("tokenizer_json", "begin", "end", "chat_template")
     of_own: ClassVar[tuple[str, ...]] = ("encoding",)
     min_window: ClassVar[int] = 8
+    predicts_by_length: ClassVar[bool] = False  # the random numbers of a sampled text depend on its place in a batch
     tokenizer_json: str
     begin: int | None
     end: int

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.tokenizing.packed import Packed
-from lightning_modules.layers.causal_attention import Cache, Rotation, apart, attend, frequencies
+from lightning_modules.layers.causal_attention import Rotation, apart, attend, frequencies
+from lightning_modules.layers.keys_values import KeysValues
 from lightning_modules.layers.later_weights import LaterWeight, settle_weights
 from lightning_modules.layers.llama_config import Architecture, model_type_of
 from lightning_modules.layers.pretrained_llama import config_of, readers_of
@@ -68,10 +69,10 @@ class Attention(nn.Module):
         heads = attend(*self.heads(x, rotation), mask, self.dropout if self.training else 0.0)  # (B, H, T, d)
         return self.o_proj(heads.transpose(1, 2).flatten(2))  # (B, T, D)
 
-    def advance(self, x: Tensor, rotation: Rotation, mask: Tensor, cache: Cache, places: Tensor) -> Tensor:
+    def advance(self, x: Tensor, rotation: Rotation, mask: Tensor, cache: KeysValues, places: Tensor) -> Tensor:
         """Of new tokens at their places, (B, T), given those in the cache, to which they are added."""
         q, k, v = self.heads(x, rotation)
-        cache.write(places, k, v)
+        cache.write(places, KeysValues(k, v))
         heads = attend(q, *cache.first(mask.shape[-1]), mask)  # (B, H, T, d)
         return self.o_proj(heads.transpose(1, 2).flatten(2))  # (B, T, D)
 
@@ -121,7 +122,7 @@ class Layer(nn.Module):
         x = x + self.dropout(self.self_attn(self.input_layernorm(x), rotation, mask))
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
-    def advance(self, x: Tensor, rotation: Rotation, mask: Tensor, cache: Cache, places: Tensor) -> Tensor:
+    def advance(self, x: Tensor, rotation: Rotation, mask: Tensor, cache: KeysValues, places: Tensor) -> Tensor:
         """Of new tokens, given those in the cache."""
         x = x + self.self_attn.advance(self.input_layernorm(x), rotation, mask, cache, places)
         return x + self.mlp(self.post_attention_layernorm(x))
@@ -158,7 +159,7 @@ class Decoder(nn.Module):
             x = layer(x, rotation, mask)
         return self.norm(x)
 
-    def advance(self, ids: Tensor, places: Tensor, caches: Sequence[Cache]) -> Tensor:
+    def advance(self, ids: Tensor, places: Tensor, caches: Sequence[KeysValues]) -> Tensor:
         """Features of new tokens at their places, (B, T), given those in the caches."""
         rotation = Rotation.at(places, self.frequencies)
         end = int(places.max()) + 1
@@ -336,15 +337,15 @@ class LLM(LanguageModel):
             return self.model(batch.ids, positions, None)
         return self.model(batch.ids, batch.positions, apart(batch.documents))
 
-    def start(self, rows: int, size: int) -> list[Cache]:
+    def start(self, rows: int, size: int) -> list[KeysValues]:
         """Empty caches of so many rows, with room for so many tokens."""
         like = self.model.layers[0].self_attn.k_proj.weight
         kind = torch.get_autocast_dtype(like.device.type) if torch.is_autocast_enabled(like.device.type) else like.dtype
         return [
-            Cache.empty(rows, self.sizes.num_kv_heads, size, self.sizes.head_size, like.to(kind)[:1])
+            KeysValues.empty(rows, self.sizes.num_kv_heads, size, self.sizes.head_size, like.to(kind)[:1])
             for _ in self.model.layers
         ]
 
-    def advance(self, ids: Tensor, places: Tensor, caches: Sequence[Cache]) -> Tensor:
+    def advance(self, ids: Tensor, places: Tensor, caches: Sequence[KeysValues]) -> Tensor:
         """Logits (B, T, V) after new tokens at their places, (B, T); the caches are written."""
         return self.lm_head(self.model.advance(ids, places, caches))

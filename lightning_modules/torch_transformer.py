@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
 from lightning_modules.layers.calls import calls_of
+from lightning_modules.layers.decoder_cache import DecoderCache
 from lightning_modules.layers.sequence import PositionalEmbedding, check_heads, tie
+from lightning_modules.layers.torch_decoder import advance, keys_values
 from lightning_modules.tasks.decoding import State
 from lightning_modules.tasks.translator import Translator
 
@@ -20,8 +22,8 @@ class TorchTransformer(Translator):
     """`torch.nn.Transformer` between embeddings and an output layer.
 
     Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; pre-norm by Xiong et al. 2020,
-    https://arxiv.org/abs/2002.04745. torch's decoder caches no keys and values: each step of decoding recomputes all
-    earlier tokens.
+    https://arxiv.org/abs/2002.04745. torch's decoder caches no keys and values: decoding calls the parts
+    of its layers.
 
     Args:
         hidden_size: D, a multiple of twice the heads.
@@ -97,14 +99,22 @@ class TorchTransformer(Translator):
         return self.output(self.decode(pair.target.ids[:, :-1], memory, padding))
 
     def start(self, source: Text) -> State:
-        """The source's features and padding, and a translation without tokens."""
-        return *self.encode(source), source.ids[:, :0]
+        """The cache of translations without tokens."""
+        memory, padding = self.encode(source)
+        layers = self.network.decoder.layers
+        mask = ~padding[:, None, None]  # (B, 1, 1, S)
+        return (DecoderCache.start(mask, [keys_values(layer.multihead_attn, memory) for layer in layers]),)
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits of the next token."""
-        memory, padding, ids = state
-        ids = torch.cat([ids, tokens[:, None]], dim=1)
-        return self.output(self.decode(ids, memory, padding)[:, -1]), (memory, padding, ids)
+        """Logits of the next token; only the newest one's position is computed."""
+        cache: DecoderCache = state[0].next()
+        x = self.embed_target(tokens[:, None], first=cache.length - 1)  # (N, 1, D)
+        x = x.view(len(cache.mask), -1, x.shape[-1])  # (B, K, D)
+        decoder = self.network.decoder
+        for index, layer in enumerate(decoder.layers):
+            x = advance(layer, x, cache, index)
+        x = x if decoder.norm is None else decoder.norm(x)
+        return self.output(x).flatten(0, 1), (cache,)
 
     def attention_weights(self, pair: Pair) -> Tensor:
         """The last layer's weights of the source, the mean over the heads."""

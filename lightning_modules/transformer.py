@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair
 from lightning_modules.layers.calls import calls_of
+from lightning_modules.layers.decoder_cache import DecoderCache
 from lightning_modules.layers.sequence import PositionalEmbedding, check_heads, tie
 from lightning_modules.layers.transformer import DecoderLayer, EncoderLayer, causal_mask
 from lightning_modules.tasks.decoding import State
@@ -89,18 +90,18 @@ class Transformer(Translator):
         return self.output(self.decoder_norm(x))
 
     def start(self, source: Text) -> State:
-        """The source's mask, and each layer's cache of a translation without tokens."""
+        """The cache of translations without tokens."""
         memory, mask = self.encode(source)
-        return mask, *(layer.start(memory) for layer in self.decoder)
+        return (DecoderCache.start(mask, [layer.attention_to_source.keys_values(memory) for layer in self.decoder]),)
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits of the next token; only the newest one's position is computed."""
-        mask = state[0]
-        caches: list[Any] = list(state[1:])  # a LayerCache for each layer
-        x = self.embed_target(tokens[:, None], first=caches[0].past.keys.shape[2])  # (B, 1, D)
+        cache: DecoderCache = state[0].next()
+        x = self.embed_target(tokens[:, None], first=cache.length - 1)  # (N, 1, D)
+        x = x.view(len(cache.mask), -1, x.shape[-1])  # (B, K, D)
         for index, layer in enumerate(self.decoder):
-            x, caches[index] = layer.advance(x, caches[index], mask)
-        return self.output(self.decoder_norm(x))[:, 0], (mask, *caches)
+            x = layer.advance(x, cache, index)
+        return self.output(self.decoder_norm(x)).flatten(0, 1), (cache,)
 
     def attention_weights(self, pair: Pair) -> Tensor:
         """The last layer's weights of the source, the mean over the heads."""

@@ -50,7 +50,7 @@ class Progress(Callback):
         self._begin()
 
     def _begin(self) -> None:
-        self.began = self.told_at = time.monotonic()
+        self.began = self.told_at = self.prepares_since = time.monotonic()
         self.first_step = 0  # of this process
         self.batches = 0  # of this process
         self.done = 0  # batches of the epoch
@@ -87,9 +87,11 @@ class Progress(Callback):
         self.screen.stop()
 
     def on_preparation(self, trainer: Trainer, stage: str, done: int, total: int) -> None:
-        """Show what a model does before its first step."""
+        """Show what a model does between its own steps, or before the first."""
+        if done == 0:
+            self.prepares_since = time.monotonic()
         if self.is_time(trainer):
-            left = (time.monotonic() - self.began) * (total - done) / done if done else None
+            left = (time.monotonic() - self.prepares_since) * (total - done) / done if done else None
             self.draw(Status(stage, done, total, left, unit="step"))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -2,9 +2,9 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -34,6 +34,7 @@ class BatchedData(LightningDataModule):
     splits: Splits  # once the data is set up
     balanced: ClassBalancedSampler | None  # the training examples of each epoch, where that is not each once
     predicted: Examples | None
+    predicts_by_length: ClassVar[bool] = True  # whether similar lengths share a batch of the user's input
     keeps_large_last_batch = True  # of a training epoch, unless a run of an earlier version is resumed
 
     @abstractmethod
@@ -90,6 +91,7 @@ class BatchedData(LightningDataModule):
     def _batches(self, examples: Examples, training: bool, rank: int) -> Batches:
         balanced = self.balanced if training else None
         size = len(examples if balanced is None else balanced)
+        by_length = self.predicts_by_length or examples is not self.predicted
         shuffle = training and not getattr(self.trainer, "overfit_batches", 0)
         try:
             return (Batches if shuffle else OrderedBatches)(
@@ -100,7 +102,8 @@ class BatchedData(LightningDataModule):
                 drop_last=training,
                 keep_large=self.keeps_large_last_batch,
                 position=self._position if training and self.trainer is not None else None,
-                lengths=None if examples is self.predicted else getattr(examples, "lengths", None),
+                lengths=getattr(examples, "lengths", None) if by_length else None,
+                pooled=examples is self.predicted,
                 balanced=balanced,
                 rank=rank,
                 world_size=self.world_size,
@@ -124,10 +127,10 @@ class BatchedData(LightningDataModule):
         return self.trainer.world_size if self.trainer is not None else 1
 
     @property
-    def num_predicted_batches(self) -> int:
-        """Number of batches of the user's input, of all processes together."""
+    def predicted_batches(self) -> Sequence[Tensor]:
+        """The positions of the examples in each batch of the user's input, of all processes together."""
         assert self.predicted is not None, "set_input() comes first"
-        return len(self._batches(self.predicted, False, rank=0))
+        return self._batches(self.predicted, False, rank=0).of_all_processes(0)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Seed a training step by its index alone, so that a resumed run samples what the stopped one would have.
@@ -177,6 +180,6 @@ class BatchedData(LightningDataModule):
         return self._loader(self.split_examples("test"))
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """Batches of the user's input, in its order."""
+        """Batches of the user's input, whose examples are in the order of `predicted_batches`."""
         assert self.predicted is not None, "set_input() comes first"
         return self._loader(self.predicted)

@@ -1,5 +1,6 @@
 """The examples of a split, and the loader of their batches."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,19 @@ class Loader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         yield from super().__iter__()
+
+    def first_epoch(self) -> "Loader":
+        """A loader of the batches that the first epoch began with, which leaves this one's epoch as it is."""
+        sampler = copy.copy(self.sampler)
+        sampler.position = lambda: self.sampler.position()._replace(begun=0)  # type: ignore[attr-defined]
+        return Loader(
+            self.dataset,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            multiprocessing_context=self.multiprocessing_context,
+            pin_memory=self.pin_memory,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the trainer's progress is all that is needed."""

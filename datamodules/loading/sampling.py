@@ -188,6 +188,8 @@ class Batches(Sampler[Tensor]):
         keep_large: whether such a part is kept; earlier versions dropped it.
         position: gives the position of the run; by default the iterations over this object are counted.
         lengths: (size,) of each example; those of similar length then share a batch, for little padding.
+        pooled: without shuffling, sort by length within pools of POOL batches, and not all examples: so what has to be
+            in the order of the examples again waits for no more than a pool.
         balanced: the examples of each epoch; by default each of them once.
         rank: of this process.
         world_size: number of processes.
@@ -208,6 +210,7 @@ class Batches(Sampler[Tensor]):
         keep_large: bool = True,
         position: Callable[[], Position] | None = None,
         lengths: Tensor | None = None,
+        pooled: bool = False,
         balanced: ClassBalancedSampler | None = None,
         rank: int = 0,
         world_size: int = 1,
@@ -224,6 +227,7 @@ class Batches(Sampler[Tensor]):
         self.drop_last = drop_last and size >= batch_size and not is_large
         self.position = position
         self.lengths = lengths
+        self.pooled = pooled
         self.balanced = balanced
         self.rank = rank
         self.world_size = world_size
@@ -241,26 +245,26 @@ class Batches(Sampler[Tensor]):
             begun, limit = self.position()
             end = int(min(limit, len(self)))
             epoch, done = divmod(begun, end)
-        for batch in self._batches(epoch)[done:end]:
+        for batch in self.of_all_processes(epoch)[done:end]:
             yield batch[self.rank :: self.world_size]
 
     def shards(self) -> list[Tensor]:
         """The positions of this process's examples in each batch of the first epoch."""
-        return [batch[self.rank :: self.world_size] for batch in self._batches(0)[: len(self)]]
+        return [batch[self.rank :: self.world_size] for batch in self.of_all_processes(0)[: len(self)]]
 
-    def _batches(self, epoch: int) -> Sequence[Tensor]:
-        if not self.shuffle:
-            order = torch.arange(self.size) if self.lengths is None else torch.argsort(self.lengths, stable=True)
-            return order.split(self.batch_size)
+    def of_all_processes(self, epoch: int) -> Sequence[Tensor]:
+        """The positions of all examples in each batch of an epoch, before they are sharded."""
         random = generator(self.seed, epoch)
-        order = torch.randperm(self.size, generator=random)
+        order = torch.randperm(self.size, generator=random) if self.shuffle else torch.arange(self.size)
         if self.balanced is not None:
             order = self.balanced(epoch)[order]
         if self.lengths is None:
             return order.split(self.batch_size)
-        pools = order.split(self.batch_size * self.POOL)
+        pools = order.split(self.batch_size * self.POOL) if self.shuffle or self.pooled else [order]
         order = torch.cat([pool[torch.argsort(self.lengths[pool], stable=True)] for pool in pools])
         batches = order.split(self.batch_size)
+        if not self.shuffle:
+            return batches
         full = self.size // self.batch_size
         order_of_batches = [*torch.randperm(full, generator=random).tolist(), *range(full, len(batches))]
         return [batches[index] for index in order_of_batches]  # an incomplete one stays last, for drop_last

@@ -1,6 +1,6 @@
-"""Attention of each token to those before it in its document, with rotary positions and a cache for decoding.
+"""Attention of each token to those before it in its document, with rotary positions.
 
-Shapes: B rows, T tokens, S tokens in the cache, H heads of queries, K heads of keys and values, d features of a head.
+Shapes: B rows, T tokens, S tokens to attend to, H heads of queries, K heads of keys and values, d features of a head.
 """
 
 import math
@@ -14,33 +14,6 @@ from torch.nn import functional as F
 
 SHORT, LONG = 256, 512  # tokens of a row
 ROTARY = ("default", "linear", "llama3")  # types of rotary positions, as transformers names them
-
-
-class Cache(NamedTuple):
-    """The keys and values of a layer, in memory that is allocated once.
-
-    Args:
-        keys: (B, K, S, d)
-        values: (B, K, S, d)
-    """
-
-    keys: Tensor
-    values: Tensor
-
-    @classmethod
-    def empty(cls, rows: int, heads: int, size: int, width: int, like: Tensor) -> "Cache":
-        """Room for so many tokens of each row, of the type and on the device of another tensor."""
-        return cls(*(like.new_zeros(rows, heads, size, width) for _ in range(2)))
-
-    def write(self, places: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Keep the keys and values of new tokens, (B, K, T, d), at their places, (B, T)."""
-        index = places[:, None, :, None].expand_as(keys)
-        self.keys.scatter_(2, index, keys)
-        self.values.scatter_(2, index, values)
-
-    def first(self, size: int) -> "Cache":
-        """The part with the first tokens."""
-        return Cache(self.keys[:, :, :size], self.values[:, :, :size])
 
 
 def frequencies(width: int, theta: float, scaling: Mapping[str, Any] | None = None) -> Tensor:

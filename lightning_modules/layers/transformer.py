@@ -4,43 +4,13 @@ Shapes: B sentences, S source tokens, T tokens of the translation, H heads, D fe
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class KeysValues(NamedTuple):
-    """What queries attend to, split into heads.
-
-    Args:
-        keys: (B, H, S, d)
-        values: (B, H, S, d)
-    """
-
-    keys: Tensor
-    values: Tensor
-
-    def append(self, new: "KeysValues") -> "KeysValues":
-        """These, followed by those of further tokens."""
-        return KeysValues(*(torch.cat(pair, dim=2) for pair in zip(self, new, strict=True)))  # (B, H, S + T, d)
-
-
-class LayerCache(NamedTuple):
-    """What a decoder layer keeps from token to token.
-
-    Args:
-        source: keys and values of the source.
-        past: keys and values of the translation so far.
-    """
-
-    source: KeysValues
-    past: KeysValues
-
-    def index_select(self, dim: int, index: Tensor) -> "LayerCache":
-        """The cache of some sentences or hypotheses, as decoding selects them from every part of its state."""
-        return LayerCache(*(KeysValues(*(part.index_select(dim, index) for part in pair)) for pair in self))
+from lightning_modules.layers.decoder_cache import DecoderCache
+from lightning_modules.layers.keys_values import KeysValues
 
 
 class MultiHeadAttention(nn.Module):
@@ -182,23 +152,21 @@ class DecoderLayer(nn.Module):
         x = self.residuals[1](x, lambda h: self.attention_to_source(h, source, source_mask))
         return self.residuals[2](x, self.feedforward)
 
-    def start(self, memory: Tensor) -> LayerCache:
-        """The cache of a translation without tokens."""
-        source = self.attention_to_source.keys_values(memory)
-        return LayerCache(source, KeysValues(source.keys[:, :, :0], source.values[:, :, :0]))
+    def advance(self, x: Tensor, cache: DecoderCache, index: int) -> Tensor:
+        """The same as `forward` for the newest token of each of K hypotheses, (B, K, D).
 
-    def advance(self, x: Tensor, cache: LayerCache, source_mask: Tensor) -> tuple[Tensor, LayerCache]:
-        """The same as `forward` for the newest token alone, (B, 1, D), and the cache with it."""
-        past = cache.past
+        Args:
+            x: its features.
+            cache: with room for its keys and values.
+            index: of this layer.
+        """
 
         def attend_to_past(h: Tensor) -> Tensor:
-            nonlocal past
-            past = past.append(self.attention.keys_values(h))
-            return self.attention(h, past)
+            return self.attention(h, *cache.attended(index, self.attention.keys_values(h)))
 
         x = self.residuals[0](x, attend_to_past)
-        x = self.residuals[1](x, lambda h: self.attention_to_source(h, cache.source, source_mask))
-        return self.residuals[2](x, self.feedforward), LayerCache(cache.source, past)
+        x = self.residuals[1](x, lambda h: self.attention_to_source(h, cache.source[index], cache.mask))
+        return self.residuals[2](x, self.feedforward)
 
 
 def causal_mask(length: int, device: torch.device) -> Tensor:

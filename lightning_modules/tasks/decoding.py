@@ -1,12 +1,14 @@
 """Decoding token by token: greedy and beam search, for any model that predicts the next token."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-# The state of decoding: tensors whose first dimension is the sentence (or hypothesis).
-State = tuple[Tensor, ...]
+# The state of decoding: tensors whose first dimension is the sentence (or hypothesis), or what has their two methods
+# index_select and repeat_interleave, as a DecoderCache has.
+State = tuple[Any, ...]
 # From the newest tokens (N,) and the state to the next token's logits (N, V) and the new state.
 Advance = Callable[[Tensor, State], tuple[Tensor, State]]
 
@@ -68,7 +70,7 @@ def beam_search(
     """
     size, device = len(max_lengths), max_lengths.device
     live = torch.arange(size, device=device)  # (S,) the unfinished sentences
-    state = select(state, live.repeat_interleave(beams))
+    state = tuple(part.repeat_interleave(beams, 0) for part in state)
     total = torch.full((size, beams), -torch.inf, device=device)  # (S, K) log-probability of each hypothesis
     total[:, 0] = 0  # they are all equal at first: only one is expanded
     history = torch.full((size, beams, 1), begin, device=device)  # (S, K, t)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 from torch import Tensor, distributed
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
@@ -15,6 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from datamodules.errors import DataError
+from datamodules.loading.examples import Loader
 from datamodules.loading.sampling import generator
 from lightning_modules.layers.judge import NUM_FEATURES, Judge
 from lightning_modules.tasks import boards
@@ -118,9 +119,9 @@ class FrechetDistance(Metric):
 class ImageGenerator(Task):
     """Generation of images like those of the data; a batch is `(images, target)`, and `forward(noise)` gives images.
 
-    A judge, which is trained on the training images' classes before the first step, compares as many generated images
-    as there are real ones. Metrics: confidence and rarest_class of the generated images; frechet, their distance from
-    the real ones in the judge's features. The baseline is noise with the images' mean and standard deviation.
+    A judge, which is trained on the training images' classes before the first validation, compares as many generated
+    images as there are real ones. Metrics: confidence and rarest_class of the generated images; frechet, their distance
+    from the real ones in the judge's features. The baseline is noise with the images' mean and standard deviation.
 
     Args:
         in_channels: C
@@ -183,17 +184,49 @@ class ImageGenerator(Task):
         return {"classes": ClassFractions(self.num_classes)}
 
     def on_train_start(self) -> None:
-        """Train the judge, unless a checkpoint contains a trained one."""
+        """Refuse images of another shape."""
         super().on_train_start()
+        loader = self.trainer.train_dataloader
+        assert loader is not None
+        if not self.judge_learned:
+            self.check_shape(self.trainer.strategy.batch_to_device(next(iter(loader)))[0])
+
+    def on_validation_start(self) -> None:
+        """Train the judge before the first validation."""
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            self.train_judge()
+
+    def on_train_epoch_end(self) -> None:
+        """Train the judge, where no validation came before, so that what is kept of any epoch can be tested."""
+        self.train_judge()
+
+    def on_test_start(self) -> None:
+        """Refuse a test without a judge.
+
+        Raises:
+            DataError: the run was stopped before its first validation.
+        """
+        if not self.judge_learned:
+            raise DataError(
+                "the judge of generated images is not trained yet: the run was stopped before its first validation; "
+                "expected a later checkpoint, or resume the run first"
+            )
+
+    def train_judge(self) -> None:
+        """Train the judge, once, on batches as training has them; the run's own go on as if it had not been."""
         if self.judge_learned:
             return
-        loader, strategy = self.trainer.train_dataloader, self.trainer.strategy
+        loader, state = self.trainer.train_dataloader, self.trainer.state
         assert loader is not None
-        self.check_shape(strategy.batch_to_device(next(iter(loader)))[0])
-        batches = map(strategy.batch_to_device, self._counted(chain.from_iterable(repeat(loader))))
-        self.judge.fit(batches, self.judge_steps)
-        self.judge.load_state_dict(strategy.broadcast(self.judge.state_dict()))  # each process has other images
-        self.judge_learned.fill_(True)
+        batches = loader.first_epoch() if isinstance(loader, Loader) else loader
+        stage, state.stage = state.stage, RunningStage.TRAINING  # in which batches are augmented
+        with torch.inference_mode(False):
+            moved = map(self.trainer.strategy.batch_to_device, self._counted(chain.from_iterable(repeat(batches))))
+            self.judge.fit(moved, self.judge_steps)
+            # Each process has other images.
+            self.judge.load_state_dict(self.trainer.strategy.broadcast(self.judge.state_dict()))
+            self.judge_learned.fill_(True)
+        state.stage = stage
 
     def _counted(self, batches: Iterable[Any]) -> Iterator[Any]:
         """The batches that the judge is trained on, while callbacks are told how many there have been."""

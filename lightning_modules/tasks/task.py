@@ -417,7 +417,7 @@ class Task(LightningModule):
         return None
 
     def report_preparation(self, stage: str, done: int, total: int) -> None:
-        """Tell the callbacks that ask for it how far something is that comes before the first step.
+        """Tell the callbacks that ask for it how far something is that is no training step.
 
         Args:
             stage: what it is.
@@ -429,7 +429,7 @@ class Task(LightningModule):
                 callback.on_preparation(self.trainer, stage, done, total)
 
     def skip_preparation(self) -> None:
-        """Omit what precedes the first training step, so that a benchmark measures training steps only."""
+        """Omit what is no training step, so that a benchmark measures training steps only."""
 
     def plain_step(self, trainer: Trainer) -> Callable[[Any], None]:
         """A training step on a batch as a hand-written loop takes it: no hooks, no logs, no schedule.

@@ -124,7 +124,45 @@ def test_the_losses_are_the_papers() -> None:
     assert all(parameter.grad is None for parameter in model.generator.parameters())
 
 
-def test_the_judge_is_trained_first_and_once() -> None:
+@pytest.mark.parametrize("options", [{}, {"limit_val_batches": 0}, {"check_val_every_n_epoch": 2}, {"max_steps": 2}])
+def test_the_judge_learns_the_same_whenever_it_is_trained_and_the_networks_as_without_it(
+    options: dict[str, Any],
+) -> None:
+    """Before the first validation, or at the end of the first epoch; and the first step comes before it."""
+
+    class Seen(Callback):
+        untrained = 0
+
+        def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+            torch.manual_seed(trainer.global_step)  # as data of ours does
+
+        def on_train_batch_end(self, trainer: Trainer, model: Any, *args: Any) -> None:
+            self.untrained += not model.judge_learned
+
+    def trained(skip: bool) -> tuple[dict[str, torch.Tensor], int]:
+        model, seen = small(), Seen()
+        if skip:
+            model.skip_preparation()
+        fitted(model, callbacks=[seen], **options)
+        return model.state_dict(), seen.untrained
+
+    alone = small().judge
+    alone.fit(batches(4), 4)
+    (found, untrained), (without, _) = trained(skip=False), trained(skip=True)
+    assert untrained == min(4, options.get("max_steps", 4))
+    for name, value in alone.state_dict().items():
+        assert torch.equal(found[f"judge.{name}"], value)
+    for name in without:
+        if name.startswith(("generator", "discriminator", "mean_generator")):
+            assert torch.equal(found[name], without[name])
+
+
+def test_a_test_without_a_judge_is_refused() -> None:
+    with pytest.raises(DataError, match="judge of generated images is not trained"):
+        Trainer(**QUIET).test(small(), batches(1), verbose=False)
+
+
+def test_the_judge_is_trained_once() -> None:
     model = small(judge_steps=60)
     assert not model.judge_learned
     before = [value.clone() for value in model.judge.state_dict().values()]

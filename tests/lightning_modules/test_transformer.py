@@ -7,8 +7,11 @@ from torch import nn
 
 from datamodules.tokenizing.tokens import Text
 from datamodules.translation import Pair, Translation
+from lightning_modules.layers.decoder_cache import ROOM
+from lightning_modules.layers.keys_values import KeysValues
 from lightning_modules.layers.sequence import PositionalEmbedding
-from lightning_modules.layers.transformer import DecoderLayer, EncoderLayer, KeysValues, MultiHeadAttention, causal_mask
+from lightning_modules.layers.transformer import DecoderLayer, EncoderLayer, MultiHeadAttention, causal_mask
+from lightning_modules.tasks.decoding import State, select
 from lightning_modules.torch_transformer import TorchTransformer
 from lightning_modules.transformer import Transformer
 from tests.helpers.splits import take
@@ -142,13 +145,65 @@ def test_padding_changes_nothing(data: Translation, pair: Pair, cls: Network) ->
         torch.testing.assert_close(network(alone)[0], together[row, : target - 1], atol=1e-5, rtol=1e-4)
 
 
-def test_decoding_one_token_at_a_time_gives_the_same_logits(data: Translation, pair: Pair) -> None:
-    network = model(data)
+@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_decoding_one_token_at_a_time_gives_the_same_logits(
+    data: Translation, pair: Pair, cls: Network, norm_first: bool
+) -> None:
+    network = model(data, cls, norm_first=norm_first)
     expected = network(pair)
     state = network.start(pair.source)
     for step in range(expected.shape[1]):
         logits, state = network.advance(pair.target.ids[:, step], state)
-        torch.testing.assert_close(logits, expected[:, step], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(logits, expected[:, step], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_hypotheses_that_are_selected_anew_at_each_step_have_the_logits_of_their_own_tokens(
+    data: Translation, pair: Pair, cls: Network, norm_first: bool
+) -> None:
+    """Over more tokens than there is room for at first, while sentences end."""
+    network, beams, random = model(data, cls, norm_first=norm_first), 3, torch.Generator().manual_seed(0)
+    state = tuple(part.repeat_interleave(beams, 0) for part in network.start(pair.source))
+    sentences = torch.arange(7)
+    ids = torch.full((7 * beams, 1), network.begin)
+    for step in range(ROOM):
+        with torch.no_grad():
+            logits, state = network.advance(ids[:, -1], state)
+            source = Text(*(part[sentences.repeat_interleave(beams)] for part in pair.source))
+            ended = torch.cat([ids, ids[:, :1]], dim=1)  # whose last token forward does not read
+            expected = network(Pair(source, Text(ended, torch.full((len(ids),), step + 2))))[:, -1]
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+        stay = torch.arange(len(sentences)) != (0 if step % 8 == 7 else -1)
+        origin = torch.randint(beams, (len(sentences), beams), generator=random)
+        rows = (torch.arange(len(sentences))[:, None] * beams + origin)[stay].flatten()
+        state, sentences = select(state, rows), sentences[stay]
+        newest = torch.randint(4, 20, (len(rows), 1), generator=random)
+        ids = torch.cat([ids[rows], newest], dim=1)
+    assert len(sentences) == 3
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.parametrize("cls", [Transformer, TorchTransformer])
+def test_translations_are_those_of_full_recomputation(
+    data: Translation, pair: Pair, cls: Network, beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = model(data, cls, beams=beams, max_ratio=5.0)
+    found = network.search(pair.source)
+
+    def start(source: Text) -> State:
+        return (*source, source.ids[:, :0])
+
+    def advance(tokens: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        ids = torch.cat([state[2], tokens[:, None]], dim=1)
+        target = Text(torch.cat([ids, tokens[:, None]], dim=1), torch.full((len(ids),), ids.shape[1] + 1))
+        return network(Pair(Text(*state[:2]), target))[:, -1], (*state[:2], ids)
+
+    monkeypatch.setattr(network, "start", start)
+    monkeypatch.setattr(network, "advance", advance)
+    assert network.search(pair.source) == found
+    assert len({len(tokens) for tokens in found}) > 1
 
 
 def test_positions_are_the_papers() -> None:

@@ -13,9 +13,10 @@ Row = dict[str, Any]
 
 
 class Rows(Callback):
-    """Passes on each batch's predictions as soon as they are there, so that memory does not grow with their number.
+    """Passes on each prediction as soon as it and all before it are there.
 
-    Of several processes the first passes them on; it gathers those of the others batch by batch.
+    Examples are batched by length within pools, so that memory does not grow with the number of predictions. Of several
+    processes the first passes them on; it gathers those of the others batch by batch.
 
     Args:
         data: whose input is predicted.
@@ -27,19 +28,24 @@ class Rows(Callback):
         self.names = iter(data.predicted_names)
         self.write = write
         self.written = 0
-        self.batches = 0
+        self.batches = data.predicted_batches
+        self.ended = 0  # of these
+        self.waiting: dict[int, Row] = {}  # for those before them
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Write a row for each example of the batch."""
-        self.batches += 1
-        for row in self.gathered(trainer, outputs):
+        """Write the rows that none before them is missing of."""
+        positions = self.batches[self.ended].tolist()
+        self.ended += 1
+        self.waiting.update(zip(positions, self.gathered(trainer, outputs), strict=self.write is not None))
+        while self.written in self.waiting:
+            row = self.waiting.pop(self.written)
             self.written += 1
             if self.write is not None:
                 self.write({"input": printable_path(next(self.names)), **row})
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take part in gathering a last batch that had no example for this process."""
-        if self.batches < self.data.num_predicted_batches:
+        if self.ended < len(self.batches):
             self.gathered(trainer, [])
 
     def gathered(self, trainer: Trainer, rows: list[Row]) -> list[Row]:

@@ -140,6 +140,19 @@ def test_without_shuffling_the_order_is_kept() -> None:
     assert torch.equal(torch.cat(list(Batches(10, batch_size=3))), torch.arange(10))
 
 
+@pytest.mark.parametrize("size", [1, 7, 200, 201, 1003])
+def test_pools_are_sorted_by_length_and_follow_one_another(size: int) -> None:
+    lengths = torch.randint(2, 60, (size,), generator=torch.Generator().manual_seed(0))
+    batches = list(Batches(size, batch_size=4, lengths=lengths, pooled=True))
+    pools = torch.cat(batches).split(4 * Batches.POOL)
+    for start, pool in zip(range(0, size, 4 * Batches.POOL), pools, strict=True):
+        assert torch.equal(pool.sort().values, torch.arange(start, start + len(pool)))
+        assert (lengths[pool].diff() >= 0).all()
+    if size >= 200:
+        padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
+        assert padded < 1.1 * int(lengths.sum()) < sum(int(part.max()) * len(part) for part in lengths.split(4))
+
+
 @pytest.mark.parametrize("quota", [1, 2, 7, 31, 50, 75])
 def test_a_balanced_epoch_has_its_quota_of_each_class_with_minimal_repetition(quota: int) -> None:
     sampler = ClassBalancedSampler(LABELS, quota)
