@@ -184,9 +184,8 @@ class GAN(ImageGenerator):
         Args:
             trainer: whose precision applies.
         """
-        assert self.optimizer is not None
         networks: tuple[nn.Module, ...] = (self.generator, self.discriminator)
-        optimizers = {network: self.optimizer(network.parameters()) for network in networks}
+        optimizers = {network: self.new_optimizer(network) for network in networks}
 
         def update(network: nn.Module, loss: Tensor) -> None:
             optimizers[network].zero_grad()

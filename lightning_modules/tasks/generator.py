@@ -201,7 +201,7 @@ class ImageGenerator(Task):
         self.train_judge()
 
     def on_test_start(self) -> None:
-        """Refuse a test without a judge.
+        """Refuse a test, or a prediction of classes, without a judge.
 
         Raises:
             DataError: the run was stopped before its first validation.
@@ -211,6 +211,8 @@ class ImageGenerator(Task):
                 "the judge of generated images is not trained yet: the run was stopped before its first validation; "
                 "expected a later checkpoint, or resume the run first"
             )
+
+    on_predict_start = on_test_start
 
     def train_judge(self) -> None:
         """Train the judge, once, on batches as training has them; the run's own go on as if it had not been."""

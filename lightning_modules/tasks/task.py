@@ -437,8 +437,7 @@ class Task(LightningModule):
         Args:
             trainer: whose precision and gradient clipping apply.
         """
-        assert self.optimizer is not None
-        optimizer: Any = self.optimizer(self.parameters())
+        optimizer: Any = self.new_optimizer(self)
         precision = trainer.precision_plugin.forward_context
 
         def closure(batch: Any) -> Tensor:

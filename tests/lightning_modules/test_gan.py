@@ -157,9 +157,11 @@ def test_the_judge_learns_the_same_whenever_it_is_trained_and_the_networks_as_wi
             assert torch.equal(found[name], without[name])
 
 
-def test_a_test_without_a_judge_is_refused() -> None:
+def test_a_test_and_a_prediction_without_a_judge_are_refused() -> None:
     with pytest.raises(DataError, match="judge of generated images is not trained"):
         Trainer(**QUIET).test(small(), batches(1), verbose=False)
+    with pytest.raises(DataError, match="judge of generated images is not trained"):
+        Trainer(**QUIET).predict(small(), batches(1))
 
 
 def test_the_judge_is_trained_once() -> None:
