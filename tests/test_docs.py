@@ -125,6 +125,8 @@ def test_the_command_runs(
     monkeypatch.chdir(place)
     monkeypatch.setattr(files, "LOGS", place / "lightning_logs")
     monkeypatch.setattr("scripts.cli.measure.benchmark.STEPS", 4)
+    monkeypatch.setattr("scripts.cli.measure.comparison.MOST", 4)
+    monkeypatch.setattr("scripts.cli.measure.comparison.ROUNDS", 1)
     make_what_is_read(line, place)
     root = str(request.getfixturevalue("shared_data")) if on_published_data(line) else None
     execute(line, place, [] if root is None else ["--data.root", root])

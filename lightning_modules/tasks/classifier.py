@@ -12,16 +12,14 @@ from torchmetrics.classification import (
     BinaryAUROC,
     BinaryAveragePrecision,
     MulticlassAccuracy,
-    MulticlassAveragePrecision,
     MulticlassConfusionMatrix,
     MulticlassF1Score,
     MultilabelConfusionMatrix,
 )
-from torchmetrics.functional.classification import multilabel_average_precision
-from torchmetrics.utilities import dim_zero_cat
 
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
+from lightning_modules.tasks.average_precision import MAX_SCORES, MeanAveragePrecision
 from lightning_modules.tasks.confusion_matrix import class_scores
 from lightning_modules.tasks.losses import class_losses
 from lightning_modules.tasks.multilabel import (
@@ -57,19 +55,11 @@ class _BinaryAveragePrecision(BinaryAveragePrecision):
         super().update(_probability(preds), target)
 
 
-class _MulticlassAveragePrecision(MulticlassAveragePrecision):
+class _OneVsRestAveragePrecision(MeanAveragePrecision):
     """One-vs-rest average precision, the mean over the classes that occur, from (B, C) logits."""
 
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        super().update(preds.float().softmax(-1), target)
-
-    def compute(self) -> Tensor:  # type: ignore[override]
-        preds, target = dim_zero_cat(self.preds), dim_zero_cat(self.target)
-        labels = F.one_hot(target, self.num_classes)
-        occurs = labels.any(0)  # it is undefined for a class without examples, of which torchmetrics would warn
-        if occurs.sum() == 1:
-            return preds.new_ones(())
-        return multilabel_average_precision(preds[:, occurs], labels[:, occurs], int(occurs.sum()))
+    def update(self, probabilities: Tensor, target: Tensor) -> None:
+        super().update(probabilities.float().softmax(-1), target)
 
 
 class _BinaryAUROC(BinaryAUROC):
@@ -175,8 +165,19 @@ class Classifier(Task):
         """Of more than two classes also the average precision, which takes too long for a validation."""
         metrics = super().metrics_of_test()
         if self.num_classes > 2 and not self.multilabel:
-            metrics.add_metrics({"average_precision": _MulticlassAveragePrecision(self.num_classes)})
+            metrics.add_metrics({"average_precision": _OneVsRestAveragePrecision(self.num_classes)})
         return metrics
+
+    def on_test_epoch_end(self) -> None:
+        """Say how exact the average precision is, where its scores were too many to be kept."""
+        super().on_test_epoch_end()
+        precision = dict(self.test_metrics.items(keep_base=True)).get("average_precision")
+        if isinstance(precision, MeanAveragePrecision) and precision.error and self.trainer.is_global_zero:
+            print(
+                f"note: test/average_precision is of scores rounded to {precision.num_bins:,} values, since there are "
+                f"more than {MAX_SCORES:,}; the exact value is at most {precision.error:.2g} away",
+                file=sys.stderr,
+            )
 
     def breakdown(self) -> dict[str, Metric]:
         """The confusion matrix; of several labels one for each class."""

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MultilabelAveragePrecision, MultilabelF1Score
-from torchmetrics.functional.classification import binary_average_precision
-from torchmetrics.utilities import dim_zero_cat
+from torchmetrics.classification import MultilabelF1Score
 
 from lightning_modules.tasks import boards
+from lightning_modules.tasks.average_precision import MeanAveragePrecision
 from lightning_modules.tasks.scores import precision_recall_f1
 
 THRESHOLD = 0.5  # probability from which a class is predicted
@@ -37,23 +36,11 @@ def label_losses(logits: Tensor, target: Tensor, gamma: float = 0.0, label_smoot
     return losses.mean(1)
 
 
-class _MeanAveragePrecision(MultilabelAveragePrecision):
-    """The mean of the classes' average precision, over the classes that occur, from (B, C) probabilities."""
-
-    def compute(self) -> Tensor:  # type: ignore[override]
-        preds, target = dim_zero_cat(self.preds), dim_zero_cat(self.target)
-        occurs = target.any(0)  # it is undefined for a class without examples, of which torchmetrics would warn
-        if not occurs.any():
-            return preds.new_zeros(())
-        scores = [binary_average_precision(preds[:, each], target[:, each]) for each in occurs.nonzero()[:, 0]]
-        return torch.stack([score for score in scores if score is not None]).mean()
-
-
 def label_metrics(num_classes: int) -> MetricCollection:
     """Mean average precision, and F1 of all classes, as their mean and of all decisions together."""
     return MetricCollection(
         {
-            "average_precision": _MeanAveragePrecision(num_classes),
+            "average_precision": MeanAveragePrecision(num_classes),
             "f1": MultilabelF1Score(num_classes, average="macro", threshold=THRESHOLD),
             "f1_micro": MultilabelF1Score(num_classes, average="micro", threshold=THRESHOLD),
         }

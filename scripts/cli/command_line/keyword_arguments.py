@@ -8,7 +8,7 @@ from typing import Any
 from scripts.cli.command_line.recipes import Config
 from scripts.cli.errors import UsageError
 
-FLAGS = ("--inexact", "--debug", "--print_config", "--check", "--help_all")
+FLAGS = ("--inexact", "--debug", "--print_config", "--check", "--help_all", "--profile")
 
 
 def words_of(name: str | None, settings: Config) -> list[str]:

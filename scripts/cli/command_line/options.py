@@ -134,6 +134,11 @@ def add_run_options(parser: Parser) -> None:
         "default, restart over the further ones, or hold the learning rate",
     )
     run.add_argument("--allow", metavar="NAME", help="a module or class of your own that settings may name; repeat")
+    run.add_argument(
+        "--profile",
+        action="store_true",
+        help="print what training spends its time on, and leave a trace of ten steps in the run's folder",
+    )
     run.add_argument("--debug", action="store_true", help="show the traceback of an error")
     run.add_argument("--print_config", action="store_true", help="print the resolved configuration and exit")
     run.add_argument("--check", action="store_true", help="show what is understood of the data and what may be wrong")
@@ -178,6 +183,8 @@ def parse(request: Request) -> tuple[Parser, Namespace]:
             instead = "; --resume RUN goes on with a run" if section == "checkpoint" else ""
             raise UsageError(f"--{section}: expected one of its options, such as {', '.join(options[:3])}{instead}")
     config = parser.read(request.defaults, [word for word in request.arguments if word != "--print_config"])
+    if config.profile and config.trainer.profiler:
+        raise UsageError("--profile and --trainer.profiler contradict each other; give one of them")
     config.print_config = "--print_config" in request.arguments
     check_parsed("", config, allowed)
     config.model.pretrained = own_run(config.model.pretrained) or config.model.pretrained

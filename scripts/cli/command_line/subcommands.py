@@ -83,12 +83,14 @@ class Subcommand(NamedTuple):
         function: `module:name`, imported when the options below are in order: torch takes seconds.
         options: of its own, which become the function's arguments.
         is_run: whether the rest of the command line describes a run, which is resolved first.
+        also_without_run: whether it does something where the command line names no model, configuration or run.
         starts_runs: whether the words go on to other processes, and `--debug` among them.
     """
 
     function: str
     options: dict[str, Option] = {}  # noqa: RUF012 (never changed)
     is_run: bool = False
+    also_without_run: bool = False
     starts_runs: bool = False
 
 
@@ -140,9 +142,15 @@ SUBCOMMANDS = {
         is_run=True,
     ),
     "benchmark": Subcommand(
-        "scripts.cli.measure.scaling:benchmark",
-        {"devices": Option(several=True, value=at_least(1)), "report": TEXT},
+        "scripts.cli.measure.command:benchmark",
+        {
+            "devices": Option(several=True, value=at_least(1)),
+            "only": Option(several=True),
+            **dict.fromkeys(("report", "json", "compare"), TEXT),
+            "growth": Option(flag=True),
+        },
         is_run=True,
+        also_without_run=True,
         starts_runs=True,
     ),
     "sweep": Subcommand(
@@ -207,7 +215,7 @@ def run(name: str, words: list[str]) -> None:
         if not of_run and answer_help(words, ROOT / "scripts" / f"{name}.py"):
             return
         options = {option: taker.take(f"--{option}", line) for option, taker in subcommand.options.items()}
-        first = resolve(line.words) if subcommand.is_run else line.words
+        first = resolve(line.words) if of_run or (subcommand.is_run and not subcommand.also_without_run) else line.words
         if isinstance(first, Request):
             answer(first)
         module, _, function = subcommand.function.partition(":")

@@ -96,10 +96,11 @@ def fit(run: Experiment, trainer: Trainer, model: LightningModule) -> None:
         run.close()
 
 
-def shorten(config: Namespace, data: DataModule) -> int:
-    """Let a run take about STEPS steps, in complete epochs or a part of one; return the number of steps."""
-    per_epoch = min(len(data.train_dataloader()), STEPS)
-    epochs = max(1, STEPS // per_epoch)
+def shorten(config: Namespace, data: DataModule, steps: int | None = None) -> int:
+    """Let a run take about so many steps, in complete epochs or a part of one; return the number of steps."""
+    steps = steps or STEPS
+    per_epoch = min(len(data.train_dataloader()), steps)
+    epochs = max(1, steps // per_epoch)
     config.trainer.min_epochs = config.trainer.max_epochs = epochs  # no early stopping, either
     config.trainer.max_steps = -1
     config.trainer.limit_train_batches = per_epoch
@@ -119,11 +120,13 @@ class Clock(Callback):
         self.first = first
         self.last = last
         self.done = 0
+        self.began = 0.0  # when the first step was done
         self.times: list[float] = []
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Count a step."""
         self.done += 1
+        self.began = self.began or time.perf_counter()
         if self.done in (self.first, self.last):
             if trainer.strategy.root_device.type == "cuda":
                 torch.cuda.synchronize()
@@ -164,6 +167,7 @@ def measure(request: Request, report: Path) -> None:
         "warm_up": clock.first,
         "steps": steps - clock.first,
         "examples_per_second": batch_size * (steps - clock.first) / (clock.times[1] - clock.times[0]),
+        "first_step": clock.began - STARTED,
         "memory": memory,
         "gpu_memory": gpu_memory,
     }

@@ -7,34 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from scripts.cli.command_line.argv import CommandLine
-from scripts.cli.command_line.recipes import ROOT, Request
-from scripts.cli.errors import UsageError
+from scripts.cli.command_line.recipes import ROOT
 from scripts.cli.text_table import aligned, megabytes
-
-
-def benchmark(request: Request, devices: list[int], report: str | None) -> None:
-    """Compare the Trainer with a plain loop, or the speed on several numbers of devices.
-
-    Args:
-        request: what to train.
-        devices: numbers of devices to compare; none for the plain loop.
-        report: a file for the figures of one measurement, which `devices` asks for.
-
-    Raises:
-        UserError: the request cannot be met.
-    """
-    if devices:
-        if CommandLine(request.arguments).mentions("--trainer.devices"):
-            raise UsageError("--trainer.devices and --devices contradict each other; give --devices only")
-        scaling(request.words, list(dict.fromkeys(devices)))
-        return
-    from scripts.cli.measure import benchmark  # imports torch, which only the measurements' own processes need
-
-    if report:
-        benchmark.measure(request, Path(report).absolute())
-    else:
-        benchmark.benchmark(request)
 
 
 def scaling(words: list[str], counts: list[int]) -> None:

@@ -221,7 +221,7 @@ class Experiment:
             make_checkpoints_folder(found.folder)
         run.settle(found.folder)
         profiler: Any = self.trainer.profiler  # type: ignore[attr-defined]
-        if self.options.trainer.profiler and not (profiler.dirpath or profiler.filename):
+        if (self.options.trainer.profiler or self.options.profile) and not (profiler.dirpath or profiler.filename):
             profiler.dirpath, profiler.filename = found.folder, PROFILE
         self.folder = found.folder
         return found.checkpoint

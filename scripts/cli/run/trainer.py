@@ -25,6 +25,7 @@ from callbacks.run.baselines import FILE, FitBaselines
 from callbacks.run.bf16_convolutions import BF16Convolutions
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
+from callbacks.run.costs import Costs
 from callbacks.run.processes import BroadcastBuffers, DataConsistencyCheck
 from callbacks.run.reference import ComputeReference
 from callbacks.run.run_folder import RunFolder
@@ -81,6 +82,8 @@ def build_trainer(
     if options["sync_batchnorm"] and on_cpu(accelerator):
         plugins.append(SyncBatchNorms())
         options["sync_batchnorm"] = False
+    if instantiated.profile:
+        options["profiler"] = Costs()
     given = _listed(options.pop("callbacks"))
     check_callbacks(given, model)
     throughput = Throughput()
