@@ -24,27 +24,43 @@ from datamodules.files.node_tables import ID_NAMES, NodeFiles, class_column, rea
 from datamodules.files.splits import listed
 from datamodules.files.table_columns import Column, column_digest, strings
 from datamodules.labels import LabelledData, class_codes
-from datamodules.loading.adjacency import csr, for_device, matrix_digest, normalised_adjacency, undirected
+from datamodules.loading.adjacency import (
+    csr,
+    for_device,
+    matrix_digest,
+    normalised,
+    normalised_adjacency,
+    rows_of,
+    undirected,
+)
 from datamodules.loading.examples import Source
-from datamodules.loading.sampling import cut, ranges
+from datamodules.loading.neighbourhoods import ALL, Neighbourhoods
+from datamodules.loading.sampling import cut
 from datamodules.storage.catalogue import PLANETOID, Remotes
 from datamodules.storage.download import DataError
 
 
 class Graph(NamedTuple):
-    """A complete graph, and the nodes to classify.
+    """A graph, whole or what some nodes depend on, and the nodes to classify.
 
     Args:
         x: (N, F) features, dense or sparse CSR.
-        edge_index: (2, E), from the first row's nodes to the second's; both directions, no loops.
-        adjacency: (N, N) sparse CSR, D^-1/2 (A + I) D^-1/2, where D are the row sums of A + I.
+        edge_index: (2, E), from the first row's nodes to the second's; no loops; of a whole graph both directions.
+        adjacency: (N, N) sparse CSR, D^-1/2 (A + I) D^-1/2, where D are the row sums of A + I in the whole graph.
         nodes: (B,) indices.
+        ids: (N,) index of each node in the whole graph; None where this is it.
     """
 
     x: Tensor
     edge_index: Tensor
     adjacency: Tensor
     nodes: Tensor
+    ids: Tensor | None = None
+
+    @property
+    def requested(self) -> Tensor:
+        """(B,) indices in the whole graph of the nodes to classify."""
+        return self.nodes if self.ids is None else self.ids[self.nodes]
 
     @property
     def batch(self) -> Tensor:
@@ -53,15 +69,31 @@ class Graph(NamedTuple):
 
     def features(self) -> Tensor:
         """(B, F) the features of the nodes to classify, dense."""
-        if self.x.layout != torch.sparse_csr:
-            return self.x.index_select(0, self.nodes)
-        begins, columns, values = self.x.crow_indices(), self.x.col_indices(), self.x.values()
-        sizes = begins.diff()[self.nodes]
-        rows = torch.arange(len(self.nodes), device=sizes.device).repeat_interleave(sizes)
-        places = ranges(begins[self.nodes], sizes)
-        dense = values.new_zeros(len(self.nodes), self.x.shape[1])
-        dense[rows, columns[places]] = values[places]
-        return dense
+        rows = rows_of(self.x, self.nodes)
+        return rows if rows.layout == torch.strided else rows.to_dense()
+
+
+class Seeds(NamedTuple):
+    """Nodes to classify; what they depend on becomes a Graph on its way to the model.
+
+    Args:
+        source: the whole graph.
+        nodes: (B,) indices.
+        num_neighbors: how many neighbours of a node are sampled, at each step away from the nodes.
+    """
+
+    source: Neighbourhoods
+    nodes: Tensor
+    num_neighbors: Sequence[int]
+
+    @property
+    def requested(self) -> Tensor:
+        """(B,) indices in the whole graph of the nodes to classify."""
+        return self.nodes
+
+    def graph(self) -> Graph:
+        """The nodes with their neighbours."""
+        return Graph(*self.source.around(self.nodes, self.num_neighbors))
 
 
 class Network(NamedTuple):
@@ -78,21 +110,32 @@ class Network(NamedTuple):
     table: Any = None
 
 
+def complete(x: Tensor, adjacency: Any) -> Graph:
+    """A complete graph as tensors, with all of its nodes to classify.
+
+    Args:
+        x: (N, F) features.
+        adjacency: scipy (N, N), symmetric, of ones and zeros, without loops.
+    """
+    pairs = torch.from_numpy(np.stack(adjacency.nonzero()).astype(np.int64))
+    return Graph(x, pairs, normalised(adjacency), torch.arange(adjacency.shape[0]))
+
+
 def network_of(files: NodeFiles) -> Network:
     """The graph that files hold."""
     return Network(undirected(files.pairs, len(files.ids)), files.words, files.table)
 
 
 class NodeExamples(Dataset[Any]):
-    """Some nodes of a graph; a batch is the complete graph, the nodes to classify, and their labels.
+    """Some nodes of a graph; a batch is the whole graph, the nodes to classify, and their labels.
 
     Args:
-        graph: the graph.
+        graph: the graph, or nodes of it, of which a batch has others.
         index: (M,) the nodes of this split.
         labels: (N,) of all nodes; None for predictions.
     """
 
-    def __init__(self, graph: Graph, index: Tensor, labels: Tensor | None = None) -> None:
+    def __init__(self, graph: Graph | Seeds, index: Tensor, labels: Tensor | None = None) -> None:
         self.graph = graph
         self.index = index
         self.labels = labels
@@ -134,9 +177,8 @@ class ExportableGraph(ExportableModule):
     def __init__(self, model: nn.Module, data: "Nodes") -> None:
         super().__init__(model, data)
         self.reads = "" if data.num_words else "nodes"  # words come in many forms of files
-        graph, _ = data.examples(torch.arange(1))[torch.arange(1)]
-        self.graph: Graph = graph
-        size, width = graph.x.shape
+        self.graph = data.whole
+        size, width = self.graph.x.shape
         self.sizes = (size, size // 2)
         self.inputs = {"x": ("nodes", width), "edge_index": (2, "edges")}
 
@@ -164,6 +206,18 @@ class ExportableGraph(ExportableModule):
         return self.network(Graph(x, edge_index, adjacency, torch.arange(size, device=x.device)))
 
 
+def check_num_neighbors(numbers: Sequence[int]) -> None:
+    """Refuse numbers of neighbours that are none.
+
+    Raises:
+        ValueError: there is no number, or one is neither -1 nor at least 1.
+    """
+    wrong = [number for number in numbers if number != ALL and number < 1]
+    if wrong or not numbers:
+        found = wrong[0] if wrong else "no number"
+        raise ValueError(f"--data.num_neighbors: expected numbers from 1, or -1 for all neighbours, got {found}")
+
+
 class Nodes(LabelledData):
     """The nodes of one graph, each of a class; few are labelled, all are read (transductive).
 
@@ -177,7 +231,11 @@ class Nodes(LabelledData):
         dataset: a known data set, or the path of a folder.
         target: name of the column of nodes.csv with the class.
         encoding: of the CSV files.
-        batch_size: labelled nodes in a step; None for all of them. Every step reads the complete graph.
+        batch_size: labelled nodes in a step; None for all of them. Every step reads the complete graph, unless
+            `num_neighbors` are given.
+        num_neighbors: how many neighbours of each node a training step samples, first of the nodes that are classified,
+            then of their neighbours, and so on: a number for each layer of the model; -1 for all. Validation, test and
+            prediction read all neighbours. None for the complete graph.
         edge_dropout: probability of each edge to be dropped in a training step, in both directions together.
         feature_masking: probability of each feature to be zero, for all nodes, in a training step.
         kwargs: as for LabelledData and DataModule.
@@ -196,6 +254,7 @@ class Nodes(LabelledData):
         target: str = "label",
         encoding: str = "utf-8",
         batch_size: int | None = None,
+        num_neighbors: list[int] | None = None,
         edge_dropout: float = 0.0,
         feature_masking: float = 0.0,
         **kwargs: Any,
@@ -203,8 +262,17 @@ class Nodes(LabelledData):
         super().__init__(dataset=dataset, batch_size=batch_size, **kwargs)
         check_probability("edge_dropout", edge_dropout)
         check_probability("feature_masking", feature_masking)
+        if num_neighbors is not None:
+            check_num_neighbors(num_neighbors)
+            if edge_dropout:
+                raise ValueError(
+                    f"--data.edge_dropout {edge_dropout} and --data.num_neighbors contradict each other: "
+                    f"neighbours that are not sampled are edges dropped already; give one of them"
+                )
+        self.num_neighbors = num_neighbors
+        self.full_batch = num_neighbors is None  # type: ignore[misc]
         self.edge_dropout = edge_dropout
-        self.shapes_vary = edge_dropout > 0  # type: ignore[misc]
+        self.shapes_vary = edge_dropout > 0 or num_neighbors is not None  # type: ignore[misc]
         self.feature_masking = feature_masking
         self.target = target
         self.encoding = known_encoding(encoding)
@@ -215,7 +283,7 @@ class Nodes(LabelledData):
         self.node_names: list[str] = []  # as the files have them
         self.labelled: Tensor | None = None  # the nodes that have a class; None for all of them
         self.network: Network
-        self.graph: Graph | None = None
+        self.graph: Graph | Seeds | None = None
 
     @property
     def num_features(self) -> int:
@@ -314,15 +382,18 @@ class Nodes(LabelledData):
     def drawings(self, batch: Graph, chosen: Sequence[int]) -> list[Drawing]:
         """The whole graph if it is small, else what is two steps around each chosen node; coloured by class."""
         size, nodes, edge_index = batch.x.shape[0], batch.nodes.cpu(), batch.edge_index.cpu()
+        ids = torch.arange(size) if batch.ids is None else batch.ids.cpu()
         kinds = self.labels
         if self.labelled is not None:
             kinds = torch.full_like(kinds, -1)
             kinds[self.labelled] = self.labels[self.labelled]
+        kinds = kinds[ids]
         example = torch.full((size,), -1)
         example[nodes] = torch.arange(len(nodes))
 
         def names(part: Tensor) -> list[str]:
-            return [self.node_names[node] if self.node_names else str(node + 1) for node in part.tolist()]
+            nodes = ids[part].tolist()
+            return [self.node_names[node] if self.node_names else str(node + 1) for node in nodes]
 
         parts = (
             {-1: torch.arange(size)}
@@ -358,8 +429,8 @@ class Nodes(LabelledData):
                 self.note(f"{self.dataset}: columns without values, or whose values hardly recur: {listed(left_out)}")
         self.examples(train)  # refuses an infinity anywhere before training
 
-    def _graph(self, network: Network, where: str) -> Graph:
-        """The graph as tensors; without features each node has its index, one-hot."""
+    def _features(self, network: Network, where: str) -> Tensor:
+        """The features of the nodes, (N, F); without any, each node has its index, one-hot."""
         size = network.adjacency.shape[0]
         parts = []
         names = [] if network.table is None else network.table.column_names
@@ -376,29 +447,51 @@ class Nodes(LabelledData):
                 )
             parts.append(csr(network.words))
         if len(parts) > 1:
-            x = torch.cat([part.to_dense() for part in parts], dim=1)
-        elif parts:
-            x = parts[0]
-        elif size == self.num_nodes:
-            x = csr(sp.identity(size, dtype=np.float32))
-        else:
+            return torch.cat([part.to_dense() for part in parts], dim=1)
+        if parts:
+            return parts[0]
+        if size != self.num_nodes:
             raise DataError(
                 f"{where}: has {size} nodes, expected {self.num_nodes}: the model identifies nodes by their index"
             )
-        pairs = torch.from_numpy(np.stack(network.adjacency.nonzero()).astype(np.int64))
-        return Graph(x, pairs, normalised_adjacency(pairs, size), torch.arange(size))
+        return csr(sp.identity(size, dtype=np.float32))
+
+    def _graph(self, network: Network, where: str) -> Graph | Seeds:
+        """The graph as tensors, with all of its nodes to classify."""
+        x, nodes = self._features(network, where), torch.arange(network.adjacency.shape[0])
+        if self.num_neighbors is None:
+            return complete(x, network.adjacency)
+        return Seeds(Neighbourhoods(x, network.adjacency), nodes, (ALL,) * len(self.num_neighbors))
+
+    @property
+    def whole(self) -> Graph:
+        """The complete graph."""
+        graph = self.examples(torch.arange(1)).graph
+        return graph if isinstance(graph, Graph) else complete(graph.source.x, self.network.adjacency)
 
     def examples(self, index: Tensor) -> NodeExamples:
-        """Nodes of the graph."""
+        """Nodes of the graph, with all of their neighbours."""
         if self.graph is None:
             self.graph = self._graph(self.network, self.dataset)
         return NodeExamples(self.graph, index, self.labels)
 
+    def split_examples(self, name: str) -> NodeExamples:
+        """The nodes of a split; those of the training split with sampled neighbours."""
+        examples = self.examples(getattr(self.splits, name))
+        if self.num_neighbors is not None and name == "train" and isinstance(examples.graph, Seeds):
+            examples.graph = examples.graph._replace(num_neighbors=tuple(self.num_neighbors))
+        return examples
+
+    def batch_size_of(self, training: bool) -> int | None:
+        """Of a large graph all nodes are evaluated at once: their neighbourhoods overlap."""
+        return self.batch_size if training or self.num_neighbors is None else None
+
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move a batch, its matrices as the device knows them."""
-        graph = batch[0] if type(batch) is tuple or type(batch) is list else batch
+        """Move a batch, its matrices as the device knows them; of nodes with sampled neighbours these alone."""
+        given = batch[0] if type(batch) is tuple or type(batch) is list else batch
+        graph = given.graph() if isinstance(given, Seeds) else given
         known = graph._replace(x=for_device(graph.x, device), adjacency=for_device(graph.adjacency, device))
-        moved = (known, *batch[1:]) if graph is not batch else known
+        moved = (known, *batch[1:]) if given is not batch else known
         return super().transfer_batch_to_device(moved, device, dataloader_idx)
 
     def augmented(self, batch: Any) -> Any:
@@ -414,7 +507,7 @@ class Nodes(LabelledData):
 
     def baselines(self) -> dict[str, Baseline]:
         """Label propagation."""
-        return {"propagation": LabelPropagation(self.num_classes)}
+        return {"propagation": LabelPropagation(self.num_classes, lambda: normalised(self.network.adjacency))}
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads a graph."""
@@ -429,4 +522,4 @@ class Nodes(LabelledData):
             files = read_nodes(path, self.encoding, None, self.note, self._texts)
             network, names = network_of(files), files.ids
         graph = self._graph(network, str(path))
-        return NodeExamples(graph, graph.nodes), names
+        return NodeExamples(graph, torch.arange(len(names))), names

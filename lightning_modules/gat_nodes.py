@@ -41,6 +41,7 @@ class NodeGAT(Classifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
+        self.num_hops = num_layers
         sizes = [num_features, *[hidden_size * num_heads] * (num_layers - 1)]
         self.layers = nn.ModuleList(
             GraphAttention(size, hidden_size, num_heads, dropout=dropout) for size in sizes[:-1]

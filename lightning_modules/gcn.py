@@ -64,6 +64,7 @@ class GCN(Classifier):
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
         sizes = [num_features, *[hidden_size] * (num_layers - 1), num_classes]
+        self.num_hops = num_layers
         self.layers = nn.ModuleList(GraphConvolution(*pair) for pair in itertools.pairwise(sizes))
         self.dropout = dropout
 

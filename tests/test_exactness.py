@@ -26,6 +26,8 @@ from tests.helpers.stopping import (
 
 MIDDLE, END = 2, 4  # of an epoch of four steps
 
+SAMPLED = ["--data.num_neighbors", "2", "1"]
+
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", recipe_names())
@@ -95,6 +97,7 @@ def test_every_technique_resumes_exactly(technique: str, tmp_path: Path) -> None
         ("cnn", ["--data.auto_augment", "randaugment", "--data.crop", "0.5"]),
         ("cnn", [*IMAGES, "--data.balance", "weights", "--model.loss", "focal", "--model.label_smoothing", "0.1"]),
         ("gat_nodes", GRAPHS),
+        ("gcn", SAMPLED),
     ],
 )
 def test_further_models_resume_exactly_with_augmented_training_data(
@@ -132,7 +135,8 @@ def test_resumes_exactly_on_two_processes_where_classes_are_balanced(balance: st
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("names", "further"), [(["cnn"], IMAGES), (["attention_rnn"], WORDS), (["gat", "gcn"], GRAPHS)]
+    ("names", "further"),
+    [(["cnn"], IMAGES), (["attention_rnn"], WORDS), (["gat", "gcn"], GRAPHS), (["gcn", "gat_nodes"], SAMPLED)],
 )
 def test_resumes_exactly_on_two_processes_with_augmented_training_data(
     names: list[str], further: list[str], tmp_path: Path

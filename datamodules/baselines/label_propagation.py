@@ -1,6 +1,6 @@
 """Label propagation: the labels of the training nodes flow along the edges of the graph."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -32,25 +32,27 @@ class LabelPropagation(Baseline):
     """The training nodes' classes, spread along the edges; no features are read.
 
     Zhou et al. 2004, https://papers.nips.cc/paper/2506-learning-with-local-and-global-consistency. A batch is
-    `(Graph, classes)`, the graph complete.
+    `(Graph, classes)`, of the whole graph or of a part.
 
     Args:
         num_classes: C
+        adjacency: returns S of the whole graph.
         share: α, that a node takes from its neighbours in each step.
     """
 
     transfers = False
     max_examples = 10**9  # all labels: the graph is read as a whole anyway
 
-    def __init__(self, num_classes: int, share: float = 0.9) -> None:
+    def __init__(self, num_classes: int, adjacency: Callable[[], Tensor], share: float = 0.9) -> None:
         self.num_classes = num_classes
+        self.adjacency = adjacency
         self.share = share
 
     def fit(self, batches: Iterable[Any]) -> Fitted:
         """`logits` (N, C), of all nodes."""
         graphs, targets = zip(*batches, strict=True)
-        nodes, target = torch.cat([graph.nodes for graph in graphs]), torch.cat(targets)
-        adjacency = graphs[0].adjacency
+        nodes, target = torch.cat([graph.requested for graph in graphs]), torch.cat(targets)
+        adjacency = self.adjacency()
         known = torch.zeros(adjacency.shape[0], self.num_classes)
         known[nodes] = F.one_hot(target, self.num_classes).float()
         prior = known.sum(0) / known.sum()  # of a node that no label reaches
@@ -58,4 +60,4 @@ class LabelPropagation(Baseline):
 
     def predictor(self, fitted: Fitted) -> Predictor:
         """Logits (B, C) of the requested nodes."""
-        return lambda batch: fitted["logits"][batch[0].nodes.cpu()]
+        return lambda batch: fitted["logits"][batch[0].requested.cpu()]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datamodules.errors import DataError
 from datamodules.files.layout import counts_up
@@ -44,6 +45,14 @@ class Ids:
         if len(self.index) < len(names):
             twice = next(name for index, name in enumerate(names) if self.index[name] != index)
             raise DataError(f"{path}: two nodes have the id {twice}")
+
+    def written_as(self, column: pa.ChunkedArray) -> Array:
+        """The node whose id is just the text of each cell, (E,); -1 where there is none."""
+        names = pa.array(self.names, pa.string())
+        quoted = pc.and_(pc.starts_with(names, "'"), pc.ends_with(names, "'"))  # a cell would lose its quotes
+        known = pc.if_else(quoted, None, names)
+        found = pc.index_in(pc.cast(column, pa.string()), value_set=known, skip_nulls=True)
+        return np.asarray(pc.fill_null(found, -1).to_numpy(), np.int64)
 
     def by_number(self) -> dict[str, int]:
         """The node of each number; empty where several ids are one number, such as `1` and `01`."""
@@ -133,14 +142,16 @@ def _indices(path: Path, columns: list[pa.ChunkedArray], ids: Ids, note: Note, l
     pairs = np.empty((len(columns[0]), 2), np.int64)
     matched: dict[str, str] = {}
     for side, column in enumerate(columns):
-        texts, codes = distinct_strings(column)
+        pairs[:, side] = ids.written_as(column)
+        rows = np.flatnonzero(pairs[:, side] < 0)  # with blanks, quotes, or a number in another form; often none
+        texts, codes = distinct_strings(column.take(pa.array(rows)))
         index = [ids.index.get(text, -1) for text in texts]
         unknown = [code for code, node in enumerate(index) if node < 0]
         if unknown and (numbered := ids.by_number()):
             for code in unknown:
                 index[code] = numbered.get(_as_number(texts[code]), -1)
             matched |= {texts[code]: ids.names[index[code]] for code in unknown if index[code] >= 0}
-        pairs[:, side] = np.array([*index, -1], np.int64)[codes]
+        pairs[rows, side] = np.array([*index, -1], np.int64)[codes]
     if matched:
         one, other = next(iter(matched.items()))
         note(f"{path}: {len(matched)} ids are written otherwise than in {ids.path.name}, such as {one} for {other}")

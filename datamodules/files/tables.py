@@ -2,8 +2,10 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +28,10 @@ TABLE_FILES = (
     ".parquet", ".pq",
 )  # fmt: skip
 _FORM = b"form"  # in a table's metadata
+_LINE_END = re.compile(r"\r\n?|\n|\Z")
+_BLANK_LINES = re.compile(r"\n{2,}")
+_END = "end"
+_BLANKS = re.compile(r"[^\S\n]+")
 
 
 @dataclass(frozen=True)
@@ -149,12 +155,8 @@ def _parsed(path: Path, encoding: str, layout: Layout, reading: Reading, content
     """All columns of a file, or of its content."""
     delimiter, skipped = layout.delimiter, layout.skipped
     if delimiter == BLANKS:
-        text = io.StringIO(_text(path, encoding) if content is None else content.decode(), newline="")
-        rows = io.StringIO()
-        csv.writer(rows, delimiter="\t", lineterminator="\n").writerows(
-            cells for line, cells in cells_of(text, BLANKS) if line > skipped
-        )
-        content, delimiter, encoding, skipped = rows.getvalue().encode(), "\t", "utf-8", 0
+        content = with_tabs(_text(path, encoding) if content is None else content.decode(), skipped)
+        delimiter, encoding, skipped = "\t", "utf-8", 0
     try:
         with byte_stream(path) if content is None else pa.BufferReader(content) as stream:
             table = pacsv.read_csv(
@@ -171,6 +173,31 @@ def _parsed(path: Path, encoding: str, layout: Layout, reading: Reading, content
     if any(pa.types.is_binary(type_) for type_ in table.schema.types):
         raise _diagnosis(path, encoding, layout, "a column is not text")
     return table
+
+
+def with_tabs(text: str, skipped: int = 0) -> bytes:
+    """A text whose cells are separated by runs of blanks, with tabs between them, without blank lines.
+
+    Args:
+        text: of a file.
+        skipped: lines at its beginning that are left out.
+    """
+    text = text[max((line.end() for line in islice(_LINE_END.finditer(text), skipped)), default=0) :]
+    quoted = text.rfind('"')
+    end = (text.find("\n", quoted) + 1 or len(text)) if quoted >= 0 else 0
+    head, rest = text[:end], text[end:]
+    *cells, last = _cells_of_blanks(f"{head}\n{_END}")
+    if last != [_END]:  # a quote is never closed, and what follows is part of its cell
+        cells, rest = _cells_of_blanks(text), ""
+    rows = io.StringIO()
+    csv.writer(rows, delimiter="\t", lineterminator="\n").writerows(cells)
+    rest = _BLANKS.sub("\t", _LINE_END.sub("\n", rest) if "\r" in rest else rest)  # a tenth of the time of rows
+    rest = f"\n{rest}\n".replace("\n\t", "\n").replace("\t\n", "\n")
+    return (rows.getvalue() + _BLANK_LINES.sub("\n", rest)[1:]).encode()
+
+
+def _cells_of_blanks(text: str) -> list[list[str]]:
+    return [cells for _, cells in cells_of(io.StringIO(text, newline=""), BLANKS)]
 
 
 def _diagnosis(path: Path, encoding: str, layout: Layout, error: object) -> DataError:

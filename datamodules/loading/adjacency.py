@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datamodules.errors import DataError
+from datamodules.loading.sampling import ranges
 from datamodules.storage.fingerprint import hash_numbers
 
 DENSE_ON = ("mps",)  # devices that know no sparse CSR
@@ -53,14 +54,35 @@ def matrix_digest(matrix: Any) -> str:
     return hash_numbers(*indices, matrix.data)
 
 
+def rows_of(matrix: Tensor, index: Tensor) -> Tensor:
+    """Some rows of a dense or sparse CSR matrix."""
+    if matrix.layout != torch.sparse_csr:
+        return matrix.index_select(0, index)
+    begins, sizes = matrix.crow_indices()[index], matrix.crow_indices().diff()[index]
+    places, start = ranges(begins, sizes), F.pad(sizes.cumsum(0), (1, 0))
+    size = (len(index), matrix.shape[1])
+    columns, values = matrix.col_indices()[places], matrix.values()[places]
+    return torch.sparse_csr_tensor(start, columns, values, size, check_invariants=False)
+
+
 def undirected(pairs: np.ndarray[Any, Any], size: int) -> Any:
     """The symmetric 0/1 adjacency matrix of (E, 2) pairs, without loops."""
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     ones = np.ones(len(pairs), np.float32)
     matrix = sp.csr_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(size, size))
-    matrix = ((matrix + matrix.T) > 0).astype(np.float32)
-    matrix.setdiag(0)
-    matrix.eliminate_zeros()
-    return matrix.tocsr()
+    matrix = (matrix + matrix.T).tocsr()
+    matrix.data.fill(1)  # of an edge that was there twice, too
+    return matrix
+
+
+def normalised(adjacency: Any) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 as sparse CSR of a scipy matrix A, as `undirected` returns it."""
+    looped = sp.csr_matrix(adjacency + sp.identity(adjacency.shape[0], np.float32, "csr"))
+    looped.sort_indices()
+    start, columns = (torch.from_numpy(part.astype(np.int64)) for part in (looped.indptr, looped.indices))
+    scale = start.diff().float().rsqrt()
+    values = scale.repeat_interleave(start.diff()).mul_(scale[columns])
+    return torch.sparse_csr_tensor(start, columns, values, adjacency.shape, check_invariants=False)
 
 
 def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
@@ -75,7 +97,6 @@ def normalised_adjacency(edge_index: Tensor, num_nodes: int) -> Tensor:
     rows, columns = both[:, (both[0] * num_nodes + both[1]).argsort()]
     degree = torch.bincount(rows, minlength=num_nodes)
     scale = degree.float().rsqrt()
-    values = scale[rows] * scale[columns]
     if edge_index.device.type in DENSE_ON:
         return torch.zeros(num_nodes, num_nodes, device=scale.device).index_put_(
             (rows, columns), scale[rows] * scale[columns]

@@ -49,13 +49,17 @@ class BatchedData(LightningDataModule):
         """Number of examples in one epoch of a split."""
         return len(self.balanced if split == "train" and self.balanced is not None else getattr(self.splits, split))
 
+    def batch_size_of(self, training: bool) -> int | None:
+        """The examples in a batch, of training or evaluation; None for all of a split."""
+        return self.batch_size
+
     def num_batches(self, split: str) -> int | None:
         """Number of batches in one epoch of a split, without gathering its examples; None if it is not known."""
         size = self.size_of(split)
         return len(
             Batches(
                 size,
-                batch_size=min(self.batch_size or size, size),
+                batch_size=min(self.batch_size_of(split == "train") or size, size),
                 drop_last=split == "train",
                 keep_large=self.keeps_large_last_batch,
                 rank=self.rank,
@@ -72,7 +76,7 @@ class BatchedData(LightningDataModule):
         for name in Splits._fields:
             size = self.size_of(name)
             try:
-                check_shard_sizes(size, self.batch_size or size, world_size)
+                check_shard_sizes(size, self.batch_size_of(name == "train") or size, world_size)
             except ValueError as error:
                 where = f"{self.dataset}, --data.batch_size {self.batch_size}, the {name} split of {size}"
                 raise DataError(f"{where}: {error}") from None
@@ -96,7 +100,7 @@ class BatchedData(LightningDataModule):
         try:
             return (Batches if shuffle else OrderedBatches)(
                 len(examples),
-                batch_size=min(self.batch_size or size, size),
+                batch_size=min(self.batch_size_of(training) or size, size),
                 shuffle=shuffle,
                 seed=self.seed,
                 drop_last=training,

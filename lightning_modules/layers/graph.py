@@ -11,7 +11,11 @@ from torch.nn import functional as F
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
-from lightning_modules.layers.sparse import sparse_product
+        h = sparse_product(x, self.project.weight.T)  # (N, F) → (N, H · D)
+        h = h.view(num_nodes, self.num_heads, -1)  # (N, H, D)
+        if self.in_blocks and edge_index.shape[1] * h[0].numel() > BLOCK:
+            return self.output(self.heads_in_blocks(h, edge_index, edge_attr))
+        edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
@@ -70,25 +74,71 @@ class GraphAttention(MessagePassing):
         num_nodes = x.shape[0]
         if edge_attr is None:
             edge_attr = self.bias.new_empty(edge_index.shape[1], 0)
+<<<<<<< HEAD
         edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
         h = sparse_product(x, self.project.weight.T)  # (N, F) → (N, H · D)
         h = h.view(num_nodes, self.num_heads, -1)  # (N, H, D)
+=======
+        h = (x @ self.project.weight.T).view(num_nodes, self.num_heads, -1)  # (N, F) → (N, H · D) → (N, H, D)
+        if self.in_blocks and edge_index.shape[1] * h[0].numel() > BLOCK:
+            return self.output(self.heads_in_blocks(h, edge_index, edge_attr))
+        edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
+>>>>>>> graphs
         weight = self.attention(h, edge_index, edge_attr)  # (M + N, H)
         if self.recorded is not None:
             self.recorded.append(weight)
         weight = F.dropout(weight, self.dropout, self.training)
-        heads = self.propagate(edge_index, h=h, weight=weight.unsqueeze(-1))  # (N, H, D)
+        return self.output(self.propagate(edge_index, h=h, weight=weight.unsqueeze(-1)))  # (N, H, D)
+
+    def output(self, heads: Tensor) -> Tensor:
+        """(N, H, D) → (N, H · D), or (N, D) of averaged heads"""
         return (heads.mean(1) if self.average else heads.flatten(1)) + self.bias
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether the edges of a large graph need not be in memory at once: nothing is learned, recorded or traced."""
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+        return not (torch.is_grad_enabled() or self.training or traced) and self.recorded is None
+
+    def of_nodes(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """What each node adds to the score of the edges that leave it, and of those that reach it, (N, H) each."""
+        return (h * self.of_source).sum(-1), (h * self.of_target).sum(-1)
+
+    def scores(self, of_source: Tensor, of_target: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        """The score of each edge for each head, (M, H), of which the softmax is its weight."""
+        source, target = edge_index
+        # index_select, since indexing's gradient is summed in an order that differs from run to run
+        score = of_source.index_select(0, source) + of_target.index_select(0, target)
+        if self.of_edge is not None:
+            score = score + self.of_edge(edge_attr)
+        return F.leaky_relu(score.float(), 0.2)
 
     def attention(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
         """The weight of each edge for each head, (M, H); the weights of a node's incoming edges sum to one."""
-        source, target = edge_index
-        of_source, of_target = (h * self.of_source).sum(-1), (h * self.of_target).sum(-1)  # (N, H) each
-        # index_select, since indexing's gradient is summed in an order that differs from run to run
-        score = of_source.index_select(0, source) + of_target.index_select(0, target)  # (M, H)
-        if self.of_edge is not None:
-            score = score + self.of_edge(edge_attr)
-        return softmax(F.leaky_relu(score.float(), 0.2), target, num_nodes=h.shape[0]).to(h.dtype)
+        scores = self.scores(*self.of_nodes(h), edge_index, edge_attr)
+        return softmax(scores, edge_index[1], num_nodes=h.shape[0]).to(h.dtype)
+
+    def heads_in_blocks(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        """The heads of each node, (N, H, D), as `attention` and `propagate` give them, some edges after the others.
+
+        Self-loops are computed apart. Of ten million edges, with eight heads of eight features, all messages at once
+        are five gigabytes.
+        """
+        of_nodes = self.of_nodes(h)
+        size = max(BLOCK // h[0].numel(), 1)
+        blocks = [*zip(edge_index.split(size, 1), edge_attr.split(size), strict=True)]
+        loops = F.leaky_relu((of_nodes[0] + of_nodes[1]).float(), 0.2)  # (N, H) scores, without features
+        largest = loops.clone()  # of each node's edges, for a softmax that is finite
+        for edges, attr in blocks:
+            target = edges[1].unsqueeze(1).expand(-1, self.num_heads)
+            largest.scatter_reduce_(0, target, self.scores(*of_nodes, edges, attr), "amax")
+        total = (loops - largest).exp_()
+        heads = total.unsqueeze(-1) * h
+        for edges, attr in blocks:
+            weight = (self.scores(*of_nodes, edges, attr) - largest.index_select(0, edges[1])).exp_()  # (M, H)
+            total.index_add_(0, edges[1], weight)
+            heads.index_add_(0, edges[1], weight.unsqueeze(-1) * h.index_select(0, edges[0]))
+        return heads.div_(total.unsqueeze(-1)).to(h.dtype)
 
     def message(self, h_j: Tensor, weight: Tensor) -> Tensor:
         """The message along each edge, (M, H, D)."""

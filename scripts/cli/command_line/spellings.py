@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 
 from scripts.cli.command_line.argv import CommandLine
@@ -15,6 +16,7 @@ SHORT_FORMS = {  # each of one option, and what else it means
     "--gpus": ("--trainer.devices", ("--trainer.accelerator=gpu",)),
     "--workers": ("--data.num_workers", ()),
 }
+LISTS = ("--data.num_neighbors",)  # options with several whole numbers, which follow with blanks between them
 # Options that name a class, whose arguments the parser knows only after it.
 CLASSES = ("--model.optimizer", "--trainer.strategy", "--trainer.profiler", "--trainer.accelerator")
 SYNONYMS = {
@@ -98,6 +100,7 @@ SETTLED = {  # what the project sets itself, by the option's last name
     "verbose": "--debug shows tracebacks",
 }
 TASK = "SLURM_ARRAY_TASK_ID"
+_WHOLE = re.compile(r"-?\d+")
 _MEANT = {word: option for option, words in SYNONYMS.items() for word in (option.rpartition(".")[2], *words)}
 
 
@@ -107,7 +110,7 @@ def spelt_out(words: list[str]) -> list[str]:
     Raises:
         UsageError: a short form and its option are both given.
     """
-    line = CommandLine(list(words))
+    line = CommandLine(with_lists(words))
     for short, (option, implied) in SHORT_FORMS.items():
         value = line.value(short)
         if value is None:
@@ -121,6 +124,21 @@ def spelt_out(words: list[str]) -> list[str]:
             values = [f"{option}={value}" for value in line.values(option)]
             line.words = values + line.words
     return line.words
+
+
+def with_lists(words: list[str]) -> list[str]:
+    """The words with `--option=[15,10]` in place of `--option 15 10`: of -1 argparse would make an option."""
+    joined: list[str] = []
+    numbers: list[str] | None = None
+    for word in words:
+        option, _, value = word.partition("=")
+        if numbers is not None and _WHOLE.fullmatch(word):
+            numbers.append(word)
+            joined[-1] = f"{joined[-1].partition('=')[0]}=[{','.join(numbers)}]"
+            continue
+        numbers = [] if word in LISTS else None
+        joined.append(f"{option}=[{value}]" if option in LISTS and _WHOLE.fullmatch(value) else word)
+    return joined
 
 
 def with_array_task(words: list[str], task: str | None = None) -> list[str]:

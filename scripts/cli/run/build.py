@@ -63,7 +63,26 @@ def build_model(model_class: type, arguments: Config, data: DataModule) -> Light
         named = next((f".{name}" for name in arguments if re.search(rf"\b{name}\b", str(error))), "")
         raise ValueError(f"--model{named}: {error}") from error  # of a library, which does not know the options
     assert isinstance(model, LightningModule)
+    if (numbers := getattr(data, "num_neighbors", None)) is not None:
+        check_num_hops(model, numbers)
     return model
+
+
+def check_num_hops(model: LightningModule, num_neighbors: list[int]) -> None:
+    """Refuse to sample the neighbours of fewer or more steps than a model reads: it would learn from what is not there.
+
+    Raises:
+        ValueError: the model has another number of layers, or does not say how many.
+    """
+    option = f"--data.num_neighbors {' '.join(map(str, num_neighbors))}"
+    hops, count = getattr(model, "num_hops", None), len(num_neighbors)
+    if hops is None:
+        raise ValueError(f"{option}: {type(model).__name__} does not say how many edges away it reads, by num_hops")
+    if hops != count:
+        raise ValueError(
+            f"{option}: {count} {'number' if count == 1 else 'numbers'}, but the model reads {hops} edges away; "
+            f"expected one number for each layer"
+        )
 
 
 def pretrained_run(model_class: type, pretrained: str | None) -> PretrainedRun | None:

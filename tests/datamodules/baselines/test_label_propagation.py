@@ -21,7 +21,7 @@ def test_equals_the_closed_form() -> None:
 
 
 def test_labels_flow_along_the_edges_and_elsewhere_the_prior_counts() -> None:
-    baseline = LabelPropagation(2)
+    baseline = LabelPropagation(2, lambda: graph([]).adjacency)
     fitted = baseline.fit([(graph([0, 3]), torch.tensor([0, 1])), (graph([4]), torch.tensor([1]))])
     logits = baseline.predictor(fitted)((graph([2, 1, 4, 5]), None))
     assert logits.argmax(1).tolist() == [0, 0, 1, 1]

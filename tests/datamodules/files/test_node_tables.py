@@ -304,3 +304,21 @@ def test_input_without_a_header_needs_no_classes(classes: bool, place: Path) -> 
         torch.arange(SIZE)
     ]
     assert torch.equal(graph.x, data.examples(torch.arange(1))[torch.arange(1)][0].x)
+
+
+def test_a_cell_without_its_blanks_and_quotes_is_the_id(place: Path) -> None:
+    names = ["a", "'", "''b''", "c", *map(str, range(20))]  # the third is read without one pair of quotes
+    rows = [f"{name},{'ab'[index % 2]}" for index, name in enumerate(names)]
+    edges = lines("from,to", "a,c", "'a',  c ", "',''b''", "'c',7")
+    written(place, {"nodes.csv": lines("id,label", *rows), "edges.csv": edges})
+    data = ready(place)
+    assert data.node_names[:4] == ["a", "'", "'b'", "c"]
+    assert links(data) == {(0, 3), (3, 0), (1, 2), (2, 1), (3, 11), (11, 3)}
+    assert told(data, "1 edges repeat an earlier one")
+
+
+def test_a_cell_in_quotes_is_not_the_node_whose_id_has_them(place: Path, refused: Any) -> None:
+    rows = [f"{name},{'ab'[index % 2]}" for index, name in enumerate(["''b''", *map(str, range(20))])]
+    written(place, {"nodes.csv": lines("id,label", *rows), "edges.csv": lines("from,to", "1,2", "'b',3")})
+    with refused(place / "edges.csv", "edge 2 joins node 'b'", "nodes.csv does not have"):
+        ready(place)

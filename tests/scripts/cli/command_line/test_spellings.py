@@ -79,3 +79,30 @@ def test_an_option_of_another_tool_is_answered_with_ours(option: str, expected: 
 @pytest.mark.parametrize("option", SETTLED)
 def test_what_is_settled_elsewhere_says_where(option: str) -> None:
     assert proposal(option, ["--logs", "--logger"]) == f"; {SETTLED[option]}"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--data.num_neighbors", "15", "-1", "--seed", "1"], ["--data.num_neighbors=[15,-1]", "--seed_everything=1"]),
+        (["--data.num_neighbors=15"], ["--data.num_neighbors=[15]"]),
+        (["--data.num_neighbors", "[15,10]"], ["--data.num_neighbors", "[15,10]"]),
+        (["--data.num_neighbors", "null"], ["--data.num_neighbors", "null"]),
+        (["--other", "15", "10"], ["--other", "15", "10"]),
+    ],
+)
+def test_several_numbers_of_one_option_are_a_list(words: list[str], expected: list[str]) -> None:
+    assert spelt_out(words) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        (["5"], "--data.num_neighbors 5: 1 number, but the model reads 2 edges away"),
+        (["5", "-1", "2"], "--data.num_neighbors 5 -1 2: 3 numbers, but the model reads 2 edges away"),
+    ],
+)
+def test_another_number_of_layers_than_of_neighbours_is_refused(
+    numbers: list[str], expected: str, refused: Any
+) -> None:
+    assert expected in refused(fit, "--model", "gcn", "--data.num_neighbors", *numbers)
