@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 
 from datamodules.files import images as image_files
-from datamodules.files import pixels
+from datamodules.files import pixels, tables
+from datamodules.files.table_columns import cell_hashes
+from datamodules.files.tables import Reading, read_table
 from datamodules.images import Images
 from datamodules.storage import cache_files, kept
 from datamodules.storage.kept import Kept, read_kept, states_of
+from datamodules.tabular import TabularClassification
 
 WRITER = """
 import sys, time
@@ -197,3 +201,44 @@ def test_several_processes_decode_as_one_does(pictures: Path, folder: Path, monk
     (pictures / "b" / "7.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"7\.png: not a complete image"):
         set_up(pictures)
+
+
+def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "table.csv"
+    rows = [f"{row % 7},{row / 3:.4f},{'xyz'[row % 3]}\n" for row in range(60)]
+    file.write_text("unit,price,label\n" + "".join(rows) + "3,12 %,x\n")
+
+    def read() -> TabularClassification:
+        data = TabularClassification(str(file), batch_size=4)
+        data.setup("fit")
+        return data
+
+    first = read()
+    assert any("price" in note for note in first.notes)
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "byte_stream", denied)
+        second = read()
+    assert second.table.equals(first.table)
+    assert second.notes == first.notes
+    assert second.fingerprint == first.fingerprint
+    assert second.state_dict() == first.state_dict()
+    assert second.form == first.form
+    file.write_text(file.read_text().replace("3,12 %,x", "3,13 %,x"))
+    assert read().fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    "cells", [[0.0, -0.0, None, float("nan"), 1.5, 1.5], [1, 2, None, 1, 3, 2], ["a", "b", None, "a"]]
+)
+def test_hashes_of_cells_are_equal_where_the_cells_are(cells: list[Any]) -> None:
+    hashes = cell_hashes(pa.chunked_array([cells[:2], cells[2:]]))
+    same = hashes[:, None] == hashes
+    plain = ["missing" if cell is None or cell != cell else cell for cell in cells]
+    expected = [[one == other for other in plain] for one in plain]
+    assert same.tolist() == expected
+
+
+def test_a_cell_with_a_line_end_is_read_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text('text,label\n"two\nlines",x\nplain,y\n')
+    assert read_table(file, Reading())["text"].to_pylist() == ["two\nlines", "plain"]
