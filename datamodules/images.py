@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import PIL
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,6 +26,7 @@ from datamodules.checking.neighbours import thumbnails
 from datamodules.checking.suspicions import ALIKE_IMAGES, Compared
 from datamodules.export.exportable import ExportableModule
 from datamodules.export.exportable_images import ExportableImages
+from datamodules.files import pixels
 from datamodules.files.class_folders import LISTS, image_folders
 from datamodules.files.encoding import known_encoding
 from datamodules.files.file_list import FileList, files_in
@@ -49,11 +51,13 @@ from datamodules.loading.sampling import Splits, generator
 from datamodules.storage.catalogue import IMAGES, Remotes
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import content_digests, hash_numbers, hash_texts, of_files
+from datamodules.storage.kept import Kept, States, code_of, kept, states_of
 
 IN_MEMORY = 2**30  # bytes of decoded images that are kept in memory; more is read from disk as it is needed
 CPU = torch.device("cpu")
 EXAMINED = 1000  # files in which the levels of deep images are looked for, and what gives the class away
 THUMBNAIL = 16  # pixels a side, by which images are compared
+READER = (PIL.__version__, code_of(pixels))  # on which decoded images depend
 AT_ONCE = 2**20  # values that are read at once, of at most 256 images, to compute their mean and standard deviation
 
 
@@ -214,10 +218,11 @@ class Images(LabelledData):
         }
         if official and "" in splits:
             raise DataError(f"{path}: some images belong to a split, but {self.files[splits.index('')]} to none")
+        states = states_of(self.files.encoded(), path if path.is_dir() else path.parent)
         if not self.restored:
-            self._examine(official.get("train", torch.arange(len(labels))))
+            self._examine(official.get("train", torch.arange(len(labels))), states)
         if len(self.files) * math.prod(self.shape) <= IN_MEMORY:
-            self.images = self._in_memory(self._on_disk(self.files))
+            self.images = self._in_memory(self._on_disk(self.files), states)
         return labels, official
 
     def _listed(self, path: Path) -> Iterator[tuple[Path, str, str]]:
@@ -231,36 +236,50 @@ class Images(LabelledData):
         if not self.multilabel and (cell := several_labels(found)):
             raise DataError(f"{path}: {cell} seems to be several labels; --data.multilabel true reads them as such")
 
-    def _examine(self, train: Tensor) -> None:
+    def _examine(self, train: Tensor, states: States) -> None:
         """Take the shape of all images from the first, and the levels of deep ones from some that are trained on."""
-        some = train[:: -(-len(train) // EXAMINED)].tolist()
-        self.levels = levels_of(self.files[index] for index in some)
+
+        def examined() -> Kept:
+            some = train[:: -(-len(train) // EXAMINED)].tolist()
+            levels, channels = levels_of(self.files[index] for index in some), self.channels
+            if channels is None:
+                with opened(self.files[0]) as image:
+                    channels = 1 if is_grey(image) else 3
+            return Kept({}, {"levels": levels, "shape": [*decode(self.files[0], channels, self.size, levels).shape]})
+
+        key = ["examined", states.digest, hash_numbers(train), self.channels, self.size, *READER]
+        found = kept(examined, key, states.size).facts
+        self.levels, self.shape = found["levels"], found["shape"]
         for kind, (low, high) in self.levels.items():
             if kind == "F" or (low, high) != (0, 65535):
                 numbers = "floating point numbers" if kind == "F" else "integers of more than 8 bits"
                 self.note(f"{self.dataset}: images of {numbers}: {low:g} is read as black, {high:g} as white")
-        channels = self.channels
-        if channels is None:
-            with opened(self.files[0]) as image:
-                channels = 1 if is_grey(image) else 3
-        self.shape = list(decode(self.files[0], channels, self.size, self.levels).shape)
 
     def _on_disk(self, files: FileList, targets: Tensor | None = None, index: Tensor | None = None) -> ImageFiles:
         channels, height, width = self.shape
         return ImageFiles(files, channels, height, width, self._side, self.levels, targets, index)
 
-    def _in_memory(self, images: ImageFiles) -> Tensor:
-        """All images, decoded; what that changed is reported."""
-        images.seen = []
-        decoded = images.in_memory()
-        self._report(images)
-        return decoded
+    def _in_memory(self, images: ImageFiles, states: States | None = None) -> Tensor:
+        """All images, decoded; what that changed is reported.
 
-    def _report(self, images: ImageFiles) -> None:
-        seen = Counter(images.seen)
+        Args:
+            images: of files.
+            states: of these, where the decoded images are kept for later runs.
+        """
+
+        def decoded() -> Kept:
+            images.seen = []
+            return Kept({"pixels": images.in_memory().numpy()}, Counter(images.seen))
+
+        key = ["pixels", states and states.digest, self.shape, self._side, self.levels, *READER]
+        found = kept(decoded, key, states.size if states else 0)
+        self._report(Counter(found.facts), len(images))
+        return torch.from_numpy(found.arrays["pixels"])
+
+    def _report(self, seen: Counter[str], size: int) -> None:
         for kind, remark in REMARKS.items():
             if seen[kind] and (kind != "colour" or not (self.channels or self.restored)):
-                self.note(f"{self.dataset}: {seen[kind]} of {len(images)} images {remark}")
+                self.note(f"{self.dataset}: {seen[kind]} of {size} images {remark}")
 
     def _fit_shape(self) -> None:
         """Convert images that are in memory to the requested size and number of channels."""
@@ -418,7 +437,7 @@ class Images(LabelledData):
             count = torch.full((self.in_channels,), pixels[:, 0].numel())
             total += torch.stack([count, pixels.sum((0, 2, 3)), pixels.square().sum((0, 2, 3))])
         if isinstance(examples, ImageFiles):
-            self._report(examples)
+            self._report(Counter(examples.seen), len(examples))
         count, first, second = total
         mean = first / count
         self.mean = mean.tolist()

@@ -9,7 +9,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import tokenizers
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.baselines.baseline import Baseline
@@ -40,13 +43,18 @@ from datamodules.loading.examples import Names, Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TEXTS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_texts
+from datamodules.storage.kept import Kept, code_of, kept
+from datamodules.storage.progress import Progress
 from datamodules.storage.streaming import Repeatable, Streamed, is_large
 from datamodules.storage.token_cache import stored
 from datamodules.synthetic.reviews import generated_reviews
 from datamodules.tokenized import PublishedFiles, TextExamples, TokenizedData, check_minimum
-from datamodules.tokenizing.tokens import UNKNOWN, Ragged, encodings
+from datamodules.tokenizing import tokens as tokens_module
+from datamodules.tokenizing.tokens import UNKNOWN, Ragged, tokenized
 
 SENTIMENTS = {"0": "negative", "1": "positive"}
+
+TOKENIZING = code_of(tokens_module)
 
 Texts = list[str] | Streamed
 
@@ -281,16 +289,34 @@ class TextClassification(LabelledData, TokenizedData):
         """Token ids of texts; a text without any token becomes one unknown token."""
         if isinstance(texts, Streamed):
             key = [*texts.key, self.encoding, self.tokenizer_json, str(self.max_length)]
-            return stored(self._token_ids(texts), key)
-        return Ragged(self._token_ids(texts))
+            rows = (values.tolist() for part in self._token_ids(texts) for values in np.split(*part)[:-1])
+            return stored(rows, key)
 
-    def _token_ids(self, texts: Iterable[str]) -> Iterator[list[int]]:
+        def made() -> Kept:
+            parts = [*self._token_ids(texts)]
+            values = np.concatenate([values for values, _ in parts]) if parts else np.zeros(0, np.int32)
+            ends = [ends for _, ends in parts]
+            lengths = [np.diff(each, prepend=0) for each in ends] or [np.zeros(0, np.int64)]
+            return Kept({"values": values, "lengths": np.concatenate(lengths)})
+
+        size = sum(map(len, texts))
+        settings = [self.tokenizer_json, self.max_length, self.padding, tokenizers.__version__, TOKENIZING]
+        found = kept(made, ["tokens", hash_texts(texts), *settings], size).arrays
+        return Ragged.of(found["values"], found["lengths"])
+
+    def _token_ids(self, texts: Iterable[str]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """The tokens of some texts after the other, end to end, and where those of each text end."""
         tokenizer = self.built_tokenizer
         tokenizer.enable_truncation(self.max_length)
         unknown = tokenizer.token_to_id(UNKNOWN)
-        if_empty = [self.padding if unknown is None else unknown]
-        for encoding in encodings(tokenizer, texts):
-            yield encoding.ids or if_empty
+        if_empty = self.padding if unknown is None else unknown
+        size = len(texts) if isinstance(texts, list) else len(getattr(self, "labels", ()))  # without a pass over files
+        progress = Progress("tokenizing", size, unit="texts")
+        for values, lengths in tokenized(tokenizer, texts):
+            ends = lengths.cumsum()
+            yield np.insert(values, ends[lengths == 0], if_empty), np.maximum(lengths, 1).cumsum()
+            progress.add(len(lengths))
+        progress.end()
 
     def examples(self, index: Tensor) -> TextExamples:
         """Texts with their classes."""

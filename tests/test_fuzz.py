@@ -39,7 +39,7 @@ from datamodules.nodes import Nodes
 from datamodules.preferences import Preferences
 from datamodules.reading import Reading
 from datamodules.series import Series
-from datamodules.storage import token_cache
+from datamodules.storage import cache_files
 from datamodules.storage.download import unpack
 from datamodules.storage.stored_rows import StoredRows
 from datamodules.storage.token_cache import StoredRagged
@@ -501,7 +501,7 @@ def test_no_file_leaves_a_mark_or_crashes(
     made: Callable[[Path], FileType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = tmp_path / "mark"
-    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path / "cache")
+    monkeypatch.setattr(cache_files, "DATA_FOLDER", tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
     file_type = made(mark)
     (tmp_path / "theirs.py").write_bytes(module(mark))

@@ -2,22 +2,27 @@
 
 import gzip
 import hashlib
+import math
 import struct
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from datamodules.errors import DataError
 from datamodules.files.file_list import FileList
 from datamodules.files.paths import regular
 from datamodules.files.pixels import Levels, decode
+from datamodules.loading.workers import num_cpus, workers
+from datamodules.storage.progress import Progress
 
+FEW = 500  # images that are decoded before processes have begun
+MAX_PROCESSES = 8
+MOST_TOGETHER, BYTES_TOGETHER = 64, 2**20  # of images that a process sends together, in shared memory that is scarce
 TAIL = 4096  # bytes at the end of a file, in which compressed images differ
 
 
@@ -80,17 +85,21 @@ class ImageFiles(Dataset[Any]):
 
     def __getitem__(self, index: Tensor) -> Any:
         rows = self.index[index]
-        images = torch.stack([self.decoded(row) for row in rows.tolist()])
+        images = torch.stack([self.decoded(row, self.seen) for row in rows.tolist()])
         return images if self.targets is None else (images, self.targets[rows])
 
-    def decoded(self, index: int) -> Tensor:
+    def decoded(self, index: int, seen: list[str] | None = None) -> Tensor:
         """The image at an index of all files.
+
+        Args:
+            index: of the file.
+            seen: as for `decode`.
 
         Raises:
             DataError: it has another shape than the first.
         """
         path = self.paths[index]
-        image = decode(path, self.shape[0], self.size, self.levels, self.seen)
+        image = decode(path, self.shape[0], self.size, self.levels, seen)
         if image.shape != self.shape:
             raise DataError(
                 f"{path}: {image.shape[2]} x {image.shape[1]} pixels, expected "
@@ -99,12 +108,45 @@ class ImageFiles(Dataset[Any]):
         return image
 
     def in_memory(self) -> Tensor:
-        """All images, (N, C, H, W); decoded by several threads, since the decoders release the GIL."""
-        with ThreadPoolExecutor() as pool:
-            images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
-            for row, image in enumerate(pool.map(self.decoded, self.index.tolist())):
-                images[row] = image
+        """All images, (N, C, H, W); decoded by several processes: threads wait for each other at small images.
+
+        Raises:
+            DataError: one is no image, or has another shape.
+        """
+        images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
+        parts = _Parts(self, max(1, min(MOST_TOGETHER, BYTES_TOGETHER // math.prod(self.shape))))
+        count = min(MAX_PROCESSES, num_cpus()) if len(self) >= FEW and workers(1) is not None else 0
+        loader = DataLoader(parts, batch_size=None, num_workers=count, multiprocessing_context=workers(count))
+        progress, row = Progress("decoding", len(self), unit="images"), 0
+        for part, seen, error in loader:
+            if error:
+                raise DataError(error)
+            images[row : row + len(part)] = part
+            row += len(part)
+            if self.seen is not None:
+                self.seen += seen
+            progress.add(len(part))
+        progress.end()
         return images
+
+
+class _Parts(Dataset[Any]):
+    """Consecutive images, decoded together, with what that changed, or the error."""
+
+    def __init__(self, images: ImageFiles, size: int) -> None:
+        self.images = images
+        self.size = size
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.size)
+
+    def __getitem__(self, part: int) -> tuple[Tensor, list[str], str]:
+        rows = self.images.index[part * self.size : (part + 1) * self.size].tolist()
+        seen: list[str] = []
+        try:
+            return torch.stack([self.images.decoded(row, seen) for row in rows]), seen, ""
+        except DataError as error:
+            return torch.empty(0), [], str(error)
 
 
 def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -1,5 +1,6 @@
 """Which split a name belongs to: that of a folder, of a file, or in a column of a list."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ def split_of(name: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def is_hidden(path: Path) -> bool:
+def is_hidden(path: Path | os.DirEntry[str]) -> bool:
     """Whether a system or a program keeps the file or folder for itself: `.DS_Store`, `__MACOSX`, `Thumbs.db`."""
     return path.name.startswith((".", "__MACOSX", "~$")) or path.name.lower() in ("thumbs.db", "desktop.ini")
 

@@ -47,6 +47,21 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
+def cell_codes(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """For each cell the index of its value among the column's, in the order in which these first occur."""
+    codes = column.combine_chunks().dictionary_encode().indices.fill_null(-1)
+    return codes.to_numpy().astype(np.uint64)
+
+
+def cell_hashes(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """A hash of each cell, equal for equal ones: of a floating point number its bits, with one zero and one NaN."""
+    if not pa.types.is_floating(column.type):
+        return cell_codes(column)
+    values = numbers(column) + 0.0  # of both zeros the positive one
+    values[np.isnan(values)] = np.nan
+    return values.view(np.uint64)
+
+
 class Column:
     """How one column becomes features; its state consists of plain types, for a checkpoint."""
 

@@ -3,17 +3,20 @@
 import csv
 import io
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from datamodules.errors import DataError
+from datamodules.files import json_rows, layout, number_columns, spreadsheets, text_files, written_numbers
 from datamodules.files.encoding import decoded
 from datamodules.files.json_rows import json_table
 from datamodules.files.layout import BLANKS, SAMPLE_BYTES, Layout, cells_of, layout_of
@@ -22,11 +25,14 @@ from datamodules.files.splits import Note
 from datamodules.files.table_columns import is_numeric
 from datamodules.files.text_files import WORKBOOKS, byte_stream, encoding_of, stripped_lines
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
+from datamodules.storage.kept import Kept, code_of, kept, states_of
 
 TABLE_FILES = (
     ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", *WORKBOOKS,
     ".parquet", ".pq",
 )  # fmt: skip
+BLOCK = 1 << 22  # bytes that are read at once
+READER = code_of(json_rows, layout, number_columns, spreadsheets, text_files, written_numbers, sys.modules[__name__])
 _FORM = b"form"  # in a table's metadata
 _LINE_END = re.compile(r"\r\n?|\n|\Z")
 _BLANK_LINES = re.compile(r"\n{2,}")
@@ -80,6 +86,26 @@ def read_table(path: Path, reading: Reading) -> pa.Table:
         if pa.types.is_nested(type_):
             raise DataError(f"{path}: column {name} holds {type_}, expected numbers or text")
     return table
+
+
+def kept_table(path: Path, reading: Reading) -> pa.Table:
+    """As `read_table`, from what an earlier run has kept where the file is the same and is read in the same way."""
+    notes: list[str] = []
+
+    def made() -> Kept:
+        sink = pa.BufferOutputStream()
+        table = read_table(path, replace(reading, note=notes.append))
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return Kept({"table": np.frombuffer(sink.getvalue(), np.uint8)}, notes)
+
+    states = states_of([path], path.parent)
+    settings = [reading.encoding, reading.header, [*reading.named], sorted(reading.texts)]
+    key = ["table", states.digest, path, *settings, reading.decimal, reading.fitted, pa.__version__, READER]
+    found = kept(made, key, states.size)
+    for note in found.facts:
+        reading.note(note)
+    return pa.ipc.open_stream(pa.py_buffer(found.arrays["table"])).read_all()
 
 
 def _read_delimited(path: Path, reading: Reading) -> pa.Table:
@@ -157,12 +183,13 @@ def _parsed(path: Path, encoding: str, layout: Layout, reading: Reading, content
     if delimiter == BLANKS:
         content = with_tabs(_text(path, encoding) if content is None else content.decode(), skipped)
         delimiter, encoding, skipped = "\t", "utf-8", 0
+    with_ends = content is not None or encoding != "utf-8" or _has_quotes(path)
     try:
         with byte_stream(path) if content is None else pa.BufferReader(content) as stream:
             table = pacsv.read_csv(
                 stream,
                 pacsv.ReadOptions(column_names=layout.names, skip_rows=skipped, encoding=encoding),
-                pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=with_ends),
                 pacsv.ConvertOptions(
                     null_values=[*MARKS, *NUMBER_MARKS],
                     column_types={name: pa.string() for name in layout.names if name in reading.texts},
@@ -198,6 +225,17 @@ def with_tabs(text: str, skipped: int = 0) -> bytes:
 
 def _cells_of_blanks(text: str) -> list[list[str]]:
     return [cells for _, cells in cells_of(io.StringIO(text, newline=""), BLANKS)]
+
+
+def _has_quotes(path: Path) -> bool:
+    """Whether a cell may contain a line's end; a file without a quote has none, and is read in half the time."""
+    with byte_stream(path) as stream:
+        if not stream.seekable():  # packed, and unpacking it twice takes longer
+            return True
+        while block := stream.read(BLOCK):
+            if b'"' in block:
+                return True
+    return False
 
 
 def _diagnosis(path: Path, encoding: str, layout: Layout, error: object) -> DataError:

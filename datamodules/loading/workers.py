@@ -91,3 +91,8 @@ class Workers(ForkContext):
 def workers(num_workers: int) -> Workers | None:
     """The context of the processes that load batches; None without any, or where they are not forked."""
     return Workers() if num_workers and get_start_method() == "fork" else None
+
+
+def num_cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,7 @@ from datamodules.errors import DataError
 from datamodules.files.document_parts import Piece, cut_at, not_blank, pieces_of
 from datamodules.files.file_list import FileList
 from datamodules.files.text_documents import Document, file_parts
-from datamodules.storage import token_cache
+from datamodules.storage import cache_files, token_cache
 from datamodules.storage.fingerprint import hash_texts
 from datamodules.storage.progress import Progress
 from datamodules.storage.streaming import file_state, size_of
@@ -148,7 +148,7 @@ def indexed(texts: Texts, cuts: Cuts = ()) -> DocumentIndex:
     def write(file: IO[bytes]) -> None:
         np.savez(file, **_indexed(texts, cuts)._asdict())
 
-    path = token_cache.written_once(write, ["documents", *texts.key, str([*cuts])], ".npz")
+    path = cache_files.written_once(write, ["documents", *texts.key, str([*cuts])], ".npz")
     try:
         with np.load(path, allow_pickle=False) as found:
             return DocumentIndex(found["num_bytes"], found["hashes"], found["of_sources"], int(found["blank"]))

@@ -5,7 +5,7 @@ import time
 
 from lightning.pytorch.utilities import rank_zero_only
 
-QUIET = 5.0  # seconds in which nothing is shown
+QUIET = 1.0  # seconds in which nothing is shown
 EVERY = 0.5  # seconds between two lines on a terminal, each in place of the one before
 EVERY_IN_A_FILE = 60.0
 
@@ -15,13 +15,15 @@ class Progress:
 
     Args:
         what: in words.
-        total: bytes in all.
-        done: bytes that were done before.
+        total: bytes in all, or how many of another unit.
+        done: of them, what was done before.
+        unit: of the total; `MB` are counted in bytes.
     """
 
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
+    def __init__(self, what: str, total: int, done: int = 0, unit: str = "MB") -> None:
         self.what = what
         self.total = total
+        self.unit = unit
         self.done = self.before = done
         self.begun = time.monotonic()
         self.on_terminal = sys.stderr.isatty()
@@ -31,10 +33,10 @@ class Progress:
         self.width = 0
 
     def add(self, size: int) -> None:
-        """So many more bytes are done."""
+        """So many more are done."""
         self.done += size
         now = time.monotonic()
-        if self.is_shown and now >= self.next:
+        if self.is_shown and now >= self.next and self.done < self.total:
             self.next = now + self.every
             self._show(self._line(now - self.begun))
 
@@ -47,6 +49,9 @@ class Progress:
         rate = (self.done - self.before) / max(seconds, 1e-9)
         left = max(self.total - self.done, 0) / max(rate, 1.0)
         part = min(self.done / max(self.total, 1), 1)
+        if self.unit != "MB":
+            done = f"{part:.0%} of {self.total:,} {self.unit}, {rate:,.0f} a second"
+            return f"{self.what}: {done}, {_duration(left)} to go"
         return f"{self.what}: {part:.0%} of {self.total / 1e6:,.0f} MB, {rate / 1e6:.1f} MB/s, {_duration(left)} to go"
 
     def _show(self, line: str) -> None:

@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
+from datamodules.storage.cache_files import written_once
 from datamodules.storage.open_file import OpenFile
 from datamodules.storage.streaming import file_state, is_large
-from datamodules.storage.token_cache import stored, written_once
+from datamodules.storage.token_cache import stored
 
 T = TypeVar("T")
 E = TypeVar("E")

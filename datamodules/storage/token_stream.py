@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from datamodules.errors import DataError
 from datamodules.storage.atomic_file import sync_folder, write_file
+from datamodules.storage.cache_files import made_once
 from datamodules.storage.open_file import OpenFile
 from datamodules.storage.progress import Progress
-from datamodules.storage.token_cache import made_once
 from datamodules.tokenizing.document_encoder import Encoded
 
 KEPT_EVERY = 64 * 10**6  # bytes of text after which what is written is kept, should its writer be killed: half a minute

@@ -2,11 +2,14 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 from tokenizers import Encoding, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from torch import Tensor
@@ -17,6 +20,8 @@ from datamodules.loading.sampling import ranges
 
 PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"
 BATCH_SIZE = 1000  # texts that are tokenized together
+LOOKED_UP = 50_000  # texts whose words are looked up together
+RECURRING = 2  # times that words must recur on average for looking them up to pay
 
 
 class Text(NamedTuple):
@@ -67,6 +72,14 @@ class Ragged:
         self.lengths = torch.from_numpy(np.array(lengths, np.int64))
         self.start = self.lengths.cumsum(0) - self.lengths
         self.values = torch.from_numpy(np.array(flat, np.int32))
+
+    @classmethod
+    def of(cls, values: NDArray[np.int32], lengths: NDArray[np.int64]) -> "Ragged":
+        """Sequences that are end to end already."""
+        ragged = cls(())
+        ragged.values, ragged.lengths = torch.from_numpy(values), torch.from_numpy(lengths)
+        ragged.start = ragged.lengths.cumsum(0) - ragged.lengths
+        return ragged
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -230,6 +243,85 @@ def encodings(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Encoding]:
     rest = iter(texts)
     while batch := list(islice(rest, BATCH_SIZE)):
         yield from tokenizer.encode_batch_fast(batch)
+
+
+def tokenized(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+    """The tokens of some texts after the other, end to end, and how many each text has.
+
+    Where blanks separate what is tokenized, as BERT does it, each different word is tokenized once, and its tokens are
+    looked up: ten times as fast.
+
+    Args:
+        tokenizer: with the truncation that it is to have.
+        texts: any number of them.
+    """
+    separate = isinstance(tokenizer.normalizer, normalizers.BertNormalizer)
+    separate &= isinstance(tokenizer.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
+    separate &= not any(" " in token.content for token in tokenizer.get_added_tokens_decoder().values())
+    rest = iter(texts)
+    while some := list(islice(rest, LOOKED_UP)):
+        words = pc.split_pattern(pa.array(some, pa.large_string()), " ") if separate and _is_text(some) else None
+        coded = None if words is None else words.values.dictionary_encode()
+        if (
+            words is None or coded is None or len(coded) < RECURRING * len(coded.dictionary)
+        ):  # such as Chinese, which has no blanks
+            for first in range(0, len(some), BATCH_SIZE):
+                ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(some[first : first + BATCH_SIZE])]
+                lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+                yield np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
+        else:
+            yield _looked_up(tokenizer, words.offsets.to_numpy(), coded)
+
+
+def _is_text(texts: Sequence[str]) -> bool:
+    """Whether Arrow can hold texts: it cannot hold half of a surrogate pair."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _looked_up(
+    tokenizer: Tokenizer, ends: NDArray[np.int64], coded: pa.DictionaryArray
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The tokens of texts, by those of their words, and how many each text has.
+
+    Args:
+        tokenizer: with its truncation.
+        ends: (N + 1,) where the words of each text begin, and the end of the last.
+        coded: all words.
+    """
+    truncation = tokenizer.truncation
+    tokenizer.no_truncation()
+    example = tokenizer.encode("a")
+    special = [bool(mark) for mark in example.special_tokens_mask]  # [CLS] and [SEP], where the tokenizer adds them
+    inside = special.index(False) if False in special else len(special)
+    before = example.ids[:inside]
+    after = [token for token, mark in zip(example.ids[inside:], special[inside:], strict=True) if mark]
+    ids = [each.ids for each in tokenizer.encode_batch_fast(coded.dictionary.to_pylist(), add_special_tokens=False)]
+    if truncation:
+        tokenizer.enable_truncation(**truncation)
+    sizes = np.fromiter(map(len, ids), np.int64, len(ids))
+    tokens = np.fromiter(chain.from_iterable(ids), np.int32, int(sizes.sum()))
+    codes = coded.indices.to_numpy()
+    of_words = np.concatenate([[0], sizes[codes].cumsum()])
+    lengths = np.diff(of_words[ends])
+    if truncation:
+        lengths = np.minimum(lengths, max(truncation["max_length"] - len(before) - len(after), 0))
+    totals = lengths + len(before) + len(after)
+    found = np.empty(int(totals.sum()), np.int32)
+    start = totals.cumsum() - totals
+    for place, token in enumerate(before):
+        found[start + place] = token
+    for place, token in enumerate(after):
+        found[start + len(before) + lengths + place] = token
+    first = (sizes.cumsum() - sizes)[codes]  # of each word's tokens
+    all_tokens = tokens[np.repeat(first - of_words[:-1], sizes[codes]) + np.arange(of_words[-1])]
+    wanted = np.repeat(of_words[ends[:-1]] - (lengths.cumsum() - lengths), lengths) + np.arange(lengths.sum())
+    places = np.repeat(start + len(before) - (lengths.cumsum() - lengths), lengths) + np.arange(lengths.sum())
+    found[places] = all_tokens[wanted]
+    return found, totals
 
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:

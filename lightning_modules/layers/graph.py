@@ -11,11 +11,9 @@ from torch.nn import functional as F
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
-        h = sparse_product(x, self.project.weight.T)  # (N, F) → (N, H · D)
-        h = h.view(num_nodes, self.num_heads, -1)  # (N, H, D)
-        if self.in_blocks and edge_index.shape[1] * h[0].numel() > BLOCK:
-            return self.output(self.heads_in_blocks(h, edge_index, edge_attr))
-        edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
+from lightning_modules.layers.sparse import sparse_product
+
+BLOCK = 2**24  # values of messages that are in memory at once in evaluation: 64 MB
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
@@ -74,16 +72,11 @@ class GraphAttention(MessagePassing):
         num_nodes = x.shape[0]
         if edge_attr is None:
             edge_attr = self.bias.new_empty(edge_index.shape[1], 0)
-<<<<<<< HEAD
-        edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
         h = sparse_product(x, self.project.weight.T)  # (N, F) → (N, H · D)
         h = h.view(num_nodes, self.num_heads, -1)  # (N, H, D)
-=======
-        h = (x @ self.project.weight.T).view(num_nodes, self.num_heads, -1)  # (N, F) → (N, H · D) → (N, H, D)
         if self.in_blocks and edge_index.shape[1] * h[0].numel() > BLOCK:
             return self.output(self.heads_in_blocks(h, edge_index, edge_attr))
         edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
->>>>>>> graphs
         weight = self.attention(h, edge_index, edge_attr)  # (M + N, H)
         if self.recorded is not None:
             self.recorded.append(weight)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.storage import streaming, token_cache
+from datamodules.storage import cache_files, streaming
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -47,5 +47,5 @@ def refused() -> Refused:
 @pytest.fixture
 def streamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], None]:
     """Call it, and all files of texts are too large for memory."""
-    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path / "cache")
+    monkeypatch.setattr(cache_files, "DATA_FOLDER", tmp_path / "cache")
     return lambda: monkeypatch.setattr(streaming, "IN_MEMORY", 0)

@@ -11,7 +11,7 @@ import torch
 
 from datamodules.corpus import Corpus
 from datamodules.loading.sampling import Batches, Position
-from datamodules.storage import token_cache
+from datamodules.storage import cache_files, token_cache
 from datamodules.storage.fingerprint import hash_object
 from datamodules.tokenizing.packed import IGNORED, Packed
 from datamodules.tokenizing.tokens import Text
@@ -56,7 +56,7 @@ def texts_of(data: Corpus, split: str) -> list[str]:
 @pytest.fixture
 def kept_in_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], None]:
     """Call it, and the tokens of any corpus are kept in files."""
-    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path / "cache")
+    monkeypatch.setattr(cache_files, "DATA_FOLDER", tmp_path / "cache")
     return lambda: monkeypatch.setattr(token_cache, "MIN_CACHED_BYTES", 0)
 
 
@@ -135,7 +135,7 @@ def test_tokens_in_a_file_give_the_same_batches(tokenizer: str, place: Path, kep
             strict=True,
         ):
             assert hash_object([*map(tuple, loader)]) == hash_object([*map(tuple, other)])
-    kept = sorted(file.suffix for file in token_cache.cache_folder().iterdir() if file.suffix not in (".lock", ".used"))
+    kept = sorted(file.suffix for file in cache_files.cache_folder().iterdir() if file.suffix not in (".lock", ".used"))
     assert kept == [".json", ".npz", ".uint16"]
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from datamodules.base import DataModule
 from datamodules.files.squad import MEMORY_FACTOR
-from datamodules.storage import token_cache
+from datamodules.storage import cache_files
 from datamodules.storage.streaming import is_large
 from datamodules.text import TextClassification
 from datamodules.translation import Translation
@@ -29,9 +29,9 @@ import sys
 from functools import partial
 from pathlib import Path
 from datamodules import corpus, images, reading, tagging, text, translation
-from datamodules.storage import streaming, token_cache
+from datamodules.storage import cache_files, streaming, token_cache
 type_, small, large, cache = sys.argv[1:]
-token_cache.DATA_FOLDER = Path(cache)
+cache_files.DATA_FOLDER = Path(cache)
 text.MAX_TF_IDF_TEXTS = 1000  # the baseline is fitted to a limited number of texts; here the small file has as many
 types = {
     "images": images.Images,
@@ -318,17 +318,17 @@ def test_what_the_tokens_depend_on_has_a_file_of_its_own(place: Path, streamed: 
         (place / "table.csv").write_text(csv_text(examples), encoding="utf-8")
         for _ in range(2):
             ready(place / "table.csv", **options)
-        assert len([*token_cache.cache_folder().glob("*.int32")]) == count
+        assert len([*cache_files.cache_folder().glob("*.int32")]) == count
 
 
 STORE = """
 import sys
 from pathlib import Path
 from datamodules import text
-from datamodules.storage import streaming, token_cache
+from datamodules.storage import cache_files, streaming, token_cache
 path, cache, times = sys.argv[1:]
 streaming.IN_MEMORY = 0
-token_cache.DATA_FOLDER = Path(cache)
+cache_files.DATA_FOLDER = Path(cache)
 original = text.encodings
 def counted(*args):
     with open(times, "a") as file:
@@ -372,7 +372,7 @@ def test_the_tokens_may_be_deleted_under_a_run_and_are_written_anew_by_the_next(
         batches = iter(data.train_dataloader())
         found = [next(batches)]
         if delete:
-            shutil.rmtree(token_cache.cache_folder())
+            shutil.rmtree(cache_files.cache_folder())
         return [*tensors([*found, *batches, *data.val_dataloader()])]
 
     held = epochs(delete=False)

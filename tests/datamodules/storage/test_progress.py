@@ -43,7 +43,8 @@ def test_a_terminal_gets_a_line_that_is_removed(clock: Clock, capsys: Any, monke
         shown.add(10**8)
     shown.end()
     lines = capsys.readouterr().err.split("\r")
-    assert lines[1] == "reading: 50% of 1,000 MB, 100.0 MB/s, 5 s to go"
+    assert lines[1] == "reading: 10% of 1,000 MB, 100.0 MB/s, 9 s to go"
+    assert lines[5] == "reading: 50% of 1,000 MB, 100.0 MB/s, 5 s to go"
     assert lines[-1] == ""
     assert not lines[-2].strip()
 
@@ -51,7 +52,19 @@ def test_a_terminal_gets_a_line_that_is_removed(clock: Clock, capsys: Any, monke
 def test_what_is_short_is_not_told_of(clock: Clock, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     shown = Progress("reading", 100)
-    clock.now += 4
-    shown.add(100)
+    clock.now += 0.5
+    shown.add(60)
+    clock.now += 0.4
+    shown.add(20)
+    clock.now += 3
+    shown.add(20)
     shown.end()
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_no_text_is_counted(clock: Clock, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    shown = Progress("decoding", 10_000, unit="images")
+    clock.now += 2
+    shown.add(2500)
+    assert capsys.readouterr().err == "\rdecoding: 25% of 10,000 images, 1,250 a second, 6 s to go"

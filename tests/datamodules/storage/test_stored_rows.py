@@ -12,7 +12,7 @@ import torch
 
 from datamodules.base import DataModule
 from datamodules.reading import Reading
-from datamodules.storage import token_cache
+from datamodules.storage import cache_files
 from datamodules.storage.stored_rows import StoredRows, concatenated, stored_rows
 from datamodules.tagging import Tagging
 from datamodules.translation import Translation
@@ -182,10 +182,10 @@ def test_what_is_beyond_memory_gives_the_same_batches(case: str, place: Path, st
     type_, files, options = CASES[case]
     path = write(place, files)
     held = ready(type_, path, **options)
-    assert not token_cache.cache_folder().exists(), "small data needs no files"
+    assert not cache_files.cache_folder().exists(), "small data needs no files"
     streamed()
     data = ready(type_, path, **options)
-    assert [*token_cache.cache_folder().glob("*.jsonl")]
+    assert [*cache_files.cache_folder().glob("*.jsonl")]
     assert_alike(data, held)
     assert_alike(ready(type_, path, **options), held)  # of the files that are there now
 

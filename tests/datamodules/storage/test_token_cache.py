@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from datamodules.errors import DataError
-from datamodules.storage import locks, token_cache
+from datamodules.storage import cache_files, locks, token_cache
 from datamodules.storage.locks import Lock
 from datamodules.storage.token_cache import stored, train_once
 from datamodules.tokenizing import tokens
@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[3]
 USES = """
 import sys
 from pathlib import Path
-from datamodules.storage import token_cache
-token_cache.DATA_FOLDER = Path(sys.argv[1])
+from datamodules.storage import cache_files, token_cache
+cache_files.DATA_FOLDER = Path(sys.argv[1])
 token_cache.stored([[1] * 250], ["used"])
 print(flush=True)
 sys.stdin.read()
@@ -34,11 +34,11 @@ Learn = Callable[[Iterable[str]], Tokenizer]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder for the files, with room for 4,000 bytes; a file of 250 tokens has 1,008."""
-    token_cache.release()
-    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path)
-    monkeypatch.setattr(token_cache, "MAX_BYTES", 4000)
+    cache_files.release()
+    monkeypatch.setattr(cache_files, "DATA_FOLDER", tmp_path)
+    monkeypatch.setattr(cache_files, "MAX_BYTES", 4000)
     yield tmp_path / "tokens"
-    token_cache.release()
+    cache_files.release()
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def test_the_use_of_a_killed_process_is_forgotten_after_a_day(folder: Path) -> N
     for use in (left, fresh):
         use.touch()
     age(left, 100_000)
-    token_cache.prune(folder)
+    cache_files.prune(folder)
     assert [use.exists() for use in (left, fresh)] == [False, True]
 
 
@@ -185,26 +185,26 @@ def test_changed_code_learns_again(
 def test_a_temporary_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    folder = token_cache.cache_folder()
+    folder = cache_files.cache_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert token_cache.cache_folder() == folder
+    assert cache_files.cache_folder() == folder
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="belongs to another user"):
-        token_cache.cache_folder()
+        cache_files.cache_folder()
     owner = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     (tmp_path / f"tokens-{owner + 1}").mkdir()
     with pytest.raises(DataError, match="belongs to another user"):
-        token_cache.cache_folder()
+        cache_files.cache_folder()
 
 
 def test_another_user_s_file_that_may_not_be_read_is_done_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared, own = tmp_path / "shared", tmp_path / "own"
-    monkeypatch.setattr(token_cache, "cache_folder", lambda: shared)
-    monkeypatch.setattr(token_cache, "temporary_folder", lambda: own)
+    monkeypatch.setattr(cache_files, "cache_folder", lambda: shared)
+    monkeypatch.setattr(cache_files, "temporary_folder", lambda: own)
 
     def denied(path: Path) -> Lock:
         if path.is_relative_to(shared):
@@ -212,7 +212,7 @@ def test_another_user_s_file_that_may_not_be_read_is_done_without(
         return Lock(path)
 
     monkeypatch.setattr(locks, "Lock", denied)
-    path = token_cache.written_once(lambda file: file.write(b"tokens"), ["key"], ".json")
+    path = cache_files.written_once(lambda file: file.write(b"tokens"), ["key"], ".json")
     assert path.parent == own
     assert path.read_bytes() == b"tokens"
-    token_cache.release()
+    cache_files.release()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from datamodules.errors import DataError
-from datamodules.storage import token_cache, token_stream
+from datamodules.storage import cache_files, token_stream
 from datamodules.storage.token_stream import TokenStream, stored_stream, stream_in_memory
 from datamodules.tokenizing.document_encoder import Encoded
 
@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(token_cache, "DATA_FOLDER", tmp_path)
+    monkeypatch.setattr(cache_files, "DATA_FOLDER", tmp_path)
     monkeypatch.setattr(token_stream, "KEPT_EVERY", 1)
     yield tmp_path / "tokens"
-    token_cache.release()
+    cache_files.release()
 
 
 class Writer:
@@ -122,10 +122,10 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from datamodules.corpus import Corpus
-from datamodules.storage import token_cache, token_stream
+from datamodules.storage import cache_files, token_cache, token_stream
 from datamodules.tokenizing import document_encoder
 path, cache = sys.argv[1:]
-token_cache.DATA_FOLDER, token_cache.MIN_CACHED_BYTES = Path(cache), 1
+cache_files.DATA_FOLDER, token_cache.MIN_CACHED_BYTES = Path(cache), 1
 token_stream.KEPT_EVERY = document_encoder.AT_ONCE = 20_000
 encoded = document_encoder.DocumentEncoder._encoded
 def slowly(*arguments):

@@ -1,0 +1,244 @@
+"""What was read is kept: found again without reading, noticed where files changed, and made again where damaged."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from datamodules.files import images as image_files
+from datamodules.files import pixels, tables
+from datamodules.files.table_columns import cell_hashes
+from datamodules.files.tables import Reading, read_table
+from datamodules.images import Images
+from datamodules.storage import cache_files, kept
+from datamodules.storage.kept import Kept, read_kept, states_of
+from datamodules.tabular import TabularClassification
+
+WRITER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from datamodules.storage import cache_files
+from datamodules.storage.kept import Kept, kept
+cache_files.DATA_FOLDER = Path(sys.argv[1])
+def make():
+    print("made", flush=True)
+    time.sleep(1)
+    return Kept({"values": np.arange(1000)})
+assert kept(make, ["key"], 10**9).arrays["values"].sum() == 499500
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(cache_files, "DATA_FOLDER", tmp_path / "data")
+    monkeypatch.setattr(kept, "MIN_BYTES", 0)
+    yield tmp_path / "data"
+    cache_files.release()
+
+
+class Made:
+    """Makes the same each time, and counts how often."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> Kept:
+        self.times += 1
+        arrays = {"bytes": np.arange(7, dtype=np.uint8), "rows": np.arange(6.0).reshape(2, 3), "none": np.zeros((0, 4))}
+        return Kept(arrays, {"text": "größer", "pair": (1, 2)})
+
+
+def only_file() -> Path:
+    [path] = cache_files.cache_folder().glob(f"*{kept.SUFFIX}")
+    return path
+
+
+def assert_equal(found: Kept) -> None:
+    for name, array in Made()().arrays.items():
+        assert found.arrays[name].dtype == array.dtype
+        assert np.array_equal(found.arrays[name], array)
+    assert found.facts == {"text": "größer", "pair": [1, 2]}, "the first time as later"
+
+
+def test_is_made_once() -> None:
+    make = Made()
+    for _ in range(3):
+        assert_equal(kept.kept(make, ["key", 1], 1))
+    assert make.times == 1
+    assert_equal(kept.kept(make, ["key", 2], 1))
+    assert make.times == 2
+
+
+def test_what_is_changed_in_memory_is_not_kept() -> None:
+    for _ in range(3):
+        found = kept.kept(Made(), ["key"], 1)
+        assert_equal(found)
+        torch.from_numpy(found.arrays["rows"]).zero_()  # torch warns of arrays that cannot be written
+
+
+def test_of_few_bytes_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MIN_BYTES", 10)
+    assert_equal(kept.kept(Made(), ["key"], 9))
+    assert not cache_files.cache_folder().exists()
+
+
+@pytest.mark.parametrize("damage", [lambda old: old[:-1], lambda old: b"", lambda old: old[:9] + b"\xff" + old[10:]])
+def test_a_damaged_file_is_written_again(damage: Callable[[bytes], bytes]) -> None:
+    kept.kept(Made(), ["key"], 1)
+    path = only_file()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert read_kept(path) is None
+    make = Made()
+    assert_equal(kept.kept(make, ["key"], 1))
+    assert make.times == 1
+    assert path.read_bytes() == whole
+
+
+def test_a_folder_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def full(path: Path, write: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(kept, "write_file", full)
+    make = Made()
+    for times in (1, 2):
+        assert_equal(kept.kept(make, ["key"], 1))
+        assert make.times == times
+    assert "not kept for later runs (No space left on device)" in capsys.readouterr().err
+
+
+def test_another_users_folder_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own"
+    monkeypatch.setattr(cache_files, "cache_folder", lambda: tmp_path / "shared")
+    monkeypatch.setattr(cache_files, "temporary_folder", lambda: own)
+    monkeypatch.setattr(cache_files, "make_folder", lambda folder: folder.mkdir() if folder == own else denied(folder))
+    make = Made()
+    assert_equal(kept.kept(make, ["key"], 1))
+    assert make.times == 1
+    assert [*own.glob(f"*{kept.SUFFIX}")]
+
+
+def denied(folder: Path) -> None:
+    raise PermissionError(13, "Permission denied", str(folder))
+
+
+def test_of_two_processes_one_makes_it(folder: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(folder)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert sorted(process.communicate(timeout=120)[0] for process in both) == ["", "made\n"]
+    assert [process.returncode for process in both] == [0, 0]
+
+
+def test_an_edit_is_noticed_though_size_and_time_of_modification_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"before")
+    before = file.stat()
+    known = states_of([file], tmp_path)
+    assert states_of([file], tmp_path) == known
+    file.write_bytes(b"beyond")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+    assert states_of([file], tmp_path).digest != known.digest
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    for label in "ab":
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for row in range(20):
+            values = random.integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(values).save(tmp_path / "pictures" / label / f"{row}.png")
+    return tmp_path / "pictures"
+
+
+def pixels_of(data: Images) -> torch.Tensor:
+    assert data.images is not None
+    return data.images
+
+
+def set_up(path: Path) -> Images:
+    data = Images(str(path), batch_size=4)
+    data.setup("fit")
+    return data
+
+
+def test_images_are_decoded_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = set_up(pictures)
+    with monkeypatch.context() as patch:
+        patch.setattr(pixels, "regular", denied)  # through which all images are opened
+        second = set_up(pictures)
+    assert torch.equal(pixels_of(first), pixels_of(second))
+    assert first.fingerprint == second.fingerprint
+    assert first.notes == second.notes
+    assert first.state_dict() == second.state_dict()
+    values = np.zeros((8, 8, 3), np.uint8)
+    Image.fromarray(values).save(pictures / "a" / "3.png")
+    third = set_up(pictures)
+    assert third.fingerprint != first.fingerprint
+    assert int((pixels_of(third) != pixels_of(first)).flatten(1).any(1).sum()) == 1
+
+
+def test_several_processes_decode_as_one_does(pictures: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGBA", (8, 8), (9, 9, 9, 100)).save(pictures / "a" / "5.png")
+    first = set_up(pictures)
+    assert any("1 of 40 images are transparent" in note for note in first.notes)
+    monkeypatch.setattr(cache_files, "DATA_FOLDER", folder / "other")
+    monkeypatch.setattr(image_files, "FEW", 0)
+    monkeypatch.setattr(image_files, "MOST_TOGETHER", 3)
+    second = set_up(pictures)
+    assert torch.equal(pixels_of(first), pixels_of(second))
+    assert first.notes == second.notes
+    (pictures / "b" / "7.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"7\.png: not a complete image"):
+        set_up(pictures)
+
+
+def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "table.csv"
+    rows = [f"{row % 7},{row / 3:.4f},{'xyz'[row % 3]}\n" for row in range(60)]
+    file.write_text("unit,price,label\n" + "".join(rows) + "3,12 %,x\n")
+
+    def read() -> TabularClassification:
+        data = TabularClassification(str(file), batch_size=4)
+        data.setup("fit")
+        return data
+
+    first = read()
+    assert any("price" in note for note in first.notes)
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "byte_stream", denied)
+        second = read()
+    assert second.table.equals(first.table)
+    assert second.notes == first.notes
+    assert second.fingerprint == first.fingerprint
+    assert second.state_dict() == first.state_dict()
+    assert second.form == first.form
+    file.write_text(file.read_text().replace("3,12 %,x", "3,13 %,x"))
+    assert read().fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    "cells", [[0.0, -0.0, None, float("nan"), 1.5, 1.5], [1, 2, None, 1, 3, 2], ["a", "b", None, "a"]]
+)
+def test_hashes_of_cells_are_equal_where_the_cells_are(cells: list[Any]) -> None:
+    hashes = cell_hashes(pa.chunked_array([cells[:2], cells[2:]]))
+    same = hashes[:, None] == hashes
+    plain = ["missing" if cell is None or cell != cell else cell for cell in cells]
+    expected = [[one == other for other in plain] for one in plain]
+    assert same.tolist() == expected
+
+
+def test_a_cell_with_a_line_end_is_read_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text('text,label\n"two\nlines",x\nplain,y\n')
+    assert read_table(file, Reading())["text"].to_pylist() == ["two\nlines", "plain"]
