@@ -68,7 +68,8 @@ class DataModule(DescribedData):
         root: folder where published data sets are kept; searched, and only written into to download.
             By default `data/` of the project.
         batch_size: examples in a training step, of all processes together; None for the complete training split.
-        num_workers: processes that load batches; 0 where the data is in memory.
+        num_workers: processes that load batches; by default none where the data is in memory, and one for each CPU that
+            training leaves, up to 8, where each batch reads files.
         val_fraction: fraction of the examples that is split off for validation where the data set defines none.
         test_fraction: fraction of the examples that is split off for testing where the data set defines none.
         num_folds: split the examples into this many folds instead, one of which is tested.
@@ -99,7 +100,7 @@ class DataModule(DescribedData):
         dataset: str,
         root: str | None = None,
         batch_size: int | None = 64,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.2,
         num_folds: int | None = None,
@@ -109,7 +110,7 @@ class DataModule(DescribedData):
         super().__init__()
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"--data.batch_size: expected at least 1, got {batch_size}")
-        if num_workers < 0:
+        if num_workers is not None and num_workers < 0:
             raise ValueError(f"--data.num_workers: expected at least 0, got {num_workers}")
         for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
             if not 0 < fraction < 1:

@@ -6,7 +6,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +60,8 @@ class ImageFiles(Dataset[Any]):
         targets: of all files, or None.
         index: the files of this split; all of them by default.
     """
+
+    reads_files: ClassVar[bool] = True  # for each batch
 
     def __init__(
         self,

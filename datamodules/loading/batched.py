@@ -22,7 +22,10 @@ from datamodules.loading.sampling import (
     check_shard_sizes,
     seed_globally,
 )
-from datamodules.loading.workers import workers
+from datamodules.loading.workers import num_cpus, workers
+
+MOST_WORKERS = 8
+FEW = 500  # examples that are read before processes have begun
 
 
 class BatchedData(LightningDataModule):
@@ -30,7 +33,7 @@ class BatchedData(LightningDataModule):
 
     dataset: str
     batch_size: int | None
-    num_workers: int
+    num_workers: int | None
     splits: Splits  # once the data is set up
     balanced: ClassBalancedSampler | None  # the training examples of each epoch, where that is not each once
     predicted: Examples | None
@@ -82,15 +85,23 @@ class BatchedData(LightningDataModule):
                 raise DataError(f"{where}: {error}") from None
 
     def _loader(self, examples: Examples, training: bool = False) -> DataLoader[Any]:
+        count = self.spare_workers(examples) if self.num_workers is None else self.num_workers
         return Loader(
             examples,  # type: ignore[arg-type]
             batch_size=None,
             sampler=self._batches(examples, training, self.rank),
-            num_workers=self.num_workers,
-            multiprocessing_context=workers(self.num_workers),
-            persistent_workers=self.num_workers > 0,
+            num_workers=count,
+            multiprocessing_context=workers(count),
+            persistent_workers=count > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def spare_workers(self, examples: Any) -> int:
+        """Processes that may load batches of these examples while the model trains; none where nothing is read then."""
+        if not getattr(examples, "reads_files", False) or len(examples) < FEW or workers(1) is None:
+            return 0
+        here = 1 if self.trainer is None else self.trainer.num_devices
+        return min(MOST_WORKERS, max(num_cpus() // here - 1, 0))
 
     def _batches(self, examples: Examples, training: bool, rank: int) -> Batches:
         balanced = self.balanced if training else None

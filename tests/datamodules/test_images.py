@@ -21,6 +21,7 @@ from datamodules.files import images
 from datamodules.files.pixels import decode
 from datamodules.files.published_images import FASHION_CLASSES
 from datamodules.images import Images
+from datamodules.loading import batched
 from scripts.predict import main as predict
 from tests.helpers.stopping import SHORT, train
 
@@ -584,6 +585,22 @@ def test_several_processes_decode_images_beyond_memory(place: Path, monkeypatch:
     torch.testing.assert_close(list(data.train_dataloader()), expected, rtol=0, atol=0)
     assert len(list(decoders.iterdir())) == 2
     assert not (decoders / str(os.getpid())).exists()
+
+
+def test_processes_are_chosen_where_each_batch_reads_files(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_classes(place)
+    monkeypatch.setattr(batched, "FEW", 1)
+    monkeypatch.setattr(batched, "num_cpus", lambda: 2)
+    assert ready(place).train_dataloader().num_workers == 0, "they are in memory"
+    monkeypatch.setattr(images_module, "IN_MEMORY", 0)
+    data = ready(place)
+    assert data.train_dataloader().num_workers == 1
+    assert ready(place, num_workers=0).train_dataloader().num_workers == 0
+    for cpus, chosen in ((1, 0), (2, 1), (64, 8)):
+        monkeypatch.setattr(batched, "num_cpus", lambda cpus=cpus: cpus)
+        assert data.spare_workers(data.split_examples("train")) == chosen
+    monkeypatch.setattr(batched, "FEW", 500)
+    assert data.train_dataloader().num_workers == 0, "they are decoded before processes have begun"
 
 
 @pytest.mark.parametrize("beyond", [False, True])

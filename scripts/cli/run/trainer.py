@@ -31,6 +31,7 @@ from callbacks.run.reference import ComputeReference
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import HandleSignals, Signals
 from callbacks.run.throughput import Throughput
+from callbacks.run.waiting import WaitingForData
 from callbacks.run.watchdog import Watchdog
 from callbacks.technique import Technique
 from datamodules.base import DataModule
@@ -94,6 +95,7 @@ def build_trainer(
         *([] if recorded is None or not instantiated.pictures else [LogExamples(Pictures(recorded.folder))]),
         throughput,
         TrainingMonitor(throughput),
+        WaitingForData(),
         BroadcastBuffers(),
         BF16Convolutions(),
         ComputeReference(),
