@@ -66,12 +66,12 @@ class MeanAveragePrecision(Metric):
         of_processes = torch.cat(_listed(self.counts))
         self.error = 0.0
         if not len(of_processes):
-            return exact(parts, torch.cat(labels), self.num_classes).float()
+            return exact(parts, torch.cat(labels), self.num_classes)
         counts = of_processes.sum(0, dtype=torch.int)
         for part, label in zip(parts, labels, strict=True):
             count(counts, part, label)
         value, self.error = binned(counts)
-        return value.float()
+        return value
 
 
 def _listed(state: Tensor | list[Tensor]) -> list[Tensor]:
@@ -113,7 +113,7 @@ def average_precision(score: Tensor, positives: Tensor) -> Tensor:
     reached = torch.bincount(torch.searchsorted(ordered, score, right=True), minlength=len(ordered) + 1)
     selected = reached.flip(0).cumsum(0).flip(0)[1:]  # of all examples, with the threshold at each positive one
     true = len(ordered) - torch.searchsorted(ordered, ordered)
-    return (true.double() / selected).mean()
+    return (true / selected).mean()
 
 
 def count(counts: Tensor, probabilities: Tensor, target: Tensor) -> None:
@@ -144,11 +144,11 @@ def binned(counts: Tensor) -> tuple[Tensor, float]:
             continue
         selected, true = every.cumsum(0), positive.cumsum(0)
         gained = positive.nonzero()[:, 0]
-        every, positive, selected, true = (each[gained].double() for each in (every, positive, selected, true))
+        every, positive, selected, true = (each[gained].float() for each in (every, positive, selected, true))
         first, last = selected - every + positive, selected - positive + 1
         precisions = torch.stack([true / selected, true / first, (true - positive + 1) / last])
         values.append(precisions @ positive / positive.sum())
     if not values:
-        return counts.new_zeros((), dtype=torch.double), 0.0
+        return counts.new_zeros((), dtype=torch.float), 0.0
     value, highest, lowest = torch.stack(values).mean(0)
     return value, float(torch.maximum(highest - value, value - lowest))
