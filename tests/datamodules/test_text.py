@@ -177,8 +177,10 @@ def test_input_keeps_its_order_and_may_lack_labels(name: str, content: str, plac
     other.set_input(place / name)
     assert other.predicted_names == [text for text, _ in examples()]
     ids = [row[:length].tolist() for text in other.predict_dataloader() for row, length in zip(*text, strict=True)]
+    order = torch.cat(list(other.predicted_batches)).tolist()
+    assert sorted(order) == list(range(len(ids)))
     expected = data.encoded([text for text, _ in examples()])
-    assert ids == [expected.joined(torch.tensor([row])).tolist() for row in range(len(expected))]
+    assert ids == [expected.joined(torch.tensor([row])).tolist() for row in order]
 
 
 def test_a_checkpoint_keeps_the_tokenizer() -> None:
