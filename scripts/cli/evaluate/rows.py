@@ -30,25 +30,28 @@ class Rows(Callback):
         self.written = 0
         self.batches = data.predicted_batches
         self.ended = 0  # of these
-        self.waiting: dict[int, Row] = {}  # for those before them
+        self.shown = 0  # examples whose rows are written
+        self.waiting: dict[int, list[Row]] = {}  # of examples, for those before them
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         """Write the rows that none before them is missing of."""
         positions = self.batches[self.ended].tolist()
         self.ended += 1
-        self.waiting.update(zip(positions, self.gathered(trainer, outputs), strict=self.write is not None))
-        while self.written in self.waiting:
-            row = self.waiting.pop(self.written)
-            self.written += 1
-            if self.write is not None:
-                self.write({"input": printable_path(next(self.names)), **row})
+        found = self.gathered(trainer, of_examples(outputs, len(positions[trainer.global_rank :: trainer.world_size])))
+        self.waiting.update(zip(positions, found, strict=self.write is not None))
+        while self.shown in self.waiting:
+            for row in self.waiting.pop(self.shown):
+                self.written += 1
+                if self.write is not None:
+                    self.write({"input": printable_path(next(self.names)), **row})
+            self.shown += 1
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take part in gathering a last batch that had no example for this process."""
         if self.ended < len(self.batches):
             self.gathered(trainer, [])
 
-    def gathered(self, trainer: Trainer, rows: list[Row]) -> list[Row]:
+    def gathered(self, trainer: Trainer, rows: list[list[Row]]) -> list[list[Row]]:
         """The rows of a complete batch, whose examples were distributed one by one; none but in the first process."""
         if trainer.world_size == 1:
             return rows
@@ -56,6 +59,12 @@ class Rows(Callback):
         distributed.all_gather_object(parts, rows)
         batch = [parts[index % len(parts)][index // len(parts)] for index in range(sum(map(len, parts)))]
         return [] if self.write is None else batch
+
+
+def of_examples(rows: list[Row], examples: int) -> list[list[Row]]:
+    """The rows of each example: one, but of a window of a series one for each step ahead."""
+    each = len(rows) // max(examples, 1)
+    return [rows[first : first + each] for first in range(0, len(rows), max(each, 1))]
 
 
 def write_rows(trainer: Trainer, model: LightningModule, data: DataModule, write: Callable[[Row], None] | None) -> None:
