@@ -10,7 +10,6 @@ import sys
 from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -53,10 +52,13 @@ class _LazyLoader(SourceFileLoader):
             source, original = places.get(name, (package, name))
             if source != package:
                 value = getattr(importlib.import_module(str(source)), original)
-            elif find_spec(f"{package}.{name}"):
-                value = importlib.import_module(f"{package}.{name}")
             else:
-                raise AttributeError(f"module {package!r} has no attribute {name!r}")
+                try:
+                    value = importlib.import_module(f"{package}.{name}")
+                except ModuleNotFoundError as error:
+                    if error.name != f"{package}.{name}":
+                        raise
+                    raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
             setattr(module, name, value)
             return value
 

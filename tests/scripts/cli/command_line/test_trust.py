@@ -383,8 +383,8 @@ def planted(theirs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         made = type(name, bases, {"__init__": Planted.__init__, "__call__": Planted.__call__})
         made.__module__ = module.__name__
         setattr(module, name, made)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(torch_geometric, "planted", module, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     yield theirs
     monkeypatch.undo()
     del module, made, Planted
