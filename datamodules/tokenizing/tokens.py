@@ -20,7 +20,7 @@ from datamodules.loading.sampling import ranges
 
 PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"
 BATCH_SIZE = 1000  # texts that are tokenized together
-LOOKED_UP = 50_000  # texts whose words are looked up together
+LOOKED_UP = 2**18  # characters of texts whose words are looked up together, in some ten times their memory
 RECURRING = 2  # times that words must recur on average for looking them up to pay
 
 
@@ -258,19 +258,28 @@ def tokenized(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[tuple[NDAr
     separate = isinstance(tokenizer.normalizer, normalizers.BertNormalizer)
     separate &= isinstance(tokenizer.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
     separate &= not any(" " in token.content for token in tokenizer.get_added_tokens_decoder().values())
-    rest = iter(texts)
-    while some := list(islice(rest, LOOKED_UP)):
+    for some in _parts(texts):
         words = pc.split_pattern(pa.array(some, pa.large_string()), " ") if separate and _is_text(some) else None
         coded = None if words is None else words.values.dictionary_encode()
-        if (
-            words is None or coded is None or len(coded) < RECURRING * len(coded.dictionary)
-        ):  # such as Chinese, which has no blanks
+        if words is None or coded is None or len(coded) < RECURRING * len(coded.dictionary):  # as in Chinese
             for first in range(0, len(some), BATCH_SIZE):
                 ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(some[first : first + BATCH_SIZE])]
                 lengths = np.fromiter(map(len, ids), np.int64, len(ids))
                 yield np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
         else:
             yield _looked_up(tokenizer, words.offsets.to_numpy(), coded)
+
+
+def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
+    part, size = [], 0
+    for text in texts:
+        part.append(text)
+        size += len(text)
+        if size >= LOOKED_UP:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _is_text(texts: Sequence[str]) -> bool:

@@ -78,21 +78,24 @@ def test_the_nats_of_each_token_sum_up_to_the_loss() -> None:
 
 
 MEMORY = """
-import resource, sys, torch
+import sys, torch
 from torch.nn import functional as F
 from lightning_modules.tasks.next_token import summed_nats
 states = torch.randn(1024, 64, requires_grad=True)
 weight = torch.randn(150_000, 64, requires_grad=True)
 targets = torch.randint(150_000, (1024,))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():  # ru_maxrss would begin with that of the process that started this one
+    return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+before = peak()
 full = lambda: F.cross_entropy(F.linear(states, weight), targets)
 loss = full() if sys.argv[1] == "full" else summed_nats(states, weight, targets)
 loss.backward()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
 @pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to measure the peak of a process")
 def test_a_step_with_a_large_vocabulary_takes_less_than_half_of_the_memory() -> None:
     root = Path(next_token.__file__).parents[2]
     peaks = {
