@@ -37,9 +37,10 @@ def sparse_product(matrix: Tensor, dense: Tensor) -> Tensor:
         matrix: (N, M) dense or sparse CSR.
         dense: (M, F)
     """
+    if not dense.requires_grad or not torch.is_grad_enabled() or not isinstance(matrix, Tensor):
+        return matrix @ dense  # also of what stands for a matrix in an exported network
     is_plain = matrix.layout == torch.sparse_csr and matrix.device.type == "cpu" and not matrix.requires_grad
-    needs_gradient = dense.requires_grad and torch.is_grad_enabled()
-    if not is_plain or not needs_gradient or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+    if not is_plain or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
         return matrix @ dense
     return _Product.apply(matrix, dense)
 
