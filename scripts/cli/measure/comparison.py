@@ -20,6 +20,7 @@ from datamodules.errors import UserError
 from scripts.cli.command_line.recipes import ROOT, resolve
 from scripts.cli.errors import UsageError
 from scripts.cli.measure import benchmark
+from scripts.cli.measure.chosen import measure_each
 from scripts.cli.measure.references import gan, graphs, nodes, rows, texts
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.files import read_json, write_json
@@ -129,14 +130,7 @@ def compare(words: list[str], only: list[str]) -> dict[str, Row]:
     Raises:
         UsageError: a name is none of them.
     """
-    for name in only:
-        if name not in WORKS:
-            raise UsageError(f"--only {name}: expected some of {', '.join(WORKS)}")
-    found = {}
-    for name in only or WORKS:
-        print(f"measuring {name} …", file=sys.stderr)
-        found[name] = measured(name, WORKS[name], words)
-    return found
+    return measure_each(only, WORKS, lambda name, work: measured(name, work, words))
 
 
 def measured(name: str, work: Work, words: list[str]) -> Row:

@@ -18,6 +18,7 @@ from callbacks.run.run_folder import RunFolder
 from datamodules.synthetic.reviews import generated_reviews
 from scripts.cli.command_line.recipes import ROOT, Request
 from scripts.cli.errors import UsageError
+from scripts.cli.measure.chosen import measure_each
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.run.files import write_json
 from scripts.cli.run.memory import held
@@ -220,11 +221,4 @@ def print_growth(words: list[str], only: list[str]) -> None:
     Raises:
         UsageError: a kind is none of those there are, or a run has failed.
     """
-    for name in only:
-        if name not in KINDS:
-            raise UsageError(f"--only {name}: expected some of {', '.join(KINDS)}")
-    found = {}
-    for name in only or KINDS:
-        print(f"measuring {name} …", file=sys.stderr)
-        found[name] = grown(KINDS[name], words)
-    print(table(found))
+    print(table(measure_each(only, KINDS, lambda _, kind: grown(kind, words))))
