@@ -87,6 +87,7 @@ def figure_file(figure: Figure, form: str) -> bytes:
         warnings.simplefilter("always")
         # without the time, so that the same picture is the same file
         figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
+    figure.set_layout_engine("none")  # in the other form its texts are as wide: it is laid out once
     lacking = [found[1] for each in warned if (found := MISSING.match(str(each.message)))]
     if lacking:
         note_missing(chr(int(code)) for code in lacking)

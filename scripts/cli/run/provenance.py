@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def provenance(commit: Commit | None, trainer: Trainer) -> dict[str, Any]:
     }
 
 
+@cache
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that decide about a run, by their names."""
     found = {"python": platform.python_version()}
