@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import scripts.cli  # noqa: F401 (before torch, for the sake of its threads)
+from tests.helpers.undrawn import draw
 
 if hasattr(signal, "SIGHUP"):  # where nohup has started the tests, all that they start would ignore a lost connection
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -20,7 +21,11 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test of what this system lacks."""
+    """Skip a test of what this system lacks; draw pictures for those that look at them, as most of a short run is that.
+
+    The figures themselves are made for all.
+    """
+    draw(item.get_closest_marker("drawn") is not None)
     for mark in item.iter_markers("needs"):
         if lacking := [name for name in mark.args if not (hasattr(os, name) or hasattr(signal, name))]:
             pytest.skip(f"this system has no {' and no '.join(lacking)}")

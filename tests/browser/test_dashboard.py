@@ -10,7 +10,7 @@ import pytest
 from tests.browser.conftest import Window
 from tests.helpers.stopping import train
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.drawn]
 
 SHORT = [
     "--model",

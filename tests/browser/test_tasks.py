@@ -9,7 +9,7 @@ import pytest
 from scripts.experiment import Experiment
 from tests.browser.conftest import Window
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.drawn]
 
 CLASSES = ("confusion matrix", "curves", "features")
 SHOWN = {  # of the test

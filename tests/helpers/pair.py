@@ -1,22 +1,15 @@
 """Two processes as torchrun starts them, forked from one that has imported torch and the project for all of them."""
 
-import multiprocessing
 import os
 import socket
-import sys
-import traceback
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-from scripts.cli.command_line.recipes import ROOT
-
-FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["tests.helpers.stopping"])
+from tests.helpers.fork_server import Forked
 
 
 def on_two_processes(folder: Path, function: Callable[..., object], *args: Any, seconds: float = 900) -> str:
@@ -28,17 +21,14 @@ def on_two_processes(folder: Path, function: Callable[..., object], *args: Any, 
         args: of the function.
         seconds: that it may take.
     """
-    if str(ROOT) not in sys.path:  # which is theirs, too
-        sys.path.append(str(ROOT))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": uuid.uuid4().hex}
     printed = [folder / f"printed {rank}.txt" for rank in (0, 1)]
     processes = [
-        FORKSERVER.Process(target=run, args=(variables | ranks(rank), printed[rank], function, args)) for rank in (0, 1)
+        Forked(run, rank, function, args, out=printed[rank], variables=os.environ | variables | ranks(rank))
+        for rank in (0, 1)
     ]
-    for process in processes:
-        process.start()
     for process in processes:
         process.join(seconds)
     left = [process for process in processes if process.exitcode is None]
@@ -57,17 +47,7 @@ def ranks(rank: int) -> dict[str, str]:
     return alike | dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2") | {"TORCHELASTIC_RESTART_COUNT": "0"}
 
 
-def run(variables: dict[str, str], printed: Path, function: Callable[..., object], args: tuple[Any, ...]) -> None:
-    """Be one of the two: what torchrun would have said before torch was imported is said now."""
-    os.environ.update(variables)
-    rank_zero_only.rank = int(variables["RANK"])  # type: ignore[attr-defined]
-    torch.set_num_threads(1)
-    with printed.open("w", encoding="utf-8", buffering=1) as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
-        sys.stdout = sys.stderr = file
-        try:
-            function(*args)
-        except BaseException:
-            traceback.print_exc()
-            raise
+def run(rank: int, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    """Be one of the two."""
+    rank_zero_only.rank = rank  # type: ignore[attr-defined]
+    function(*args)

@@ -1,9 +1,8 @@
-"""Stops a run of two processes within a validation of which one has a batch more; started by test_stops.py."""
+"""Stops a run of two processes within a validation of which one has a batch more."""
 
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +59,3 @@ def main(folder: Path) -> None:
         found["unlike"][f"{rank} {batch}"] = compare(*(path / "mlp" / "version_0" for path in (folder / "whole", logs)))
     if distributed.get_rank() == 0:
         (folder / "found.json").write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

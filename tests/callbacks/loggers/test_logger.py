@@ -111,6 +111,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("toy")
+@pytest.mark.drawn
 def test_a_logger_of_one_file_gets_everything(folder: Path) -> None:
     used = train("csv, toy", folder)
     assert [type(logger).__name__ for logger in used] == ["CSVLogger", "ToyLogger"]
@@ -179,6 +180,7 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> list[Remote]:
     return runs
 
 
+@pytest.mark.drawn
 def test_weights_and_biases_gets_everything(wandb: list[Remote], folder: Path) -> None:
     train("wandb", folder)
     (run,) = wandb  # the test is of the same run
@@ -320,6 +322,7 @@ def mlflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     return calls
 
 
+@pytest.mark.drawn
 def test_mlflow_gets_everything(mlflow: dict[str, list[Any]], folder: Path) -> None:
     train("mlflow", folder)
     assert mlflow["create_run"] == [("experiment lightning", "mlp/version_0")]

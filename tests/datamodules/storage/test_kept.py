@@ -1,8 +1,7 @@
 """What was read is kept: found again without reading, noticed where files changed, and made again where damaged."""
 
 import os
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,7 @@ from datamodules.images import Images
 from datamodules.storage import cache_files, kept
 from datamodules.storage.kept import Kept, read_kept, states_of
 from datamodules.tabular import TabularClassification
-
-WRITER = """
-import sys, time
-from pathlib import Path
-import numpy as np
-from datamodules.storage import cache_files
-from datamodules.storage.kept import Kept, kept
-cache_files.DATA_FOLDER = Path(sys.argv[1])
-def make():
-    print("made", flush=True)
-    time.sleep(1)
-    return Kept({"values": np.arange(1000)})
-assert kept(make, ["key"], 10**9).arrays["values"].sum() == 499500
-"""
+from tests.helpers.fork_server import Forked
 
 
 @pytest.fixture(autouse=True)
@@ -131,11 +117,21 @@ def denied(folder: Path) -> None:
     raise PermissionError(13, "Permission denied", str(folder))
 
 
+def keep_slowly(folder: Path) -> None:
+    def make() -> Kept:
+        print("made")
+        time.sleep(1)
+        return Kept({"values": np.arange(1000)})
+
+    pytest.MonkeyPatch().setattr(cache_files, "DATA_FOLDER", folder)
+    assert kept.kept(make, ["key"], 10**9).arrays["values"].sum() == 499500
+
+
 def test_of_two_processes_one_makes_it(folder: Path) -> None:
-    command = [sys.executable, "-c", WRITER, str(folder)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert sorted(process.communicate(timeout=120)[0] for process in both) == ["", "made\n"]
-    assert [process.returncode for process in both] == [0, 0]
+    printed = [folder.with_name(f"printed {number}.txt") for number in range(2)]
+    both = [Forked(keep_slowly, folder, out=file) for file in printed]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert sorted(file.read_text() for file in printed) == ["", "made\n"]
 
 
 def test_an_edit_is_noticed_though_size_and_time_of_modification_are_kept(tmp_path: Path) -> None:

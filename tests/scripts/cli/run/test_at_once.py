@@ -3,11 +3,10 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,47 +14,41 @@ from typing import Any
 import pytest
 import torch
 
+from datamodules.storage.catalogue import Remote
+from datamodules.storage.download import download
 from scripts import test as testing
-from scripts.cli.command_line.recipes import RECIPES
+from scripts.cli.run.folder import claim
+from scripts.fit import main as fit
 from scripts.predict import main as predict
+from tests.helpers.fork_server import FORKSERVER, Forked
 
-ROOT = RECIPES.parents[1]
 CONTENT = b"0123456789" * 20_000
-LINES = [
-    "import sys, time",
-    "from pathlib import Path",
-    "{imports}",
-    "print('ready', flush=True)",
-    "sys.stdin.readline()",
-    "{call}",
-]
 
 
-def at_once(count: int, imports: str, call: str) -> list[str]:
-    """What each of several processes prints that import, wait for each other, and then call at the same moment."""
-    code = "\n".join(LINES).format(imports=imports, call=call)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1", "PYTHONUTF8": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(count)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    printed = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * count, printed
-    return [text.strip() for text in printed]
+def at_once(folder: Path, count: int, function: Callable[..., object], *args: Any) -> list[str]:
+    """What each of several processes prints that wait for each other, and then call a function at the same moment."""
+    barrier = FORKSERVER.Barrier(count)
+    printed = [folder / f"printed {number}.txt" for number in range(count)]
+    processes = [Forked(together, barrier, function, args, out=file) for file in printed]
+    statuses = [process.wait(120) for process in processes]
+    texts = [file.read_text(encoding="utf-8").strip() for file in printed]
+    assert statuses == [0] * count, texts
+    return texts
+
+
+def together(barrier: Any, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+    barrier.wait()
+    function(*args)
+
+
+def claim_five(logs: Path) -> None:
+    for _ in range(5):
+        print(claim(logs, "gat").name)
+
+
+def fetch(address: str, checksum: str | None, folder: Path) -> None:
+    os.environ["no_proxy"] = "127.0.0.1"
+    print(len(download(Remote(address, checksum), folder).read_bytes()))
 
 
 @pytest.fixture
@@ -88,8 +81,8 @@ def site(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.parametrize("count", [2, 8])
 def test_processes_that_claim_at_once_get_a_folder_each(count: int, tmp_path: Path) -> None:
     logs = tmp_path / "记录 logs"
-    call = f"for _ in range(5): print(claim(Path({str(logs)!r}), 'gat').name)"
-    printed = at_once(count, "from scripts.cli.run.folder import claim", call)
+    (tmp_path / "printed").mkdir()
+    printed = at_once(tmp_path / "printed", count, claim_five, logs)
     folders = [name for text in printed for name in text.split()]
     assert sorted(folders) == sorted(f"version_{number}" for number in range(5 * count))
     assert sorted(folders) == sorted(folder.name for folder in (logs / "gat").iterdir())
@@ -97,15 +90,10 @@ def test_processes_that_claim_at_once_get_a_folder_each(count: int, tmp_path: Pa
 
 @pytest.mark.long
 def test_runs_that_start_at_once_do_not_mix(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "fit.py"), "--model", "linear_regression"]
-    command += ["--logs", str(tmp_path), "--trainer.max_epochs", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    runs = [
-        subprocess.Popen([*command, "--seed_everything", str(seed)], env=environment, stderr=subprocess.PIPE, text=True)
-        for seed in (1, 2)
-    ]
-    errors = [run.communicate(timeout=300)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], errors
+    words = ["--model", "linear_regression", "--logs", str(tmp_path), "--trainer.max_epochs", "2"]
+    texts = [tmp_path / f"printed {seed}.txt" for seed in (1, 2)]
+    runs = [Forked(fit, [*words, "--seed_everything", str(seed)], out=texts[seed - 1]) for seed in (1, 2)]
+    assert [run.wait(300) for run in runs] == [0, 0], [text.read_text() for text in texts]
     folders = sorted((tmp_path / "linear_regression").iterdir())
     assert [folder.name for folder in folders] == ["version_0", "version_1"]
     seeds = set()
@@ -129,11 +117,11 @@ def test_processes_that_download_at_once_make_one_request(
 ) -> None:
     address, requests = site
     checksum = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}" if checked else None
-    call = f"print(len(download(Remote({address + 'file.bin'!r}, {checksum!r}), Path({str(tmp_path)!r})).read_bytes()))"
-    imports = "from datamodules.storage.catalogue import Remote\nfrom datamodules.storage.download import download"
-    assert at_once(4, imports, call) == [str(len(CONTENT))] * 4
+    (tmp_path / "data").mkdir()
+    texts = at_once(tmp_path, 4, fetch, address + "file.bin", checksum, tmp_path / "data")
+    assert texts == [str(len(CONTENT))] * 4
     assert requests == ["/file.bin"]
-    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == ["file.bin"]
+    assert [path.name for path in (tmp_path / "data").iterdir() if path.suffix != ".lock"] == ["file.bin"]
 
 
 # 26. an interrupted download
@@ -142,18 +130,15 @@ def test_a_download_that_is_killed_leaves_nothing_under_the_name_and_the_next_on
     site: tuple[str, list[str]], tmp_path: Path
 ) -> None:
     address, requests = site
-    code = "from pathlib import Path\nfrom datamodules.storage.catalogue import Remote\n"
-    code += "from datamodules.storage.download import download\n"
-    code += f"download(Remote({address + 'file.bin'!r}), Path({str(tmp_path)!r}))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
-        while not requests:
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.kill()  # nobody tidies up after this one, and its lock goes with it
+    asked = address + "file.bin", None, tmp_path
+    process = Forked(fetch, *asked, out=tmp_path / "printed.txt")
+    while not requests:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()  # nobody tidies up after this one, and its lock goes with it
+    assert process.wait(60) == -signal.SIGKILL
     assert not (tmp_path / "file.bin").exists()
-    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
-    assert done.returncode == 0
+    assert Forked(fetch, *asked, out=tmp_path / "printed.txt").wait(60) == 0
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 

@@ -20,11 +20,15 @@ import pytest
 from callbacks.run.checkpoint_file import read_checkpoint, verify
 from scripts.cli.command_line.recipes import ROOT
 from scripts.cli.run.folder import lock, release
+from tests.helpers import uneven
+from tests.helpers.fork_server import Forked, fit_as_program
+from tests.helpers.pair import on_two_processes
 from tests.helpers.stopping import compare
 from tests.helpers.waiting import soon
 
 pytestmark = pytest.mark.long
 
+PROGRAM = [sys.executable, str(ROOT / "scripts" / "fit.py")]
 MLP = [
     *("--model", "mlp", "--data.batch_size", "32", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "500"),
     *("--save_every", "5 steps", "--allow", "tests.helpers.misbehaving"),
@@ -39,14 +43,14 @@ TWO = [  # on two processes, of which one dies where torchrun has started them
 
 
 class Run:
-    """A real process of fit.py.
+    """A process of fit.py.
 
     Args:
         folder: of its logs and of what it says.
         words: of its command line.
         environment: besides this process's own.
-        command: before the words.
-        terminal: what it takes for the screen; by default its words go into files.
+        command: before the words, of a process that has to be started anew.
+        terminal: the path of what it takes for the screen; by default its words go into files.
     """
 
     def __init__(
@@ -55,18 +59,21 @@ class Run:
         *words: str,
         environment: dict[str, str] | None = None,
         command: Any = None,
-        terminal: int | None = None,
+        terminal: str | None = None,
     ) -> None:
         self.folder = folder
         self.run = folder / "mlp" / "version_0"
         self.out, self.err = folder / "out.txt", folder / "err.txt"
         variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | (environment or {})
-        command = command or [sys.executable, str(ROOT / "scripts" / "fit.py")]
+        words = (*words, *([] if {"--resume", "--logs"} & {*words} else ["--logs", str(folder)]))
+        if not command:
+            streams = {"out": terminal or self.out, "err": terminal or self.err}
+            self.process: Any = Forked(fit_as_program, [*words], variables=variables, **streams)
+            return
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
-                [*command, *words, *([] if {"--resume", "--logs"} & {*words} else ["--logs", str(folder)])],
-                stdout=terminal or out, stderr=terminal or err, env=variables, cwd=ROOT, start_new_session=True,
-            )  # fmt: skip
+                [*command, *words], stdout=out, stderr=err, env=variables, cwd=ROOT, start_new_session=True
+            )
 
     def wait_for(self, file: str | Path, text: str = "", seconds: float = 120) -> None:
         """Wait until a file is there that holds the text."""
@@ -157,12 +164,14 @@ def test_a_signal_saves_at_the_steps_end(start: Any, name: str) -> None:
 def test_a_lost_connection_saves_at_the_steps_end(start: Any) -> None:
     """The terminal is gone: what is written there from then on is an error, and shell and system both say it."""
     ours, theirs = os.openpty()
-    run = start(*MLP, "--save_every", "10 minutes", "--trainer.enable_progress_bar", "true", terminal=theirs)
-    os.close(theirs)
+    run = start(
+        *MLP, "--save_every", "10 minutes", "--trainer.enable_progress_bar", "true", terminal=os.ttyname(theirs)
+    )
     reading = threading.Thread(target=drain, args=(ours, run.run / "metrics.csv"))
     reading.start()
     run.wait_for("metrics.csv")
     reading.join()
+    os.close(theirs)
     os.close(ours)
     for _ in range(2):
         run.process.send_signal(signal.SIGHUP)
@@ -172,8 +181,7 @@ def test_a_lost_connection_saves_at_the_steps_end(start: Any) -> None:
 
 
 def test_a_run_that_ignores_a_lost_connection_goes_on(start: Any) -> None:
-    command = ["nohup", sys.executable, str(ROOT / "scripts" / "fit.py")]
-    run = start(*MLP, "--save_every", "10 minutes", command=command)
+    run = start(*MLP, "--save_every", "10 minutes", command=["nohup", *PROGRAM])
     run.wait_for("metrics.csv")
     run.process.send_signal(signal.SIGHUP)
     before = (run.run / "metrics.csv").stat().st_size
@@ -200,11 +208,7 @@ def test_a_signal_in_a_validation_is_obeyed_before_its_end(start: Any, devices: 
 
 def test_processes_with_different_numbers_of_batches_leave_a_validation_together(tmp_path: Path) -> None:
     """Of 56 examples in batches of 11 the last has one, which is the first process's; see tests/helpers/uneven.py."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    script = [str(ROOT / "tests" / "helpers" / "uneven.py"), str(tmp_path)]
-    ended = subprocess.run(command + script, capture_output=True, text=True, env=variables, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    on_two_processes(tmp_path, uneven.main, tmp_path)
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["batches"] == [6, 5]
     for batch, unlike in found["unlike"].items():
@@ -226,7 +230,7 @@ def test_a_signal_in_the_sanity_check_ends_it_before_the_first_step(start: Any) 
 
 
 def test_a_signal_in_the_set_up_ends_it_and_leaves_no_checkpoint(start: Any) -> None:
-    run = start(*MLP)
+    run = start(*MLP, command=PROGRAM)
     time.sleep(1)  # it imports torch
     run.process.send_signal(signal.SIGTERM)
     assert run.status(15) in (-signal.SIGTERM, 143)
@@ -249,13 +253,13 @@ def test_a_second_signal_ends_it_at_once(start: Any) -> None:
 # 37, 38. kill -9 at random points and inside saves, with $TMPDIR on another file system
 @pytest.mark.parametrize("seed", [SEED])
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path, seed: int) -> None:
-    kills = KILLS or 26
+    kills = KILLS or 16
     shm = Path("/dev/shm")  # where syncing costs nothing: it is another file system than $TMPDIR
     folder = shm / f"killed-{os.getpid()}" if shm.is_dir() else tmp_path
     variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     command = [sys.executable, str(ROOT / "tests" / "helpers" / "killing.py"), str(folder), str(kills), str(seed)]
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=25 * kills, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=60 * kills, check=False)
     finally:
         subprocess.run(["rm", "-rf", str(folder)], check=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
@@ -528,7 +532,7 @@ def test_two_jobs_of_slurm_have_a_checkpoint_each(start: Any) -> None:
 
 def test_torchrun_starts_a_run_again_where_it_was(start: Any, undisturbed: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["--max-restarts", "1", "--", str(ROOT / "scripts" / "fit.py")]
+    command += ["--max-restarts", "1", "--", PROGRAM[1]]
     run = start(*TWO, command=command)
     assert run.status(120) == 0, run.err.read_text()[-2000:]
     assert "version_0, resumed from last.ckpt" in run.out.read_text()
