@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from scripts.benchmark import main
-from scripts.cli.command_line.recipes import recipe_names, resolve
+from scripts.cli.command_line.recipes import resolve
 from scripts.cli.measure import benchmark
 from scripts.cli.measure.scaling import table
 from scripts.cli.run.experiment import Experiment
+from tests.helpers.kinds import one_of_each_kind
 
 
 def fresh(*words: str) -> Experiment:
@@ -20,8 +21,8 @@ def fresh(*words: str) -> Experiment:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", recipe_names())
-def test_the_plain_loop_trains_every_model(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", one_of_each_kind())
+def test_the_plain_loop_trains_every_kind(name: str, tmp_path: Path) -> None:
     run = fresh("--model", name)
     benchmark.shorten(run.options, run.data)
     trainer, model = benchmark.new_trainer(run, tmp_path)
