@@ -49,12 +49,13 @@ from datamodules.storage.streaming import Repeatable, Streamed, is_large
 from datamodules.storage.token_cache import stored
 from datamodules.synthetic.reviews import generated_reviews
 from datamodules.tokenized import PublishedFiles, TextExamples, TokenizedData, check_minimum
+from datamodules.tokenizing import blank_words
 from datamodules.tokenizing import tokens as tokens_module
 from datamodules.tokenizing.tokens import UNKNOWN, Ragged, tokenized
 
 SENTIMENTS = {"0": "negative", "1": "positive"}
 
-TOKENIZING = code_of(tokens_module)
+TOKENIZING = code_of(tokens_module, blank_words)
 
 Texts = list[str] | Streamed
 
