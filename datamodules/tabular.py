@@ -19,6 +19,7 @@ from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from datamodules.baselines.boosting import Boosting
 from datamodules.baselines.linear import Logistic, Ridge
+from datamodules.checking import facts
 from datamodules.checking.described import sampled
 from datamodules.checking.facts import column_fact, row_shown
 from datamodules.checking.giveaway import ROWS, columns_telling_class, columns_telling_number
@@ -67,6 +68,7 @@ from datamodules.storage.kept import code_of
 
 CLASS_MARKS = ("None", "NA", "N/A", "n/a", "null", "NULL")  # that may name a class of the target
 MAX_CLASSES_BESIDE_A_MARK = 20
+FACTS = code_of(facts)
 PREPARED = code_of(date_columns, dates, table_columns, tables, sys.modules[__name__])
 EQUAL = 1e-12  # the squared distance of equal rows, but for rounding
 
@@ -282,13 +284,14 @@ class Tabular(DataModule):
     def facts(self) -> list[tuple[str, str]]:
         """What each column was taken for."""
         used = {state["name"] for state in self.columns}
-        facts = [("format", self.form)] if self.form else []
-        for name in sorted(self.table.column_names, key=lambda name: name != self.target_name):
-            if name == self.target_name:
-                facts.append((name, f"target: {self.target_fact()}"))
-            else:
-                facts.append((name, column_fact(self.table[name], "" if name in used else "left out")))
-        return facts
+        names = [name for name in self.table.column_names if name != self.target_name]
+
+        def made() -> list[str]:
+            return [column_fact(self.table[name], "" if name in used else "left out") for name in names]
+
+        form = [("format", self.form)] if self.form else []
+        found = zip(names, self.kept_fact("facts", made, sorted(used), FACTS), strict=True)
+        return [*form, (self.target_name, f"target: {self.target_fact()}"), *found]
 
     def target_fact(self) -> str:
         """What the target was taken for."""

@@ -18,6 +18,7 @@ from datamodules.errors import DataError
 from datamodules.files.written_numbers import is_written_number
 from datamodules.storage.fingerprint import hash_numbers
 
+BLOCK = 8192  # rows
 MAX_CATEGORIES = 32  # of a column
 ROWS_PER_OCCURRENCE = 200  # a category that is rarer would only be memorised
 
@@ -117,8 +118,8 @@ class Column:
             return [name, f"{name} missing"] if self.state["missing"] else [name]
         return [f"{name}={value or 'missing'}" for value in self.state["values"]]
 
-    def encode(self, column: pa.ChunkedArray, where: str, features: NDArray[np.float32]) -> None:
-        """Write the features of all rows into (N, F) zeros; a category that is unknown from training stays zeros."""
+    def encode(self, column: pa.ChunkedArray, where: str) -> list[NDArray[Any]]:
+        """The numbers of all rows, and which are missing; or of categories their indices, -1 of an unknown one."""
         name = self.state["name"]
         if self.state["kind"] == "number":
             if not is_numeric(column):
@@ -129,19 +130,15 @@ class Column:
             values = numbers(column)
             refuse_infinity(values, name, where)
             missing = np.isnan(values)
-            features[:, 0] = np.where(missing, 0.0, (values - self.state["mean"]) / self.state["std"])
-            if self.state["missing"]:
-                features[:, 1] = missing
-            return
+            scaled = np.where(missing, 0.0, (values - self.state["mean"]) / self.state["std"])
+            return [scaled.astype(np.float32), missing] if self.state["missing"] else [scaled.astype(np.float32)]
         code = {value: index for index, value in enumerate(self.state["values"])}
         texts, places = distinct_strings(column)
-        codes = np.array([code.get(text, -1) for text in [*texts, ""]])[places]
-        rows = np.flatnonzero(codes >= 0)
-        features[rows, codes[rows]] = 1
+        return [np.array([code.get(text, -1) for text in [*texts, ""]], np.int8)[places]]  # of MAX_CATEGORIES
 
 
 def encoded(table: pa.Table, states: Sequence[dict[str, Any]], where: str, index: Tensor | None = None) -> Tensor:
-    """The features of columns side by side, (N, F).
+    """The features of columns side by side, (N, F); those of a category that is unknown from training are zeros.
 
     Args:
         table: that has them.
@@ -153,12 +150,24 @@ def encoded(table: pa.Table, states: Sequence[dict[str, Any]], where: str, index
         DataError: a column of numbers has texts, or an infinity.
     """
     columns = [Column(state) for state in states]
-    widths = [len(column.features) for column in columns]
     rows = None if index is None else pa.array(index.numpy())
-    features = np.zeros((len(table) if rows is None else len(rows), sum(widths)), np.float32)
-    for column, width, end in zip(columns, widths, accumulate(widths), strict=True):
-        cells = table[column.state["name"]]
-        column.encode(cells if rows is None else cells.take(rows), where, features[:, end - width : end])
+    size = len(table) if rows is None else len(rows)
+    cells = (table[column.state["name"]] for column in columns)
+    parts = [
+        column.encode(of if rows is None else of.take(rows), where) for column, of in zip(columns, cells, strict=True)
+    ]
+    ends = [*accumulate((len(column.features) for column in columns), initial=0)]
+    features = np.zeros((size, ends[-1]), np.float32)
+    for start in range(0, size, BLOCK):  # whose features stay in the processor's cache until all columns are there
+        block = features[start : start + BLOCK]
+        for column, of_column, first in zip(columns, parts, ends[:-1], strict=True):
+            some = [part[start : start + BLOCK] for part in of_column]
+            if column.state["kind"] == "number":
+                for place, values in enumerate(some, first):
+                    block[:, place] = values
+            else:
+                known = np.flatnonzero(some[0] >= 0)
+                block[known, first + some[0][known]] = 1
     return torch.from_numpy(features)
 
 
