@@ -27,6 +27,7 @@ from datamodules.files.text_files import WORKBOOKS, byte_stream, encoding_of, st
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
 from datamodules.storage.fingerprint import hash_texts
 from datamodules.storage.kept import Kept, code_of, kept, states_of
+from datamodules.storage.progress import shown_reads
 
 TABLE_FILES = (
     ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", *WORKBOOKS,
@@ -201,9 +202,12 @@ def _parsed(path: Path, encoding: str, layout: Layout, reading: Reading, content
         delimiter, encoding, skipped = "\t", "utf-8", 0
     with_ends = content is not None or encoding != "utf-8" or _has_quotes(path)
     try:
-        with byte_stream(path) if content is None else pa.BufferReader(content) as stream:
+        with (
+            byte_stream(path) if content is None else pa.BufferReader(content) as stream,
+            shown_reads(stream, f"reading {path.name}") as shown,
+        ):
             table = pacsv.read_csv(
-                stream,
+                shown,
                 pacsv.ReadOptions(column_names=layout.names, skip_rows=skipped, encoding=encoding),
                 pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=with_ends),
                 pacsv.ConvertOptions(
