@@ -430,9 +430,13 @@ class DataModule(DescribedData):
             make: computes it, as plain types.
             settings: what it depends on besides the data.
         """
-        if not self.data_key:
+        modules = [sys.modules[each.__module__] for each in type(self).__mro__ if issubclass(each, DataModule)]
+        is_known = all(getattr(module, "__file__", None) for module in modules)  # not what a notebook's class computes
+        if not self.data_key or not is_known:
             return make()
-        return kept(lambda: Kept({}, make()), [what, *self.data_key, *settings, COMPUTED], self.data_size).facts
+        computed_by = [type(self).__qualname__, code_of(*modules), COMPUTED]
+        key = [what, *self.data_key, *settings, *computed_by]
+        return kept(lambda: Kept({}, make()), key, self.data_size).facts
 
     def note(self, text: str) -> None:
         """Report something unexpected in the data that is no reason to stop."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,44 @@ def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not torch.equal(other.splits.train, first.splits.train)
     file.write_text(file.read_text().replace("3,12 %,x", "3,13 %,x"))
     assert read().fingerprint != first.fingerprint
+
+
+def test_another_class_of_data_computes_its_own(tmp_path: Path) -> None:
+    class AllAlike(TabularClassification):
+        def example_hashes(self) -> Any:
+            return np.zeros(len(self.table), np.uint64)
+
+    file = tmp_path / "table.csv"
+    file.write_text("number,label\n" + "".join(f"{row / 7:.4f},{'xy'[row % 2]}\n" for row in range(60)))
+    twice = []
+    for kind in (TabularClassification, AllAlike):
+        data = kind(str(file), batch_size=4)
+        data.setup("fit")
+        twice.append([note for note in data.notes if "are in the training split, too" in note])
+    assert [*map(len, twice)] == [0, 2]
+
+
+@pytest.mark.long
+def test_the_time_of_a_start_grows_no_faster_than_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random, times = np.random.default_rng(0), []
+    for size in (40_000, 320_000):
+        file = tmp_path / f"{size}.csv"
+        cells = zip(random.normal(size=size), random.integers(0, 40, size), strict=True)
+        file.write_text(
+            "value,kind,label\n" + "".join(f"{value:.6f},k{kind},{'xyz'[kind % 3]}\n" for value, kind in cells)
+        )
+
+        def started(path: str = str(file)) -> float:
+            begun = time.process_time()
+            data = TabularClassification(path)
+            data.setup("fit")
+            assert data.fingerprint
+            return time.process_time() - begun
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kept, "MIN_BYTES", 10**9)
+            times.append(min(started() for _ in range(3)))
+    assert times[1] < 8 * 2 * times[0], "twice what eight times the rows take if each takes as long"
 
 
 def test_what_was_kept_equals_what_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
