@@ -6,13 +6,14 @@ import os
 import re
 import sys
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datamodules.baselines.baseline import Baseline
@@ -20,8 +21,10 @@ from datamodules.checking.described import DescribedData
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableFeatures, ExportableModule
 from datamodules.files.paths import file_or_folder, printable, user_path
+from datamodules.loading import sampling
 from datamodules.loading.examples import Examples, Names, Source
 from datamodules.loading.sampling import EPOCH_STEPS, Splits, cut, fold_of
+from datamodules.storage import fingerprint
 from datamodules.storage.catalogue import Remotes
 from datamodules.storage.download import DATA_FOLDER
 from datamodules.storage.fingerprint import (
@@ -34,6 +37,7 @@ from datamodules.storage.fingerprint import (
     hash_state,
     hash_texts,
 )
+from datamodules.storage.kept import Kept, code_of, kept
 from datamodules.storage.published import find_or_download
 
 
@@ -51,6 +55,8 @@ class Preview(NamedTuple):
     class_names: list[str]
 
 
+COMPUTED = code_of(sys.modules[__name__], fingerprint, sampling)
+BYTES_OF_INDEX = 8
 KEEPS_LAST = "keeps_large_last_batch"  # in a checkpoint
 
 
@@ -290,22 +296,32 @@ class DataModule(DescribedData):
         self.causes = {split: "as given" if split in official else drawn for split in Splits._fields}
         if official and "train" not in official:
             raise DataError(f"{self.dataset}: has a split for {' and '.join(official)}, but none for train")
+        if self.num_folds is not None and "test" in official:
+            raise DataError(
+                f"--data.num_folds {self.num_folds}: {self.dataset} has a test split of its own, "
+                f"which is never split again; leave out --data.num_folds and --data.fold"
+            )
+        labels = None if source.labels is None else hash_numbers(source.labels)
+        given = [source.size, labels, {split: hash_numbers(rows) for split, rows in official.items()}]
+        options = [self.val_fraction, self.test_fraction, self.num_folds, self.fold, self.split_seed]
+        key = ["splits", *given, *options, torch.__version__, COMPUTED]
+        found = kept(lambda: Kept(self._drawn(source)), key, BYTES_OF_INDEX * source.size).arrays
+        return Splits(**{split: torch.from_numpy(found[split]) for split in Splits._fields})
+
+    def _drawn(self, source: Source) -> dict[str, NDArray[np.int64]]:
+        """The examples of each split."""
+        official = source.official
         rest = official.get("train", torch.arange(source.size))
         test = official.get("test")
         val = official.get("val")
         if self.num_folds is not None and self.fold is not None:
-            if test is not None:
-                raise DataError(
-                    f"--data.num_folds {self.num_folds}: {self.dataset} has a test split of its own, "
-                    f"which is never split again; leave out --data.num_folds and --data.fold"
-                )
             rest, test = fold_of(rest, self.num_folds, self.fold, source.labels, self.split_seed)
         elif test is None:
             rest, test = cut(rest, self.test_fraction, source.labels, self.split_seed)
         if val is None:
             fraction = self.val_fraction * (source.size - len(official.get("test", ()))) / max(len(rest), 1)
             rest, val = cut(rest, min(fraction, 0.999), source.labels, self.split_seed + 1)
-        return Splits(rest, val, test)
+        return {"train": rest.numpy(), "val": val.numpy(), "test": test.numpy()}
 
     def arranged(self, splits: Splits) -> Splits:
         """The splits of what batches consist of, where that is made of what was read: such as rows of several texts."""
@@ -317,7 +333,7 @@ class DataModule(DescribedData):
             if len(index) == 0:
                 raise DataError(f"{self.dataset}: the {name} split is empty ({source.size} examples in all)")
 
-    def example_hashes(self) -> Iterable[Hashable] | None:
+    def example_hashes(self) -> Iterable[Hashable] | NDArray[np.uint64] | None:
         """A hash of each example, equal for duplicates; None where duplicates are not detected."""
         return None
 
@@ -376,19 +392,51 @@ class DataModule(DescribedData):
 
     def warn_about_duplicates(self, splits: Splits) -> None:
         """Report examples of the validation and test splits that are also in the training split."""
-        known = self.example_hashes()
-        if known is None:
-            return
-        hashes = torch.from_numpy(np.fromiter(map(hash, known), np.int64))  # smaller than a set
-        seen = hashes[splits.train]
-        for split in ("val", "test"):
-            rows = getattr(splits, split)
-            twice = int(torch.isin(hashes[rows], seen).sum())
+        found = self.kept_fact("duplicates", lambda: self._duplicates(splits), *map(hash_numbers, splits))
+        for split, twice in found.items():
             if twice:
                 self.note(
-                    f"{self.dataset}: {twice} of the {len(rows)} {self.hashed} of the {split} split "
+                    f"{self.dataset}: {twice} of the {len(getattr(splits, split))} {self.hashed} of the {split} split "
                     f"are in the training split, too"
                 )
+
+    def _duplicates(self, splits: Splits) -> dict[str, int]:
+        """How many examples of the validation and test splits are also in the training split."""
+        known = self.example_hashes()
+        if known is None:
+            return {}
+        hashes = known if isinstance(known, np.ndarray) else np.fromiter(map(hash, known), np.int64)
+        seen = np.sort(hashes[splits.train.numpy()])  # smaller than a set
+        return {
+            "val": _count_in(seen, hashes[splits.val.numpy()]),
+            "test": _count_in(seen, hashes[splits.test.numpy()]),
+        }
+
+    @property
+    def data_key(self) -> list[object]:
+        """What the data depends on, where that is known without hashing it; empty where it is not."""
+        return []
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of the data, as far as it has a `data_key`."""
+        return 0
+
+    def kept_fact(self, what: str, make: Callable[[], Any], *settings: object) -> Any:
+        """A fact about the data that takes long to compute, from an earlier run that read the same data.
+
+        Args:
+            what: its name.
+            make: computes it, as plain types.
+            settings: what it depends on besides the data.
+        """
+        modules = [sys.modules[each.__module__] for each in type(self).__mro__ if issubclass(each, DataModule)]
+        is_known = all(getattr(module, "__file__", None) for module in modules)  # not what a notebook's class computes
+        if not self.data_key or not is_known:
+            return make()
+        computed_by = [type(self).__qualname__, code_of(*modules), COMPUTED]
+        key = [what, *self.data_key, *settings, *computed_by]
+        return kept(lambda: Kept({}, make()), key, self.data_size).facts
 
     def note(self, text: str) -> None:
         """Report something unexpected in the data that is no reason to stop."""
@@ -480,3 +528,12 @@ class DataModule(DescribedData):
                 f"or an export_inputs() of its own that takes them apart"
             )
         return ExportableFeatures(model, self)
+
+
+def _count_in(known: NDArray[Any], values: NDArray[Any]) -> int:
+    """How many of some values are among others, which are sorted and as many as there are."""
+    if not len(known):
+        return 0
+    values = np.sort(values)  # so that successive ones are found near each other
+    places = np.searchsorted(known, values).clip(max=len(known) - 1)
+    return int((known[places] == values).sum())

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import DataModule
 from datamodules.files.splits import listed
 from datamodules.loading.examples import Source
-from datamodules.loading.sampling import ClassBalancedSampler, Splits
+from datamodules.loading.sampling import ClassBalancedSampler, Splits, ascending
 from datamodules.storage.download import DataError
 from datamodules.storage.fingerprint import hash_labels
 
@@ -69,7 +71,7 @@ class LabelledData(DataModule):
     @property
     def label_digest(self) -> str:
         """A digest of the class name of each example in a split."""
-        return hash_labels(self.class_names, self.labels[torch.cat(self.splits).sort().values])
+        return hash_labels(self.class_names, self.labels[ascending(torch.cat(self.splits))])
 
     @property
     def class_weights(self) -> list[float] | None:
@@ -123,12 +125,26 @@ class LabelledData(DataModule):
 def class_codes(
     values: Sequence[str], known: Sequence[str] | None, where: str, note: Callable[[str], None] = lambda text: None
 ) -> tuple[list[str], Tensor]:
+    """As `classes_of_distinct`, of the label of each example."""
+    place = {value: index for index, value in enumerate(dict.fromkeys(values))}
+    places = np.fromiter(map(place.__getitem__, values), np.int64, len(values))
+    return classes_of_distinct([*place], places, known, where, note)
+
+
+def classes_of_distinct(
+    distinct: Sequence[str],
+    places: NDArray[np.int64],
+    known: Sequence[str] | None,
+    where: str,
+    note: Callable[[str], None] = lambda text: None,
+) -> tuple[list[str], Tensor]:
     """The class names, numbers first and in numerical order, and each example's class index.
 
     Labels that are written in two ways are of one class: `1` and `1.0`, `true` and `True`, `>50K` and `>50K.`.
 
     Args:
-        values: the label of each example.
+        distinct: the labels, in the order in which they first occur.
+        places: (N,) the index of each example's label among them.
         known: the class names of an earlier run, which are kept.
         where: the source of the labels, for the message.
         note: reports which labels are of one class.
@@ -136,20 +152,20 @@ def class_codes(
     Raises:
         DataError: a label is none of the known class names.
     """
-    distinct = dict.fromkeys(values)
-    class_of = _classes_of(list(distinct), known)
+    class_of = _classes_of([*dict.fromkeys(distinct)], known)
     names = list(known) if known is not None else sorted(set(class_of.values()), key=_numerical_order)
     code = {name: index for index, name in enumerate(names)}
     changed = [f"{value} as {name}" for value, name in class_of.items() if value != name]
     if changed:
         note(f"{where}: reads the label {', '.join(changed[:5])}")
-    for row, value in enumerate(values):
-        if class_of[value] not in code:
-            raise DataError(
-                f"{where}: example {row + 1} has label {value}, which is none of the model's classes: "
-                + ", ".join(names[:20])
-            )
-    return names, torch.tensor([code[class_of[value]] for value in values], dtype=torch.long)
+    codes = np.array([code.get(class_of[value], -1) for value in distinct], np.int64)[places]
+    if (codes < 0).any():
+        row = int((codes < 0).argmax())
+        raise DataError(
+            f"{where}: example {row + 1} has label {distinct[places[row]]}, which is none of the model's classes: "
+            + ", ".join(names[:20])
+        )
+    return names, torch.from_numpy(codes)
 
 
 def _classes_of(labels: Sequence[str], known: Sequence[str] | None) -> dict[str, str]:

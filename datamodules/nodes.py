@@ -22,7 +22,7 @@ from datamodules.files import planetoid
 from datamodules.files.encoding import known_encoding
 from datamodules.files.node_tables import ID_NAMES, NodeFiles, class_column, read_nodes, splits_in
 from datamodules.files.splits import listed
-from datamodules.files.table_columns import Column, column_digest, strings
+from datamodules.files.table_columns import Column, column_digest, encoded, strings
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.adjacency import (
     csr,
@@ -437,7 +437,7 @@ class Nodes(LabelledData):
         for state in self.columns:
             if state["name"] not in names:
                 raise DataError(f"{where}: no column {state['name']}; it has {', '.join(names) or 'none'}")
-            parts.append(Column(state).encode(network.table[state["name"]], where))
+            parts.append(encoded(network.table, [state], where))
         if self.num_words:
             found = 0 if network.words is None else network.words.shape[1]
             if found != self.num_words:

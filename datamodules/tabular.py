@@ -1,8 +1,8 @@
 """Tables: numbers scaled, categories encoded, missing values filled in, all fitted to the training split."""
 
 import math
+import sys
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datamodules.base import DataModule
 from datamodules.baselines.baseline import Baseline
 from datamodules.baselines.boosting import Boosting
 from datamodules.baselines.linear import Logistic, Ridge
+from datamodules.checking import facts
 from datamodules.checking.described import sampled
 from datamodules.checking.facts import column_fact, row_shown
 from datamodules.checking.giveaway import ROWS, columns_telling_class, columns_telling_number
@@ -25,6 +27,7 @@ from datamodules.checking.suspicions import Compared
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableModule
 from datamodules.export.exportable_rows import ExportableRows
+from datamodules.files import date_columns, dates, table_columns, tables
 from datamodules.files.date_columns import DATES, PARTS, Dates, Orders, as_features, with_times
 from datamodules.files.encoding import known_encoding
 from datamodules.files.number_columns import stated_decimal
@@ -36,10 +39,14 @@ from datamodules.files.table_columns import (
     cell_hashes,
     column_called,
     column_digest,
+    counted_strings,
     counting_columns,
+    distinct_strings,
+    encoded,
     id_column,
     is_numeric,
     numbers,
+    refuse_infinity,
     strings,
 )
 from datamodules.files.tables import (
@@ -50,15 +57,19 @@ from datamodules.files.tables import (
     kept_table,
     lines_of_rows,
     read_table,
+    source_of,
     without_marks,
 )
 from datamodules.files.written_numbers import MARKS, Decimal, is_number
-from datamodules.labels import LabelledData, class_codes
+from datamodules.labels import LabelledData, classes_of_distinct
 from datamodules.loading.examples import Rows, Source
 from datamodules.storage.fingerprint import hash_numbers
+from datamodules.storage.kept import code_of
 
 CLASS_MARKS = ("None", "NA", "N/A", "n/a", "null", "NULL")  # that may name a class of the target
 MAX_CLASSES_BESIDE_A_MARK = 20
+FACTS = code_of(facts)
+PREPARED = code_of(date_columns, dates, table_columns, tables, sys.modules[__name__])
 EQUAL = 1e-12  # the squared distance of equal rows, but for rounding
 
 
@@ -119,6 +130,7 @@ class Tabular(DataModule):
         self._lines: dict[Path, list[int]] = {}
         self.form = ""  # of the files, in words
         self.files: list[tuple[Path, int]] = []  # and their rows
+        self._read_from: list[str | None] = []  # what tells the table of each file from others
 
     @property
     def num_features(self) -> int:
@@ -142,6 +154,7 @@ class Tabular(DataModule):
         table = kept_table(file, self._reading(texts))
         self.decimal_found = self.decimal_found or stated_decimal(table)
         self.form = self.form or form_of(table)
+        self._read_from.append(source_of(table))
         return table
 
     @property
@@ -157,6 +170,7 @@ class Tabular(DataModule):
     def read(self) -> Source:
         """Read the table and the target: one file, or a folder with a file for each split."""
         official: dict[str, Tensor] = {}
+        self._read_from = []
         if self.is_embedded:
             self.table = read_sklearn_table(self.dataset)
         elif self.path.is_dir():
@@ -238,31 +252,46 @@ class Tabular(DataModule):
     def _lacks(self, name: str, table: pa.Table, where: object) -> DataError:
         return DataError(f"{where}: no column {name}; it has {', '.join(table.column_names)}")
 
-    def example_hashes(self) -> list[int]:
+    @property
+    def data_key(self) -> list[object]:
+        """The files, and what decides how they become the table."""
+        if not self._read_from or None in self._read_from:
+            return []
+        settings = [self.target_name, self.dates, self.day_first, self.date_orders, self._marks_kept]
+        return ["table", *self._read_from, *settings, PREPARED]
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of the table."""
+        return int(self.table.nbytes)
+
+    def example_hashes(self) -> NDArray[np.uint64]:
         """A hash of each row."""
         return self._row_hashes(cell_hashes)
 
     def earlier_identities(self) -> list[int]:
         """A hash of each row by the order in which its cells first occur, which takes ten times as long."""
-        return self._row_hashes(cell_codes)
+        identities: list[int] = self._row_hashes(cell_codes).tolist()
+        return identities
 
-    def _row_hashes(self, of_cells: Callable[[pa.ChunkedArray], np.ndarray[Any, np.dtype[np.uint64]]]) -> list[int]:
+    def _row_hashes(self, of_cells: Callable[[pa.ChunkedArray], NDArray[np.uint64]]) -> NDArray[np.uint64]:
         keys = np.zeros(len(self.table), np.uint64)
         for name in self.table.column_names:
             keys = (keys ^ of_cells(self.table[name])) * np.uint64(0x9E3779B97F4A7C15)  # golden-ratio hashing
             keys ^= keys >> np.uint64(29)
-        return keys.tolist()
+        return keys
 
     def facts(self) -> list[tuple[str, str]]:
         """What each column was taken for."""
         used = {state["name"] for state in self.columns}
-        facts = [("format", self.form)] if self.form else []
-        for name in sorted(self.table.column_names, key=lambda name: name != self.target_name):
-            if name == self.target_name:
-                facts.append((name, f"target: {self.target_fact()}"))
-            else:
-                facts.append((name, column_fact(self.table[name], "" if name in used else "left out")))
-        return facts
+        names = [name for name in self.table.column_names if name != self.target_name]
+
+        def made() -> list[str]:
+            return [column_fact(self.table[name], "" if name in used else "left out") for name in names]
+
+        form = [("format", self.form)] if self.form else []
+        found = zip(names, self.kept_fact("facts", made, sorted(used), FACTS), strict=True)
+        return [*form, (self.target_name, f"target: {self.target_fact()}"), *found]
 
     def target_fact(self) -> str:
         """What the target was taken for."""
@@ -323,8 +352,11 @@ class Tabular(DataModule):
 
     def contents(self) -> dict[str, str]:
         """Digests of each column that is used, and of the target."""
-        used = {f"column {state['name']}": column_digest(self.table[state["name"]]) for state in self.columns}
-        return used | {"target": self.target_digest()}
+        names = [state["name"] for state in self.columns]
+        digests = self.kept_fact("digests", lambda: [column_digest(self.table[name]) for name in names], names)
+        return {f"column {name}": digest for name, digest in zip(names, digests, strict=True)} | {
+            "target": self.target_digest()
+        }
 
     @abstractmethod
     def target_digest(self) -> str:
@@ -334,27 +366,42 @@ class Tabular(DataModule):
         """Fit every column's scaling or categories."""
         ignored = {column_called(name, self.table, "--data.ignore", self.dataset) for name in self.ignore}
         ignored.add(self.target_name)
-        columns = {
-            name: Column.fitted(name, self.table[name], train)
-            for name in self.table.column_names
-            if name not in ignored
-        }
-        if left_out := [name for name, column in columns.items() if column is None]:
+        names = [name for name in self.table.column_names if name not in ignored]
+        states = self.kept_fact("columns", lambda: self._fitted(names, train), names, hash_numbers(train))
+        if left_out := [name for name, state in zip(names, states, strict=True) if state is None]:
             self.note(
                 f"{self.dataset}: left out columns without values, or whose values hardly recur: {listed(left_out)}"
             )
-        self.columns = [column.state for column in columns.values() if column is not None]
+        self.columns = [state for state in states if state is not None]
         if not self.columns:
             raise DataError(f"{self.dataset}: no column to predict {self.target_name} from")
-        self._encode(self.table, self.dataset)  # refuses an infinity anywhere before training
 
-    def _encode(self, table: pa.Table, where: str, states: list[dict[str, Any]] | None = None) -> Tensor:
-        """The features of all columns, or of some."""
+    def _fitted(self, names: Iterable[str], train: Tensor) -> list[dict[str, Any] | None]:
+        """The state of each column; none of those that are left out.
+
+        Raises:
+            DataError: one of the others has an infinity anywhere.
+        """
+        columns = [Column.fitted(name, self.table[name], train) for name in names]
+        for column in columns:
+            if column is not None and column.state["kind"] == "number":
+                name = column.state["name"]
+                refuse_infinity(numbers(self.table[name]), name, self.dataset)
+        return [None if column is None else column.state for column in columns]
+
+    def _encode(
+        self,
+        table: pa.Table,
+        where: str,
+        states: list[dict[str, Any]] | None = None,
+        index: Tensor | None = None,
+    ) -> Tensor:
+        """The features of all columns, or of some; of all rows, or of some."""
         states = states or self.columns
         for state in states:
             if state["name"] not in table.column_names:
                 raise self._lacks(state["name"], table, where)
-        return torch.cat([Column(state).encode(table[state["name"]], where) for state in states], dim=1)
+        return encoded(table, states, where, index)
 
     @abstractmethod
     def _targets(self) -> Tensor:
@@ -362,8 +409,7 @@ class Tabular(DataModule):
 
     def examples(self, index: Tensor) -> Rows:
         """Rows of the encoded table."""
-        part = self.table.take(pa.array(index.numpy()))
-        return Rows(self._encode(part, self.dataset), self._targets()[index])
+        return Rows(self._encode(self.table, self.dataset, index=index), self._targets()[index])
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads encoded rows."""
@@ -430,7 +476,7 @@ class TabularClassification(Tabular, LabelledData):
         column = self.table[self.target_name]
         if not pa.types.is_string(column.type):
             return None
-        counts = Counter(text or "" for text in strings(column))
+        counts = counted_strings(column)
         marks = {mark: count for mark, count in counts.items() if mark in CLASS_MARKS}
         if not marks or not 0 < len(counts) - len(marks) <= MAX_CLASSES_BESIDE_A_MARK:
             return None
@@ -448,8 +494,8 @@ class TabularClassification(Tabular, LabelledData):
                 f"{pc.count_distinct(column).as_py()} values; a classifier needs classes "
                 f"(--data.target chooses another column; --model linear_regression predicts numbers)"
             )
-        labels = [str(value) for value in strings(column)]
-        self.class_names, self.labels = class_codes(labels, self.known_classes, self.dataset, self.note)
+        texts, places = distinct_strings(column)
+        self.class_names, self.labels = classes_of_distinct(texts, places, self.known_classes, self.dataset, self.note)
         return self.labels
 
     def _may_be_target(self, column: pa.ChunkedArray) -> bool:
@@ -499,14 +545,15 @@ class TabularRegression(Tabular):
         if is_numeric(column):
             values = numbers(column)
         else:
-            texts = [str(text) for text in strings(column)]
-            for row, text in enumerate(texts):
-                if not is_number(text):
-                    raise DataError(
-                        f"{self.dataset}: row {row + 1}: the target {self.target_name} is {text}, expected a number "
-                        f"(--data.target chooses another column; --model mlp predicts classes)"
-                    )
-            values = np.asarray(texts, dtype=np.float64)
+            texts, places = distinct_strings(column)
+            wrong = np.isin(places, [place for place, text in enumerate(texts) if not is_number(text)])
+            if wrong.any():
+                row = int(wrong.argmax())
+                raise DataError(
+                    f"{self.dataset}: row {row + 1}: the target {self.target_name} is {texts[places[row]]}, expected a "
+                    f"number (--data.target chooses another column; --model mlp predicts classes)"
+                )
+            values = np.asarray(texts, dtype=np.float64)[places]
         if not np.isfinite(values).all():
             row = int((~np.isfinite(values)).argmax())
             raise DataError(f"{self.dataset}: row {row + 1}: the target {self.target_name} is {values[row]}")

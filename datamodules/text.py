@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
@@ -36,25 +35,27 @@ from datamodules.files.documents import NAME as DOCUMENT
 from datamodules.files.documents import SUFFIXES as DOCUMENTS
 from datamodules.files.documents import document_folders, document_table, documents_in
 from datamodules.files.encoding import json_value
+from datamodules.files.labelled_texts import kept_texts, labels_of
 from datamodules.files.splits import class_files
 from datamodules.files.text_files import is_csv, stripped_lines
 from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TEXTS, Remotes
-from datamodules.storage.fingerprint import hash_files, hash_texts
+from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.kept import Kept, code_of, kept
 from datamodules.storage.progress import Progress
 from datamodules.storage.streaming import Repeatable, Streamed, is_large
-from datamodules.storage.token_cache import stored
+from datamodules.storage.token_cache import MIN_CACHED_BYTES, stored
 from datamodules.synthetic.reviews import generated_reviews
 from datamodules.tokenized import PublishedFiles, TextExamples, TokenizedData, check_minimum
+from datamodules.tokenizing import blank_words
 from datamodules.tokenizing import tokens as tokens_module
 from datamodules.tokenizing.tokens import UNKNOWN, Ragged, tokenized
 
 SENTIMENTS = {"0": "negative", "1": "positive"}
 
-TOKENIZING = code_of(tokens_module)
+TOKENIZING = code_of(tokens_module, blank_words)
 
 Texts = list[str] | Streamed
 
@@ -128,6 +129,18 @@ class TextClassification(LabelledData, TokenizedData):
         self.texts: Texts = []
         self.tables: list[tuple[Table, int]] = []  # of your own files, and their rows
         self.tokens: Ragged | None = None
+        self._read_from: list[str] = []  # what tells the texts of each file from others
+        self._size = 0  # bytes of these files
+
+    @property
+    def data_key(self) -> list[object]:
+        """The files of texts that are in memory, and how they were read."""
+        return [*self._read_from]
+
+    @property
+    def data_size(self) -> int:
+        """Bytes of the files."""
+        return self._size
 
     @property
     def token_names(self) -> list[str]:
@@ -137,6 +150,7 @@ class TextClassification(LabelledData, TokenizedData):
     def read(self) -> Source:
         """Read the texts and labels of all splits."""
         official: dict[str, Tensor] = {}
+        self._read_from, self._size = [], 0
         if self.is_embedded:
             self.texts, labels = generated_reviews(self.num_reviews, seed=0)
         else:
@@ -189,12 +203,19 @@ class TextClassification(LabelledData, TokenizedData):
         parts: dict[str, tuple[Texts, list[str]]] = {}
         header, text, target = self.header, self.text, self.target
         for split, file in sorted(files.items(), key=lambda item: item[0] != "train"):
-            table = read_table(file, self.encoding, header, large, (text, target), self.note)
-            text, target = text_and_label_columns(table, text, target)  # the other files need the training file's
+            if large:
+                table = read_table(file, self.encoding, header, large, (text, target), self.note)
+                text, target = text_and_label_columns(table, text, target)  # the other files need the training file's
+                parts[split] = (_texts(table, text, large), labels_of(table, target))
+            else:
+                read = kept_texts(file, self.encoding, header, text, target, self.note)
+                table, text, target = read.table, read.text, read.target
+                parts[split] = (read.texts, read.labels)
+                self._read_from.append(read.source)
+                self._size += read.size
             header = table.names != [str(index) for index in range(len(table.names))]
             if not self.restored:
                 self.text_name = text
-            parts[split] = (_texts(table, text, large), _labels(table, target))
             self.tables.append((table, len(parts[split][1])))
         return parts
 
@@ -223,7 +244,7 @@ class TextClassification(LabelledData, TokenizedData):
     def check(self, source: Source, splits: Splits) -> None:
         """Also warn about empty texts."""
         super().check(source, splits)
-        empty = sum(not text.strip() for text in self.texts)
+        empty = self.kept_fact("empty", lambda: sum(not text.strip() for text in self.texts))
         if empty:
             self.note(f"{self.dataset}: {empty} of {source.size} texts are empty")
 
@@ -274,11 +295,12 @@ class TextClassification(LabelledData, TokenizedData):
             return hash_files([file for table, _ in self.texts.columns for file in table.files or [table.path]]) | {
                 "labels": self.label_digest
             }
-        return {"texts": hash_texts(self.texts), "labels": self.label_digest}
+        return {"texts": self.kept_fact("digest", lambda: hash_texts(self.texts)), "labels": self.label_digest}
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, unless it is a pretrained model's."""
-        self.train_tokenizer(Repeatable(lambda: chosen(self.texts, train)))
+        key = [*map(str, self.data_key), hash_numbers(train)] if self.data_size >= MIN_CACHED_BYTES else None
+        self.train_tokenizer(Repeatable(lambda: chosen(self.texts, train), key))
         self.tokens = self.encoded(self.texts)
 
     def baselines(self) -> dict[str, Baseline]:
@@ -385,18 +407,3 @@ def _joined(parts: list[Texts]) -> Texts:
     if large:
         return Streamed([column for part in large for column in part.columns])
     return [text for part in parts for text in part]
-
-
-def _labels(table: Table, target: str) -> list[str]:
-    """The labels of a table; equal ones share their memory.
-
-    Raises:
-        DataError: one is missing.
-    """
-    column = table.names.index(target)
-    labels = [sys.intern(row[column].strip()) for _, row in table]
-    if "" in labels:
-        line_number, _ = next(islice(table, labels.index(""), None))
-        missing = f"in {labels.count('')} of {len(labels)} rows"
-        raise DataError(f"{table.path}:{line_number}: the label is missing (column {target}, {missing})")
-    return labels

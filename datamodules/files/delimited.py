@@ -8,6 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from datamodules.errors import DataError
 from datamodules.files.layout import SAMPLE_ROWS, Layout, cells_of, layout_of
 from datamodules.files.splits import Note
@@ -35,6 +38,7 @@ class Table:
         reread: reads all rows of a large file from its beginning.
         form: how it is laid out, in words.
         files: of each row, where it has one of its own; then `path` is their folder.
+        lines: of each row, where the rows themselves are not in memory.
     """
 
     path: Path
@@ -43,6 +47,7 @@ class Table:
     reread: Callable[[], Iterator[Row]] | None = None
     form: str = "lines"
     files: Sequence[Path] = ()
+    lines: NDArray[np.int64] | None = None
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -57,7 +62,8 @@ class Table:
         """The file and line of every row."""
         if self.files:
             return (f"{file.parent.name}/{file.name}" for file in self.files)
-        return (f"{self.path.name}:{line}" for line, _ in self)
+        lines = (line for line, _ in self) if self.lines is None else self.lines
+        return (f"{self.path.name}:{line}" for line in lines)
 
     def __iter__(self) -> Iterator[Row]:
         return self.reread() if self.reread else iter(self.rows)

@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from xxhash import xxh3_64
 
@@ -16,6 +18,7 @@ from datamodules.errors import DataError
 from datamodules.files.written_numbers import is_written_number
 from datamodules.storage.fingerprint import hash_numbers
 
+BLOCK = 8192  # rows
 MAX_CATEGORIES = 32  # of a column
 ROWS_PER_OCCURRENCE = 200  # a category that is rarer would only be memorised
 
@@ -27,11 +30,28 @@ def strings(column: pa.ChunkedArray) -> list[str | None]:
 
 
 def distinct_strings(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Texts as `strings` returns them, and for each row the index of its text among them; -1 where it is missing."""
-    encoded = pc.cast(column, pa.string()).combine_chunks().dictionary_encode()
-    texts = [_unquoted(value) for value in pc.utf8_trim_whitespace(encoded.dictionary).to_pylist()]
+    """Texts as `strings` returns them, and for each row the index of its text among them; -1 where it is missing.
+
+    The texts are in the order in which they first occur; several may be equal, for they differed in whitespace.
+    """
+    if not pa.types.is_integer(column.type) and not pa.types.is_boolean(column.type):  # each is written in one way
+        column = pc.cast(column, pa.string())
+    encoded = column.combine_chunks().dictionary_encode()
+    dictionary = pc.utf8_trim_whitespace(pc.cast(encoded.dictionary, pa.string()))
+    texts = [_unquoted(value) for value in dictionary.to_pylist()]
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     return texts, codes
+
+
+def counted_strings(column: pa.ChunkedArray) -> Counter[str]:
+    """How often each text occurs, in the order in which they first occur; of missing ones the empty text."""
+    texts, codes = distinct_strings(column)
+    missing, *sizes = np.bincount(codes + 1, minlength=len(texts) + 1).tolist()
+    counts: Counter[str] = Counter()
+    for text, size in zip(texts, sizes, strict=True):
+        counts[text] += size
+    counts[""] += missing
+    return +counts  # without those of which there is none
 
 
 def _unquoted(value: str) -> str:
@@ -81,11 +101,7 @@ class Column:
                 mean, std = float(present.mean()), float(present.std())
             state = {"mean": mean, "std": std if std > 0 else 1.0, "missing": len(present) < len(values)}
             return cls({"name": name, "kind": "number", **state})
-        texts, codes = distinct_strings(column)
-        counts: Counter[str] = Counter()
-        for text, count in enumerate(np.bincount(codes + 1, minlength=len(texts) + 1).tolist()):
-            counts[texts[text - 1] if text else ""] += count
-        counts += Counter()  # without those of which there is none
+        counts = counted_strings(column)
         if len(counts) > max(MAX_CATEGORIES, len(column) // 2):
             return None  # names, ticket numbers, free text: nearly unique in each row
         frequent = [value for value in sorted(counts) if counts[value] >= len(column) / ROWS_PER_OCCURRENCE]
@@ -102,8 +118,8 @@ class Column:
             return [name, f"{name} missing"] if self.state["missing"] else [name]
         return [f"{name}={value or 'missing'}" for value in self.state["values"]]
 
-    def encode(self, column: pa.ChunkedArray, where: str) -> Tensor:
-        """The features of all rows, (N, F); a category that is unknown from training is all zeros."""
+    def encode(self, column: pa.ChunkedArray, where: str) -> list[NDArray[Any]]:
+        """The numbers of all rows, and which are missing; or of categories their indices, -1 of an unknown one."""
         name = self.state["name"]
         if self.state["kind"] == "number":
             if not is_numeric(column):
@@ -112,17 +128,59 @@ class Column:
                 found = f"in row {row + 1} it holds {texts[row]}"
                 raise DataError(f"{where}: column {name} held numbers in training, {found}")
             values = numbers(column)
-            if np.isinf(values).any():
-                row = int(np.isinf(values).argmax())
-                raise DataError(f"{where}: row {row + 1}, column {name}: {values[row]} is not a finite number")
+            refuse_infinity(values, name, where)
             missing = np.isnan(values)
             scaled = np.where(missing, 0.0, (values - self.state["mean"]) / self.state["std"])
-            stacked = np.stack([scaled, missing], axis=1) if self.state["missing"] else scaled[:, None]
-            return torch.from_numpy(stacked.astype(np.float32))
+            return [scaled.astype(np.float32), missing] if self.state["missing"] else [scaled.astype(np.float32)]
         code = {value: index for index, value in enumerate(self.state["values"])}
-        texts, rows = distinct_strings(column)
-        codes = torch.tensor([code.get(text, len(code)) for text in [*texts, ""]])
-        return torch.nn.functional.one_hot(codes[torch.from_numpy(rows)], len(code) + 1)[:, :-1].float()
+        texts, places = distinct_strings(column)
+        return [np.array([code.get(text, -1) for text in [*texts, ""]], np.int8)[places]]  # of MAX_CATEGORIES
+
+
+def encoded(table: pa.Table, states: Sequence[dict[str, Any]], where: str, index: Tensor | None = None) -> Tensor:
+    """The features of columns side by side, (N, F); those of a category that is unknown from training are zeros.
+
+    Args:
+        table: that has them.
+        states: of the columns.
+        where: the table, for messages.
+        index: (N,) its rows; all of them by default. No more than a column of them is copied at once.
+
+    Raises:
+        DataError: a column of numbers has texts, or an infinity.
+    """
+    columns = [Column(state) for state in states]
+    rows = None if index is None else pa.array(index.numpy())
+    size = len(table) if rows is None else len(rows)
+    cells = (table[column.state["name"]] for column in columns)
+    parts = [
+        column.encode(of if rows is None else of.take(rows), where) for column, of in zip(columns, cells, strict=True)
+    ]
+    ends = [*accumulate((len(column.features) for column in columns), initial=0)]
+    features = np.zeros((size, ends[-1]), np.float32)
+    for start in range(0, size, BLOCK):  # whose features stay in the processor's cache until all columns are there
+        block = features[start : start + BLOCK]
+        for column, of_column, first in zip(columns, parts, ends[:-1], strict=True):
+            some = [part[start : start + BLOCK] for part in of_column]
+            if column.state["kind"] == "number":
+                for place, values in enumerate(some, first):
+                    block[:, place] = values
+            else:
+                known = np.flatnonzero(some[0] >= 0)
+                block[known, first + some[0][known]] = 1
+    return torch.from_numpy(features)
+
+
+def refuse_infinity(values: NDArray[np.float64], name: str, where: str) -> None:
+    """Refuse a column of numbers with an infinity.
+
+    Raises:
+        DataError: it has one.
+    """
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise DataError(f"{where}: row {row + 1}, column {name}: {values[row]} is not a finite number")
 
 
 def id_column(table: pa.Table) -> str | None:

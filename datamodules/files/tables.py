@@ -25,7 +25,9 @@ from datamodules.files.splits import Note
 from datamodules.files.table_columns import is_numeric
 from datamodules.files.text_files import WORKBOOKS, byte_stream, encoding_of, stripped_lines
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
+from datamodules.storage.fingerprint import hash_texts
 from datamodules.storage.kept import Kept, code_of, kept, states_of
+from datamodules.storage.progress import shown_reads
 
 TABLE_FILES = (
     ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", *WORKBOOKS,
@@ -33,7 +35,7 @@ TABLE_FILES = (
 )  # fmt: skip
 BLOCK = 1 << 22  # bytes that are read at once
 READER = code_of(json_rows, layout, number_columns, spreadsheets, text_files, written_numbers, sys.modules[__name__])
-_FORM = b"form"  # in a table's metadata
+_FORM, _SOURCE = b"form", b"source"  # in a table's metadata
 _LINE_END = re.compile(r"\r\n?|\n|\Z")
 _BLANK_LINES = re.compile(r"\n{2,}")
 _END = "end"
@@ -93,11 +95,14 @@ def kept_table(path: Path, reading: Reading) -> pa.Table:
     notes: list[str] = []
 
     def made() -> Kept:
-        sink = pa.BufferOutputStream()
         table = read_table(path, replace(reading, note=notes.append))
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
-        return Kept({"table": np.frombuffer(sink.getvalue(), np.uint8)}, notes)
+        for index, field_ in enumerate(table.schema):  # in one piece each, so that later none is copied to be used
+            table = table.set_column(index, field_, table[index].combine_chunks())
+        size = pa.MockOutputStream()
+        _write(table, size)
+        content = np.empty(size.size(), np.uint8)
+        _write(table, pa.FixedSizeBufferWriter(pa.py_buffer(content)))
+        return Kept({"table": content}, notes)
 
     states = states_of([path], path.parent)
     settings = [reading.encoding, reading.header, [*reading.named], sorted(reading.texts)]
@@ -105,7 +110,19 @@ def kept_table(path: Path, reading: Reading) -> pa.Table:
     found = kept(made, key, states.size)
     for note in found.facts:
         reading.note(note)
-    return pa.ipc.open_stream(pa.py_buffer(found.arrays["table"])).read_all()
+    table = pa.ipc.open_stream(pa.py_buffer(found.arrays["table"])).read_all()
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _SOURCE: hash_texts(map(str, key)).encode()})
+
+
+def _write(table: pa.Table, sink: pa.NativeFile) -> None:
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+
+
+def source_of(table: pa.Table) -> str | None:
+    """What tells a table that `kept_table` has read from others, though they have the same columns."""
+    source: bytes | None = (table.schema.metadata or {}).get(_SOURCE)
+    return None if source is None else source.decode()
 
 
 def _read_delimited(path: Path, reading: Reading) -> pa.Table:
@@ -185,9 +202,12 @@ def _parsed(path: Path, encoding: str, layout: Layout, reading: Reading, content
         delimiter, encoding, skipped = "\t", "utf-8", 0
     with_ends = content is not None or encoding != "utf-8" or _has_quotes(path)
     try:
-        with byte_stream(path) if content is None else pa.BufferReader(content) as stream:
+        with (
+            byte_stream(path) if content is None else pa.BufferReader(content) as stream,
+            shown_reads(stream, f"reading {path.name}") as shown,
+        ):
             table = pacsv.read_csv(
-                stream,
+                shown,
                 pacsv.ReadOptions(column_names=layout.names, skip_rows=skipped, encoding=encoding),
                 pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=with_ends),
                 pacsv.ConvertOptions(

@@ -61,21 +61,35 @@ def ranges(start: Tensor, length: Tensor) -> Tensor:
     return torch.arange(int(length.sum()), device=length.device) + torch.repeat_interleave(start - before, length)
 
 
+def ascending(index: Tensor) -> Tensor:
+    """Indices in ascending order, which are counted: a tenth of the time of sorting them."""
+    counts = torch.bincount(index)
+    return torch.repeat_interleave(torch.arange(len(counts)), counts)
+
+
 def _by_class(index: Tensor, labels: Tensor | None, seed: int) -> Tensor:
     """The indices in random order, sorted by class: every n-th of them is a stratified sample."""
     shuffled = index[torch.randperm(len(index), generator=generator(seed))]
-    return shuffled if labels is None else shuffled[torch.argsort(labels[shuffled], stable=True)]
+    return shuffled if labels is None else shuffled[_stable_order(labels[shuffled])]
+
+
+def _stable_order(labels: Tensor) -> Tensor:
+    """The order that sorts labels, and leaves equal ones as they are."""
+    whole = len(labels) and not labels.is_floating_point()
+    if whole and labels.min() >= 0 and labels.max() <= np.iinfo(np.uint16).max:
+        labels_16 = labels.numpy().astype(np.uint16)  # which NumPy sorts by counting, in a tenth of the time
+        return torch.from_numpy(np.argsort(labels_16, kind="stable"))
+    return torch.argsort(labels, stable=True)
 
 
 def _except_last(taken: Tensor, ordered: Tensor, labels: Tensor | None) -> Tensor:
     """Which of the indices are taken, where no class may be taken as a whole; sorted by class."""
     if labels is None or not taken.any():
         return taken
-    classes, counts = labels[ordered].unique_consecutive(return_counts=True)
-    of = torch.repeat_interleave(torch.arange(len(classes)), counts)
-    whole = torch.zeros(len(classes), dtype=torch.long).index_add_(0, of, taken.long()) == counts
-    last = counts.cumsum(0) - 1
-    return taken.index_fill(0, last[whole], False)
+    ends = torch.cat([labels[ordered].diff().nonzero()[:, 0] + 1, torch.tensor([len(ordered)])])  # of each class
+    of_class = taken.cumsum(0)[ends - 1].diff(prepend=torch.tensor([0]))
+    whole = of_class == ends.diff(prepend=torch.tensor([0]))
+    return taken.index_fill(0, ends[whole] - 1, False)
 
 
 def cut(index: Tensor, fraction: float, labels: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
@@ -87,7 +101,7 @@ def cut(index: Tensor, fraction: float, labels: Tensor | None, seed: int) -> tup
     ordered = _by_class(index, labels, seed)
     steps = torch.arange(len(ordered) + 1, dtype=torch.float64).mul_(fraction).add_(1e-9).floor_()
     taken = _except_last(steps[1:] > steps[:-1], ordered, labels)
-    return ordered[~taken].sort().values, ordered[taken].sort().values
+    return ascending(ordered[~taken]), ascending(ordered[taken])
 
 
 def sample(index: Tensor, size: int, labels: Tensor | None = None) -> Tensor:
@@ -116,7 +130,7 @@ def fold_of(index: Tensor, num_folds: int, fold: int, labels: Tensor | None, see
     """
     ordered = _by_class(index, labels, seed)
     taken = _except_last(torch.arange(len(ordered)) % num_folds == fold, ordered, labels)
-    return ordered[~taken].sort().values, ordered[taken].sort().values
+    return ascending(ordered[~taken]), ascending(ordered[taken])
 
 
 def check_shard_sizes(size: int, batch_size: int, world_size: int) -> None:

@@ -48,7 +48,7 @@ def hash_labels(names: Sequence[str], codes: Tensor) -> str:
         names: of all classes.
         codes: (N,) each example's class index.
     """
-    used = sorted(codes.unique().tolist(), key=lambda code: names[code])
+    used = sorted(torch.bincount(codes).nonzero()[:, 0].tolist(), key=lambda code: names[code])
     rank = torch.zeros(len(names), dtype=torch.long)
     rank[used] = torch.arange(len(used))
     return hash_texts([*(names[code] for code in used), hash_numbers(rank[codes])])

@@ -1,8 +1,12 @@
 """How far work on large data is, on the error stream."""
 
+import io
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pyarrow as pa
 from lightning.pytorch.utilities import rank_zero_only
 
 QUIET = 1.0  # seconds in which nothing is shown
@@ -60,6 +64,40 @@ class Progress:
             self.width = len(line)
         else:
             print(line, file=sys.stderr, flush=True)
+
+
+class _Reads(io.RawIOBase):
+    """A stream whose reads are counted."""
+
+    def __init__(self, stream: pa.NativeFile, progress: Progress) -> None:
+        self.stream = stream
+        self.progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        block: bytes = self.stream.read(None if size < 0 else size)
+        self.progress.add(len(block))
+        return block
+
+
+@contextmanager
+def shown_reads(stream: pa.NativeFile, what: str) -> Iterator[pa.NativeFile]:
+    """The same stream, of which it is shown how much is read; one that is packed is left as it is.
+
+    Args:
+        stream: of bytes.
+        what: in words.
+    """
+    if not stream.seekable():
+        yield stream
+        return
+    progress = Progress(what, stream.size())
+    try:
+        yield pa.PythonFile(_Reads(stream, progress), mode="r")
+    finally:
+        progress.end()
 
 
 def _duration(seconds: float) -> str:

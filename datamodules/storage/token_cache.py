@@ -16,7 +16,7 @@ from torch import Tensor
 from datamodules.errors import DataError
 from datamodules.storage.cache_files import written_once
 from datamodules.storage.open_file import OpenFile
-from datamodules.tokenizing import language, tokens
+from datamodules.tokenizing import blank_words, language, tokens
 from datamodules.tokenizing.tokens import Ragged
 
 MIN_CACHED_BYTES = 10**7  # of texts: learning a vocabulary from more takes long
@@ -87,7 +87,8 @@ def train_once(train: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str]
         if size < MIN_CACHED_BYTES:
             return train(texts).to_str()
         key = [digest.hexdigest()]
-    code = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in (tokens, language)))
+    modules = (tokens, blank_words, language)
+    code = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
     full = [*key, code.hexdigest(), tokenizers.__version__, *map(str, settings)]
     path = written_once(lambda file: file.write(train(texts).to_str().encode()), full, ".json")
     return path.read_text(encoding="utf-8")

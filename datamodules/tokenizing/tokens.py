@@ -6,8 +6,6 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from tokenizers import Encoding, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -17,11 +15,10 @@ from torch import Tensor
 from datamodules.errors import DataError
 from datamodules.files.paths import user_path
 from datamodules.loading.sampling import ranges
+from datamodules.tokenizing.blank_words import BlankWords, KnownWords, blank_words, counted_words, parts_of
 
 PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"
 BATCH_SIZE = 1000  # texts that are tokenized together
-LOOKED_UP = 2**18  # characters of texts whose words are looked up together, in some ten times their memory
-RECURRING = 2  # times that words must recur on average for looking them up to pay
 
 
 class Text(NamedTuple):
@@ -112,29 +109,33 @@ def new_tokenizer(algorithm: str, texts: Iterable[str], vocab_size: int, min_fre
         vocab_size: maximum number of tokens, including the special ones.
         min_frequency: minimum number of occurrences of a word (or a pair of pieces) that is learned.
     """
-    model = models.WordLevel(unk_token=UNKNOWN) if algorithm == "words" else models.WordPiece(unk_token=UNKNOWN)
-    tokenizer = Tokenizer(model)
+    tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = [PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END]
-    trainer_type = trainers.WordPieceTrainer if algorithm == "wordpiece" else trainers.WordLevelTrainer
-    trainer = trainer_type(
+    counts = counted_words(tokenizer, texts)
+    if algorithm == "words":  # as the trainer of such a model does it, which does all to each word anew
+        by_count = sorted(counts, key=lambda word: (-counts[word], word))
+        names = [*special, *(word for word in by_count if counts[word] >= min_frequency)][:vocab_size]
+        tokenizer.model = models.WordLevel({name: index for index, name in enumerate(names)}, unk_token=UNKNOWN)
+        tokenizer.add_special_tokens(special)
+        return tokenizer
+    trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
-        special_tokens=[*special, *_continuations(tokenizer, texts)] if algorithm == "wordpiece" else special,
+        special_tokens=[*special, *_continuations(counts)],
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    if algorithm == "wordpiece":
-        trained, tokenizer = tokenizer, Tokenizer(models.WordPiece(tokenizer.get_vocab(), unk_token=UNKNOWN))
-        tokenizer.normalizer, tokenizer.pre_tokenizer = trained.normalizer, trained.pre_tokenizer
-        tokenizer.add_special_tokens(special)  # the single letters were special only for the trainer
-        tokenizer.decoder = WordPieceDecoder()
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{CLS} $A {SEP}",
-            pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
-            special_tokens=[(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)],
-        )
+    trained, tokenizer = tokenizer, Tokenizer(models.WordPiece(tokenizer.get_vocab(), unk_token=UNKNOWN))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = trained.normalizer, trained.pre_tokenizer
+    tokenizer.add_special_tokens(special)  # the single letters were special only for the trainer
+    tokenizer.decoder = WordPieceDecoder()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{CLS} $A {SEP}",
+        pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)],
+    )
     return tokenizer
 
 
@@ -175,15 +176,14 @@ def new_translator_tokenizer(texts: Iterable[str], vocab_size: int, min_frequenc
     return tokenizer
 
 
-def _continuations(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
-    """The single letters that continue a word, as WordPiece writes them.
+def _continuations(words: Iterable[str]) -> list[str]:
+    """The single letters that continue words, as WordPiece writes them.
 
     Its trainer would assign their ids in an order that differs from run to run, and break ties by these ids.
     """
     letters: set[str] = set()
-    for text in texts:
-        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
-            letters.update(word[1:])
+    for word in words:
+        letters.update(word[1:])
     return [f"##{letter}" for letter in sorted(letters)]
 
 
@@ -258,49 +258,26 @@ def tokenized(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[tuple[NDAr
     separate = isinstance(tokenizer.normalizer, normalizers.BertNormalizer)
     separate &= isinstance(tokenizer.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
     separate &= not any(" " in token.content for token in tokenizer.get_added_tokens_decoder().values())
-    for some in _parts(texts):
-        words = pc.split_pattern(pa.array(some, pa.large_string()), " ") if separate and _is_text(some) else None
-        coded = None if words is None else words.values.dictionary_encode()
-        if words is None or coded is None or len(coded) < RECURRING * len(coded.dictionary):  # as in Chinese
+    known = KnownWords(tokenizer)
+    for some in parts_of(texts):
+        words = blank_words(some) if separate else None
+        if words is None:
             for first in range(0, len(some), BATCH_SIZE):
                 ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(some[first : first + BATCH_SIZE])]
                 lengths = np.fromiter(map(len, ids), np.int64, len(ids))
                 yield np.fromiter(chain.from_iterable(ids), np.int32, int(lengths.sum())), lengths
         else:
-            yield _looked_up(tokenizer, words.offsets.to_numpy(), coded)
+            yield _looked_up(known, words)
 
 
-def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
-    part, size = [], 0
-    for text in texts:
-        part.append(text)
-        size += len(text)
-        if size >= LOOKED_UP:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
-
-
-def _is_text(texts: Sequence[str]) -> bool:
-    """Whether Arrow can hold texts: it cannot hold half of a surrogate pair."""
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _looked_up(
-    tokenizer: Tokenizer, ends: NDArray[np.int64], coded: pa.DictionaryArray
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _looked_up(known: KnownWords, words: BlankWords) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The tokens of texts, by those of their words, and how many each text has.
 
     Args:
-        tokenizer: with its truncation.
-        ends: (N + 1,) where the words of each text begin, and the end of the last.
-        coded: all words.
+        known: words and their tokens.
+        words: of the texts.
     """
+    tokenizer = known.tokenizer
     truncation = tokenizer.truncation
     tokenizer.no_truncation()
     example = tokenizer.encode("a")
@@ -308,12 +285,10 @@ def _looked_up(
     inside = special.index(False) if False in special else len(special)
     before = example.ids[:inside]
     after = [token for token, mark in zip(example.ids[inside:], special[inside:], strict=True) if mark]
-    ids = [each.ids for each in tokenizer.encode_batch_fast(coded.dictionary.to_pylist(), add_special_tokens=False)]
+    codes, ends = known.places_of(words.words)[words.codes], words.ends
+    sizes, tokens = known.sizes, known.tokens
     if truncation:
         tokenizer.enable_truncation(**truncation)
-    sizes = np.fromiter(map(len, ids), np.int64, len(ids))
-    tokens = np.fromiter(chain.from_iterable(ids), np.int32, int(sizes.sum()))
-    codes = coded.indices.to_numpy()
     of_words = np.concatenate([[0], sizes[codes].cumsum()])
     lengths = np.diff(of_words[ends])
     if truncation:

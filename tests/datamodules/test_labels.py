@@ -1,13 +1,18 @@
 """Classes of unlike size."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor
 
+from datamodules import labels
+from datamodules.errors import DataError
+from datamodules.files.table_columns import strings
 from datamodules.labels import LabelledData, class_codes
 from datamodules.nodes import Nodes
 from datamodules.tabular import TabularClassification
@@ -148,3 +153,70 @@ def test_a_class_with_one_example_is_trained_on_and_told(seed: int, table: Path)
     assert data.class_counts[-2:] == [1, 1]
     told = "2 classes have a single example, which is trained on: no score covers lone, only"
     assert data.notes == [f"{table}: {told}"]
+
+
+def slow_class_codes(
+    values: list[str], known: list[str] | None, note: Callable[[str], None]
+) -> tuple[list[str], list[int]]:
+    """The class index of each label, label by label."""
+    class_of = labels._classes_of(list(dict.fromkeys(values)), known)
+    names = known or sorted(set(class_of.values()), key=labels._numerical_order)
+    changed = [f"{value} as {name}" for value, name in class_of.items() if value != name]
+    if changed:
+        note(f"here: reads the label {', '.join(changed[:5])}")
+    for row, value in enumerate(values):
+        if class_of[value] not in names:
+            raise DataError(
+                f"here: example {row + 1} has label {value}, which is none of the model's classes: "
+                + ", ".join(names[:20])
+            )
+    return names, [names.index(class_of[value]) for value in values]
+
+
+WRITTEN = ["1", "1.0", "01", "2.", "10", "-3", "nan", "NA", "None", "", "?", "true", "True", "FALSE", "0", "a", "A"]
+WRITTEN += [">50K", ">50K."]
+
+
+@pytest.mark.parametrize("known", [None, ["0", "1"], ["1", "2", "10"], ["true", "false"], [">50K", "a", "1.0", "nan"]])
+def test_class_codes_are_those_of_label_by_label(known: list[str] | None) -> None:
+    chooser = random.Random(0)
+    outcomes = []
+    for _ in range(300):
+        values = chooser.choices(chooser.sample(WRITTEN, chooser.randint(1, 6)), k=chooser.randint(1, 20))
+        notes: tuple[list[str], list[str]] = [], []
+        try:
+            expected: Any = slow_class_codes(values, known, notes[0].append)
+        except DataError as error:
+            expected = str(error)
+        try:
+            names, codes = class_codes(values, known, "here", notes[1].append)
+            found: Any = names, codes.tolist()
+        except DataError as error:
+            found = str(error)
+        assert found == expected
+        assert notes[0] == notes[1]
+        outcomes.append(type(found))
+    assert (str in outcomes) == (known is not None)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [" a", "a", "b ", "'b'", "''", "a"],
+        ["1", "1.0", "2", "1"],
+        ["None", "x", "NA", "x", "None"],
+        [1, 3, -2, 1],
+        [True, False, True],
+        [1.0, 2.5, 1.0, float("nan")],
+        [0.0, -0.0, 1e300],
+    ],
+)
+def test_the_classes_of_a_column_are_those_of_its_texts(column: list[Any], place: Path) -> None:
+    cells = pa.chunked_array([column[:2], column[2:]])
+    data = TabularClassification(str(place))
+    data.target_name, data.table = "label", pa.table({"label": cells})
+    notes: list[str] = []
+    names, codes = slow_class_codes([str(text) for text in strings(cells)], None, notes.append)
+    assert data.read_target(cells).tolist() == codes
+    assert data.class_names == names
+    assert [note.replace(str(place), "here") for note in data.notes] == notes

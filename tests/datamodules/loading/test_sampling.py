@@ -1,3 +1,4 @@
+import math
 import random
 from functools import partial
 from typing import Any
@@ -5,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from datamodules.loading.sampling import (
     Batches,
     ClassBalancedSampler,
     Position,
+    ascending,
     cut,
     fold_of,
     generator,
@@ -239,3 +242,35 @@ def test_a_seed_sets_all_generators_as_torch_does() -> None:
     random.seed(mixed(3, 4))
     assert torch.equal(found[0], torch.rand(5))
     assert found[1:] == (np.random.rand(), random.random())
+
+
+def slow_halves(index: Tensor, taken: Tensor, ordered: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What is taken, but for a last example of each class, in the plainest way."""
+    taken = taken.clone()
+    if labels is not None:
+        for label in labels[index].unique():
+            of_class = labels[ordered] == label
+            if taken[of_class].all():
+                taken[of_class.nonzero()[-1]] = False
+    return ordered[~taken].sort().values, ordered[taken].sort().values
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("labels", [None, ALL_LABELS, ALL_LABELS * 10**6, -ALL_LABELS, ALL_LABELS / 4])
+def test_splits_are_those_of_sorting(labels: Tensor | None, seed: int) -> None:
+    index = INDEX.flip(0)
+    ordered = index[torch.randperm(len(index), generator=generator(seed))]
+    if labels is not None:
+        ordered = ordered[torch.argsort(labels[ordered], stable=True)]
+    for fraction in (0.001, 0.1, 0.5, 0.97):
+        steps = torch.tensor([math.floor(place * fraction + 1e-9) for place in range(len(index) + 1)])
+        expected = slow_halves(index, steps[1:] > steps[:-1], ordered, labels)
+        assert all(map(torch.equal, cut(index, fraction, labels, seed), expected))
+    for fold in range(3):
+        expected = slow_halves(index, torch.arange(len(index)) % 3 == fold, ordered, labels)
+        assert all(map(torch.equal, fold_of(index, 3, fold, labels, seed), expected))
+
+
+@pytest.mark.parametrize("index", [[], [3], [5, 0, 2], [4, 4, 1]])
+def test_indices_are_sorted_by_counting_them(index: list[int]) -> None:
+    assert ascending(torch.tensor(index, dtype=torch.long)).tolist() == sorted(index)

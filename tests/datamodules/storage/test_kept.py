@@ -12,14 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules import base, tabular
+from datamodules.errors import DataError
+from datamodules.files import delimited, pixels, tables
 from datamodules.files import images as image_files
-from datamodules.files import pixels, tables
-from datamodules.files.table_columns import cell_hashes
+from datamodules.files.labelled_texts import kept_texts
+from datamodules.files.table_columns import Column, cell_hashes
 from datamodules.files.tables import Reading, read_table
 from datamodules.images import Images
 from datamodules.storage import cache_files, kept
 from datamodules.storage.kept import Kept, read_kept, states_of
 from datamodules.tabular import TabularClassification
+from datamodules.text import TextClassification
 from tests.helpers.fork_server import Forked
 
 
@@ -113,7 +117,7 @@ def test_another_users_folder_is_not_needed(tmp_path: Path, monkeypatch: pytest.
     assert [*own.glob(f"*{kept.SUFFIX}")]
 
 
-def denied(folder: Path) -> None:
+def denied(folder: Any, *_: Any) -> None:
     raise PermissionError(13, "Permission denied", str(folder))
 
 
@@ -202,7 +206,7 @@ def test_several_processes_decode_as_one_does(pictures: Path, folder: Path, monk
 def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "table.csv"
     rows = [f"{row % 7},{row / 3:.4f},{'xyz'[row % 3]}\n" for row in range(60)]
-    file.write_text("unit,price,label\n" + "".join(rows) + "3,12 %,x\n")
+    file.write_text("unit,price,label\n" + "".join(rows * 2) + "3,12 %,x\n")
 
     def read() -> TabularClassification:
         data = TabularClassification(str(file), batch_size=4)
@@ -210,17 +214,132 @@ def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return data
 
     first = read()
+    assert first.fingerprint["column price"]
     assert any("price" in note for note in first.notes)
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "byte_stream", denied)
+        for module, name in (
+            (tables, "byte_stream"), (tabular, "cell_hashes"), (tabular, "column_digest"), (base, "cut"),
+            (Column, "fitted"),
+        ):  # fmt: skip
+            patch.setattr(module, name, denied)
         second = read()
+        assert second.fingerprint == first.fingerprint
     assert second.table.equals(first.table)
     assert second.notes == first.notes
     assert second.fingerprint == first.fingerprint
     assert second.state_dict() == first.state_dict()
     assert second.form == first.form
+    assert any("are in the training split, too" in note for note in second.notes)
+    other = TabularClassification(str(file), ignore=["price"], split_seed=1, batch_size=4)
+    other.setup("fit")
+    assert [state["name"] for state in other.columns] == ["unit"]
+    assert not torch.equal(other.splits.train, first.splits.train)
     file.write_text(file.read_text().replace("3,12 %,x", "3,13 %,x"))
     assert read().fingerprint != first.fingerprint
+
+
+def test_another_class_of_data_computes_its_own(tmp_path: Path) -> None:
+    class AllAlike(TabularClassification):
+        def example_hashes(self) -> Any:
+            return np.zeros(len(self.table), np.uint64)
+
+    file = tmp_path / "table.csv"
+    file.write_text("number,label\n" + "".join(f"{row / 7:.4f},{'xy'[row % 2]}\n" for row in range(60)))
+    twice = []
+    for kind in (TabularClassification, AllAlike):
+        data = kind(str(file), batch_size=4)
+        data.setup("fit")
+        twice.append([note for note in data.notes if "are in the training split, too" in note])
+    assert [*map(len, twice)] == [0, 2]
+
+
+@pytest.mark.long
+def test_the_time_of_a_start_grows_no_faster_than_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random, times = np.random.default_rng(0), []
+    for size in (40_000, 320_000):
+        file = tmp_path / f"{size}.csv"
+        cells = zip(random.normal(size=size), random.integers(0, 40, size), strict=True)
+        file.write_text(
+            "value,kind,label\n" + "".join(f"{value:.6f},k{kind},{'xyz'[kind % 3]}\n" for value, kind in cells)
+        )
+
+        def started(path: str = str(file)) -> float:
+            begun = time.process_time()
+            data = TabularClassification(path)
+            data.setup("fit")
+            assert data.fingerprint
+            return time.process_time() - begun
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kept, "MIN_BYTES", 10**9)
+            times.append(min(started() for _ in range(3)))
+    assert times[1] < 8 * 2 * times[0], "twice what eight times the rows take if each takes as long"
+
+
+def test_what_was_kept_equals_what_is_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "table.csv"
+    random = np.random.default_rng(0)
+    values, kinds = random.normal(size=300).round(3), random.integers(0, 5, 300)
+    rows = [
+        f"{value if row % 9 else ''},{'pqrst'[kind]},{row},{'xy'[row % 2]}\n"
+        for row, (value, kind) in enumerate(zip(values, kinds, strict=True))
+    ]
+    file.write_text("value,kind,many,label\n" + "".join(rows))
+    found = []
+    for smallest in (10**9, 0, 0):
+        monkeypatch.setattr(kept, "MIN_BYTES", smallest)
+        for fold in (None, 1):
+            folds: dict[str, Any] = {} if fold is None else {"fold": fold, "num_folds": 3}
+            data = TabularClassification(str(file), batch_size=4, **folds)
+            data.setup("fit")
+            features, target = data.examples(data.splits.test)[torch.arange(10)]
+            found.append((data.fingerprint, data.state_dict(), data.notes, features.tolist(), target.tolist()))
+    assert found[0:2] == found[2:4] == found[4:6]
+    assert found[0] != found[1]
+
+
+TEXTS = ["good\tö\U0001f600 film", "bad\t\u4e2d\u6587", "good\tplain  text", "bad\t", "good\tplain  text"]
+
+
+def test_labelled_texts_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "texts.tsv"
+    file.write_text("\n\n".join(TEXTS * 10), encoding="utf-8")
+
+    def read(**options: Any) -> TextClassification:
+        data = TextClassification(str(file), batch_size=4, **options)
+        data.setup("fit")
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "MIN_BYTES", 10**9)
+        plain = read()
+    first = read()
+    with monkeypatch.context() as patch:
+        patch.setattr(delimited, "lines_of", denied)
+        second = read()
+    rows = torch.arange(50)
+    for data in (first, second):
+        assert data.texts == plain.texts == [line.split("\t")[1] for line in TEXTS] * 10
+        assert torch.equal(data.labels, plain.labels)
+        assert data.origins(rows) == plain.origins(rows)
+        assert data.origin(7) == "texts.tsv:15"
+        assert data.fingerprint == plain.fingerprint
+        assert data.notes == plain.notes
+        assert data.state_dict() == plain.state_dict()
+    assert any("10 of 50 texts are empty" in note for note in second.notes)
+    with pytest.raises(DataError, match="the label is missing"):
+        read(target=1, text=0)
+    file.write_text(file.read_text(encoding="utf-8").replace("plain", "plane"), encoding="utf-8")
+    assert read().fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("content", ["a\tgood\n\tbad\n", "one\n"])
+def test_texts_that_are_refused_are_not_kept(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "texts.tsv"
+    file.write_text(content * 3)
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"the label is missing|found only"):
+            kept_texts(file, "utf-8", False, None, 0, lambda note: None)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """Work that takes long is told of: in place on a terminal, a line a minute in a file, nothing if it is short."""
 
+import gzip
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from datamodules.files.tables import Reading, read_table
 from datamodules.storage import progress
-from datamodules.storage.progress import Progress
+from datamodules.storage.progress import Progress, shown_reads
 
 
 class Clock:
@@ -68,3 +72,25 @@ def test_what_is_no_text_is_counted(clock: Clock, capsys: Any, monkeypatch: pyte
     clock.now += 2
     shown.add(2500)
     assert capsys.readouterr().err == "\rdecoding: 25% of 10,000 images, 1,250 a second, 6 s to go"
+
+
+def test_a_large_table_is_told_of_as_it_is_read(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY_IN_A_FILE", 0.0)
+    file = tmp_path / "table.csv"
+    file.write_text("number,label\n" + "12345.6789,some text of a row\n" * 100_000)
+    table = read_table(file, Reading())
+    assert len(table) == 100_000
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith("reading table.csv: ") and "% of 3 MB, " in line for line in lines)
+    packed = tmp_path / "packed.csv.gz"
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    assert read_table(packed, Reading()).equals(table)
+    assert capsys.readouterr().err == "", "how much is in it is not known"
+
+
+def test_reads_that_are_shown_are_those_of_the_stream(capsys: Any) -> None:
+    with shown_reads(pa.BufferReader(b"0123456789"), "reading") as stream:
+        assert (stream.read(3), stream.read(3), stream.read(9)) == (b"012", b"345", b"6789")
+        assert stream.read(1) == b""
+    assert capsys.readouterr().err == ""
