@@ -5,6 +5,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torchvision import models
 
+from lightning_modules.layers.running_statistics import StatisticsWarmup
 from lightning_modules.layers.vision import fitting_stride, for_channels, load_pretrained
 from lightning_modules.tasks.classifier import Classifier
 
@@ -29,6 +30,8 @@ class ResNet(Classifier):
         pretrained: weights to start from: a name of torchvision's, such as IMAGENET1K_V2, or a file with a
             state_dict. The stem for small images, and the classifier where the number of classes differs, start from
             fresh weights.
+        norm_warmup: whether the running statistics of batch normalisation, with which the network is evaluated, follow
+            it sooner in the first 80 steps: for short runs.
         kwargs: arguments of Classifier and Task.
 
     Shapes:
@@ -46,6 +49,7 @@ class ResNet(Classifier):
         depth: Depth = 18,
         stride: int | None = None,
         pretrained: str | None = None,
+        norm_warmup: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, **kwargs)
@@ -60,7 +64,18 @@ class ResNet(Classifier):
         if pretrained is not None:
             load_pretrained(self.network, name, pretrained, ["fc.", *["conv1."] * (stride < 32)])
         self.network.conv1 = for_channels(self.network.conv1, in_channels)
+        self.statistics = StatisticsWarmup(self.network) if norm_warmup else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits."""
         return self.network(images)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Keep the running statistics."""
+        if self.statistics is not None:
+            self.statistics.keep(self.global_step)
+
+    def on_after_backward(self) -> None:
+        """Bring the running statistics nearer to the batch's, before anything is saved."""
+        if self.statistics is not None:
+            self.statistics.follow()
