@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from datamodules.files.paths import printable
+from datamodules.storage.cache_files import MAX_BYTES, cache_folder
 from scripts.cli.runs.cleaning import Kept, Rules, Waste, waste_of
 from scripts.cli.runs.formats import memory, moment
 from scripts.cli.runs.own_files import size_of, top_of
@@ -35,7 +36,7 @@ def clean(
     left = [*unfinished(logs)]
     resumable = sum(run.status == STOPPED for run in runs if is_meant(run))
     print(listing(wastes, left))
-    for line in (*_stay(kept), *_of_stopped(resumable, rules)):
+    for line in (*_stay(kept), *_of_stopped(resumable, rules), *_of_data()):
         print(printable(line))
     total = sum(waste.size for waste in wastes) + size_of(left)
     if not wastes and not left:
@@ -73,6 +74,16 @@ def _of_stopped(count: int, rules: Rules) -> list[str]:
         return []
     runs = "run that was stopped and can be resumed" if count == 1 else "runs that were stopped and can be resumed"
     return [f"stays: {count} {runs} (--stopped)"]
+
+
+def _of_data() -> list[str]:
+    """A line about what was read from data, which is no run's."""
+    folder = cache_folder()
+    size = size_of([folder]) if folder.is_dir() else 0
+    if not size:
+        return []
+    pruned = f"beyond {memory(MAX_BYTES)} the least recently used goes by itself"
+    return [f"stays: {memory(size)} in {folder}, read from data and kept for later runs ({pruned})"]
 
 
 def _delete(wastes: Sequence[Waste], left: Sequence[Path]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from datamodules.storage import cache_files
 from datamodules.storage.locks import Lock
 from scripts import runs
 from scripts.cli.runs.own_files import foreign, size_of
@@ -18,6 +19,13 @@ from tests.helpers.recorded_runs import write_run
 
 IRIS = ("--model", "mlp", "--data", "iris")
 DAY = 86400
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of data, from which nothing has been read."""
+    monkeypatch.setattr(cache_files, "DATA_FOLDER", tmp_path / "data")
+    return tmp_path / "data"
 
 
 def age(folder: Path, days: float) -> Path:
@@ -300,3 +308,13 @@ def test_nothing_to_delete(logs: Path, capsys: Any) -> None:
 )
 def test_what_is_wrong_is_one_line(words: list[str], message: str, logs: Path, refused: Any) -> None:
     assert message in refused(runs.main, "clean", "--logs", str(logs), *words)
+
+
+def test_what_was_read_from_data_is_told_and_stays(logs: Path, capsys: Any, data: Path) -> None:
+    assert "read from data" not in cleaned(capsys, logs)[1]
+    file = data / "tokens" / "0123.kept"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(2_000_000))
+    printed = cleaned(capsys, logs)[1]
+    assert f"stays: 2 MB in {file.parent}, read from data and kept for later runs (beyond 20" in printed
+    assert file.exists()
