@@ -96,17 +96,18 @@ class Run:
 
     @property
     def children(self) -> list[int]:
-        """Processes that it has started and that are alive."""
+        """Processes that it has started and that are alive, the last one last: numbers of processes begin anew."""
         found = []
         for status in Path("/proc").glob("[0-9]*/stat"):
             try:
                 text = status.read_text()
             except OSError:  # it has ended
                 continue
-            after = text.rpartition(")")[2].split()
-            if int(after[3]) == self.process.pid and after[0] != "Z" and int(text.split()[0]) != self.process.pid:
-                found.append(int(text.split()[0]))  # of its session
-        return found
+            process = int(text.split()[0])
+            state, _, _, session, *after = text.rpartition(")")[2].split()
+            if int(session) == self.process.pid != process and state != "Z":
+                found.append((int(after[15]), process))  # when it was started
+        return [process for _, process in sorted(found)]
 
     def all_gone(self) -> bool:
         """Whether the processes that it has started end soon."""
@@ -198,7 +199,7 @@ def test_a_signal_in_a_validation_is_obeyed_before_its_end(start: Any, devices: 
     few = ["--trainer.limit_train_batches", "3", "--trainer.devices", str(devices)]
     run = start(*MLP, "--data.batch_size", "8", *few, *slow, "--trainer.num_sanity_val_steps", "0")
     run.wait_for(run.out, "validating")
-    os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGTERM)
+    os.kill(run.process.pid if rank == 0 else run.children[-1], signal.SIGTERM)
     assert run.status(20) == 143  # seven batches would take 35 s
     assert run.children == []
     assert step_of(run.run / "checkpoints" / "last.ckpt") == 3
@@ -272,7 +273,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_pat
 def test_a_signal_to_one_process_stops_both(start: Any, rank: int) -> None:
     run = start(*MLP, "--trainer.devices", "2")
     run.wait_for("metrics.csv")
-    os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGTERM)
+    os.kill(run.process.pid if rank == 0 else run.children[-1], signal.SIGTERM)
     assert run.status(30) == 143
     assert run.children == []
     assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
@@ -294,7 +295,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_when_a_process_is_killed_the_job_ends_without_orphans(start: Any, rank: int, undisturbed: Path) -> None:
     run = start(*TWO, "--trainer.devices", "2")
     run.wait_for("checkpoints/last.ckpt")
-    os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGKILL)
+    os.kill(run.process.pid if rank == 0 else run.children[-1], signal.SIGKILL)
     assert run.status(30) != 0
     assert run.all_gone()
     if rank:  # else the shell says that it was killed: the others end with it
@@ -345,7 +346,7 @@ def test_a_job_that_is_suspended_does_not_time_out(start: Any) -> None:
 def test_a_stopped_process_does_not_stay_when_the_others_have_timed_out(start: Any, rank: int) -> None:
     run = start(*MLP, "--trainer.devices", "2", "--timeout", "0.1")
     run.wait_for("checkpoints/last.ckpt")
-    os.kill(run.process.pid if rank == 0 else max(run.children), signal.SIGSTOP)
+    os.kill(run.process.pid if rank == 0 else run.children[-1], signal.SIGSTOP)
     assert run.status(60) != 0
     assert run.all_gone()
     assert f"error: process {1 - rank} hung" in run.err.read_text()
@@ -391,7 +392,7 @@ def test_a_killed_loader_is_told(start: Any) -> None:
     )
     run.run = run.folder / "cnn" / "version_0"
     run.wait_for("metrics.csv")
-    os.kill(max(run.children), signal.SIGKILL)
+    os.kill(run.children[-1], signal.SIGKILL)
     assert run.status(60) == 1
     assert run.said[-1].startswith("error: a process that loads data was killed")
     assert not any("Traceback" in line for line in run.said)
