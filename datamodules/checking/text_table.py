@@ -13,7 +13,7 @@ WORDS = re.compile(r"[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef] *|[^ \u3000-\u9ff
 
 def width_of(text: str) -> int:
     """The columns of a terminal that a text takes."""
-    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
+    return len(text) if text.isascii() else sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
 
 
 def rounded(value: float, digits: int = 4, zeros: bool = False) -> str:

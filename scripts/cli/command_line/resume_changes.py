@@ -1,6 +1,5 @@
 """The settings that a resumed run may change, and those that it may not."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +102,15 @@ def _is_new(name: str, now: Config) -> bool:
     return bool(default_of(class_at(now[f"{part}.class_path"]), argument) == now[name])
 
 
-def flat(config: Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(config: Config, prefix: str = "") -> list[tuple[str, Any]]:
     """Every setting that is no section, by its dotted name."""
+    found: list[tuple[str, Any]] = []
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            yield from flat(value, f"{prefix}{key}.")
+            found += flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            found.append((f"{prefix}{key}", value))
+    return found
 
 
 def refuse_changes(changes: list[str], inexact: bool) -> None:
