@@ -17,9 +17,11 @@ FITS = [page.command for page in course() if "scripts/fit.py" in page.command an
 QUICK = """
 import scripts.cli.command_line.recipes, scripts.cli.run.files, scripts.experiment
 from pathlib import Path
+from tests.helpers.undrawn import draw
 
 scripts.cli.command_line.recipes.ROOT = Path({place!r})
 scripts.cli.run.files.LOGS = Path({place!r}) / "lightning_logs"
+draw(really=False)
 real = scripts.experiment.Experiment
 
 def quick(*name, trainer=None, **settings):
