@@ -9,9 +9,9 @@ import pytest
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-@pytest.mark.parametrize(("name", "accuracy"), [("gcn", 0.815), ("gat_nodes", 0.825)])
+@pytest.mark.parametrize(("name", "accuracy"), [("gcn", 0.81), ("gat_nodes", 0.82)])
 def test_cora_over_seeds(score: Callable[..., Any], name: str, accuracy: float) -> None:
-    runs = [score("--model", name, "--data", "Cora", "--seed_everything", str(seed)) for seed in range(4)]
+    runs = [score("--model", name, "--data", "Cora", "--seed_everything", str(seed)) for seed in range(2)]
     assert statistics.mean(run["test"]["accuracy"] for run in runs) >= accuracy
 
 

@@ -143,7 +143,7 @@ def write_images(path: Path, size: int) -> Path:
     [
         ("text", write_texts, 1200, 15),
         ("images", write_images, 600, 110),
-        ("pairs", write_pairs, 2400, 80),
+        ("pairs", write_pairs, 1200, 40),
         ("tagged", write_tagged, 600, 40),
         ("squad", write_squad, 100, 30),
         ("corpus", write_corpus, 6, 50),
