@@ -90,7 +90,16 @@ def in_one_line(error: Exception, trainer: Trainer) -> str | None:
     for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
         if "DataLoader worker" in str(cause):
             return f"a process that loads data was killed, perhaps for lack of memory ({first(str(cause))})"
+    for cause in chain(error):
+        if isinstance(cause, ConnectionError | EOFError) and _is_of_loader(cause):
+            return f"a process that loads data was killed, perhaps for lack of memory ({cause or type(cause).__name__})"
     return None
+
+
+def _is_of_loader(error: BaseException) -> bool:
+    """Whether a loader's process was gone while a batch came from it; errors of that process come whole."""
+    files = [Path(frame.f_code.co_filename).as_posix() for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return all(any(part in file for file in files) for part in ("torch/utils/data/dataloader.py", "/multiprocessing/"))
 
 
 def first(text: str) -> str:

@@ -2,12 +2,14 @@
 
 import errno
 import os
+from multiprocessing import connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from callbacks.run.checkpoint_file import write_checkpoint
 from datamodules.errors import UserError
@@ -29,6 +31,38 @@ def test_a_killed_loader_is_told_even_when_it_broke_into_a_save(tmp_path: Path) 
     ):
         killed_while_saving()
     assert ended.value.status == 1, "of the command line"
+
+
+class Vanishes(Dataset[Any]):
+    """Its loader's process is gone where a batch is on its way."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.zeros(4)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), EOFError()])
+def test_a_loader_that_is_killed_while_a_batch_comes_is_told(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reset(*args: Any, **options: Any) -> None:
+        raise error
+
+    trainer: Any = SimpleNamespace(world_size=1, strategy=SimpleNamespace(launcher=None))
+    loader = DataLoader(Vanishes(), num_workers=1, multiprocessing_context="fork")
+    batches = iter(loader)
+    monkeypatch.setattr(connection.Connection, "recv_bytes", reset)
+    monkeypatch.setattr(connection.Connection, "_recv", reset)
+    with pytest.raises(UserError, match="a process that loads data was killed"), one_cause(trainer, tmp_path):
+        next(batches)
+
+
+def test_a_connection_that_others_lose_is_not_the_loaders(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(world_size=1, strategy=SimpleNamespace(launcher=None))
+    with pytest.raises(ConnectionResetError), one_cause(trainer, tmp_path):
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
 
 def test_what_broke_into_a_last_save_is_no_failure_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
