@@ -64,6 +64,8 @@ def answer(request: Request) -> None:
         raise SystemExit(0)
     for word in request.arguments:
         option = word.partition("=")[0]
+        if option.startswith("--logger."):  # which has none, and of which the parser says what takes their place
+            continue
         if option.startswith("--") and not kept.may_have(option.removesuffix("+")):
             raise UsageError(unknown(option, kept.options, kept.linked))
 
