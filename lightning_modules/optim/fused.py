@@ -19,3 +19,11 @@ def fuse(optimizer: Optimizer) -> None:
                 for weight in group["params"]
             )
             group["fused"] = True if can_be else None
+    optimizer.register_load_state_dict_post_hook(_leave_out_shards)
+
+
+def _leave_out_shards(optimizer: Optimizer) -> None:
+    """Do so, too, where a run goes on that did not shard them."""
+    for group in optimizer.param_groups:
+        if group.get("fused") and any(map(is_shard, group["params"])):
+            group["fused"] = None

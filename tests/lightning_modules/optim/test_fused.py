@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from lightning_modules.mlp import MLP
+from lightning_modules.optim import fused as fused_steps
 from lightning_modules.optim.fused import fuse
 from lightning_modules.optim.muon import MuonAdamW
 
@@ -69,3 +70,17 @@ def test_every_model_has_it() -> None:
     assert {group["fused"] for group in model.new_optimizer(model).param_groups} == {True}
     model = MLP(num_features=2, num_classes=2, optimizer=MuonAdamW)
     assert {group.get("fused") for group in model.new_optimizer(model).param_groups} == {None, True}
+
+
+def test_sharded_weights_are_left_out_also_where_a_run_goes_on_that_did_not_shard_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = SGD([nn.Parameter(torch.ones(3))])
+    fuse(whole)
+    assert whole.param_groups[0]["fused"]
+    monkeypatch.setattr(fused_steps, "is_shard", lambda weight: True)
+    sharded = SGD([nn.Parameter(torch.ones(3))])
+    fuse(sharded)
+    assert not sharded.param_groups[0]["fused"]
+    sharded.load_state_dict(whole.state_dict())
+    assert not sharded.param_groups[0]["fused"]
