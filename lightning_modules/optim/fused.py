@@ -10,9 +10,10 @@ def fuse(optimizer: Optimizer) -> None:
 
     Without it each operation passes over all weights: a step of AdamW on ten million takes 108 instead of 15 ms.
     Sharded weights are left out: torch has no fused step of theirs for some optimizers, such as SGD.
+    So is momentum, whose fused step fails where some weights of a group have had no gradient yet, as those that thaw.
     """
     for group in optimizer.param_groups:
-        is_open = not any(group.get(name) for name in ("foreach", "capturable", "differentiable"))
+        is_open = not any(group.get(name) for name in ("foreach", "capturable", "differentiable", "momentum"))
         if group.get("fused", False) is None and is_open:
             can_be = all(
                 weight.device.type == "cpu" and weight.is_floating_point() and not is_shard(weight)

@@ -15,7 +15,7 @@ from lightning_modules.optim.muon import MuonAdamW
 OPTIMIZERS: list[tuple[type[Optimizer], dict[str, Any]]] = [
     (Adam, {"weight_decay": 0.1, "amsgrad": True}),
     (AdamW, {}),
-    (SGD, {"momentum": 0.9, "nesterov": True}),
+    (SGD, {"weight_decay": 0.1}),
     (Adagrad, {}),
 ]
 
@@ -84,3 +84,19 @@ def test_sharded_weights_are_left_out_also_where_a_run_goes_on_that_did_not_shar
     assert not sharded.param_groups[0]["fused"]
     sharded.load_state_dict(whole.state_dict())
     assert not sharded.param_groups[0]["fused"]
+
+
+@pytest.mark.parametrize(("optimizer", "settings"), [*OPTIMIZERS, (SGD, {"momentum": 0.9, "nesterov": True})])
+def test_a_weight_may_have_its_first_gradient_later(optimizer: type[Optimizer], settings: dict[str, Any]) -> None:
+    found = []
+    for is_fused in (False, True):
+        early, late = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+        made = optimizer([early, late], lr=0.1, **settings)  # type: ignore[call-arg]
+        if is_fused:
+            fuse(made)
+        for step in range(4):
+            made.zero_grad()
+            (early.square().sum() + (late.square().sum() if step > 1 else 0)).backward()
+            made.step()
+        found.append(torch.cat([early, late]).detach())
+    torch.testing.assert_close(*found)
