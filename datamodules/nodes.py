@@ -33,6 +33,7 @@ from datamodules.loading.adjacency import (
     rows_of,
     undirected,
 )
+from datamodules.loading.clusters import clusters_of
 from datamodules.loading.examples import Source
 from datamodules.loading.neighbourhoods import ALL, Neighbourhoods
 from datamodules.loading.sampling import cut
@@ -79,12 +80,15 @@ class Seeds(NamedTuple):
     Args:
         source: the whole graph.
         nodes: (B,) indices.
-        num_neighbors: how many neighbours of a node are sampled, at each step away from the nodes.
+        num_neighbors: how many neighbours of a node are sampled, at each step away from the nodes; None where the
+            nodes depend on a part of the graph.
+        clusters: (N,) cluster of each node: the part is the clusters that the nodes are in; None for the whole graph.
     """
 
     source: Neighbourhoods
     nodes: Tensor
-    num_neighbors: Sequence[int]
+    num_neighbors: Sequence[int] | None
+    clusters: Tensor | None = None
 
     @property
     def requested(self) -> Tensor:
@@ -92,8 +96,13 @@ class Seeds(NamedTuple):
         return self.nodes
 
     def graph(self) -> Graph:
-        """The nodes with their neighbours."""
-        return Graph(*self.source.around(self.nodes, self.num_neighbors))
+        """The nodes with their neighbours, or their clusters."""
+        if self.num_neighbors is not None:
+            return Graph(*self.source.around(self.nodes, self.num_neighbors))
+        clusters = torch.zeros(self.source.size, dtype=torch.long) if self.clusters is None else self.clusters
+        chosen = torch.zeros(self.source.size, dtype=torch.bool)  # of the clusters, of which there are no more
+        chosen[clusters[self.nodes]] = True
+        return Graph(*self.source.within(self.nodes, chosen[clusters]))
 
 
 class Network(NamedTuple):
@@ -142,6 +151,12 @@ class NodeExamples(Dataset[Any]):
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def clusters(self) -> Tensor | None:
+        """(M,) of the nodes of this split, where batches consist of clusters."""
+        clusters = self.graph.clusters if isinstance(self.graph, Seeds) else None
+        return None if clusters is None else clusters[self.index]
 
     def __getitem__(self, index: Tensor) -> Any:
         nodes = self.index[index]
@@ -232,10 +247,13 @@ class Nodes(LabelledData):
         target: name of the column of nodes.csv with the class.
         encoding: of the CSV files.
         batch_size: labelled nodes in a step; None for all of them. Every step reads the complete graph, unless
-            `num_neighbors` are given.
+            `num_neighbors` or `num_clusters` are given.
         num_neighbors: how many neighbours of each node a training step samples, first of the nodes that are classified,
             then of their neighbours, and so on: a number for each layer of the model; -1 for all. Validation, test and
             prediction read all neighbours. None for the complete graph.
+        num_clusters: divide the graph into so many clusters with few edges between them; a training step reads the
+            clusters that its labelled nodes are in, which are as few as possible. Validation, test and prediction read
+            the complete graph.
         edge_dropout: probability of each edge to be dropped in a training step, in both directions together.
         feature_masking: probability of each feature to be zero, for all nodes, in a training step.
         kwargs: as for LabelledData and DataModule.
@@ -255,6 +273,7 @@ class Nodes(LabelledData):
         encoding: str = "utf-8",
         batch_size: int | None = None,
         num_neighbors: list[int] | None = None,
+        num_clusters: int | None = None,
         edge_dropout: float = 0.0,
         feature_masking: float = 0.0,
         **kwargs: Any,
@@ -262,6 +281,7 @@ class Nodes(LabelledData):
         super().__init__(dataset=dataset, batch_size=batch_size, **kwargs)
         check_probability("edge_dropout", edge_dropout)
         check_probability("feature_masking", feature_masking)
+        self.num_neighbors = num_neighbors
         if num_neighbors is not None:
             check_num_neighbors(num_neighbors)
             if edge_dropout:
@@ -269,10 +289,13 @@ class Nodes(LabelledData):
                     f"--data.edge_dropout {edge_dropout} and --data.num_neighbors contradict each other: "
                     f"neighbours that are not sampled are edges dropped already; give one of them"
                 )
-        self.num_neighbors = num_neighbors
-        self.full_batch = num_neighbors is None  # type: ignore[misc]
+        if num_clusters is not None:
+            self._check_num_clusters(num_clusters)
+        self.num_clusters = num_clusters
+        self.is_read_in_parts = num_neighbors is not None or num_clusters is not None
+        self.full_batch = not self.is_read_in_parts  # type: ignore[misc]
         self.edge_dropout = edge_dropout
-        self.shapes_vary = edge_dropout > 0 or num_neighbors is not None  # type: ignore[misc]
+        self.shapes_vary = edge_dropout > 0 or self.is_read_in_parts  # type: ignore[misc]
         self.feature_masking = feature_masking
         self.target = target
         self.encoding = known_encoding(encoding)
@@ -283,7 +306,21 @@ class Nodes(LabelledData):
         self.node_names: list[str] = []  # as the files have them
         self.labelled: Tensor | None = None  # the nodes that have a class; None for all of them
         self.network: Network
+        self._clusters: Tensor | None = None
         self.graph: Graph | Seeds | None = None
+
+    def _check_num_clusters(self, num_clusters: int) -> None:
+        """Refuse numbers of clusters that are none, and options that would make them useless."""
+        option = f"--data.num_clusters {num_clusters}"
+        if num_clusters < 1:
+            raise ValueError(f"--data.num_clusters: expected at least 1, got {num_clusters}")
+        if self.num_neighbors is not None:
+            raise ValueError(f"{option} and --data.num_neighbors contradict each other; give one of them")
+        if self.batch_size is None:
+            raise ValueError(
+                f"{option}: give --data.batch_size, too, the labelled nodes in a step, whose clusters are read; "
+                f"all of them are in nearly all clusters"
+            )
 
     @property
     def num_features(self) -> int:
@@ -459,9 +496,10 @@ class Nodes(LabelledData):
     def _graph(self, network: Network, where: str) -> Graph | Seeds:
         """The graph as tensors, with all of its nodes to classify."""
         x, nodes = self._features(network, where), torch.arange(network.adjacency.shape[0])
-        if self.num_neighbors is None:
+        if not self.is_read_in_parts:
             return complete(x, network.adjacency)
-        return Seeds(Neighbourhoods(x, network.adjacency), nodes, (ALL,) * len(self.num_neighbors))
+        hops = None if self.num_neighbors is None else (ALL,) * len(self.num_neighbors)
+        return Seeds(Neighbourhoods(x, network.adjacency), nodes, hops)
 
     @property
     def whole(self) -> Graph:
@@ -476,15 +514,23 @@ class Nodes(LabelledData):
         return NodeExamples(self.graph, index, self.labels)
 
     def split_examples(self, name: str) -> NodeExamples:
-        """The nodes of a split; those of the training split with sampled neighbours."""
+        """The nodes of a split; those of the training split with sampled neighbours, or their clusters."""
         examples = self.examples(getattr(self.splits, name))
-        if self.num_neighbors is not None and name == "train" and isinstance(examples.graph, Seeds):
-            examples.graph = examples.graph._replace(num_neighbors=tuple(self.num_neighbors))
+        if name == "train" and isinstance(examples.graph, Seeds):
+            sampled = None if self.num_neighbors is None else tuple(self.num_neighbors)
+            examples.graph = examples.graph._replace(num_neighbors=sampled, clusters=self.clusters)
         return examples
+
+    @property
+    def clusters(self) -> Tensor | None:
+        """(N,) the cluster of each node; None where there are none."""
+        if self.num_clusters is not None and self._clusters is None:
+            self._clusters = clusters_of(self.network.adjacency, self.num_clusters)
+        return self._clusters
 
     def batch_size_of(self, training: bool) -> int | None:
         """Of a large graph all nodes are evaluated at once: their neighbourhoods overlap."""
-        return self.batch_size if training or self.num_neighbors is None else None
+        return self.batch_size if training or not self.is_read_in_parts else None
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a batch, its matrices as the device knows them; of nodes with sampled neighbours these alone."""

@@ -26,6 +26,7 @@ from tests.helpers.stopping import (
 
 MIDDLE, END = 2, 4  # of an epoch of four steps
 
+CLUSTERED = ["--data.num_clusters", "4"]
 SAMPLED = ["--data.num_neighbors", "2", "1"]
 
 
@@ -98,6 +99,7 @@ def test_every_technique_resumes_exactly(technique: str, tmp_path: Path) -> None
         ("cnn", [*IMAGES, "--data.balance", "weights", "--model.loss", "focal", "--model.label_smoothing", "0.1"]),
         ("gat_nodes", GRAPHS),
         ("gcn", SAMPLED),
+        ("gat_nodes", CLUSTERED),
     ],
 )
 def test_further_models_resume_exactly_with_augmented_training_data(

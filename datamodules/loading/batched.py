@@ -118,6 +118,7 @@ class BatchedData(LightningDataModule):
                 keep_large=self.keeps_large_last_batch,
                 position=self._position if training and self.trainer is not None else None,
                 lengths=getattr(examples, "lengths", None) if by_length else None,
+                clusters=getattr(examples, "clusters", None),
                 pooled=examples is self.predicted,
                 balanced=balanced,
                 rank=rank,

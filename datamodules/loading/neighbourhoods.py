@@ -1,4 +1,4 @@
-"""The part of a large graph that a batch depends on: all neighbours of its nodes, or some sampled at random."""
+"""The part of a large graph that a batch reads: all neighbours of its nodes, some sampled at random, or a cluster."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,8 +20,9 @@ class Neighbourhood(NamedTuple):
     Args:
         x: (N, F) features, as the graph's are.
         edge_index: (2, E), from neighbours to nodes, without loops.
-        adjacency: (N, N) sparse CSR, normalised by the degrees in the whole graph; no values in the rows of nodes whose
-            neighbours are not needed. The sum over sampled neighbours is that over all of them in expectation.
+        adjacency: (N, N) sparse CSR, normalised by the degrees in the whole graph, or in a part of it that is all that
+            is read; no values in the rows of nodes whose neighbours are not needed. The sum over sampled neighbours is
+            that over all of them in expectation.
         nodes: (B,) indices of those that it is around.
         ids: (N,) index of each node in the whole graph.
     """
@@ -49,6 +50,11 @@ class Neighbourhoods:
         self.neighbours = torch.from_numpy(adjacency.indices)  # of 32 bits where these suffice: half the memory
         self.scale = (self.start.diff() + 1).float().rsqrt()
 
+    @property
+    def size(self) -> int:
+        """N"""
+        return len(self.scale)
+
     def around(self, nodes: Tensor, num_neighbors: Sequence[int]) -> Neighbourhood:
         """The nodes, their neighbours, the neighbours of these, and so on.
 
@@ -56,7 +62,7 @@ class Neighbourhoods:
             nodes: (B,) indices, which may repeat.
             num_neighbors: for each step away from the nodes, how many neighbours of a node are sampled; ALL takes all.
         """
-        place = torch.full((len(self.scale),), -1)  # of each node of the graph in the neighbourhood
+        place = torch.full((self.size,), -1)  # of each node of the graph in the neighbourhood
         found, frontier = [], nodes.unique()
         degrees, columns, weights = [], [], []
         size = 0
@@ -76,6 +82,29 @@ class Neighbourhoods:
         ids, degree = torch.cat(found), torch.cat(degrees)
         edges = torch.stack([place[torch.cat(columns)], torch.arange(len(degree)).repeat_interleave(degree)])
         adjacency = with_diagonal(edges[0], torch.cat(weights), degree, self.scale[ids[: len(degree)]].square(), size)
+        return Neighbourhood(rows_of(self.x, ids), edges, adjacency, place[nodes], ids)
+
+    def within(self, nodes: Tensor, part: Tensor) -> Neighbourhood:
+        """Some nodes in a part of the graph, which is read as if it were the whole.
+
+        Args:
+            nodes: (B,) indices of nodes in the part.
+            part: (N,) whether each node of the graph is in it.
+        """
+        ids = part.nonzero()[:, 0]
+        start = self.start[ids]
+        degree = self.start[ids + 1] - start
+        targets = torch.arange(len(ids)).repeat_interleave(degree)
+        neighbours = self.neighbours[ranges(start, degree)].long()
+        inside = part[neighbours]
+        targets, neighbours = targets[inside], neighbours[inside]
+        degree = torch.bincount(targets, minlength=len(ids))
+        place = torch.zeros(len(part), dtype=torch.long)
+        place[ids] = torch.arange(len(ids))
+        edges = torch.stack([place[neighbours], targets])
+        scale = (degree + 1).float().rsqrt()
+        values = scale[edges[0]] * scale.repeat_interleave(degree)
+        adjacency = with_diagonal(edges[0], values, degree, scale.square(), len(ids))
         return Neighbourhood(rows_of(self.x, ids), edges, adjacency, place[nodes], ids)
 
     def _neighbours(self, nodes: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

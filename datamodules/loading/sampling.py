@@ -202,6 +202,8 @@ class Batches(Sampler[Tensor]):
         keep_large: whether such a part is kept; earlier versions dropped it.
         position: gives the position of the run; by default the iterations over this object are counted.
         lengths: (size,) of each example; those of similar length then share a batch, for little padding.
+        clusters: (size,) cluster of each example; when shuffled, batches then consist of clusters in random order, and
+            processes have different ones.
         pooled: without shuffling, sort by length within pools of POOL batches, and not all examples: so what has to be
             in the order of the examples again waits for no more than a pool.
         balanced: the examples of each epoch; by default each of them once.
@@ -224,6 +226,7 @@ class Batches(Sampler[Tensor]):
         keep_large: bool = True,
         position: Callable[[], Position] | None = None,
         lengths: Tensor | None = None,
+        clusters: Tensor | None = None,
         pooled: bool = False,
         balanced: ClassBalancedSampler | None = None,
         rank: int = 0,
@@ -241,6 +244,7 @@ class Batches(Sampler[Tensor]):
         self.drop_last = drop_last and size >= batch_size and not is_large
         self.position = position
         self.lengths = lengths
+        self.clusters = clusters if shuffle else None
         self.pooled = pooled
         self.balanced = balanced
         self.rank = rank
@@ -260,11 +264,16 @@ class Batches(Sampler[Tensor]):
             end = int(min(limit, len(self)))
             epoch, done = divmod(begun, end)
         for batch in self.of_all_processes(epoch)[done:end]:
-            yield batch[self.rank :: self.world_size]
+            yield self._shard(batch)
+
+    def _shard(self, batch: Tensor) -> Tensor:
+        if self.clusters is not None:
+            return batch.tensor_split(self.world_size)[self.rank]  # as many as below
+        return batch[self.rank :: self.world_size]
 
     def shards(self) -> list[Tensor]:
         """The positions of this process's examples in each batch of the first epoch."""
-        return [batch[self.rank :: self.world_size] for batch in self.of_all_processes(0)[: len(self)]]
+        return [self._shard(batch) for batch in self.of_all_processes(0)[: len(self)]]
 
     def of_all_processes(self, epoch: int) -> Sequence[Tensor]:
         """The positions of all examples in each batch of an epoch, before they are sharded."""
@@ -272,6 +281,9 @@ class Batches(Sampler[Tensor]):
         order = torch.randperm(self.size, generator=random) if self.shuffle else torch.arange(self.size)
         if self.balanced is not None:
             order = self.balanced(epoch)[order]
+        if self.clusters is not None:
+            order_of_clusters = torch.randperm(int(self.clusters.max()) + 1, generator=random)
+            order = order[torch.argsort(order_of_clusters[self.clusters[order]], stable=True)]
         if self.lengths is None:
             return order.split(self.batch_size)
         pools = order.split(self.batch_size * self.POOL) if self.shuffle or self.pooled else [order]

@@ -1,4 +1,4 @@
-"""Models of nodes whose neighbours are sampled, or read in blocks: where all are taken, they are what they are."""
+"""Models of nodes whose neighbours are sampled, or read in blocks or clusters: where all are read, nothing changes."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,10 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule
 
+from datamodules.errors import DataError
+from datamodules.loading.adjacency import normalised_adjacency, undirected
+from datamodules.loading.clusters import clusters_of
+from datamodules.loading.sampling import Batches
 from datamodules.nodes import Graph, Nodes, Seeds
 from lightning_modules.gat_nodes import NodeGAT
 from lightning_modules.gcn import GCN
@@ -83,6 +87,80 @@ def test_a_model_is_evaluated_as_on_the_whole_graph_whatever_is_sampled_in_train
     torch.testing.assert_close(model(found.graph()), model(expected), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("model_class", MODELS)
+@pytest.mark.parametrize("features", [True, False])
+def test_with_one_cluster_logits_and_gradients_are_those_of_the_whole_graph(
+    model_class: Any, features: bool, tmp_path: Path
+) -> None:
+    folder = written(tmp_path, features=features)
+    whole, part = ready(folder), ready(folder, num_clusters=1, batch_size=16)
+    torch.manual_seed(0)
+    model = model_class(num_features=whole.num_features, num_classes=3, dropout=0.0)
+    nodes = torch.tensor([3, 11, 40])
+    for split in ("train", "val", "test"):
+        expected = moved(whole, whole.split_examples(split)[nodes % 20])
+        found = moved(part, part.split_examples(split)[nodes % 20])
+        torch.testing.assert_close(model(found[0]), model(expected[0]), atol=1e-5, rtol=1e-4)
+        for one, other in zip(gradients(model, found), gradients(model, expected), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_training_batch_is_of_few_clusters_which_are_whole_graphs_of_their_own(tmp_path: Path) -> None:
+    data = ready(written(tmp_path), num_clusters=10, batch_size=28)
+    assert data.clusters is not None
+    assert not data.full_batch
+    sizes = data.clusters.bincount()
+    assert len(sizes) == 10
+    assert sizes.min() >= 10  # of 20
+    seen = []
+    for batch in data.train_dataloader():
+        graph, target = moved(data, batch)
+        assert graph.ids is not None
+        assert torch.equal(target, data.labels[graph.requested])
+        read = data.clusters[graph.ids].unique()
+        assert torch.equal(read, data.clusters[graph.requested].unique())
+        assert len(read) <= 4  # two whole ones, and parts of others
+        assert len(graph.ids) == sizes[read].sum()
+        both = data.whole.edge_index
+        inside = torch.isin(both, graph.ids).all(0)
+        edges = graph.ids[graph.edge_index]
+        assert sorted(edges.T.tolist()) == sorted(both[:, inside].T.tolist())
+        expected = normalised_adjacency(graph.edge_index, len(graph.ids)).to_dense()
+        torch.testing.assert_close(graph.adjacency.to_dense(), expected)
+        seen.append(graph.requested)
+    assert torch.cat(seen).unique().numel() == 28 * len(seen)
+
+
+def test_the_clusters_of_a_batch_are_others_in_each_epoch(tmp_path: Path) -> None:
+    loader = ready(written(tmp_path), num_clusters=10, batch_size=28).train_dataloader()
+    first, second = (torch.cat([batch[0].requested for batch in loader]) for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+def test_processes_have_different_clusters(tmp_path: Path) -> None:
+    clusters = torch.arange(12).repeat_interleave(5)
+    shards = [
+        Batches(60, batch_size=20, shuffle=True, clusters=clusters, rank=rank, world_size=2).shards() for rank in (0, 1)
+    ]
+    assert torch.cat([torch.cat(part) for part in shards]).unique().numel() == 60
+    for one, other in zip(*shards, strict=True):
+        assert len(one) == len(other) == 10
+        assert not torch.isin(clusters[one], clusters[other]).any()
+
+
+def test_clusters_have_fewer_edges_between_them_than_nodes_taken_at_random() -> None:
+    draw = np.random.default_rng(0)
+    group = draw.permutation(np.arange(1000) % 10)
+    pairs = draw.integers(0, 1000, (40_000, 2))
+    pairs = pairs[(group[pairs[:, 0]] == group[pairs[:, 1]]) | (draw.random(len(pairs)) < 0.02)]
+    adjacency = undirected(pairs, 1000)
+    cluster = clusters_of(adjacency, 10)
+    assert torch.equal(cluster, clusters_of(adjacency, 10))
+    rows, columns = adjacency.nonzero()
+    cut = (cluster[rows] != cluster[columns]).float().mean()
+    assert cut < 0.2  # the groups', which are found again; at random, 0.9
+
+
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize("num_edge_features", [0, 2])
 def test_attention_in_blocks_is_attention_at_once(
@@ -129,7 +207,7 @@ def test_a_batch_is_small_until_it_is_needed(tmp_path: Path) -> None:
     data = ready(written(tmp_path), num_neighbors=[3, 2], batch_size=8)
     seeds, _ = next(iter(data.train_dataloader()))
     assert isinstance(seeds, Seeds)
-    assert [*seeds.num_neighbors] == [3, 2]
+    assert list(seeds.num_neighbors or []) == [3, 2]
     assert data.split_examples("val")[torch.arange(1)][0].num_neighbors == (-1, -1)
 
 
@@ -157,9 +235,25 @@ def test_baselines_and_pictures_are_those_of_the_whole_graph(tmp_path: Path) -> 
         ({"num_neighbors": []}, ["--data.num_neighbors", "from 1", "got no number"]),
         ({"num_neighbors": [5, 0]}, ["--data.num_neighbors", "-1 for all", "got 0"]),
         ({"num_neighbors": [-2]}, ["got -2"]),
+        ({"num_clusters": 0, "batch_size": 4}, ["--data.num_clusters", "at least 1", "got 0"]),
+        ({"num_clusters": 4}, ["--data.num_clusters 4", "give --data.batch_size"]),
+        ({"num_clusters": 4, "num_neighbors": [5], "batch_size": 4}, ["--data.num_clusters 4", "contradict"]),
         ({"num_neighbors": [5], "edge_dropout": 0.5}, ["--data.edge_dropout 0.5 and --data.num_neighbors contradict"]),
     ],
 )
 def test_numbers_that_are_none_are_refused(options: Any, words: list[str]) -> None:
     with pytest.raises(ValueError, match=".*".join(map(re.escape, words))):
         Nodes("karate", **options)
+
+
+def test_more_clusters_than_nodes_are_refused(tmp_path: Path) -> None:
+    data = ready(written(tmp_path), num_clusters=201, batch_size=8)
+    with pytest.raises(DataError, match=r"--data.num_clusters 201: the graph has 200 nodes"):
+        data.train_dataloader()
+
+
+def test_without_the_package_that_divides_graphs_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.loading.clusters.find_spec", lambda name: None)
+    data = ready(written(tmp_path), num_clusters=4, batch_size=8)
+    with pytest.raises(DataError, match=r"pip install -e .*clusters"):
+        data.train_dataloader()
