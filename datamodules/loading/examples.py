@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.errors import UserError
+
 
 class Examples(Protocol):
     """A split: indexed by a tensor of positions, it returns a batch."""
@@ -72,7 +74,14 @@ class Loader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Any:
-        yield from super().__iter__()
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            text, kind = str(error), type(error)
+            if not text.startswith(f"Caught {kind.__name__} in DataLoader worker"):
+                raise
+            line = text.rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].strip()  # below its traceback
+            raise kind(line) from error
 
     def first_epoch(self) -> "Loader":
         """A loader of the batches that the first epoch began with, which leaves this one's epoch as it is."""

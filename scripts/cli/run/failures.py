@@ -88,7 +88,7 @@ def in_one_line(error: Exception, trainer: Trainer) -> str | None:
     if isinstance(error, MisconfigurationException) or MONITORED.search(str(error)):
         return f"--trainer: {' '.join(str(error).split())}"
     for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
-        if "DataLoader worker" in str(cause):
+        if "DataLoader worker (pid" in str(cause):  # not an error in one, which is told as it is
             return f"a process that loads data was killed, perhaps for lack of memory ({first(str(cause))})"
     for cause in chain(error):
         if isinstance(cause, ConnectionError | EOFError) and _is_of_loader(cause):

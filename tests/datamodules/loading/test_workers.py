@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ import torch
 from torch import Tensor
 
 import datamodules.loading.workers
+from datamodules.errors import DataError
 from datamodules.loading.die_with_parent import is_alive
 from datamodules.loading.examples import Loader, Rows
 from datamodules.loading.workers import workers
 from scripts.cli.command_line.recipes import ROOT
+from scripts.cli.run.failures import in_one_line
 from scripts.cli.run.folder import lock, release
 from tests.helpers.waiting import soon
 
@@ -146,3 +149,28 @@ class Unsendable(Rows):
 def test_a_batch_that_cannot_be_sent_is_an_error_not_a_wait_without_end() -> None:
     with pytest.raises(TypeError, match=r"(?s)in a process that loads data.*cannot pickle"):
         load(2, Unsendable(torch.arange(12)))
+
+
+class Broken(Rows):
+    """Of which a file cannot be read, or something is wrong with the code."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(torch.zeros(12))
+        self.error = error
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        raise self.error
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_error_in_one_is_told_as_it_is(num_workers: int) -> None:
+    """Not as a process that was killed, and one that the user can correct in its own words."""
+    trainer: Any = SimpleNamespace(world_size=1, strategy=SimpleNamespace(launcher=None))
+    told = []
+    for error in (DataError("x.png: line 2\nof a message"), ZeroDivisionError("division by zero")):
+        with pytest.raises(type(error)) as raised:
+            load(num_workers, Broken(error))
+        told.append((str(raised.value), in_one_line(raised.value, trainer)))
+    assert told[0] == ("x.png: line 2\nof a message", "x.png: line 2 of a message")
+    assert told[1][1] is None
+    assert "division by zero" in told[1][0]
