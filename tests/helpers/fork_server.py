@@ -83,12 +83,19 @@ def _run(
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOCTTY, 0o666)
         os.dup2(descriptor, stream)
         os.close(descriptor)
-    sys.stdout, sys.stderr = (open(stream, "w", encoding="utf-8", buffering=1, closefd=False) for stream in (1, 2))  # noqa: SIM115
+    encoding = variables.get("PYTHONIOENCODING", "utf-8")
+    sys.stdout, sys.stderr = (open(stream, "w", encoding=encoding, buffering=1, closefd=False) for stream in (1, 2))  # noqa: SIM115
     try:
         function(*args)
     except Exception:
         traceback.print_exc()
         raise SystemExit(1) from None
+
+
+def code_as_program(code: str, words: list[str]) -> None:
+    """Be `python -c` with this code and these words."""
+    sys.argv = ["-c", *words]
+    exec(code, {"__name__": "__main__"})
 
 
 def fit_as_program(words: list[str]) -> None:

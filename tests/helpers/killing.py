@@ -16,9 +16,10 @@ from unittest.mock import patch
 
 from callbacks.run.checkpoint_file import HashingFile
 from tests.helpers.stopping import compare, train
+from tests.helpers.undrawn import draw
 
 WORDS = [
-    *("--model", "mlp", "--trainer.max_epochs", "60", "--data.batch_size", "32", "--model.dropout", "0.2"),
+    *("--model", "mlp", "--trainer.max_epochs", "40", "--data.batch_size", "32", "--model.dropout", "0.2"),
     *("--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
     *("--save_every", "3 steps"),
 ]
@@ -81,6 +82,7 @@ def newest(run: Path) -> int:
 
 def main(folder: Path, kills: int, seed: int) -> dict[str, object]:
     """How the run that was killed differs from the one that was not."""
+    draw(really=False)
     whole, pieces = (folder / kind / "mlp" / "version_0" for kind in ("whole", "pieces"))
     assert ended(forked([*WORDS, "--logs", str(folder / "whole")])) == 0
     dice = random.Random(seed)

@@ -2,14 +2,12 @@
 
 import os
 import re
+import select
 import struct
-import subprocess
-import sys
-from pathlib import Path
 
 import pyte
 
-from scripts.cli.command_line.recipes import ROOT
+from tests.helpers.fork_server import Forked, fit_as_program
 
 ROWS = 50
 
@@ -43,13 +41,12 @@ class Terminal:
         return [line.rstrip() for line in (*above, *self.screen.display)]
 
 
-def run_in(columns: int, words: list[str], script: str = "scripts/fit.py", **variables: str) -> tuple[int, Terminal]:
-    """Run a script in a terminal; its exit status, and the terminal.
+def run_in(columns: int, words: list[str], **variables: str) -> tuple[int, Terminal]:
+    """Run fit.py in a terminal; its exit status, and the terminal.
 
     Args:
         columns: of the terminal.
         words: of the command line.
-        script: from the project's folder.
         variables: of the environment.
     """
     import fcntl
@@ -58,18 +55,16 @@ def run_in(columns: int, words: list[str], script: str = "scripts/fit.py", **var
 
     terminal, (ours, theirs) = Terminal(columns), pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
-    environment = {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **variables}
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    command = [sys.executable, str(Path(ROOT, script)), *words]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=inherited | environment) as process:
-        os.close(theirs)
-        while True:
-            try:
-                content = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not content:
-                break
-            terminal.feed(content)
-    os.close(ours)
-    return process.returncode, terminal
+    process = Forked(
+        fit_as_program, words, out=os.ttyname(theirs), variables=inherited | {"TERM": "xterm-256color"} | variables
+    )
+    ended = False
+    while not ended or select.select([ours], [], [], 0)[0]:
+        if select.select([ours], [], [], 0.1)[0]:
+            terminal.feed(os.read(ours, 65536))
+        else:
+            ended = process.poll() is not None
+    for end in (ours, theirs):  # ours was open until here: else what stands in the terminal would be lost
+        os.close(end)
+    return process.wait(), terminal

@@ -19,7 +19,7 @@ def main(folder: Path, words: list[str]) -> None:
     for name in names or [*recipe_names(), *TECHNIQUES]:
         try:
             recipe, more = TECHNIQUES.get(name, (name, []))
-            further, stops = [*more, *TWICE] if more else [], [3, 6] if more else [2, 4]
+            further, stops = [*more, *TWICE] if more else [], [3] if more else [2, 4]
             if data_of(recipe) == "datamodules.nodes.Nodes":  # of whose four labelled nodes each process takes one
                 further, stops = ["--data.batch_size", "2"], [1, 2]
             whole, pieces = in_pieces(recipe, folder / name, stops, [*further, *given])

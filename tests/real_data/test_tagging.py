@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 
 from datamodules.tagging import Tagging
-from lightning_modules.optim.native_bf16 import multiplies_bf16
+from tests.real_data.conftest import IN_MINUTES
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-@pytest.mark.skipif(not multiplies_bf16("cpu"), reason="takes ten minutes on a processor without bf16")
+@IN_MINUTES
 def test_wnut17_from_a_pretrained_model(score: Callable[..., Any], minilm: str) -> None:
     results = score("--model", "bert_ner", "--data", "WNUT17", "--model.pretrained", minilm)
     assert results["test"]["f1"] >= max(0.40, results["baseline"]["f1"])
 
 
+@IN_MINUTES
 def test_resume_from_scratch(score: Callable[..., Any]) -> None:
     results = score("--model", "bert_ner", "--data", "Resume", "--trainer.max_epochs", "6")
     assert results["test"]["f1"] >= max(0.88, results["baseline"]["f1"])

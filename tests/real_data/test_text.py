@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.real_data.conftest import IN_MINUTES
+
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-@pytest.mark.parametrize(("name", "accuracy"), [("SST-2", 0.80), ("ChnSentiCorp", 0.87)])
+@pytest.mark.parametrize(("name", "accuracy"), [("SST-2", 0.80), pytest.param("ChnSentiCorp", 0.87, marks=IN_MINUTES)])
 def test_attention_rnn_is_no_worse_than_words_without_order(
     name: str, accuracy: float, score: Callable[..., Any]
 ) -> None:

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,8 @@ from datamodules.storage import cache_files
 from datamodules.storage.streaming import is_large
 from datamodules.text import TextClassification
 from datamodules.translation import Translation
+from tests.helpers.fork_server import Forked, code_as_program
 
-ROOT = Path(__file__).resolve().parents[3]
 MEASURE = """
 import sys
 from functools import partial
@@ -57,9 +55,10 @@ def peaks(type_: str, small: Path, large: Path) -> list[float]:
 
     The first time is for what is imported and allocated once.
     """
-    command = [sys.executable, "-c", MEASURE, type_, str(small), str(large), str(large.parent / "cache")]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return [int(line) / 1024 for line in done.stdout.split()]
+    out, errors = large.parent / "out.txt", large.parent / "errors.txt"
+    words = [type_, str(small), str(large), str(large.parent / "cache")]
+    assert Forked(code_as_program, MEASURE, words, out=out, err=errors).wait(300) == 0, errors.read_text()
+    return [int(line) / 1024 for line in out.read_text().split()]
 
 
 def write_texts(path: Path, size: int) -> Path:
@@ -342,9 +341,9 @@ text.TextClassification(path, batch_size=4).setup()
 @pytest.mark.long
 def test_two_processes_at_once_tokenize_texts_once(place: Path) -> None:
     (place / "table.csv").write_text(csv_text(rows(3000)), encoding="utf-8")
-    command = [sys.executable, "-c", STORE, *(str(place / name) for name in ("table.csv", "cache", "times"))]
-    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    words = [str(place / name) for name in ("table.csv", "cache", "times")]
+    processes = [Forked(code_as_program, STORE, words, out=place / "printed.txt") for _ in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0], (place / "printed.txt").read_text()
     assert (place / "times").read_text() == "once\n"
 
 

@@ -1,10 +1,7 @@
 """Tokens in a file are those in memory; a writer that is killed loses little, and leaves nothing wrong."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,8 +14,7 @@ from datamodules.errors import DataError
 from datamodules.storage import cache_files, token_stream
 from datamodules.storage.token_stream import TokenStream, stored_stream, stream_in_memory
 from datamodules.tokenizing.document_encoder import Encoded
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.helpers.fork_server import Forked, code_as_program
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +128,6 @@ def slowly(*arguments):
     time.sleep(0.01)
     return encoded(*arguments)
 document_encoder.DocumentEncoder._encoded = slowly
-print("begun", flush=True)
 Corpus(path, tokenizer="bytes", batch_size=2).setup()
 """
 
@@ -150,19 +145,18 @@ def test_killed_again_and_again_the_tokens_are_those_of_a_writer_that_was_not(fo
     (tmp_path / "long.txt").write_text(text, encoding="utf-8")
     results = []
     for cache, kills in (("whole", 0), ("pieces", 4)):
-        command = [sys.executable, "-c", KILLED, str(tmp_path / "long.txt"), str(tmp_path / cache)]
+        words, out = [str(tmp_path / "long.txt"), str(tmp_path / cache)], tmp_path / "printed.txt"
         done: list[int] = []
         for kill in range(kills):
-            with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-                assert process.stdout is not None
-                assert process.stdout.readline() == b"begun\n"
-                while kept_in(tmp_path / cache) <= max(done, default=0) + 5 * kill:
-                    assert process.poll() is None, "it has ended"
-                    time.sleep(0.01)
-                os.kill(process.pid, signal.SIGKILL)
+            process = Forked(code_as_program, KILLED, words, out=out)
+            while kept_in(tmp_path / cache) <= max(done, default=0) + 5 * kill:
+                assert process.poll() is None, out.read_text()
+                time.sleep(0.01)
+            process.kill()
+            assert process.wait(60) == -signal.SIGKILL
             done.append(kept_in(tmp_path / cache))
         assert done == sorted(done)
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+        assert Forked(code_as_program, KILLED, words, out=out).wait(300) == 0, out.read_text()
         (file,) = (tmp_path / cache).rglob("*.uint16")
         results.append(file.read_bytes())
     assert results[0] == results[1]

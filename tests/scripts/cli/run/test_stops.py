@@ -254,7 +254,7 @@ def test_a_second_signal_ends_it_at_once(start: Any) -> None:
 # 37, 38. kill -9 at random points and inside saves, with $TMPDIR on another file system
 @pytest.mark.parametrize("seed", [SEED])
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path, seed: int) -> None:
-    kills = KILLS or 16
+    kills = KILLS or 12
     shm = Path("/dev/shm")  # where syncing costs nothing: it is another file system than $TMPDIR
     folder = shm / f"killed-{os.getpid()}" if shm.is_dir() else tmp_path
     variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
@@ -310,7 +310,7 @@ def test_when_a_process_is_killed_the_job_ends_without_orphans(start: Any, rank:
 def test_when_the_first_process_is_killed_while_others_start_all_are_gone(start: Any, seed: int) -> None:
     """One of the others may be stopped before."""
     dice = random.Random(seed)
-    for number in range(KILLS or 3):
+    for number in range(KILLS or 2):
         run = start(*MLP, "--trainer.devices", "2")
         while not run.children:
             assert run.process.poll() is None, run.err.read_text()
