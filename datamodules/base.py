@@ -430,13 +430,17 @@ class DataModule(DescribedData):
             make: computes it, as plain types.
             settings: what it depends on besides the data.
         """
+        return self.kept_part(what, lambda: Kept({}, make()), *settings).facts
+
+    def kept_part(self, what: str, make: Callable[[], Kept], *settings: object) -> Kept:
+        """The same of arrays and facts."""
         modules = [sys.modules[each.__module__] for each in type(self).__mro__ if issubclass(each, DataModule)]
         is_known = all(getattr(module, "__file__", None) for module in modules)  # not what a notebook's class computes
         if not self.data_key or not is_known:
             return make()
         computed_by = [type(self).__qualname__, code_of(*modules), COMPUTED]
         key = [what, *self.data_key, *settings, *computed_by]
-        return kept(lambda: Kept({}, make()), key, self.data_size).facts
+        return kept(make, key, self.data_size)
 
     def note(self, text: str) -> None:
         """Report something unexpected in the data that is no reason to stop."""

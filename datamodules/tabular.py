@@ -1,5 +1,6 @@
 """Tables: numbers scaled, categories encoded, missing values filled in, all fitted to the training split."""
 
+import json
 import math
 import sys
 from abc import abstractmethod
@@ -64,7 +65,7 @@ from datamodules.files.written_numbers import MARKS, Decimal, is_number
 from datamodules.labels import LabelledData, classes_of_distinct
 from datamodules.loading.examples import Rows, Source
 from datamodules.storage.fingerprint import hash_numbers
-from datamodules.storage.kept import code_of
+from datamodules.storage.kept import Kept, code_of
 
 CLASS_MARKS = ("None", "NA", "N/A", "n/a", "null", "NULL")  # that may name a class of the target
 MAX_CLASSES_BESIDE_A_MARK = 20
@@ -408,8 +409,15 @@ class Tabular(DataModule):
         """The targets of all rows."""
 
     def examples(self, index: Tensor) -> Rows:
-        """Rows of the encoded table."""
-        return Rows(self._encode(self.table, self.dataset, index=index), self._targets()[index])
+        """Rows of the encoded table; those of a split as an earlier run has encoded them, if it read the same table."""
+
+        def encoded_rows() -> Kept:
+            return Kept({"features": self._encode(self.table, self.dataset, index=index).numpy()})
+
+        is_split = self.is_set_up and any(index is split for split in self.splits)
+        states = json.dumps(self.columns, default=str)
+        found = self.kept_part("features", encoded_rows, states, hash_numbers(index)) if is_split else encoded_rows()
+        return Rows(torch.from_numpy(found.arrays["features"]), self._targets()[index])
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads encoded rows."""

@@ -26,7 +26,7 @@ from tests.helpers.stopping import (
 
 MIDDLE, END = 2, 4  # of an epoch of four steps
 
-SHARDED = ["transformer", "ema of a Transformer", "activation_checkpointing", "lora", "several"]
+SHARDED = ["ema of a Transformer", "activation_checkpointing", "lora", "several"]
 CLUSTERED = ["--data.num_clusters", "4"]
 SAMPLED = ["--data.num_neighbors", "2", "1"]
 
@@ -136,7 +136,7 @@ def test_resumes_exactly_on_two_processes_where_an_epoch_is_limited(tmp_path: Pa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("balance", ["weights", "over", "under"])
+@pytest.mark.parametrize("balance", ["weights", "over"])
 def test_resumes_exactly_on_two_processes_where_classes_are_balanced(balance: str, tmp_path: Path) -> None:
     assert on_two_processes(tmp_path, "mlp", "--data.balance", balance, "--data.num_workers", "2") == {"mlp": []}
 
@@ -161,7 +161,7 @@ def test_resumes_exactly_on_two_processes_with_augmented_training_data(
             [],
         ),
         (["llm"], ["--lora.rank", "2", "--averaging.kind", "ema"]),
-        (["bert_classifier"], ["--compile.mode", "default", "--finetuning.freeze_epochs", "1", *NARROW]),
+        (["bert_classifier"], ["--finetuning.freeze_epochs", "1", *NARROW]),
     ],
 )
 def test_resumes_exactly_on_two_processes_that_shard_the_weights(

@@ -14,6 +14,12 @@ from scripts.cli.command_line.recipes import ROOT, resolve
 from scripts.experiment import Experiment
 
 FITS = [page.command for page in course() if "scripts/fit.py" in page.command and "--resume" not in page.command]
+SIZES = {  # of the data that takes longest to write
+    "llm": {"num_texts": 400},
+    "llm_chat": {"num_conversations": 600},
+    "llm_preference": {"num_pairs": 300},
+    "transformer": {"num_phrases": 300},
+}
 QUICK = """
 import scripts.cli.command_line.recipes, scripts.cli.run.files, scripts.experiment
 from pathlib import Path
@@ -30,6 +36,7 @@ def quick(*name, trainer=None, **settings):
         trainer = (trainer or {{}}) | limits | {{"check_val_every_n_epoch": 1}}
         if name == ("gan",):
             settings["model"] = {{"judge_steps": 2}}
+        settings["data"] = settings.get("data") or {sizes!r}.get(name[0])
     else:
         trainer = trainer | {{"max_epochs": 2}}
     return real(*name, trainer=trainer, **settings)
@@ -67,7 +74,7 @@ def test_all_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbclient import NotebookClient
 
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    cells = [nbformat.v4.new_code_cell(QUICK.format(place=str(tmp_path)))]
+    cells = [nbformat.v4.new_code_cell(QUICK.format(place=str(tmp_path), sizes=SIZES))]
     for file in write_notebooks(tmp_path / "notebooks"):
         if file.parent.name == "en":
             code = [cell.source for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]

@@ -17,7 +17,8 @@ def test_cora_over_seeds(score: Callable[..., Any], name: str, accuracy: float) 
     assert statistics.mean(run["test"]["accuracy"] for run in runs) >= accuracy
 
 
-@pytest.mark.parametrize(("dataset", "accuracy"), [("MUTAG", 0.84), pytest.param("PROTEINS", 0.73, marks=IN_MINUTES)])
+@IN_MINUTES
+@pytest.mark.parametrize(("dataset", "accuracy"), [("MUTAG", 0.84), ("PROTEINS", 0.73)])
 def test_gat_over_folds(score: Callable[..., Any], dataset: str, accuracy: float) -> None:
     folds = [("--data.num_folds", "10", "--data.fold", str(fold)) for fold in range(1, 10, 2)]
     runs = [score("--model", "gat", "--data", dataset, *fold) for fold in folds]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from datamodules.tabular import TabularClassification, TabularRegression
-from tests.real_data.conftest import ALL
+from tests.real_data.conftest import IN_MINUTES
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
@@ -22,7 +22,10 @@ def arrays(data: Any, split: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # its default of 200 epochs is what a user would get
 @pytest.mark.parametrize(
     ("file", "target", "metric"),
-    [("mammography/mammography.csv", "-1", "average_precision"), ("titanic/titanic.csv", "Survived", "accuracy")],
+    [
+        pytest.param("mammography/mammography.csv", "-1", "average_precision", marks=IN_MINUTES),
+        ("titanic/titanic.csv", "Survived", "accuracy"),
+    ],
 )
 def test_mlp_is_no_worse_than_scikit_learns(
     score: Any, shared_data: Path, file: Path, target: Any, metric: Any
@@ -35,7 +38,7 @@ def test_mlp_is_no_worse_than_scikit_learns(
     data = TabularClassification(str(path), target=target)
     data.setup("fit")
     theirs = []
-    for seed in range(3 if ALL else 1):
+    for seed in range(3):
         model = MLPClassifier(random_state=seed).fit(*arrays(data, "train"))
         x, y = arrays(data, "test")
         if metric == "accuracy":

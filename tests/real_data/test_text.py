@@ -10,7 +10,8 @@ from tests.real_data.conftest import IN_MINUTES
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 
-@pytest.mark.parametrize(("name", "accuracy"), [("SST-2", 0.80), pytest.param("ChnSentiCorp", 0.87, marks=IN_MINUTES)])
+@IN_MINUTES
+@pytest.mark.parametrize(("name", "accuracy"), [("SST-2", 0.80), ("ChnSentiCorp", 0.87)])
 def test_attention_rnn_is_no_worse_than_words_without_order(
     name: str, accuracy: float, score: Callable[..., Any]
 ) -> None:
@@ -19,6 +20,7 @@ def test_attention_rnn_is_no_worse_than_words_without_order(
     assert results["test"]["accuracy"] >= max(accuracy, results["baseline"]["tf_idf_accuracy"])
 
 
+@IN_MINUTES
 def test_bert_on_sst_2_from_a_pretrained_model(score: Callable[..., Any], minilm: str) -> None:
     words = ("--data", "SST-2", "--model.pretrained", minilm, "--trainer.max_epochs", "1")
     assert score("--model", "bert_classifier", *words)["test"]["accuracy"] >= 0.86

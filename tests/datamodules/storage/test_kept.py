@@ -216,14 +216,16 @@ def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     first = read()
     assert first.fingerprint["column price"]
     assert any("price" in note for note in first.notes)
+    inputs = first.split_examples("val").inputs
     with monkeypatch.context() as patch:
         for module, name in (
             (tables, "byte_stream"), (tabular, "cell_hashes"), (tabular, "column_digest"), (base, "cut"),
-            (Column, "fitted"),
+            (Column, "fitted"), (tabular, "encoded"),
         ):  # fmt: skip
             patch.setattr(module, name, denied)
         second = read()
         assert second.fingerprint == first.fingerprint
+        assert torch.equal(second.split_examples("val").inputs, inputs)
     assert second.table.equals(first.table)
     assert second.notes == first.notes
     assert second.fingerprint == first.fingerprint
@@ -292,7 +294,9 @@ def test_what_was_kept_equals_what_is_computed(tmp_path: Path, monkeypatch: pyte
             folds: dict[str, Any] = {} if fold is None else {"fold": fold, "num_folds": 3}
             data = TabularClassification(str(file), batch_size=4, **folds)
             data.setup("fit")
-            features, target = data.examples(data.splits.test)[torch.arange(10)]
+            features, target = data.split_examples("test")[torch.arange(10)]
+            some = data.examples(data.splits.test.clone())[torch.arange(10)][0]  # encoded now
+            assert torch.equal(some, features)
             found.append((data.fingerprint, data.state_dict(), data.notes, features.tolist(), target.tolist()))
     assert found[0:2] == found[2:4] == found[4:6]
     assert found[0] != found[1]
