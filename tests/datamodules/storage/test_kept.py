@@ -216,7 +216,7 @@ def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     first = read()
     assert first.fingerprint["column price"]
     assert any("price" in note for note in first.notes)
-    inputs = first.split_examples("val").inputs
+    inputs = first.examples(first.splits.val).inputs
     with monkeypatch.context() as patch:
         for module, name in (
             (tables, "byte_stream"), (tabular, "cell_hashes"), (tabular, "column_digest"), (base, "cut"),
@@ -225,7 +225,7 @@ def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             patch.setattr(module, name, denied)
         second = read()
         assert second.fingerprint == first.fingerprint
-        assert torch.equal(second.split_examples("val").inputs, inputs)
+        assert torch.equal(second.examples(second.splits.val).inputs, inputs)
     assert second.table.equals(first.table)
     assert second.notes == first.notes
     assert second.fingerprint == first.fingerprint
