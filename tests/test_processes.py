@@ -78,9 +78,7 @@ MUON = [
 ]
 SHARDED = {
     "fsdp transformer": ("transformer", ["--data.batch_size", "7", "--model.dropout", "0", *MOMENTUM]),
-    "fsdp torch_transformer": ("torch_transformer", ["--data.batch_size", "7", "--model.dropout", "0", *MOMENTUM]),
     "fsdp bert_classifier": ("bert_classifier", ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM]),
-    "fsdp bert_qa": ("bert_qa", ["--data.batch_size", "5", *MOMENTUM]),
     "fsdp bert_ner with an average": (
         "bert_ner",
         ["--data.batch_size", "9", "--model.dropout", "0", *MOMENTUM, "--averaging.kind", "ema"],

@@ -24,6 +24,7 @@ from scripts.cli.evaluate import prediction, testing
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.spreadsheet import cell
 from tests.helpers.example_inputs import example_input
+from tests.helpers.in_minutes import IN_MINUTES
 from tests.helpers.offline import without_a_network
 from tests.helpers.stopping import shortened
 
@@ -53,6 +54,8 @@ BRIEFLY = {
 
 DEEP = ("efficientnet", "inception")  # what is tried of each recipe takes more than a few seconds of these
 DOCUMENTED = [name for name in recipe_names() if "data" in read_recipe(name).get("about", {})]  # one's own may be less
+SLOW = (*DEEP, "torch_transformer")  # to train: as networks of other recipes, of the same data, do
+GATES = [pytest.param(name, marks=[IN_MINUTES] if name in SLOW else []) for name in DOCUMENTED]
 RECIPES = [pytest.param(name, marks=[pytest.mark.long] if name in DEEP else []) for name in recipe_names()]
 
 
@@ -68,7 +71,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", DOCUMENTED)
+@pytest.mark.parametrize("name", GATES)
 def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name: str, tmp_path: Path) -> None:
     began = time.perf_counter()
     results = Experiment(resolve(["--model", name, "--logs", str(tmp_path)])).fit().results

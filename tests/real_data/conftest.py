@@ -1,6 +1,5 @@
 """What the tests on published data share."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,6 @@ import pytest
 
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.run.experiment import Experiment
-
-ALL = bool(os.environ.get("SCORES"))  # whether what takes minutes is tried, too
-IN_MINUTES = pytest.mark.skipif(not ALL, reason="takes minutes: SCORES=all pytest -m real_data tries it")
 
 
 @pytest.fixture

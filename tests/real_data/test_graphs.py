@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.real_data.conftest import ALL, IN_MINUTES
+from tests.helpers.in_minutes import ALL, IN_MINUTES
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.real_data.conftest import ALL
+from tests.helpers.in_minutes import ALL
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 

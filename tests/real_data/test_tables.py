@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from datamodules.tabular import TabularClassification, TabularRegression
-from tests.real_data.conftest import IN_MINUTES
+from tests.helpers.in_minutes import IN_MINUTES
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datamodules.tagging import Tagging
-from tests.real_data.conftest import IN_MINUTES
+from tests.helpers.in_minutes import IN_MINUTES
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.real_data.conftest import IN_MINUTES
+from tests.helpers.in_minutes import IN_MINUTES
 
 pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
