@@ -201,7 +201,7 @@ def test_a_signal_in_a_validation_is_obeyed_before_its_end(start: Any, devices: 
     run.wait_for(run.out, "validating")
     os.kill(run.process.pid if rank == 0 else run.children[-1], signal.SIGTERM)
     assert run.status(20) == 143  # seven batches would take 35 s
-    assert run.children == []
+    assert run.all_gone()
     assert step_of(run.run / "checkpoints" / "last.ckpt") == 3
     (line,) = run.said
     assert line.startswith("stopped by SIGTERM after step 3; ")
@@ -275,7 +275,7 @@ def test_a_signal_to_one_process_stops_both(start: Any, rank: int) -> None:
     run.wait_for("metrics.csv")
     os.kill(run.process.pid if rank == 0 else run.children[-1], signal.SIGTERM)
     assert run.status(30) == 143
-    assert run.children == []
+    assert run.all_gone()
     assert step_of(run.run / "checkpoints" / "last.ckpt") > 0
 
 
@@ -382,7 +382,7 @@ def test_the_last_line_is_the_cause_whichever_process_fails(start: Any, rank: in
     assert run.status(60) not in (0, 2)
     assert run.said[-1] == "RuntimeError: this is the cause", run.said
     assert sum(line.startswith("RuntimeError: this is the cause") for line in run.said) == 1
-    assert run.children == []
+    assert run.all_gone()
 
 
 # 45. a process that loads data is killed
@@ -487,7 +487,7 @@ def test_a_hang_ends_with_the_stack_of_every_process(start: Any) -> None:
         assert "thread MainThread:" in stack
         assert stack.count("has done nothing") == 1
         assert ('misbehaving.py", line' in stack) == (rank == 1)
-    assert run.children == []
+    assert run.all_gone()
 
 
 # 56. SLURM's variables in an interactive shell
