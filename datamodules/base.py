@@ -433,7 +433,7 @@ class DataModule(DescribedData):
         return self.kept_part(what, lambda: Kept({}, make()), *settings).facts
 
     def kept_part(self, what: str, make: Callable[[], Kept], *settings: object) -> Kept:
-        """The same of arrays and facts."""
+        """Arrays, and perhaps facts, likewise: from an earlier run that read the same data."""
         modules = [sys.modules[each.__module__] for each in type(self).__mro__ if issubclass(each, DataModule)]
         is_known = all(getattr(module, "__file__", None) for module in modules)  # not what a notebook's class computes
         if not self.data_key or not is_known:

@@ -99,10 +99,11 @@ class Seeds(NamedTuple):
         """The nodes with their neighbours, or their clusters."""
         if self.num_neighbors is not None:
             return Graph(*self.source.around(self.nodes, self.num_neighbors))
-        clusters = torch.zeros(self.source.size, dtype=torch.long) if self.clusters is None else self.clusters
-        chosen = torch.zeros(self.source.size, dtype=torch.bool)  # of the clusters, of which there are no more
-        chosen[clusters[self.nodes]] = True
-        return Graph(*self.source.within(self.nodes, chosen[clusters]))
+        if self.clusters is None:
+            part = torch.ones(self.source.size, dtype=torch.bool)
+        else:
+            part = torch.isin(self.clusters, self.clusters[self.nodes])
+        return Graph(*self.source.within(self.nodes, part))
 
 
 class Network(NamedTuple):

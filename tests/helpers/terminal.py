@@ -65,6 +65,6 @@ def run_in(columns: int, words: list[str], **variables: str) -> tuple[int, Termi
             terminal.feed(os.read(ours, 65536))
         else:
             ended = process.poll() is not None
-    for end in (ours, theirs):  # ours was open until here: else what stands in the terminal would be lost
+    for end in (ours, theirs):  # theirs until now, too: else what the process wrote last would be lost
         os.close(end)
     return process.wait(), terminal
