@@ -1,6 +1,6 @@
 """One graph whose nodes are classified."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from datamodules.augmentation.graphs import kept_edges, without_features
 from datamodules.baselines.baseline import Baseline
@@ -17,10 +16,10 @@ from datamodules.checking.drawing import MAX_NODES, Drawing, edges_between, neig
 from datamodules.checking.facts import column_fact
 from datamodules.errors import check_probability
 from datamodules.export.exportable import ExportableModule
-from datamodules.export.exportable_rows import cells
+from datamodules.export.exportable_nodes import ExportableNodes
 from datamodules.files import planetoid
 from datamodules.files.encoding import known_encoding
-from datamodules.files.node_tables import ID_NAMES, NodeFiles, class_column, read_nodes, splits_in
+from datamodules.files.node_tables import NodeFiles, class_column, read_nodes, splits_in
 from datamodules.files.splits import listed
 from datamodules.files.table_columns import Column, column_digest, encoded, strings
 from datamodules.labels import LabelledData, class_codes
@@ -30,80 +29,15 @@ from datamodules.loading.adjacency import (
     matrix_digest,
     normalised,
     normalised_adjacency,
-    rows_of,
     undirected,
 )
 from datamodules.loading.clusters import clusters_of
 from datamodules.loading.examples import Source
 from datamodules.loading.neighbourhoods import ALL, Neighbourhoods
+from datamodules.loading.node_batches import Graph, NodeExamples, Seeds, complete
 from datamodules.loading.sampling import cut
 from datamodules.storage.catalogue import PLANETOID, Remotes
 from datamodules.storage.download import DataError
-
-
-class Graph(NamedTuple):
-    """A graph, whole or what some nodes depend on, and the nodes to classify.
-
-    Args:
-        x: (N, F) features, dense or sparse CSR.
-        edge_index: (2, E), from the first row's nodes to the second's; no loops; of a whole graph both directions.
-        adjacency: (N, N) sparse CSR, D^-1/2 (A + I) D^-1/2, where D are the row sums of A + I in the whole graph.
-        nodes: (B,) indices.
-        ids: (N,) index of each node in the whole graph; None where this is it.
-    """
-
-    x: Tensor
-    edge_index: Tensor
-    adjacency: Tensor
-    nodes: Tensor
-    ids: Tensor | None = None
-
-    @property
-    def requested(self) -> Tensor:
-        """(B,) indices in the whole graph of the nodes to classify."""
-        return self.nodes if self.ids is None else self.ids[self.nodes]
-
-    @property
-    def batch(self) -> Tensor:
-        """(N,) zeros: all nodes are of one graph, as torch_geometric says it."""
-        return self.nodes.new_zeros(self.x.shape[0])
-
-    def features(self) -> Tensor:
-        """(B, F) the features of the nodes to classify, dense."""
-        rows = rows_of(self.x, self.nodes)
-        return rows if rows.layout == torch.strided else rows.to_dense()
-
-
-class Seeds(NamedTuple):
-    """Nodes to classify; what they depend on becomes a Graph on its way to the model.
-
-    Args:
-        source: the whole graph.
-        nodes: (B,) indices.
-        num_neighbors: how many neighbours of a node are sampled, at each step away from the nodes; None where the
-            nodes depend on a part of the graph.
-        clusters: (N,) cluster of each node: the part is the clusters that the nodes are in; None for the whole graph.
-    """
-
-    source: Neighbourhoods
-    nodes: Tensor
-    num_neighbors: Sequence[int] | None
-    clusters: Tensor | None = None
-
-    @property
-    def requested(self) -> Tensor:
-        """(B,) indices in the whole graph of the nodes to classify."""
-        return self.nodes
-
-    def graph(self) -> Graph:
-        """The nodes with their neighbours, or their clusters."""
-        if self.num_neighbors is not None:
-            return Graph(*self.source.around(self.nodes, self.num_neighbors))
-        if self.clusters is None:
-            part = torch.ones(self.source.size, dtype=torch.bool)
-        else:
-            part = torch.isin(self.clusters, self.clusters[self.nodes])
-        return Graph(*self.source.within(self.nodes, part))
 
 
 class Network(NamedTuple):
@@ -120,106 +54,9 @@ class Network(NamedTuple):
     table: Any = None
 
 
-def complete(x: Tensor, adjacency: Any) -> Graph:
-    """A complete graph as tensors, with all of its nodes to classify.
-
-    Args:
-        x: (N, F) features.
-        adjacency: scipy (N, N), symmetric, of ones and zeros, without loops.
-    """
-    pairs = torch.from_numpy(np.stack(adjacency.nonzero()).astype(np.int64))
-    return Graph(x, pairs, normalised(adjacency), torch.arange(adjacency.shape[0]))
-
-
 def network_of(files: NodeFiles) -> Network:
     """The graph that files hold."""
     return Network(undirected(files.pairs, len(files.ids)), files.words, files.table)
-
-
-class NodeExamples(Dataset[Any]):
-    """Some nodes of a graph; a batch is the whole graph, the nodes to classify, and their labels.
-
-    Args:
-        graph: the graph, or nodes of it, of which a batch has others.
-        index: (M,) the nodes of this split.
-        labels: (N,) of all nodes; None for predictions.
-    """
-
-    def __init__(self, graph: Graph | Seeds, index: Tensor, labels: Tensor | None = None) -> None:
-        self.graph = graph
-        self.index = index
-        self.labels = labels
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    @property
-    def clusters(self) -> Tensor | None:
-        """(M,) of the nodes of this split, where batches consist of clusters."""
-        clusters = self.graph.clusters if isinstance(self.graph, Seeds) else None
-        return None if clusters is None else clusters[self.index]
-
-    def __getitem__(self, index: Tensor) -> Any:
-        nodes = self.index[index]
-        graph = self.graph._replace(nodes=nodes)
-        return graph if self.labels is None else (graph, self.labels[nodes])
-
-
-class Neighbours:
-    """D^-1/2 (A + I) D^-1/2 of an undirected graph, which can be multiplied with its nodes' features.
-
-    Args:
-        edge_index: (2, E), both directions, no loops.
-        size: N, nodes.
-    """
-
-    def __init__(self, edge_index: Tensor, size: int) -> None:
-        loops = torch.arange(size, device=edge_index.device)
-        self.source, self.target = (torch.cat([part, loops]) for part in edge_index)
-        ones = torch.ones_like(self.target, dtype=torch.float)
-        scale = ones.new_zeros(size).index_add(0, self.target, ones).rsqrt()
-        self.weight = (scale[self.source] * scale[self.target])[:, None]
-
-    def __matmul__(self, h: Tensor) -> Tensor:
-        """(N, D) → (N, D)"""
-        return torch.zeros_like(h).index_add(0, self.target, h[self.source] * self.weight)
-
-
-class ExportableGraph(ExportableModule):
-    """Reads one graph, and classifies all of its nodes."""
-
-    unit = "nodes"
-
-    def __init__(self, model: nn.Module, data: "Nodes") -> None:
-        super().__init__(model, data)
-        self.reads = "" if data.num_words else "nodes"  # words come in many forms of files
-        self.graph = data.whole
-        size, width = self.graph.x.shape
-        self.sizes = (size, size // 2)
-        self.inputs = {"x": ("nodes", width), "edge_index": (2, "edges")}
-
-    def preprocessing(self) -> dict[str, Any]:
-        """How the columns of a table become features; without any, each node has its index, one-hot."""
-        return cells(self.data.columns) | {"ids": ID_NAMES, "num_nodes": self.data.num_nodes}
-
-    def batches(self) -> Iterator[Graph]:
-        """The graph, and its first half."""
-        from torch_geometric.utils import subgraph  # seconds to import
-
-        nodes = torch.arange(self.sizes[0])
-        for size in self.sizes:
-            edges, _ = subgraph(nodes[:size], self.graph.edge_index, num_nodes=len(nodes))
-            yield Graph(self.graph.x.to_dense()[:size], edges, normalised_adjacency(edges, size), nodes[:size])
-
-    def tensors(self, batch: Any) -> tuple[Tensor, ...]:
-        """Nodes and edges."""
-        return batch.x, batch.edge_index
-
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:  # type: ignore[override]
-        """Logits (N, C)."""
-        size = x.shape[0]
-        adjacency: Any = Neighbours(edge_index, size)
-        return self.network(Graph(x, edge_index, adjacency, torch.arange(size, device=x.device)))
 
 
 def check_num_neighbors(numbers: Sequence[int]) -> None:
@@ -558,7 +395,7 @@ class Nodes(LabelledData):
 
     def export_inputs(self, model: nn.Module) -> ExportableModule:
         """A trained model that reads a graph."""
-        return ExportableGraph(model, self)
+        return ExportableNodes(model, self)
 
     def read_input(self, path: Path) -> tuple[NodeExamples, list[str]]:
         """All nodes of a folder, of which none needs a class."""

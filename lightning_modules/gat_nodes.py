@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.nodes import Graph
+from datamodules.loading.node_batches import Graph
 from lightning_modules.layers.graph import GraphAttention, attention_of, dropout
 from lightning_modules.tasks.classifier import Classifier
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from datamodules.nodes import Graph
+from datamodules.loading.node_batches import Graph
 from lightning_modules.layers.graph import dropout
 from lightning_modules.layers.sparse import sparse_product
 from lightning_modules.tasks.classifier import Classifier

@@ -11,7 +11,8 @@ import torch
 
 from datamodules.files.planetoid import read_part
 from datamodules.loading.adjacency import csr, normalised_adjacency, undirected
-from datamodules.nodes import Graph, Nodes
+from datamodules.loading.node_batches import Graph
+from datamodules.nodes import Nodes
 
 NAMES = ["id", "age", "town", "label", "split"]
 Row = list[Any]

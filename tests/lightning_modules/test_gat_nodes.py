@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GATConv
 
 from datamodules.loading.adjacency import csr, normalised_adjacency, undirected
-from datamodules.nodes import Graph
+from datamodules.loading.node_batches import Graph
 from lightning_modules.gat_nodes import NodeGAT
 
 

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from datamodules.loading.adjacency import csr, normalised_adjacency, undirected
-from datamodules.nodes import Graph
+from datamodules.loading.node_batches import Graph
 from lightning_modules.gcn import GCN
 from lightning_modules.layers.graph import dropout
 

@@ -12,8 +12,9 @@ from lightning.pytorch import LightningModule
 from datamodules.errors import DataError
 from datamodules.loading.adjacency import normalised_adjacency, undirected
 from datamodules.loading.clusters import clusters_of
+from datamodules.loading.node_batches import Graph, Seeds
 from datamodules.loading.sampling import Batches
-from datamodules.nodes import Graph, Nodes, Seeds
+from datamodules.nodes import Nodes
 from lightning_modules.gat_nodes import NodeGAT
 from lightning_modules.gcn import GCN
 from lightning_modules.layers import graph as blocks

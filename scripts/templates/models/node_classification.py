@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from datamodules.nodes import Graph
+from datamodules.loading.node_batches import Graph
 from lightning_modules.tasks.classifier import Classifier
 
 

@@ -3,7 +3,7 @@ from torch.nn import functional as F
 
 from datamodules.baselines.label_propagation import LabelPropagation, propagated
 from datamodules.loading.adjacency import normalised_adjacency
-from datamodules.nodes import Graph
+from datamodules.loading.node_batches import Graph
 
 PATH = torch.tensor([[0, 1, 1, 2, 3, 4], [1, 0, 2, 1, 4, 3]])  # 0 - 1 - 2 and 3 - 4; 5 is alone
 

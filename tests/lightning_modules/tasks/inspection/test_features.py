@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
-from datamodules.nodes import Graph
+from datamodules.loading.node_batches import Graph
 from lightning_modules.cnn import CNN
 from lightning_modules.gat_nodes import NodeGAT
 from lightning_modules.gcn import GCN
