@@ -26,10 +26,12 @@ from callbacks.run.bf16_convolutions import BF16Convolutions
 from callbacks.run.checkpoint_file import AtomicCheckpointIO
 from callbacks.run.checkpoints import Checkpoints, SaveEvery
 from callbacks.run.costs import Costs
+from callbacks.run.dropout_masks import DropoutMasks
 from callbacks.run.processes import BroadcastBuffers, DataConsistencyCheck
 from callbacks.run.reference import ComputeReference
 from callbacks.run.run_folder import RunFolder
 from callbacks.run.signals import HandleSignals, Signals
+from callbacks.run.small_maps import SmallMaps
 from callbacks.run.throughput import Throughput
 from callbacks.run.waiting import WaitingForData
 from callbacks.run.watchdog import Watchdog
@@ -98,6 +100,8 @@ def build_trainer(
         WaitingForData(),
         BroadcastBuffers(),
         BF16Convolutions(),
+        DropoutMasks(),
+        SmallMaps(),
         ComputeReference(),
         DataConsistencyCheck(),
     ]
