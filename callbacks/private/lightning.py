@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lightning.fabric.utilities.seed import _collect_rng_states, _set_rng_states
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from lightning.pytorch.loops import evaluation_loop, training_epoch_loop
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer import call
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import distributed
 
 
@@ -58,19 +60,20 @@ def between_steps(trainer: Trainer) -> Iterator[None]:
 
 
 def skip_idle_hooks() -> None:
-    """Let trainers call those hooks alone that a callback defines: entering all takes a sixth of a small step."""
+    """Let trainers call only those hooks that a callback or the model defines: entering all is a fifth of a small step.
+
+    What arguments a model's step takes is found out once, not from its source's signature at every step.
+    """
     call._call_callback_hooks = _call_defined_hooks
+    call._call_lightning_module_hook = _call_module_hook
+    for loop in (training_epoch_loop, evaluation_loop):
+        loop.is_param_in_hook_signature = _takes  # type: ignore[attr-defined]
 
 
 def _call_defined_hooks(
     trainer: Any, hook_name: str, *args: Any, monitoring_callbacks: bool | None = None, **kwargs: Any
 ) -> None:
-    called = [
-        each
-        for each in trainer.callbacks
-        if (_defines(each.__class__, hook_name) or hook_name in vars(each))
-        and monitoring_callbacks in (None, isinstance(each, EarlyStopping | Checkpoint))
-    ]
+    called = _defining(trainer, hook_name, monitoring_callbacks)
     if not called:
         return
     model = trainer.lightning_module
@@ -81,9 +84,53 @@ def _call_defined_hooks(
     model._current_fx_name = outer
 
 
+def _defining(trainer: Any, hook_name: str, monitoring: bool | None) -> list[Callback]:
+    known = vars(trainer).setdefault("_defining", {})  # all callbacks, and those of them that define the hook
+    callbacks, called = known.get((hook_name, monitoring), (None, []))
+    if callbacks != trainer.callbacks:
+        called = [
+            each
+            for each in trainer.callbacks
+            if (_defines(each.__class__, hook_name) or hook_name in vars(each))
+            and monitoring in (None, isinstance(each, EarlyStopping | Checkpoint))
+        ]
+        known[hook_name, monitoring] = [*trainer.callbacks], called
+    return called
+
+
 @cache
 def _defines(callback: Any, hook_name: str) -> bool:
     return getattr(callback, hook_name) is not getattr(Callback, hook_name)
+
+
+_IDLE = {  # what a LightningModule does not define does nothing
+    name: getattr(LightningModule, name)
+    for step in ("train", "validation", "test", "predict")
+    for name in (f"on_{step}_batch_start", f"on_{step}_batch_end")
+} | {
+    name: getattr(LightningModule, name)
+    for name in ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+}
+
+
+def _call_module_hook(trainer: Any, hook_name: str, *args: Any, pl_module: Any = None, **kwargs: Any) -> Any:
+    model = pl_module or trainer.lightning_module
+    hook = getattr(model, hook_name)
+    if getattr(hook, "__func__", None) is _IDLE.get(hook_name, _IDLE) or not callable(hook):
+        return None
+    state = vars(model)  # setting an attribute of a module is slower than some hooks are
+    outer, state["_current_fx_name"] = state.get("_current_fx_name"), hook_name
+    with trainer.profiler.profile(f"[LightningModule]{type(model).__name__}.{hook_name}"):
+        output = hook(*args, **kwargs)
+    state["_current_fx_name"] = outer
+    return output
+
+
+def _takes(hook: Any, *args: Any, **kwargs: Any) -> bool:
+    return _function_takes(getattr(hook, "__func__", hook), *args, **kwargs)
+
+
+_function_takes = lru_cache(maxsize=256)(is_param_in_hook_signature)
 
 
 def timeout_of(strategy: DDPStrategy) -> timedelta:

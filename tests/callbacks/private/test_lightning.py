@@ -11,6 +11,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loops import evaluation_loop, training_epoch_loop
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer import call
 from torch import distributed
@@ -42,7 +43,7 @@ class Recorder(Callback):
         self.validations.append(trainer.global_step)
 
 
-def fit(*callbacks: Callback, checkpoint: Path | None = None, accumulate: int = 1) -> Trainer:
+def fit(*callbacks: Callback, checkpoint: Path | None = None, accumulate: int = 1, model: type[MLP] = MLP) -> Trainer:
     """Train two epochs of four batches, with a validation after every second batch."""
     torch.manual_seed(0)
     batch = (torch.randn(4, 3), torch.tensor([0, 1, 0, 1]))
@@ -60,8 +61,8 @@ def fit(*callbacks: Callback, checkpoint: Path | None = None, accumulate: int = 
         log_every_n_steps=1,
         callbacks=[*callbacks],
     )
-    model = MLP(3, 2, hidden_size=2, optimizer=partial(torch.optim.SGD, lr=0.1))
-    trainer.fit(model, batches, batches, ckpt_path=checkpoint, weights_only=True)
+    network = model(3, 2, hidden_size=2, optimizer=partial(torch.optim.SGD, lr=0.1))
+    trainer.fit(network, batches, batches, ckpt_path=checkpoint, weights_only=True)
     return trainer
 
 
@@ -137,3 +138,57 @@ def test_callbacks_are_called_as_lightning_calls_them(monkeypatch: pytest.Monkey
     assert told() == expected
     assert "stopping" in expected
     assert any("own" in each for each in expected)
+
+
+class Telling(MLP):
+    """Records its hooks, with the name under which Lightning calls them."""
+
+    told: list[str]
+
+    def tell(self, hook: str) -> None:
+        self.told.append(f"{hook} {self._current_fx_name}")
+
+    def on_train_batch_start(self, *args: object) -> None:
+        self.tell("start")
+
+    def on_after_backward(self) -> None:
+        self.tell("backward")
+
+    def on_validation_batch_end(self, *args: object) -> None:
+        self.tell("validated")
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        self.tell("step")
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch: Any) -> None:  # type: ignore[override]
+        self.tell("validation")
+        super().validation_step(batch, 0)
+
+
+def test_a_models_hooks_are_called_as_lightning_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> list[str]:
+        monkeypatch.setattr(Telling, "told", [], raising=False)
+        fit(model=Telling)
+        return Telling.told
+
+    for module in (call, training_epoch_loop, evaluation_loop):
+        spec = find_spec(module.__name__)
+        assert spec is not None
+        assert spec.loader is not None
+        unchanged = module_from_spec(spec)
+        spec.loader.exec_module(unchanged)
+        name = "_call_lightning_module_hook" if module is call else "is_param_in_hook_signature"
+        monkeypatch.setattr(module, name, getattr(unchanged, name))
+    expected = told()
+    private.skip_idle_hooks()
+    assert call._call_lightning_module_hook is private._call_module_hook
+    assert told() == expected
+    assert {each.split()[0] for each in expected} == {"start", "backward", "validated", "step", "validation"}
+
+
+def test_what_a_model_does_not_define_does_nothing() -> None:
+    for hook in private._IDLE.values():
+        code = hook.__code__
+        assert not code.co_names  # it calls and sets nothing
+        assert not code.co_varnames[code.co_argcount :]
