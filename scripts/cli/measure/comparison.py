@@ -55,7 +55,7 @@ WORKS = {
     "lstm": Work(rows.forecaster, "step", ("--data", "ETTh1", "--data.target", "OT", "--data.window", "96")),
     "gcn": Work(nodes.gcn, "200 epochs", ("--data", "Cora")),
     "gat_nodes": Work(nodes.gat, "epoch", ("--data", "Cora")),
-    "gat": Work(graphs.classifier, "epoch", ("--data", "PROTEINS")),
+    "gat": Work(graphs.gat, "epoch", ("--data", "PROTEINS")),
     "cnn": Work(rows.classifier, "epoch", ("--data", "MNIST", "--data.shift", "2")),
     "resnet": Work(rows.classifier, "images"),
     "bert_classifier": Work(texts.classifier, "tokens"),
