@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -262,6 +263,7 @@ def without_output() -> Iterator[None]:
         logging.disable(before)
 
 
+@lru_cache(maxsize=1)  # of several formats for all of them: tracing is most of the work
 def export_graph(network: ExportableModule) -> ExportedProgram:
     """The computation as a graph, for batches of any size."""
     first = dict(zip(network.inputs, network.tensors(next(network.batches())), strict=True))
