@@ -54,7 +54,7 @@ BRIEFLY = {
 
 DEEP = ("efficientnet", "inception")  # what is tried of each recipe takes more than a few seconds of these
 DOCUMENTED = [name for name in recipe_names() if "data" in read_recipe(name).get("about", {})]  # one's own may be less
-SLOW = (*DEEP, "torch_transformer")  # to train: as networks of other recipes, of the same data, do
+SLOW = (*DEEP, "torch_transformer", "llm_chat")  # to train; others try such networks
 GATES = [pytest.param(name, marks=[IN_MINUTES] if name in SLOW else []) for name in DOCUMENTED]
 RECIPES = [pytest.param(name, marks=[pytest.mark.long] if name in DEEP else []) for name in recipe_names()]
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch_geometric.data import Data
 
 from scripts.benchmark import main
 from scripts.cli.command_line.recipes import resolve
 from scripts.cli.measure import benchmark, comparison, growth
 from scripts.cli.measure.comparison import WORKS, Row, figures, looped, slower, table
 from scripts.cli.measure.growth import KINDS, exponent
-from scripts.cli.measure.references import nodes
+from scripts.cli.measure.references import graphs, nodes
 
 CPU = ["--trainer.accelerator", "cpu"]
 
@@ -45,6 +46,24 @@ def test_the_plain_networks_of_nodes_have_as_many_weights_as_ours(name: str, wid
     assert ours == theirs > width
     assert plain(graph.x.to_dense(), graph.edge_index).shape == (len(graph.x), 4)
     assert len([*islice(WORKS[name].plain(run.model, run.data, 10, None), 3)]) == 3
+
+
+def test_the_plain_network_of_graphs_computes_what_ours_does() -> None:
+    run = benchmark.built(resolve(["--model", "gat", *CPU]))
+    ours: Any = copy.deepcopy(run.model).eval()
+    plain = graphs.PlainGAT(ours).eval()
+    for layer, ours_layer in zip(plain.layers, ours.layers, strict=True):
+        weights = {
+            "lin.weight": ours_layer.project.weight,
+            "att_src": ours_layer.of_source[None],
+            "att_dst": ours_layer.of_target[None],
+            "bias": ours_layer.bias,
+        }
+        assert {*weights} == {*layer.state_dict()}
+        layer.load_state_dict(weights)
+    batch, _ = run.data.split_examples("test")[torch.arange(5)]
+    theirs = Data(batch.x, batch.edge_index, batch.edge_attr, batch=batch.graph, num_graphs=5)
+    torch.testing.assert_close(plain(theirs), ours(batch))
 
 
 def test_both_sides_are_measured_in_turn_and_written(
