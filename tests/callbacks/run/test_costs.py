@@ -77,18 +77,21 @@ def test_operations_are_told_by_families_and_python_is_the_rest() -> None:
     assert parts_of({"aten::add": 2e6}, 1.0)[BETWEEN] == 0, "other threads compute as well"
 
 
-def test_a_run_is_the_same_with_its_costs_and_prints_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_the_same_with_its_costs_and_prints_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     words: dict[str, Any] = {"trainer": {"max_epochs": 2, "accelerator": "cpu"}, "logger": "none", "baselines": False}
-    plain = Experiment("mlp", logs=str(tmp_path / "plain"), **words).fit()
+    plain = Experiment("mlp", logs="plain", **words).fit()
     capsys.readouterr()
-    measured = Experiment("mlp", logs=str(tmp_path / "costs"), profile=True, **words).fit()
+    measured = Experiment("mlp", logs="costs", profile=True, **words).fit()
     out = capsys.readouterr().out
     for name, weight in plain.model.state_dict().items():
         assert torch.equal(weight, measured.model.state_dict()[name]), name
     assert plain.results["test"] == measured.results["test"]
     assert "steps 6 to 15 are in the trace" in out
     assert "%  optimizer" in out
-    assert f"profile:    {measured.folder}/{TRACE}" in out
+    assert f"profile:    costs/mlp/version_0/{TRACE}" in out
     assert measured.folder is not None
     events = json.loads((measured.folder / TRACE).read_text())["traceEvents"]
     assert any(event.get("name") == "aten::addmm" for event in events)
