@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any, NamedTuple
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,6 +59,8 @@ class Trimmed:
     def __call__(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, D, H', W')"""
         it: Any = self.convolution
+        if torch.compiler.is_compiling():  # which would trace it once for each map
+            return nn.Conv2d.forward(it, x)
         rows, columns = map(seen, x.shape[-2:], it.kernel_size, it.stride, it.padding, it.dilation)
         weight = it.weight
         if (rows.size, columns.size) != it.kernel_size:

@@ -55,6 +55,16 @@ def test_no_convolution_that_pads_otherwise_is_trimmed() -> None:
         assert not can_be_trimmed(other)
 
 
+def test_what_is_compiled_has_complete_kernels(recwarn: pytest.WarningsRecorder) -> None:
+    convolution = nn.Conv2d(2, 3, 3, padding=1)
+    x = torch.randn(2, 2, 1, 1)
+    expected = convolution(x)
+    convolution.forward = Trimmed(convolution)  # type: ignore[assignment]
+    compiled = torch.compile(convolution, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), expected)
+    assert not [each for each in recwarn if "lru_cache" in str(each.message)]
+
+
 class Convolving(LightningModule):
     """One convolution; remembers how it was computed."""
 
