@@ -43,7 +43,12 @@ def bernoulli_(out: Tensor, p: float = 0.5, *, generator: Generator | None = Non
         out: of any shape and type; it is returned.
         p: from 0 to 1.
         generator: of the random numbers; torch's own by default.
+
+    Raises:
+        ValueError: p is none.
     """
+    if not 0 <= p <= 1:
+        raise ValueError(f"bernoulli_: expected a probability from 0 to 1, got {p}")
     size = out.numel()
     if size < FEW or p * VALUES < 1:
         if out.dtype == torch.float32:

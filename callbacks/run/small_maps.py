@@ -29,7 +29,7 @@ class SmallMaps(Callback):
     def teardown(self, *args: Any, **kwargs: Any) -> None:
         """Multiply complete kernels again."""
         while self._convolutions:
-            vars(self._convolutions.pop()).pop("forward")
+            vars(self._convolutions.pop()).pop("forward", None)  # else the cause of an exception would be hidden
 
     def on_exception(self, *args: Any, **kwargs: Any) -> None:
         """The same."""

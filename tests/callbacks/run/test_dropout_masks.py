@@ -41,6 +41,12 @@ def test_types_and_layouts(dtype: torch.dtype, size: int) -> None:
         assert abs(float(out.float().mean()) - 0.25) < 0.05
 
 
+@pytest.mark.parametrize("p", [-0.1, 1.5, float("nan")])
+def test_no_probability_is_refused(p: float) -> None:
+    with pytest.raises(ValueError, match="expected a probability from 0 to 1"):
+        bernoulli_(torch.empty(100_000), p)
+
+
 def test_neighbours_are_independent() -> None:
     mask = bernoulli_(torch.empty(1_000_000), 0.3) - 0.3
     for lag in range(1, 9):
