@@ -24,7 +24,7 @@ from scripts.cli.evaluate import prediction, testing
 from scripts.cli.run.experiment import Experiment
 from scripts.cli.spreadsheet import cell
 from tests.helpers.example_inputs import example_input
-from tests.helpers.in_minutes import IN_MINUTES
+from tests.helpers.in_minutes import ALL, IN_MINUTES
 from tests.helpers.offline import without_a_network
 from tests.helpers.stopping import shortened
 
@@ -55,6 +55,11 @@ BRIEFLY = {
 DEEP = ("efficientnet", "inception")  # what is tried of each recipe takes more than a few seconds of these
 DOCUMENTED = [name for name in recipe_names() if "data" in read_recipe(name).get("about", {})]  # one's own may be less
 SLOW = (*DEEP, "torch_transformer", "llm_chat")  # to train; others try such networks
+# Those that train for more than a minute and a half have to be better than every baseline (0.17 of BM25, 19.7 of
+# components, 0.58 of n-grams) after fewer epochs; with SCORES=all they train to the end.
+BRIEF: dict[str, tuple[int, dict[str, float]]] = (
+    {} if ALL else {"bert_qa": (1, {"f1": 0.4}), "gan": (30, {"frechet": 19}), "llm": (1, {"bits_per_byte": 0.5})}
+)
 GATES = [pytest.param(name, marks=[IN_MINUTES] if name in SLOW else []) for name in DOCUMENTED]
 RECIPES = [pytest.param(name, marks=[pytest.mark.long] if name in DEEP else []) for name in recipe_names()]
 
@@ -74,13 +79,15 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("name", GATES)
 def test_beats_its_baseline_and_reaches_the_score_that_the_list_states(name: str, tmp_path: Path) -> None:
     began = time.perf_counter()
-    results = Experiment(resolve(["--model", name, "--logs", str(tmp_path)])).fit().results
+    epochs, least = BRIEF.get(name, (None, None))
+    words = [] if epochs is None else ["--trainer.max_epochs", str(epochs)]
+    results = Experiment(resolve(["--model", name, "--logs", str(tmp_path), *words])).fit().results
     assert name != "gat" or time.perf_counter() - began < 45, "a minute, less what it takes to start"
     expected = dict(read_recipe(name)["about"]["data"][results["data"]])
     del expected["seconds"]
     expected.pop("with", None)
     assert expected
-    for metric, score in expected.items():
+    for metric, score in (least or expected).items():
         sign = -1 if lower_is_better(name, metric) else 1
         assert sign * results["test"][metric] >= sign * score
         assert sign * results["test"][metric] > sign * results["baseline"][metric]

@@ -28,8 +28,8 @@ SHORT = [
     *("--trainer.enable_progress_bar", "false", "--timeout", "5"),  # whose watchdog says where a run hangs
 ]
 LITTLE = {  # data, and batches of which an epoch has at least four
-    "datamodules.chat.Chat": ["--data.num_conversations", "600"],
-    "datamodules.corpus.Corpus": ["--data.num_texts", "400"],
+    "datamodules.chat.Chat": ["--data.num_conversations", "600", "--model.new_tokens", "8"],
+    "datamodules.corpus.Corpus": ["--data.num_texts", "400", "--model.new_tokens", "8"],
     "datamodules.graphs.GraphClasses": ["--data.num_graphs", "100"],
     "datamodules.nodes.Nodes": ["--data.batch_size", "1"],  # the club has four labelled nodes
     "datamodules.preferences.Preferences": ["--data.num_pairs", "300"],

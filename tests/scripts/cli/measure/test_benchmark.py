@@ -13,6 +13,7 @@ from scripts.cli.measure import benchmark
 from scripts.cli.measure.scaling import table
 from scripts.cli.run.experiment import Experiment
 from tests.helpers.kinds import one_of_each_kind
+from tests.helpers.stopping import SMALLER
 
 
 def fresh(*words: str) -> Experiment:
@@ -85,7 +86,8 @@ def test_refuses_what_is_no_number_of_devices(
 @pytest.mark.long
 def test_measures_each_number_of_devices_in_processes_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
     """Of a network whose batches take two steps of optimizers."""
-    main(["--model", "gan", "--devices", "1", "2", "--trainer.accelerator", "cpu", "--data.batch_size", "8"])
+    words = ["--model", "gan", "--devices", "1", "2", "--trainer.accelerator", "cpu", "--data.batch_size", "8"]
+    main([*words, *SMALLER["gan"]])
     out, err = capfd.readouterr()
     assert not err
     one, two = (cells(line) for line in out.splitlines()[-2:])
