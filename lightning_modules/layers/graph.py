@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
+from lightning_modules.layers.edge_attention import attended, sorted_edges
 from lightning_modules.layers.sparse import sparse_product
 
 BLOCK = 2**24  # values of messages that are in memory at once in evaluation: 64 MB
@@ -76,6 +77,8 @@ class GraphAttention(MessagePassing):
         h = h.view(num_nodes, self.num_heads, -1)  # (N, H, D)
         if self.in_blocks and edge_index.shape[1] * h[0].numel() > BLOCK:
             return self.output(self.heads_in_blocks(h, edge_index, edge_attr))
+        if self.by_products(h):
+            return self.output(self.heads_by_products(h, edge_index, edge_attr))
         edge_index, edge_attr = with_loops(edge_index, edge_attr, num_nodes)  # (2, M + N), (M + N, E)
         weight = self.attention(h, edge_index, edge_attr)  # (M + N, H)
         if self.recorded is not None:
@@ -90,8 +93,11 @@ class GraphAttention(MessagePassing):
     @property
     def in_blocks(self) -> bool:
         """Whether the edges of a large graph need not be in memory at once: nothing is learned, recorded or traced."""
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
-        return not (torch.is_grad_enabled() or self.training or traced) and self.recorded is None
+        return not (torch.is_grad_enabled() or self.training or is_traced()) and self.recorded is None
+
+    def by_products(self, h: Tensor) -> bool:
+        """Whether messages are summed by products with sparse matrices: on a CPU, nothing is recorded or traced."""
+        return h.device.type == "cpu" and self.recorded is None and not is_traced()
 
     def of_nodes(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """What each node adds to the score of the edges that leave it, and of those that reach it, (N, H) each."""
@@ -110,6 +116,20 @@ class GraphAttention(MessagePassing):
         """The weight of each edge for each head, (M, H); the weights of a node's incoming edges sum to one."""
         scores = self.scores(*self.of_nodes(h), edge_index, edge_attr)
         return softmax(scores, edge_index[1], num_nodes=h.shape[0]).to(h.dtype)
+
+    def heads_by_products(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        """The heads of each node, (N, H, D), as `attention` and `propagate` give them."""
+        edges = sorted_edges(edge_index, h.shape[0], self.num_heads)
+        h = h.transpose(0, 1).contiguous()  # (H, N, D)
+        of_nodes = h @ torch.stack([self.of_source, self.of_target], dim=-1).to(h.dtype)  # (H, N, 2)
+        of_source, of_target = of_nodes.unbind(-1)
+        score = of_source.flatten().index_select(0, edges.source) + of_target.flatten().index_select(0, edges.target)
+        if self.of_edge is not None:
+            of_edge = F.pad(self.of_edge(edge_attr), (0, 0, 0, h.shape[1]))  # (M + N, H), loops last
+            score = score + of_edge.index_select(0, edges.order).T.flatten()
+        score = F.leaky_relu(score, 0.2)
+        heads = attended(score.view(self.num_heads, -1), h, edges, self.dropout if self.training else 0.0)
+        return heads.transpose(0, 1).to(h.dtype)
 
     def heads_in_blocks(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
         """The heads of each node, (N, H, D), as `attention` and `propagate` give them, some edges after the others.
@@ -136,6 +156,11 @@ class GraphAttention(MessagePassing):
     def message(self, h_j: Tensor, weight: Tensor) -> Tensor:
         """The message along each edge, (M, H, D)."""
         return weight * h_j
+
+
+def is_traced() -> bool:
+    """Whether a graph of the network is being made, of operators that an exported one knows."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
 
 
 def with_loops(edge_index: Tensor, edge_attr: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-MOST = 4  # patterns that are kept: those of one model's features and adjacency
+from lightning_modules.layers.kept_patterns import KeptPatterns
 
 
 class Transposed(NamedTuple):
@@ -24,7 +24,7 @@ class Transposed(NamedTuple):
     order: Tensor
 
 
-_KEPT: dict[Any, Transposed] = {}
+_KEPT = KeptPatterns[Transposed](4)  # those of one model's features and adjacency
 
 
 def sparse_product(matrix: Tensor, dense: Tensor) -> Tensor:
@@ -60,10 +60,7 @@ def transposed(matrix: Tensor) -> Tensor:
     """The transposed of a sparse CSR matrix, as sparse CSR; where its values are is kept for the next one like it."""
     rows, columns = matrix.crow_indices(), matrix.col_indices()
     key = (rows.data_ptr(), columns.data_ptr(), len(columns), matrix.shape)
-    found = _KEPT.pop(key, None) or _transposition(rows, columns, matrix.shape[1])
-    _KEPT[key] = found  # the newest last; what is kept holds the memory that it is known by
-    while len(_KEPT) > MOST:
-        del _KEPT[next(iter(_KEPT))]
+    found = _KEPT.found(key, lambda: _transposition(rows, columns, matrix.shape[1]))
     size = (matrix.shape[1], matrix.shape[0])
     values = matrix.values().index_select(0, found.order)
     return torch.sparse_csr_tensor(found.start, found.columns, values, size, check_invariants=False)
