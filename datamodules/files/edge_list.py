@@ -1,6 +1,7 @@
 """Lists of edges: two columns of node ids, which are text, whatever else and whatever order of columns a file has."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datamodules.errors import DataError
+from datamodules.files import layout, table_columns, tables
 from datamodules.files.layout import counts_up
 from datamodules.files.splits import Note, listed
 from datamodules.files.table_columns import distinct_strings, strings
 from datamodules.files.tables import Reading, read_table
+from datamodules.storage.fingerprint import hash_texts
+from datamodules.storage.kept import Kept, code_of, kept, states_of
 
 Array = np.ndarray[Any, Any]
 ENDS = (  # names of the two columns, without `node` and `id`
@@ -24,6 +28,7 @@ ENDS = (  # names of the two columns, without `node` and `id`
 )  # fmt: skip
 ALL_TEXT = frozenset(map(str, range(1000)))  # columns of a file that is read without a header
 FIRST_ROWS = 1000  # from which a header and the columns of nodes are told
+READER = (tables.READER, code_of(layout, table_columns, sys.modules[__name__]))
 _NUMBER = re.compile(r"[+-]?0*(\d+)(\.0*)?")
 
 
@@ -98,6 +103,29 @@ def read_edges(path: Path, encoding: str, ids: Ids, note: Note, lenient: bool = 
         if directed := sum(kind.lower() == "directed" for kind in kinds):
             note(f"{path}: {directed} edges are directed; all edges are read in both directions")
     return _told(path, _indices(path, [table.column(end) for end in ends], ids, note, lenient), note)
+
+
+def kept_edges(path: Path, encoding: str, names: Sequence[str], nodes: Path, note: Note) -> Array:
+    """As `read_edges`, from what an earlier run has kept where the file and the nodes are the same.
+
+    Args:
+        path: the file of the edges.
+        encoding: of the file.
+        names: the ids of all nodes.
+        nodes: their file, for messages.
+        note: reports what is left out.
+    """
+    notes: list[str] = []
+
+    def made() -> Kept:
+        return Kept({"pairs": read_edges(path, encoding, Ids(names, nodes), notes.append)}, notes)
+
+    states = states_of([path], path.parent)
+    key = ["edges", states.digest, path, nodes, hash_texts(names), encoding, pa.__version__, READER]
+    found = kept(made, key, states.size)
+    for each in found.facts:
+        note(each)
+    return found.arrays["pairs"]
 
 
 def _is_header(first: list[str], table: pa.Table, ids: Ids, path: Path, note: Note) -> bool:

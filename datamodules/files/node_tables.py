@@ -10,7 +10,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from datamodules.errors import DataError
-from datamodules.files.edge_list import Array, Ids, read_edges
+from datamodules.files.edge_list import Array, Ids, kept_edges, read_edges
 from datamodules.files.splits import SPLITS, Note, is_hidden, listed, split_of
 from datamodules.files.table_columns import is_numeric, numbers, strings
 from datamodules.files.tables import Reading, read_table, without_marks
@@ -136,7 +136,7 @@ def _read_table_and_list(
         raise DataError(f"{path}: row {names.index('') + 1} has no {key}")
     table = without_marks(table)
     table, words = _with_lists(table, key, path, note)
-    pairs = read_edges(edges, encoding, Ids(names, path), note)
+    pairs = kept_edges(edges, encoding, names, path, note)
     reserved = [key, *_split_columns(table)]
     return NodeFiles(path, names, pairs, table, reserved, words)
 

@@ -12,6 +12,8 @@ from datamodules.errors import DataError
 from datamodules.loading.adjacency import matrix_digest
 from datamodules.storage.kept import Kept, code_of, kept
 
+TOLD = 10**6  # edges, both directions, from which it takes seconds
+
 
 def clusters_of(adjacency: Any, num_clusters: int) -> Tensor:
     """The cluster of each node, (N,): about equally many nodes in each, and few edges between them.
@@ -44,5 +46,10 @@ def clusters_of(adjacency: Any, num_clusters: int) -> Tensor:
 def _divided(adjacency: Any, num_clusters: int) -> np.ndarray[Any, Any]:
     import pymetis  # an option
 
+    if adjacency.nnz > TOLD:
+        print(
+            f"dividing {adjacency.shape[0]:,} nodes, {adjacency.nnz // 2:,} edges, into {num_clusters:,} clusters",
+            file=sys.stderr,
+        )
     graph = pymetis.CSRAdjacency(adjacency.indptr, adjacency.indices)
     return np.array(pymetis.part_graph(num_clusters, graph).vertex_part, np.int32)

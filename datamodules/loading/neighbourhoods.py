@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from weakref import ReferenceType, ref
 
 import numpy as np
 import torch
@@ -49,6 +50,7 @@ class Neighbourhoods:
         self.start = torch.from_numpy(adjacency.indptr.astype(np.int64))
         self.neighbours = torch.from_numpy(adjacency.indices)  # of 32 bits where these suffice: half the memory
         self.scale = (self.start.diff() + 1).float().rsqrt()
+        self._whole: list[ReferenceType[Tensor]] = []
 
     @property
     def size(self) -> int:
@@ -83,6 +85,23 @@ class Neighbourhoods:
         edges = torch.stack([place[torch.cat(columns)], torch.arange(len(degree)).repeat_interleave(degree)])
         adjacency = with_diagonal(edges[0], torch.cat(weights), degree, self.scale[ids[: len(degree)]].square(), size)
         return Neighbourhood(rows_of(self.x, ids), edges, adjacency, place[nodes], ids)
+
+    def around_all(self, nodes: Tensor) -> Neighbourhood:
+        """Some nodes in the whole graph; who asks while another still has it is given the same tensors.
+
+        Args:
+            nodes: (B,) indices.
+        """
+        edges, adjacency = [reference() for reference in self._whole] or [None, None]
+        if edges is None or adjacency is None:
+            degree = self.start.diff()
+            edges = torch.empty(2, len(self.neighbours), dtype=torch.long)
+            edges[0] = self.neighbours
+            edges[1] = torch.arange(self.size).repeat_interleave(degree)
+            values = self.scale.index_select(0, self.neighbours) * self.scale.repeat_interleave(degree)
+            adjacency = with_diagonal(edges[0], values, degree, self.scale.square(), self.size)
+            self._whole = [ref(edges), ref(adjacency)]
+        return Neighbourhood(self.x, edges, adjacency, nodes, torch.arange(self.size))
 
     def within(self, nodes: Tensor, part: Tensor) -> Neighbourhood:
         """Some nodes in a part of the graph, which is read as if it were the whole.

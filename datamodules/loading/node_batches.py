@@ -71,9 +71,8 @@ class Seeds(NamedTuple):
         if self.num_neighbors is not None:
             return Graph(*self.source.around(self.nodes, self.num_neighbors))
         if self.clusters is None:
-            part = torch.ones(self.source.size, dtype=torch.bool)
-        else:
-            part = torch.isin(self.clusters, self.clusters[self.nodes])
+            return Graph(*self.source.around_all(self.nodes))
+        part = torch.isin(self.clusters, self.clusters[self.nodes])
         return Graph(*self.source.within(self.nodes, part))
 
 

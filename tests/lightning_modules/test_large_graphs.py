@@ -12,12 +12,15 @@ from lightning.pytorch import LightningModule
 from datamodules.errors import DataError
 from datamodules.loading.adjacency import normalised_adjacency, undirected
 from datamodules.loading.clusters import clusters_of
-from datamodules.loading.node_batches import Graph, Seeds
+from datamodules.loading.neighbourhoods import Neighbourhoods
+from datamodules.loading.node_batches import Graph, Seeds, complete
 from datamodules.loading.sampling import Batches
 from datamodules.nodes import Nodes
 from lightning_modules.gat_nodes import NodeGAT
 from lightning_modules.gcn import GCN
 from lightning_modules.layers import graph as blocks
+from scripts.cli.command_line.recipes import resolve
+from scripts.cli.run.experiment import Experiment
 
 MODELS = [GCN, NodeGAT]
 
@@ -258,3 +261,39 @@ def test_without_the_package_that_divides_graphs_it_is_named(tmp_path: Path, mon
     data = ready(written(tmp_path), num_clusters=4, batch_size=8)
     with pytest.raises(DataError, match=r"pip install -e .*clusters"):
         data.train_dataloader()
+
+
+def test_the_whole_graph_is_that_of_its_matrix_and_in_memory_once(tmp_path: Path) -> None:
+    data = ready(written(tmp_path), num_clusters=5, batch_size=16)
+    source = data.split_examples("test").graph
+    assert isinstance(source, Seeds)
+    first, second = (
+        source._replace(nodes=torch.tensor([3, 1])).graph(),
+        source._replace(nodes=torch.tensor([2])).graph(),
+    )
+    assert first.edge_index is second.edge_index
+    assert first.adjacency is second.adjacency
+    assert first.requested.tolist() == [3, 1]
+    expected = complete(first.x, data.network.adjacency)
+    assert sorted(first.edge_index.T.tolist()) == sorted(expected.edge_index.T.tolist())
+    torch.testing.assert_close(first.adjacency.to_dense(), expected.adjacency.to_dense())
+    (edges, _) = source.source._whole
+    assert edges() is first.edge_index
+    del first, second
+    assert edges() is None, "nobody needs it any longer"
+    assert len(source._replace(nodes=torch.tensor([0])).graph().edge_index[0]) == data.network.adjacency.nnz
+
+
+def test_pictures_of_a_test_read_a_large_graph_a_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    around_all = Neighbourhoods.around_all
+
+    def counted(self: Neighbourhoods, nodes: torch.Tensor) -> Any:
+        read.append(len(nodes))
+        return around_all(self, nodes)
+
+    monkeypatch.setattr(Neighbourhoods, "around_all", counted)
+    words = ["--model", "gcn", "--data", str(written(tmp_path)), "--data.num_clusters", "5"]
+    words += ["--data.batch_size", "4", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+    Experiment(resolve([*words, "--logs", str(tmp_path / "logs")])).fit()
+    assert len(read) < 8, "not each few nodes the whole graph"

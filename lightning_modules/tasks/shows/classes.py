@@ -115,9 +115,10 @@ def show_features(model: "Classifier", board: Board, outcomes: Outcomes) -> None
     assert outcomes.data is not None
     size = len(outcomes)
     chosen = outcomes.take(torch.linspace(0, size - 1, min(size, NUM_POINTS)).round().long())
-    at_once = len(chosen) if outcomes.data.full_batch else outcomes.data.batch_size or len(chosen)
+    whole = outcomes.data.full_batch  # is read by each batch, whatever its size
+    at_once = None if whole else outcomes.data.batch_size_of(training=False)
     features, thumbnails = [], []
-    for rows in torch.arange(len(chosen)).split(at_once):
+    for rows in torch.arange(len(chosen)).split(at_once or len(chosen)):
         batch = chosen.take(rows).batch(model.device)
         found = head_inputs(model, batch[0], model.head_names)
         if found is None or len(found) != len(rows):

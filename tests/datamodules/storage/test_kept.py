@@ -14,12 +14,13 @@ from PIL import Image
 
 from datamodules import base, tabular
 from datamodules.errors import DataError
-from datamodules.files import delimited, pixels, tables
+from datamodules.files import delimited, edge_list, pixels, tables
 from datamodules.files import images as image_files
 from datamodules.files.labelled_texts import kept_texts
 from datamodules.files.table_columns import Column, cell_hashes
 from datamodules.files.tables import Reading, read_table
 from datamodules.images import Images
+from datamodules.nodes import Nodes
 from datamodules.storage import cache_files, kept
 from datamodules.storage.kept import Kept, read_kept, states_of
 from datamodules.tabular import TabularClassification
@@ -361,3 +362,38 @@ def test_a_cell_with_a_line_end_is_read_as_one(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_text('text,label\n"two\nlines",x\nplain,y\n')
     assert read_table(file, Reading())["text"].to_pylist() == ["two\nlines", "plain"]
+
+
+def test_edges_are_read_once_and_again_where_the_nodes_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"n{node}" for node in range(40)]
+    edges = [f"{names[node]},{names[node * 7 % 40]}" for node in range(40)]
+    (tmp_path / "edges.csv").write_text("\n".join(["from,to", *edges, edges[1]]) + "\n")
+
+    def read() -> Nodes:
+        data = Nodes(str(tmp_path))
+        data.setup("fit")
+        return data
+
+    def write_nodes(order: list[int]) -> None:
+        rows = [f"{names[node]},{node}.5,{'ab'[node % 2]}" for node in order]
+        (tmp_path / "nodes.csv").write_text("\n".join(["id,x,label", *rows]) + "\n")
+
+    write_nodes([*range(40)])
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "MIN_BYTES", 10**9)
+        plain = read()
+    first = read()
+    with monkeypatch.context() as patch:
+        patch.setattr(edge_list, "read_edges", denied)
+        second = read()
+    for data in (first, second):
+        assert (data.network.adjacency != plain.network.adjacency).nnz == 0
+        assert (data.fingerprint, data.notes) == (plain.fingerprint, plain.notes)
+    assert any("1 edges repeat an earlier one" in note for note in second.notes)
+    write_nodes([*reversed(range(40))])
+    assert (read().network.adjacency != plain.network.adjacency[::-1, ::-1]).nnz == 0
+    (tmp_path / "nodes.csv").write_text("id,x,label\nn1,1,a\nn2,2,b\n")
+    with pytest.raises(DataError, match=r"which nodes\.csv does not have"):
+        read()
