@@ -4,7 +4,7 @@ import json
 import math
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -128,7 +128,7 @@ class Tabular(DataModule):
         self.column_names: list[str] = []
         self.target_name = ""
         self.table: pa.Table
-        self._lines: dict[Path, list[int]] = {}
+        self._lines: dict[Path, Sequence[int] | NDArray[np.int64]] = {}
         self.form = ""  # of the files, in words
         self.files: list[tuple[Path, int]] = []  # and their rows
         self._read_from: list[str | None] = []  # what tells the table of each file from others
@@ -307,7 +307,7 @@ class Tabular(DataModule):
         for file, size in self.files:
             if row < size:
                 if file not in self._lines:
-                    self._lines[file] = lines_of_rows(file, self._reading())
+                    self._lines[file] = lines_of_rows(file, self._reading(), size)
                 lines = self._lines[file]
                 return f"{file.name}:{lines[row]}" if len(lines) == size else f"{file.name}, row {row + 1}"
             row -= size

@@ -1,10 +1,11 @@
 """Tables in CSV and Parquet files: how they are laid out is detected, numbers and missing values are recognised."""
 
+import codecs
 import csv
 import io
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from datamodules.errors import DataError
 from datamodules.files import json_rows, layout, number_columns, spreadsheets, text_files, written_numbers
@@ -23,7 +25,14 @@ from datamodules.files.layout import BLANKS, SAMPLE_BYTES, Layout, cells_of, lay
 from datamodules.files.number_columns import with_numbers
 from datamodules.files.splits import Note
 from datamodules.files.table_columns import is_numeric
-from datamodules.files.text_files import WORKBOOKS, byte_stream, encoding_of, stripped_lines
+from datamodules.files.text_files import (
+    WORKBOOKS,
+    byte_stream,
+    encoding_of,
+    lines_of,
+    num_lines,
+    stripped_lines,
+)
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
 from datamodules.storage.fingerprint import hash_texts
 from datamodules.storage.kept import Kept, code_of, kept, states_of
@@ -168,17 +177,28 @@ def form_of(table: pa.Table) -> str:
     return form.decode()
 
 
-def lines_of_rows(path: Path, reading: Reading) -> list[int]:
-    """The line, from 1, of each row of a text file; none of others."""
+def lines_of_rows(path: Path, reading: Reading, size: int) -> Sequence[int] | NDArray[np.int64]:
+    """The line, from 1, of each row of a text file; none of others.
+
+    Args:
+        path: the file.
+        reading: how it was read.
+        size: number of its rows; where it has no other lines but those before the first row, none is looked for.
+    """
     if path.name.lower().endswith((".parquet", ".pq", *WORKBOOKS)):
         return []
     encoding = encoding_of(path, reading.encoding)
-    if _is_json(path):
-        return [line for line, _ in stripped_lines(path, encoding)]
-    layout = _layout(path, encoding, reading)
-    rows = cells_of(io.StringIO(_text(path, encoding), newline=""), layout.delimiter)
-    names = layout.names if layout.header else None
-    return [line for line, row in rows if line > layout.skipped and [cell.strip() for cell in row] != names]
+    layout = None if _is_json(path) else _layout(path, encoding, reading)
+    skipped = layout.skipped if layout else 0
+    if not codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")) and num_lines(path) == skipped + size:
+        return range(skipped + 1, skipped + size + 1)
+    if layout is None:
+        found = (line for line, _ in stripped_lines(path, encoding))
+    else:
+        rows = cells_of(lines_of(path, encoding, newline=""), layout.delimiter)
+        names = layout.names if layout.header else None
+        found = (line for line, row in rows if line > skipped and [cell.strip() for cell in row] != names)
+    return np.fromiter(found, np.int64)
 
 
 def _layout(path: Path, encoding: str, reading: Reading) -> Layout:

@@ -21,6 +21,7 @@ from datamodules.files.spreadsheets import csv_of
 
 WORKBOOKS = (".xlsx", ".xlsm")
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # what a packed file begins with, and Arrow's name of it
+BLOCK = 1 << 22  # bytes that are read at once
 HEAD = 64  # bytes from which a file's format is recognised
 NO_TEXT = {  # what begins like this, in lower case
     b"\xd0\xcf\x11\xe0": "an Excel 97 workbook or another old Office file; save its table as CSV (UTF-8)",
@@ -162,6 +163,23 @@ def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
             return
     with pa.input_stream(str(path), compression=None) as stream:
         yield stream
+
+
+def num_lines(path: Path) -> int | None:
+    """How many lines a file has up to its last one that is not empty; None where a carriage return alone ends one."""
+    lines = after = returns = 0
+    last = b""
+    with byte_stream(path) as stream:
+        while block := stream.read(BLOCK):
+            returns += block.count(b"\r") - block.count(b"\r\n") - (last == b"\r" and block[:1] == b"\n")
+            last = block[-1:]
+            text = block.rstrip(b"\r\n")
+            ending = block.count(b"\n", len(text))
+            if text:
+                lines, after = lines + after + text.count(b"\n"), ending
+            else:
+                after += ending
+    return None if returns else lines + 1
 
 
 def _no_text(head: bytes) -> str | None:

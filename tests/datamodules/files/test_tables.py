@@ -3,11 +3,14 @@
 import csv
 import io
 import random
+from pathlib import Path
 
 import pytest
 
+from datamodules.files import text_files
 from datamodules.files.layout import BLANKS, cells_of
-from datamodules.files.tables import with_tabs
+from datamodules.files.tables import Reading, lines_of_rows, read_table, with_tabs
+from datamodules.files.text_files import num_lines
 
 
 def row_by_row(text: str, skipped: int) -> bytes:
@@ -41,3 +44,43 @@ def test_a_quoted_cell_keeps_its_blanks(text: str, expected: bytes) -> None:
 
 def test_a_quote_in_a_line_that_is_left_out_opens_no_cell() -> None:
     assert with_tabs('# "edges\n1 2\n3 4\n', skipped=1) == b"1\t2\n3\t4\n"
+
+
+LINES = {  # a table, and the lines of its rows
+    "plain": ("x,y\n1,a\n2,b\n", [2, 3]),
+    "without a last line end": ("x,y\n1,a\n2,b", [2, 3]),
+    "of Windows": ("x,y\r\n1,a\r\n2,b\r\n", [2, 3]),
+    "of old Macs": ("x,y\r1,a\r2,b\r", [2, 3]),
+    "blank lines at its end": ("x,y\n1,a\n2,b\n\r\n\n", [2, 3]),
+    "blank lines between": ("x,y\n\n1,a\n\n\n2,b\n", [3, 6]),
+    "a cell of two lines": ('x,y\n1,"a\nb"\n2,"b"\n', [2, 4]),
+    "its header again": ("x,y\na,b\nx,y\nc,d\n", [2, 4]),
+    "quotes and commas": ('x,y\n1,"a, b"\n2,b\n', [2, 3]),
+}
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 1 << 22])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("name", LINES)
+def test_each_row_has_its_line(
+    name: str, encoding: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_files, "BLOCK", block)
+    text, expected = LINES[name]
+    file = tmp_path / "table.csv"
+    file.write_bytes(text.replace("a", "中").replace("b", "Ċ").encode(encoding))  # Ċ holds that of a line feed
+    reading = Reading("gb18030" if encoding == "gb18030" else "utf-8", True)
+    assert read_table(file, reading).num_rows == len(expected)
+    assert list(lines_of_rows(file, reading, len(expected))) == expected
+
+
+def test_lines_are_counted_whatever_a_block_ends_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(0)
+    file = tmp_path / "lines.txt"
+    for _ in range(500):
+        text = "a" + "".join(draw.choice(["a", "\n", "\r\n"]) for _ in range(draw.randrange(12)))
+        file.write_bytes(text.encode())
+        monkeypatch.setattr(text_files, "BLOCK", draw.randrange(1, 5))
+        assert num_lines(file) == len(text.rstrip("\r\n").splitlines()), text
+        file.write_bytes((text + "\ra").encode())
+        assert num_lines(file) is None
