@@ -37,6 +37,18 @@ def test_a_package_has_every_file_that_it_reads() -> None:
         assert {file for file in files if file.suffix != ".py"} == packed
 
 
+def test_a_python_without_the_packages_is_told_in_one_line() -> None:
+    """As where the virtual environment was not activated."""
+    for words in (["fit.py", "--model", "mlp"], ["predict.py", "--help"], ["benchmark.py"]):
+        command = [sys.executable, "-S", str(ROOT / "scripts" / words[0]), *words[1:]]  # -S: without installed packages
+        done = subprocess.run(command, env=WITHOUT_PATH, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"error: {sys.executable} lacks yaml, torch, lightning: activate the virtual environment of the project, "
+            f"or install it: pip install -e .\n"
+        )
+
+
 @pytest.mark.long
 def test_an_installed_package_trains_from_anywhere_into_the_current_folder(tmp_path: Path) -> None:
     site, place, source = tmp_path / "site", tmp_path / "my work 工作", tmp_path / "source"

@@ -58,7 +58,7 @@ WORKS = {
     "gat": Work(graphs.gat, "epoch", ("--data", "PROTEINS")),
     "cnn": Work(rows.classifier, "epoch", ("--data", "MNIST", "--data.shift", "2")),
     "resnet": Work(rows.classifier, "images"),
-    "bert_classifier": Work(texts.classifier, "tokens"),
+    "bert_classifier": Work(texts.classifier, "tokens", ("--data", "SST-2")),
     "transformer": Work(texts.translator, "tokens", ("--data", "Multi30k", "--data.target", "de")),
     "gan": Work(gan.gan, "step", ("--data", "MNIST")),
 }
