@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
-from lightning_modules.layers.edge_attention import attended, sorted_edges
+from lightning_modules.layers.edge_attention import SLOPE, attended, sorted_edges
 from lightning_modules.layers.sparse import sparse_product
 
 BLOCK = 2**24  # values of messages that are in memory at once in evaluation: 64 MB
@@ -110,7 +110,7 @@ class GraphAttention(MessagePassing):
         score = of_source.index_select(0, source) + of_target.index_select(0, target)
         if self.of_edge is not None:
             score = score + self.of_edge(edge_attr)
-        return F.leaky_relu(score.float(), 0.2)
+        return F.leaky_relu(score.float(), SLOPE)
 
     def attention(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
         """The weight of each edge for each head, (M, H); the weights of a node's incoming edges sum to one."""
@@ -119,17 +119,17 @@ class GraphAttention(MessagePassing):
 
     def heads_by_products(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
         """The heads of each node, (N, H, D), as `attention` and `propagate` give them."""
-        edges = sorted_edges(edge_index, h.shape[0], self.num_heads)
-        h = h.transpose(0, 1).contiguous()  # (H, N, D)
-        of_nodes = h @ torch.stack([self.of_source, self.of_target], dim=-1).to(h.dtype)  # (H, N, 2)
-        of_source, of_target = of_nodes.unbind(-1)
-        score = of_source.flatten().index_select(0, edges.source) + of_target.flatten().index_select(0, edges.target)
+        heads, size = self.num_heads, h.shape[0]
+        edges = sorted_edges(edge_index, size, heads)
+        own = torch.eye(heads, dtype=h.dtype).unsqueeze(1)  # of (H, D, H): the scores of a head are of its own features
+        columns = torch.cat([self.of_source.unsqueeze(-1) * own, self.of_target.unsqueeze(-1) * own], dim=-1)
+        of_source, of_target = (h.flatten(1) @ columns.flatten(0, 1)).T.view(2, heads, size)  # in one product
+        of_edge = None
         if self.of_edge is not None:
-            of_edge = F.pad(self.of_edge(edge_attr), (0, 0, 0, h.shape[1]))  # (M + N, H), loops last
-            score = score + of_edge.index_select(0, edges.order).T.flatten()
-        score = F.leaky_relu(score, 0.2)
-        heads = attended(score.view(self.num_heads, -1), h, edges, self.dropout if self.training else 0.0)
-        return heads.transpose(0, 1).to(h.dtype)
+            of_edge = F.pad(self.of_edge(edge_attr), (0, 0, 0, size))  # (M + N, H), loops last
+            of_edge = of_edge.index_select(0, edges.order).T
+        dropout = self.dropout if self.training else 0.0
+        return attended(of_source, of_target, of_edge, h.transpose(0, 1), edges, dropout).transpose(0, 1).to(h.dtype)
 
     def heads_in_blocks(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
         """The heads of each node, (N, H, D), as `attention` and `propagate` give them, some edges after the others.
@@ -140,7 +140,7 @@ class GraphAttention(MessagePassing):
         of_nodes = self.of_nodes(h)
         size = max(BLOCK // h[0].numel(), 1)
         blocks = [*zip(edge_index.split(size, 1), edge_attr.split(size), strict=True)]
-        loops = F.leaky_relu((of_nodes[0] + of_nodes[1]).float(), 0.2)  # (N, H) scores, without features
+        loops = F.leaky_relu((of_nodes[0] + of_nodes[1]).float(), SLOPE)  # (N, H) scores, without features
         largest = loops.clone()  # of each node's edges, for a softmax that is finite
         for edges, attr in blocks:
             target = edges[1].unsqueeze(1).expand(-1, self.num_heads)

@@ -54,47 +54,49 @@ def test_output_and_gradients_are_those_of_messages(
         torch.testing.assert_close(ours, expected, rtol=rtol, atol=atol)
 
 
-def example(seed: int = 0) -> tuple[Tensor, Tensor, Edges]:
-    """Scores and values in 64 bits, and edges, of two heads."""
+def example(seed: int = 0) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Edges]:
+    """What nodes and edges add to scores, and values, in 64 bits, and the edges, of two heads."""
     edges = sorted_edges(EDGES["some"], NODES, 2)
     random = torch.Generator().manual_seed(seed)
-    scores = torch.randn(2, len(edges.order), dtype=torch.float64, generator=random).requires_grad_()
-    return scores, torch.randn(2, NODES, 3, dtype=torch.float64, generator=random).requires_grad_(), edges
+    shapes = [(2, NODES), (2, NODES), (2, len(edges.order)), (2, NODES, 3)]
+    one, other, third, values = (
+        torch.randn(shape, dtype=torch.float64, generator=random).requires_grad_() for shape in shapes
+    )
+    return (one, other, third, values), edges
 
 
 def test_gradients_are_those_of_differences() -> None:
-    scores, values, edges = example()
-    assert torch.autograd.gradcheck(lambda *words: attended(words[0], words[1], edges, 0.0), (scores, values))
+    parts, edges = example()
+    assert torch.autograd.gradcheck(lambda *words: attended(words[0], words[1], words[2], words[3], edges, 0.0), parts)
 
 
 def test_weights_are_dropped_as_they_would_be_by_hand() -> None:
-    scores, values, edges = example()
+    parts, edges = example()
     torch.manual_seed(3)
-    found = attended(scores, values, edges, 0.4)
+    found = attended(*parts, edges, 0.4)
     torch.manual_seed(3)
-    kept = F.dropout(torch.ones(scores.numel(), dtype=torch.float64), 0.4)
-    assert 0 < (kept == 0).sum() < len(kept)
     source, target = edges.source.long(), edges.target
-    weight = scores.flatten().exp()
+    kept = F.dropout(torch.ones(len(target), dtype=torch.float64), 0.4)
+    assert 0 < (kept == 0).sum() < len(kept)
+    scores = parts[0].flatten()[source] + parts[1].flatten()[target] + parts[2].flatten()
+    weight = F.leaky_relu(scores, 0.2).exp()
     weight = kept * weight / torch.zeros(2 * NODES, dtype=torch.float64).index_add(0, target, weight)[target]
-    messages = weight.unsqueeze(1) * values.flatten(0, 1)[source]
+    messages = weight.unsqueeze(1) * parts[3].flatten(0, 1)[source]
     expected = torch.zeros(2 * NODES, 3, dtype=torch.float64).index_add(0, target, messages).view(2, NODES, 3)
     outside = torch.randn(found.shape, dtype=torch.float64)
     torch.testing.assert_close(found, expected)
     for ours, other in zip(
-        torch.autograd.grad(found, (scores, values), outside),
-        torch.autograd.grad(expected, (scores, values), outside),
-        strict=True,
+        torch.autograd.grad(found, parts, outside), torch.autograd.grad(expected, parts, outside), strict=True
     ):
         torch.testing.assert_close(ours, other)
 
 
 def test_large_scores_do_not_overflow_and_what_is_no_number_stays_none() -> None:
-    scores, values, edges = example()
-    assert torch.isfinite(attended(scores * 1000, values, edges, 0.0)).all()
-    lost = scores.detach().clone()
+    (of_source, of_target, of_edge, values), edges = example()
+    assert torch.isfinite(attended(of_source * 1000, of_target, of_edge, values, edges, 0.0)).all()
+    lost = of_edge.detach().clone()
     lost[0, 0] = math.nan
-    assert torch.isnan(attended(lost, values, edges, 0.0)[0, edges.target[0]]).all()
+    assert torch.isnan(attended(of_source, of_target, lost, values, edges, 0.0)[0, edges.target[0]]).all()
 
 
 def test_weights_are_32_bits_where_products_are_of_16() -> None:
