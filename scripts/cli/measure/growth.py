@@ -26,8 +26,8 @@ from scripts.cli.text_table import aligned
 
 SCALES = (1, 4, 16)
 WORSE = 1.3  # exponent from which a step is worse than linear; below, it may be noise
-LEAST = {"memory": 100e6}  # by which a step has to grow at last; less says nothing
-LEAST_SECONDS = 1.0
+NOISE = {"memory": 100e6}  # by which equal runs differ
+NOISE_SECONDS = 1.0
 SEED = 3
 
 
@@ -160,19 +160,19 @@ def measure(request: Request, report: Path) -> None:
     write_json(report, {**seconds, "memory": memory})
 
 
-def exponent(values: list[float], least: float) -> float | None:
+def exponent(values: list[float], noise: float) -> float | None:
     """p of `value = a + b size^p`, where each size is four times the one before; 1 is linear.
 
     What does not grow cancels out in the differences: `(v16 - v4) / (v4 - v1) = 4^p`.
 
     Args:
         values: at the three sizes.
-        least: by which it has to grow at last; None where it does not.
+        noise: by which equal runs differ. None where a linear step would have grown by no more than that at first.
     """
     first, second, third = values
-    if third - second < least:
+    if third - second < 4 * noise:
         return None
-    return math.log((third - second) / max(second - first, least / 4), 4)
+    return math.log((third - second) / max(second - first, noise), 4)
 
 
 def grown(kind: Kind, words: list[str]) -> dict[str, list[float]]:
@@ -201,13 +201,15 @@ def table(found: dict[str, dict[str, list[float]]]) -> str:
     for name, steps in found.items():
         for step, values in steps.items():
             cells = [f"{value / 1e6:,.0f} MB" if step == "memory" else f"{value:.2f} s" for value in values]
-            fitted = exponent(values, LEAST.get(step, LEAST_SECONDS))
+            fitted = exponent(values, NOISE.get(step, NOISE_SECONDS))
             shown = "–" if fitted is None else f"{fitted:.2f}"
             lines.append([f"{name} ({KINDS[name].size:,})", step, *cells, shown])
             if fitted is not None and fitted > WORSE:
                 worse.append(f"{name}, {step}: grows with the data to the power of {fitted:.2f}")
     end = ["worse than linear:", *worse] if worse else [f"no step is worse than linear (exponent above {WORSE})"]
-    end.append(f"–: grows by less than {LEAST_SECONDS:.0f} CPU second, or {LEAST['memory'] / 1e6:.0f} MB, at last")
+    end.append(
+        f"–: from 4× to 16× by less than {4 * NOISE_SECONDS:.0f} CPU seconds, or {4 * NOISE['memory'] / 1e6:.0f} MB"
+    )
     return "\n".join([aligned(lines, left=2), "", *end])
 
 
