@@ -24,11 +24,11 @@ class Edges(NamedTuple):
         order: (M,) the place of each edge of one head among those that were given.
         degree: (H · N,) number of edges that reach each node.
         start: (H · N + 1,) the first edge that reaches each node.
-        source: (H · M,) indices, 32 bits.
+        source: (H · M,) indices, of 32 bits where these suffice.
         target: (H · M,) indices, 64 bits.
         out_order: (H · M,) places of the edges where they are sorted by their sources.
         out_start: (H · N + 1,) the first of them that leaves each node.
-        out_target: (H · M,) indices of their targets, 32 bits.
+        out_target: (H · M,) indices of their targets, of 32 bits where these suffice.
     """
 
     of: Tensor
@@ -64,6 +64,7 @@ def _sort(edge_index: Tensor, num_nodes: int, num_heads: int) -> Edges:
     source, target = source[order], target[order]
     out_order = source.argsort(stable=True)
     head = torch.arange(num_heads).unsqueeze(1)
+    short = torch.int32 if num_heads * len(order) < 2**31 else torch.int64  # the matrices' own, half the memory
 
     def beside(places: Tensor, size: int) -> Tensor:
         """Those of all heads, from those of one: (M,) → (H · M,)."""
@@ -72,7 +73,7 @@ def _sort(edge_index: Tensor, num_nodes: int, num_heads: int) -> Edges:
     def starts(ends: Tensor) -> tuple[Tensor, Tensor]:
         """The number of edges at each node, and the first of them."""
         degree = ends.bincount(minlength=num_nodes).repeat(num_heads)
-        return degree, F.pad(degree.cumsum(0), (1, 0)).int()
+        return degree, F.pad(degree.cumsum(0), (1, 0)).to(short)
 
     degree, start = starts(target)
     return Edges(
@@ -80,11 +81,11 @@ def _sort(edge_index: Tensor, num_nodes: int, num_heads: int) -> Edges:
         order,
         degree,
         start,
-        beside(source, num_nodes).int(),
+        beside(source, num_nodes).to(short),
         beside(target, num_nodes),
         beside(out_order, len(order)),
         starts(source)[1],
-        beside(target[out_order], num_nodes).int(),
+        beside(target[out_order], num_nodes).to(short),
     )
 
 
