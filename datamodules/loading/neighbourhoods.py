@@ -52,6 +52,10 @@ class Neighbourhoods:
         self.scale = (self.start.diff() + 1).float().rsqrt()
         self._whole: list[ReferenceType[Tensor]] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the references, which no other process can follow."""
+        return {**vars(self), "_whole": []}
+
     @property
     def size(self) -> int:
         """N"""

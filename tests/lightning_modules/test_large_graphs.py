@@ -1,5 +1,6 @@
 """Models of nodes whose neighbours are sampled, or read in blocks or clusters: where all are read, nothing changes."""
 
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,8 @@ def test_the_whole_graph_is_that_of_its_matrix_and_in_memory_once(tmp_path: Path
     expected = complete(first.x, data.network.adjacency)
     assert sorted(first.edge_index.T.tolist()) == sorted(expected.edge_index.T.tolist())
     torch.testing.assert_close(first.adjacency.to_dense(), expected.adjacency.to_dense())
+    other: Neighbourhoods = pickle.loads(pickle.dumps(source.source))  # as a worker gets it
+    assert torch.equal(other.around_all(first.nodes).edge_index, first.edge_index)
     (edges, _) = source.source._whole
     assert edges() is first.edge_index
     del first, second
