@@ -26,6 +26,7 @@ from datamodules.files.number_columns import with_numbers
 from datamodules.files.splits import Note
 from datamodules.files.table_columns import is_numeric
 from datamodules.files.text_files import (
+    BLOCK,
     WORKBOOKS,
     byte_stream,
     encoding_of,
@@ -42,7 +43,6 @@ TABLE_FILES = (
     ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", *WORKBOOKS,
     ".parquet", ".pq",
 )  # fmt: skip
-BLOCK = 1 << 22  # bytes that are read at once
 READER = code_of(json_rows, layout, number_columns, spreadsheets, text_files, written_numbers, sys.modules[__name__])
 _FORM, _SOURCE = b"form", b"source"  # in a table's metadata
 _LINE_END = re.compile(r"\r\n?|\n|\Z")

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import LightningModule
 
 from datamodules.errors import DataError
+from datamodules.loading import clusters
 from datamodules.loading.adjacency import normalised_adjacency, undirected
 from datamodules.loading.clusters import clusters_of
 from datamodules.loading.neighbourhoods import Neighbourhoods
@@ -153,16 +154,22 @@ def test_processes_have_different_clusters(tmp_path: Path) -> None:
         assert not torch.isin(clusters[one], clusters[other]).any()
 
 
-def test_clusters_have_fewer_edges_between_them_than_nodes_taken_at_random() -> None:
+def test_clusters_have_fewer_edges_between_them_than_nodes_taken_at_random(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = np.random.default_rng(0)
     group = draw.permutation(np.arange(1000) % 10)
     pairs = draw.integers(0, 1000, (40_000, 2))
     pairs = pairs[(group[pairs[:, 0]] == group[pairs[:, 1]]) | (draw.random(len(pairs)) < 0.02)]
     adjacency = undirected(pairs, 1000)
     cluster = clusters_of(adjacency, 10)
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(clusters, "TOLD", 1000)
     assert torch.equal(cluster, clusters_of(adjacency, 10))
     rows, columns = adjacency.nonzero()
     cut = (cluster[rows] != cluster[columns]).float().mean()
+    edges = adjacency.nnz // 2
+    assert capsys.readouterr().err == f"dividing 1,000 nodes, {edges:,} edges, into 10 clusters\n"
     assert cut < 0.2  # the groups', which are found again; at random, 0.9
 
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,8 @@ from datamodules.tabular import TabularClassification
 from datamodules.text import TextClassification
 from tests.helpers.fork_server import Forked
 
+Data = TypeVar("Data", bound=base.DataModule)
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -34,6 +36,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(kept, "MIN_BYTES", 0)
     yield tmp_path / "data"
     cache_files.release()
+
+
+def ready(data: Data) -> Data:
+    """Data that has been read."""
+    data.setup("fit")
+    return data
 
 
 class Made:
@@ -311,9 +319,7 @@ def test_labelled_texts_are_read_once(tmp_path: Path, monkeypatch: pytest.Monkey
     file.write_text("\n\n".join(TEXTS * 10), encoding="utf-8")
 
     def read(**options: Any) -> TextClassification:
-        data = TextClassification(str(file), batch_size=4, **options)
-        data.setup("fit")
-        return data
+        return ready(TextClassification(str(file), batch_size=4, **options))
 
     with monkeypatch.context() as patch:
         patch.setattr(kept, "MIN_BYTES", 10**9)
@@ -372,9 +378,7 @@ def test_edges_are_read_once_and_again_where_the_nodes_are_others(
     (tmp_path / "edges.csv").write_text("\n".join(["from,to", *edges, edges[1]]) + "\n")
 
     def read() -> Nodes:
-        data = Nodes(str(tmp_path))
-        data.setup("fit")
-        return data
+        return ready(Nodes(str(tmp_path)))
 
     def write_nodes(order: list[int]) -> None:
         rows = [f"{names[node]},{node}.5,{'ab'[node % 2]}" for node in order]
