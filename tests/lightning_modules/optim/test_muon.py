@@ -79,7 +79,7 @@ def test_a_matrix_becomes_nearly_orthogonal(shape: tuple[int, int]) -> None:
     values = torch.linalg.svdvals(found)
     assert ((values > 0.6) & (values < 1.3)).float().mean() > 0.98  # all but those that were nearly 0
     rotated = left.T @ found @ right.T  # the matrix's own singular vectors: all else is 0
-    torch.testing.assert_close(rotated, rotated.diag().diag(), rtol=0, atol=0.02)
+    torch.testing.assert_close(rotated, rotated.diag().diag(), rtol=0, atol=0.04)  # bf16 may have multiplied
 
 
 def test_it_takes_no_longer_where_a_processor_does_not_multiply_bf16(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,9 +29,9 @@ def multiply(sizes):
         product.float().sum().backward()
 
 
-multiply(range(4000, 4020))
+multiply(range(1000, 1060))
 before = megabytes()
-multiply(range(4020, 4070))
+multiply(range(1060, 1160))
 print(megabytes() - before)
 """
 
@@ -41,7 +41,7 @@ def test_batches_that_never_have_the_same_shape_leave_nothing_behind() -> None:
     plain = {name: value for name, value in os.environ.items() if "CACHE_CAPACITY" not in name}
     done = subprocess.run([sys.executable, "-c", GROWTH], env=plain, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 125  # MB; where oneDNN may remember 1,024 shapes it is twice that and more
+    assert float(done.stdout) < 75  # MB; where oneDNN may remember 1,024 shapes it is 130 to 180
 
 
 def test_shapes_that_come_again_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

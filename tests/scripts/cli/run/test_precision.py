@@ -84,7 +84,7 @@ def test_steps_whose_gradients_overflow_are_left_out_and_the_scale_is_halved(
     assert all(bool(weights.isfinite().all()) for weights in before)
 
 
-def test_auto_is_32_bits_where_bf16_would_be_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_32_bits_where_bf16_would_be_emulated(monkeypatch: pytest.MonkeyPatch, other_machine: None) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     assert pick_precision("auto", "cpu") == "32"
     assert pick_precision("bf16-mixed", "cpu") == "bf16-mixed"
