@@ -21,7 +21,7 @@ from datamodules.checking.described import DescribedData
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableFeatures, ExportableModule
 from datamodules.files.paths import file_or_folder, printable, user_path
-from datamodules.loading import sampling
+from datamodules.loading import groups, sampling
 from datamodules.loading.examples import Examples, Names, Source
 from datamodules.loading.sampling import EPOCH_STEPS, Splits, cut, fold_of
 from datamodules.storage import fingerprint
@@ -39,6 +39,7 @@ from datamodules.storage.fingerprint import (
 )
 from datamodules.storage.kept import Kept, code_of, kept
 from datamodules.storage.published import find_or_download
+from datamodules.storage.uncollected import uncollected
 
 
 class Preview(NamedTuple):
@@ -55,7 +56,7 @@ class Preview(NamedTuple):
     class_names: list[str]
 
 
-COMPUTED = code_of(sys.modules[__name__], fingerprint, sampling)
+COMPUTED = code_of(sys.modules[__name__], fingerprint, groups, sampling)
 BYTES_OF_INDEX = 8
 KEEPS_LAST = "keeps_large_last_batch"  # in a checkpoint
 
@@ -158,6 +159,8 @@ class DataModule(DescribedData):
         self.notes: list[str] = []
         self.shown_as: dict[str, str] = {}  # in notes, of files that the user does not know
         self.causes: dict[str, str] = {}
+        self._read_from: list[Any] = []  # what tells the data from other data, where it is known without hashing it
+        self._read_bytes = 0  # of its files
         self._fingerprint: dict[str, str] | None = None
         self.compared: dict[str, str] | None = None  # the fingerprint, once it is known to be that of all processes
         self._folders: dict[tuple[Path | str, ...], Path] = {}  # of the data set, found for its files
@@ -238,6 +241,7 @@ class DataModule(DescribedData):
     def prepare_data(self) -> None:
         """Download what is missing, so that later calls only read."""
 
+    @uncollected()
     def setup(self, stage: str | None = None) -> None:
         """Read, split, and fit to the training split; once, whatever the stage."""
         if self.is_set_up or (stage == "predict" and self.predicted is not None):
@@ -273,6 +277,7 @@ class DataModule(DescribedData):
             )
             self.batch_size = fits
 
+    @uncollected()
     def setup_test(self) -> None:
         """Read data that a trained model is to be tested on: its own test split, or else all of it.
 
@@ -415,12 +420,12 @@ class DataModule(DescribedData):
     @property
     def data_key(self) -> list[object]:
         """What the data depends on, where that is known without hashing it; empty where it is not."""
-        return []
+        return [*self._read_from]
 
     @property
     def data_size(self) -> int:
         """Bytes of the data, as far as it has a `data_key`."""
-        return 0
+        return self._read_bytes
 
     def kept_fact(self, what: str, make: Callable[[], Any], *settings: object) -> Any:
         """A fact about the data that takes long to compute, from an earlier run that read the same data.
@@ -468,6 +473,7 @@ class DataModule(DescribedData):
             state: of its datamodule.
         """
 
+    @uncollected()
     def set_input(self, path: Path) -> None:
         """Make the user's files what `predict` runs over.
 

@@ -3,6 +3,7 @@
 import json
 import re
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,17 +28,21 @@ from datamodules.files.conversations import (
 from datamodules.files.encoding import decoded, json_value
 from datamodules.files.paths import regular, user_path
 from datamodules.files.records import SUFFIXES, record_files
+from datamodules.files.splits import Note
 from datamodules.files.text_files import stripped_lines
 from datamodules.language import LanguageData
 from datamodules.loading.examples import Source
-from datamodules.loading.groups import split_together
+from datamodules.loading.groups import groups_of, split_together
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
-from datamodules.storage.stored_rows import Rows, StoredRows, read_rows
+from datamodules.storage.kept import Kept, code_of
+from datamodules.storage.rows_of_files import read_rows
+from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
-from datamodules.storage.token_cache import stored
+from datamodules.storage.token_cache import kept_ragged, learning_key, stored
 from datamodules.synthetic.conversations import generated_conversations
 from datamodules.tokenized import TextExamples, check_minimum
+from datamodules.tokenizing import chat_template, packing
 from datamodules.tokenizing.chat_template import BEGIN, CHATML, ChatTemplate, Example
 from datamodules.tokenizing.language import bytes_of_tokens
 from datamodules.tokenizing.packing import Answered, PackedRows, rows_of
@@ -46,6 +51,7 @@ from datamodules.tokenizing.tokens import Ragged, tokenizer_from_json
 
 PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 BYTES_OF_TOKEN = 4.0  # about
+WRITING = code_of(chat_template, packing)
 MANY = 0.05  # of the conversations, in which placeholders are meant to be filled in
 
 
@@ -114,7 +120,10 @@ class TemplatedData(LanguageData):
 
     def split(self, source: Source) -> Splits:
         """Split so that none is in two splits, if the same is there several times."""
-        return super().split(source) if source.official else split_together(self.example_hashes(), super().split)
+        if source.official:
+            return super().split(source)
+        groups = self.kept_part("groups", lambda: Kept({"groups": groups_of(self.example_hashes())})).arrays["groups"]
+        return split_together(groups, super().split)
 
     def filled(self, messages: Sequence[Message]) -> list[Message]:
         """Messages with values for their placeholders."""
@@ -125,17 +134,29 @@ class TemplatedData(LanguageData):
 
     def tell_placeholders(self, texts: Iterable[str], size: int) -> None:
         """Report placeholders that nothing is given for, where many of the texts have some."""
-        names: dict[str, int] = {}
-        for text in texts:
-            for name in dict.fromkeys(PLACEHOLDER.findall(text)):
-                names[name] = names.get(name, 0) + 1
-        many = [name for name, count in names.items() if count > MANY * size]
+
+        def count() -> dict[str, int]:
+            return Counter(name for text in texts for name in dict.fromkeys(PLACEHOLDER.findall(text)))
+
+        many = [name for name, found in self.kept_fact("placeholders", count).items() if found > MANY * size]
         if many:
             example = json.dumps(self.fill | dict.fromkeys(many, "…"), ensure_ascii=False)
             self.note(
                 f"{self.dataset}: has placeholders, {', '.join(f'{{{{{name}}}}}' for name in many)}; "
                 f"--data.fill '{example}' fills them in"
             )
+
+    def tokens_of(self, examples: Iterable[tuple[int, Example]], rows: Rows[Any]) -> Answered:
+        """The tokens of examples; they are in a file if the rows are of which they are, and else kept for later runs.
+
+        Args:
+            examples: each with the number of its row; iterated only if their tokens are not there.
+            rows: conversations, or pairs of them.
+        """
+        values, settings = Answered.stored(examples), [*map(str, self.vocabulary), WRITING]
+        if isinstance(rows, StoredRows):
+            return Answered(stored(values, [*rows.key, *settings]))
+        return Answered(kept_ragged(lambda: Ragged(values), [*self.data_key, *settings], self.data_size))
 
     def typed_example(self, text: str) -> str:
         """What is typed, as JSON that keeps its lines; it may be a conversation in JSON itself."""
@@ -222,14 +243,15 @@ class Chat(TemplatedData):
             self.conversations, official = generated_conversations(self.num_conversations, seed=0)
             return Source(len(self.conversations), official=official)
 
-        def read(*paths: Path) -> Iterator[Conversation]:
+        def read(*paths: Path, note: Note) -> Iterator[Conversation]:
             for path in paths:
-                for each in read_conversations(path, self.encoding, self.note):
+                for each in read_conversations(path, self.encoding, note):
                     yield Conversation(self.filled(each.messages), each.tools, each.origin)
 
         self.files = record_files(self.path, self.note)
         options = ["conversations", self.encoding, self.fill]
-        self.conversations, official = read_rows(self.files, read, options, lambda row: Conversation(*row), times=2)
+        found = read_rows(self.files, read, options, lambda row: Conversation(*row), self.note, times=2)
+        self.conversations, official, self._read_from, self._read_bytes = found
         texts = ("\n".join(message["content"] for message in each.messages) for each in self.conversations)
         self.tell_placeholders(texts, len(self.conversations))
         return Source(len(self.conversations), official=official)
@@ -243,7 +265,7 @@ class Chat(TemplatedData):
         rows = {"rows": hash_numbers(self.rows.values, self.rows.lengths)}
         if isinstance(self.conversations, StoredRows):
             return hash_files([file for files in self.files.values() for file in files]) | rows
-        return {"conversations": hash_texts(self.example_hashes())} | rows
+        return {"conversations": self.kept_fact("digest", lambda: hash_texts(self.example_hashes()))} | rows
 
     def fit(self, train: Tensor) -> None:
         """Find the tokenizer and the chat template."""
@@ -252,7 +274,7 @@ class Chat(TemplatedData):
             for conversation in chosen(self.conversations, train):
                 yield from (message["content"] for message in conversation.messages)
 
-        self.find_vocabulary(Repeatable(texts))
+        self.find_vocabulary(Repeatable(texts, learning_key(self.data_key, self.data_size, train)))
         self.find_template()
 
     def arranged(self, splits: Splits) -> Splits:
@@ -276,10 +298,7 @@ class Chat(TemplatedData):
         return Splits(*found)
 
     def _tokens(self) -> Answered:
-        values = Answered.stored(self._examples())
-        if isinstance(self.conversations, StoredRows):
-            return Answered(stored(values, [*self.conversations.key, *map(str, self.vocabulary)]))
-        return Answered(Ragged(values))
+        return self.tokens_of(self._examples(), self.conversations)
 
     def _examples(self) -> Iterator[tuple[int, Example]]:
         for index, conversation in enumerate(self.conversations):

@@ -15,18 +15,19 @@ from datamodules.errors import DataError
 from datamodules.files.conversations import Message, is_answer, spoken
 from datamodules.files.preference_pairs import Preference, read_preferences
 from datamodules.files.records import record_files
+from datamodules.files.splits import Note
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.fingerprint import hash_files, hash_texts
-from datamodules.storage.stored_rows import Rows, StoredRows, read_rows
+from datamodules.storage.rows_of_files import read_rows
+from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
-from datamodules.storage.token_cache import stored
+from datamodules.storage.token_cache import learning_key
 from datamodules.synthetic.conversations import generated_pairs
 from datamodules.tokenized import check_minimum
 from datamodules.tokenizing.chat_template import Example
 from datamodules.tokenizing.packed import Packed
 from datamodules.tokenizing.packing import Answered
-from datamodules.tokenizing.tokens import Ragged
 
 
 class Pairs(NamedTuple):
@@ -106,15 +107,16 @@ class Preferences(TemplatedData):
             ]
             return Source(len(self.pairs), official=official)
 
-        def read(*paths: Path) -> Iterator[Preference]:
+        def read(*paths: Path, note: Note) -> Iterator[Preference]:
             for path in paths:
-                for pair in read_preferences(path, self.encoding, self.note):
+                for pair in read_preferences(path, self.encoding, note):
                     asked, better, other = map(self.filled, (pair.asked, pair.chosen, pair.rejected))
                     yield Preference(asked, better, other, pair.tools, pair.origin)
 
         self.files = record_files(self.path, self.note)
         options = ["preferences", self.encoding, self.fill]
-        self.pairs, official = read_rows(self.files, read, options, lambda row: Preference(*row), times=2)
+        found = read_rows(self.files, read, options, lambda row: Preference(*row), self.note, times=2)
+        self.pairs, official, self._read_from, self._read_bytes = found
         self.tell_placeholders(map(_text, self.pairs), len(self.pairs))
         return Source(len(self.pairs), official=official)
 
@@ -126,20 +128,17 @@ class Preferences(TemplatedData):
         """Hashes of the pairs, or of their files if these are large."""
         if isinstance(self.pairs, StoredRows):
             return hash_files([file for files in self.files.values() for file in files])
-        return {"pairs": hash_texts(self.example_hashes())}
+        return {"pairs": self.kept_fact("digest", lambda: hash_texts(self.example_hashes()))}
 
     def fit(self, train: Tensor) -> None:
         """Find the tokenizer and the chat template."""
-        self.find_vocabulary(Repeatable(lambda: map(_text, chosen(self.pairs, train))))
+        key = learning_key(self.data_key, self.data_size, train)
+        self.find_vocabulary(Repeatable(lambda: map(_text, chosen(self.pairs, train)), key))
         self.find_template()
 
     def arranged(self, splits: Splits) -> Splits:
         """The pairs of each split that are not too long."""
-        values = Answered.stored(self._examples())
-        if isinstance(self.pairs, StoredRows):
-            self.tokens = Answered(stored(values, [*self.pairs.key, *map(str, self.vocabulary)]))
-        else:
-            self.tokens = Answered(Ragged(values))
+        self.tokens = self.tokens_of(self._examples(), self.pairs)
         sizes = self.tokens.sizes.view(-1, 2).amax(1)  # of each pair
         fits = sizes <= self.window
         if not fits.all():

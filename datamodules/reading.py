@@ -28,7 +28,7 @@ from datamodules.storage.streaming import Repeatable
 from datamodules.synthetic.facts import generated_facts
 from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum, tokenizer_facts
 from datamodules.tokenizing.pieces import Pieces
-from datamodules.tokenizing.tokens import Text, padded_rows, padding_id
+from datamodules.tokenizing.tokens import Ragged, Text, padded_rows, padding_id
 
 UNKNOWN_PLACE = -100  # the target of a question if the position of its answer is not known
 
@@ -217,7 +217,7 @@ class ReadingExamples(Dataset[Any]):
             start_of = np.array([start for start, _ in cut], np.int32)
             first.append(np.stack([best, len(head) + np.arange(len(best), dtype=np.int32) - start_of[best]], axis=1))
             spans.append(_target(question, context.offsets))
-        self.windows = Pieces(sequences, counts)
+        self.windows = Pieces(Ragged(sequences), torch.tensor(counts, dtype=torch.long))
         self.lengths = self.windows.lengths
         self.context_start = torch.tensor(starts, dtype=torch.long)
         self.spans = torch.tensor(spans, dtype=torch.long).view(-1, 2)

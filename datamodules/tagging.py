@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -17,6 +18,7 @@ from datamodules.checking.neighbours import text_vectors
 from datamodules.checking.suspicions import ALIKE_TEXTS, Compared
 from datamodules.errors import DataError
 from datamodules.export.exportable import ExportableModule
+from datamodules.files import entities
 from datamodules.files.entities import (
     Sentence,
     Unit,
@@ -28,16 +30,21 @@ from datamodules.files.entities import (
 from datamodules.files.entity_files import infer_format, read_sentences
 from datamodules.files.entity_layout import COLUMN_SUFFIXES, Layout
 from datamodules.files.entity_tags import UNTYPED
+from datamodules.files.splits import Note
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import ENTITIES, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
-from datamodules.storage.stored_rows import LazyExamples, Rows, StoredRows, examples_of, read_rows
+from datamodules.storage.kept import Kept, code_of
+from datamodules.storage.rows_of_files import RowsOfFiles, read_rows
+from datamodules.storage.stored_rows import LazyExamples, Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
+from datamodules.storage.token_cache import learning_key
 from datamodules.synthetic.names import generated_names
 from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum, tokenizer_facts
+from datamodules.tokenizing import word_encoder
 from datamodules.tokenizing.pieces import Pieces
-from datamodules.tokenizing.tokens import Text, padded_rows
+from datamodules.tokenizing.tokens import Ragged, Text, padded_rows
 from datamodules.tokenizing.word_encoder import SENTENCE_ENDS, Encoder
 
 IGNORED = -100  # the target where there is no word
@@ -56,6 +63,7 @@ FAULTS = {
     "null": "records are null and left out",
     "range": "lines of several words (3-4) or of none (3.1) are left out",
 }
+ENCODING = code_of(entities, word_encoder)
 COUNTED = 10_000  # sentences whose length is looked at for the summary
 MEMORY_FACTOR = 8  # times as much memory as plain texts: each word has a position, a token and a tag
 MAX_NAMES = 100_000  # that the baseline knows: enough for it, and they are saved in every checkpoint
@@ -125,31 +133,20 @@ class TaggedExamples(Dataset[Any]):
     """Sentences, with their words end to end.
 
     Args:
-        sentences: sentences that are cut into words.
-        encoder: encoder of their words.
-        codes: index of each tag; None for predictions.
+        texts: the sentences.
+        arrays: their words and tokens, see `encoded`.
         padding: the padding token's id.
     """
 
-    def __init__(
-        self, sentences: Sequence[Sentence], encoder: Encoder, codes: dict[str, int] | None, padding: int
-    ) -> None:
-        self.texts = [sentence.text for sentence in sentences]
+    def __init__(self, texts: list[str], arrays: dict[str, NDArray[Any]], padding: int) -> None:
+        self.texts = texts
         self.padding = padding
-        words = [[sentence.text[start:end] for start, end in sentence.words] for sentence in sentences]
-        encoder.add_words({word for row in words for word in row})
-        encoded = [encoder.pieces(row) for row in words]
-        sequences = [sequence for pieces, _ in encoded for sequence in pieces]
-        self.pieces = Pieces(sequences, [len(pieces) for pieces, _ in encoded])
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        self.pieces = Pieces(Ragged.of(arrays["tokens"], arrays["lengths"]), tensors["counts"])
         self.lengths = self.pieces.lengths
-        self.num_words = torch.tensor([len(row) for row in words], dtype=torch.long)
+        self.num_words = tensors["num_words"]
         self.first_word = self.num_words.cumsum(0) - self.num_words
-        # The padding of a batch is read from row 0, which therefore has to be there.
-        self.first = torch.tensor([place for _, first in encoded for place in first] or [(0, 0)])
-        self.offsets = torch.tensor([word for sentence in sentences for word in sentence.words] or [(0, 0)])
-        self.tags = None
-        if codes is not None:
-            self.tags = torch.tensor([codes[tag] for sentence in sentences for tag in tags_of(sentence)[0]] or [0])
+        self.first, self.offsets, self.tags = tensors["first"], tensors["offsets"], tensors.get("tags")
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -167,6 +164,37 @@ class TaggedExamples(Dataset[Any]):
             texts=[self.texts[row] for row in index.tolist()],
         )
         return batch if self.tags is None else (batch, self.tags[rows].masked_fill(is_padding, IGNORED))
+
+
+def encoded(sentences: Sequence[Sentence], encoder: Encoder, codes: dict[str, int] | None) -> dict[str, NDArray[Any]]:
+    """The words of sentences, their tokens and tags, all end to end.
+
+    Args:
+        sentences: sentences that are cut into words.
+        encoder: encoder of their words.
+        codes: index of each tag; None for predictions, which have none.
+
+    Returns:
+        `tokens` and `lengths` of the pieces; of each sentence the `counts` of its pieces, and `num_words`; of each word
+        its `first` token, its `offsets` in the text, and its `tags`. These last three have at least one row, since the
+        padding of a batch is read from the first.
+    """
+    words = [[sentence.text[start:end] for start, end in sentence.words] for sentence in sentences]
+    encoder.add_words({word for row in words for word in row})
+    found = [encoder.pieces(row) for row in words]
+    pieces = Ragged(sequence for sequences, _ in found for sequence in sequences)
+    arrays = {
+        "tokens": pieces.values.numpy(),
+        "lengths": pieces.lengths.numpy(),
+        "counts": np.array([len(sequences) for sequences, _ in found], np.int64),
+        "num_words": np.array([len(row) for row in words], np.int64),
+        "first": np.array([place for _, first in found for place in first] or [(0, 0)], np.int64),
+        "offsets": np.array([word for sentence in sentences for word in sentence.words] or [(0, 0)], np.int64),
+    }
+    if codes is not None:
+        tags = [codes[tag] for sentence in sentences for tag in tags_of(sentence)[0]]
+        arrays["tags"] = np.array(tags or [0], np.int64)
+    return arrays
 
 
 def tags_of(sentence: Sentence) -> tuple[list[str], int]:
@@ -266,11 +294,11 @@ class Tagging(TokenizedData):
 
     def _read_files(self) -> dict[str, Tensor]:
         self.files = self.find_files()
-        self.sentences, official = self._sentences(self.files)
+        self.sentences, official, self._read_from, self._read_bytes = self._sentences(self.files)
         self._note_faults(Counter(fault for each in self.sentences for fault in each.faults), self.dataset)
         return official
 
-    def _sentences(self, files: dict[str, Path], tagged: bool = True) -> tuple[Rows[Sentence], dict[str, Tensor]]:
+    def _sentences(self, files: dict[str, Path], tagged: bool = True) -> RowsOfFiles[Sentence]:
         """The sentences of files; what is unusual about their columns is reported, once for files that are alike."""
         learned = None if tagged else self.layout
         formats = {file: infer_format(file, self.encoding, tagged, learned) for file in files.values()}
@@ -284,7 +312,7 @@ class Tagging(TokenizedData):
         parts = {split: [file] for split, file in files.items()}
         options = ["sentences and faults", self.encoding, tagged, *self.layouts.values()]
         read = partial(_read, layouts=self.layouts, encoding=self.encoding, tagged=tagged)
-        return read_rows(parts, read, options, from_json=sentence_from_json, times=MEMORY_FACTOR)
+        return read_rows(parts, read, options, sentence_from_json, self.note, times=MEMORY_FACTOR)
 
     def _note_faults(self, counts: Counter[str], name: str) -> None:
         for fault, text in FAULTS.items():
@@ -349,14 +377,17 @@ class Tagging(TokenizedData):
         """Hashes of the sentences, their words and their entities; or of the files if these are large."""
         if isinstance(self.sentences, StoredRows):
             return hash_files([*self.files.values()])
-        entities = [entity for sentence in self.sentences for entity in sentence.entities]
-        places = [place for start, end, _ in entities for place in (start, end)]
+        return cast("dict[str, str]", self.kept_fact("digests", self._digests, self.unit))
+
+    def _digests(self) -> dict[str, str]:
+        found = [entity for sentence in self.sentences for entity in sentence.entities]
+        places = [place for start, end, _ in found for place in (start, end)]
         sizes = [len(sentence.entities) for sentence in self.sentences]
         return {
             "sentences": hash_texts(sentence.text for sentence in self.sentences),
             "words": hash_texts(str(sentence.words) for sentence in self.sentences),
             "entities": hash_texts(
-                [*(entity.type for entity in entities), hash_numbers(np.array(places), np.array(sizes))]
+                [*(entity.type for entity in found), hash_numbers(np.array(places), np.array(sizes))]
             ),
         }
 
@@ -373,7 +404,8 @@ class Tagging(TokenizedData):
                     counts.setdefault(name, Counter())[entity.type] += 1
         self.entity_types = sorted(entity_types)
         self.known_entities = {name: types.most_common(1)[0][0] for name, types in counts.items()}
-        self.train_tokenizer(Repeatable(lambda: map(_words_with_spaces, chosen(self.sentences, train))))
+        key = learning_key(self.data_key, self.data_size, train, self.unit)
+        self.train_tokenizer(Repeatable(lambda: map(_words_with_spaces, chosen(self.sentences, train)), key))
 
     def examples(self, index: Tensor) -> TaggedExamples | LazyExamples:
         """Sentences with their tags."""
@@ -382,10 +414,18 @@ class Tagging(TokenizedData):
     def _examples(
         self, sentences: Rows[Sentence], index: Tensor, codes: dict[str, int] | None
     ) -> TaggedExamples | LazyExamples:
-        if self.encoder is None:
-            self.encoder = Encoder(self.built_tokenizer, self.max_length)
-        make = partial(_tagged, sentences=sentences, encoder=self.encoder, codes=codes, padding=self.padding)
-        return examples_of(sentences, make, index, [self.tokenizer_json, f"{self.max_length} {self.unit}"])
+        encoder = self.encoder = self.encoder or Encoder(self.built_tokenizer, self.max_length)
+        settings = [self.tokenizer_json, f"{self.max_length} {self.unit}"]
+        if isinstance(sentences, StoredRows):
+            make = partial(_tagged, sentences=sentences, encoder=encoder, codes=codes, padding=self.padding)
+            return LazyExamples(make, index, [*sentences.key, *settings])
+        some = [sentences[row] for row in index.tolist()]
+        if sentences is self.sentences:
+            key = [hash_numbers(index), codes, *settings, ENCODING]
+            arrays = self.kept_part("examples", lambda: Kept(encoded(some, encoder, codes)), *key).arrays
+        else:
+            arrays = encoded(some, encoder, codes)
+        return TaggedExamples([sentence.text for sentence in some], arrays, self.padding)
 
     def setup_test(self) -> None:
         """Also refuse entity types that the model does not know."""
@@ -406,7 +446,7 @@ class Tagging(TokenizedData):
         """Sentences of a file as for training, which needs no tags, or of plain text, one a line."""
         if path.is_dir():
             raise DataError(f"{path}: expected a file with a sentence on each line, found a folder")
-        sentences, _ = self._sentences({"": path}, tagged=False)
+        sentences = self._sentences({"": path}, tagged=False).rows
         names, faults = [], Counter[str]()
         for row, sentence in enumerate(sentences, start=1):
             names.append(sentence.name or str(row))
@@ -416,7 +456,9 @@ class Tagging(TokenizedData):
         return self._examples(sentences, torch.arange(len(sentences)), None), names
 
 
-def _read(path: Path, layouts: dict[Path, Layout | None], encoding: str, tagged: bool) -> Iterator[Sentence]:
+def _read(
+    path: Path, layouts: dict[Path, Layout | None], encoding: str, tagged: bool, note: Note
+) -> Iterator[Sentence]:
     return read_sentences(path, encoding, tagged, layouts[path])
 
 
@@ -427,4 +469,5 @@ def _words_with_spaces(sentence: Sentence) -> str:
 def _tagged(
     index: Tensor, sentences: Rows[Sentence], encoder: Encoder, codes: dict[str, int] | None, padding: int
 ) -> TaggedExamples:
-    return TaggedExamples([sentences[row] for row in index.tolist()], encoder, codes, padding)
+    some = [sentences[row] for row in index.tolist()]
+    return TaggedExamples([sentence.text for sentence in some], encoded(some, encoder, codes), padding)

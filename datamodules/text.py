@@ -4,14 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import tokenizers
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.baselines.baseline import Baseline
@@ -42,20 +41,14 @@ from datamodules.labels import LabelledData, class_codes
 from datamodules.loading.examples import Names, Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TEXTS, Remotes
-from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
-from datamodules.storage.kept import Kept, code_of, kept
-from datamodules.storage.progress import Progress
+from datamodules.storage.fingerprint import hash_files, hash_texts
 from datamodules.storage.streaming import Repeatable, Streamed, is_large
-from datamodules.storage.token_cache import MIN_CACHED_BYTES, stored
+from datamodules.storage.token_cache import kept_ragged, learning_key, shown_tokens, stored_parts
 from datamodules.synthetic.reviews import generated_reviews
 from datamodules.tokenized import PublishedFiles, TextExamples, TokenizedData, check_minimum
-from datamodules.tokenizing import blank_words
-from datamodules.tokenizing import tokens as tokens_module
-from datamodules.tokenizing.tokens import UNKNOWN, Ragged, tokenized
+from datamodules.tokenizing.tokens import UNKNOWN, Ragged, Tokens
 
 SENTIMENTS = {"0": "negative", "1": "positive"}
-
-TOKENIZING = code_of(tokens_module, blank_words)
 
 Texts = list[str] | Streamed
 
@@ -129,18 +122,6 @@ class TextClassification(LabelledData, TokenizedData):
         self.texts: Texts = []
         self.tables: list[tuple[Table, int]] = []  # of your own files, and their rows
         self.tokens: Ragged | None = None
-        self._read_from: list[str] = []  # what tells the texts of each file from others
-        self._size = 0  # bytes of these files
-
-    @property
-    def data_key(self) -> list[object]:
-        """The files of texts that are in memory, and how they were read."""
-        return [*self._read_from]
-
-    @property
-    def data_size(self) -> int:
-        """Bytes of the files."""
-        return self._size
 
     @property
     def token_names(self) -> list[str]:
@@ -150,7 +131,7 @@ class TextClassification(LabelledData, TokenizedData):
     def read(self) -> Source:
         """Read the texts and labels of all splits."""
         official: dict[str, Tensor] = {}
-        self._read_from, self._size = [], 0
+        self._read_from, self._read_bytes = [], 0
         if self.is_embedded:
             self.texts, labels = generated_reviews(self.num_reviews, seed=0)
         else:
@@ -212,7 +193,7 @@ class TextClassification(LabelledData, TokenizedData):
                 table, text, target = read.table, read.text, read.target
                 parts[split] = (read.texts, read.labels)
                 self._read_from.append(read.source)
-                self._size += read.size
+                self._read_bytes += read.size
             header = table.names != [str(index) for index in range(len(table.names))]
             if not self.restored:
                 self.text_name = text
@@ -299,7 +280,7 @@ class TextClassification(LabelledData, TokenizedData):
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, unless it is a pretrained model's."""
-        key = [*map(str, self.data_key), hash_numbers(train)] if self.data_size >= MIN_CACHED_BYTES else None
+        key = learning_key(self.data_key, self.data_size, train)
         self.train_tokenizer(Repeatable(lambda: chosen(self.texts, train), key))
         self.tokens = self.encoded(self.texts)
 
@@ -311,34 +292,20 @@ class TextClassification(LabelledData, TokenizedData):
         """Token ids of texts; a text without any token becomes one unknown token."""
         if isinstance(texts, Streamed):
             key = [*texts.key, self.encoding, self.tokenizer_json, str(self.max_length)]
-            rows = (values.tolist() for part in self._token_ids(texts) for values in np.split(*part)[:-1])
-            return stored(rows, key)
+            return stored_parts(self._token_ids(texts), key)
+        settings = [self.tokenizer_json, self.max_length, self.padding]
+        make = partial(Ragged.of_parts, self._token_ids(texts))
+        return kept_ragged(make, [hash_texts(texts), *settings], sum(map(len, texts)))
 
-        def made() -> Kept:
-            parts = [*self._token_ids(texts)]
-            values = np.concatenate([values for values, _ in parts]) if parts else np.zeros(0, np.int32)
-            ends = [ends for _, ends in parts]
-            lengths = [np.diff(each, prepend=0) for each in ends] or [np.zeros(0, np.int64)]
-            return Kept({"values": values, "lengths": np.concatenate(lengths)})
-
-        size = sum(map(len, texts))
-        settings = [self.tokenizer_json, self.max_length, self.padding, tokenizers.__version__, TOKENIZING]
-        found = kept(made, ["tokens", hash_texts(texts), *settings], size).arrays
-        return Ragged.of(found["values"], found["lengths"])
-
-    def _token_ids(self, texts: Iterable[str]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-        """The tokens of some texts after the other, end to end, and where those of each text end."""
+    def _token_ids(self, texts: Iterable[str]) -> Iterator[Tokens]:
+        """The tokens of some texts after the other."""
         tokenizer = self.built_tokenizer
         tokenizer.enable_truncation(self.max_length)
         unknown = tokenizer.token_to_id(UNKNOWN)
         if_empty = self.padding if unknown is None else unknown
         size = len(texts) if isinstance(texts, list) else len(getattr(self, "labels", ()))  # without a pass over files
-        progress = Progress("tokenizing", size, unit="texts")
-        for values, lengths in tokenized(tokenizer, texts):
-            ends = lengths.cumsum()
-            yield np.insert(values, ends[lengths == 0], if_empty), np.maximum(lengths, 1).cumsum()
-            progress.add(len(lengths))
-        progress.end()
+        for values, lengths in shown_tokens(tokenizer, texts, size, "texts"):
+            yield np.insert(values, lengths.cumsum()[lengths == 0], if_empty), np.maximum(lengths, 1)
 
     def examples(self, index: Tensor) -> TextExamples:
         """Texts with their classes."""

@@ -1,11 +1,12 @@
 """Pairs of sentences in two languages, as token ids."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -28,14 +29,17 @@ from datamodules.files.sentence_pairs import (
     read_parallel,
     read_sources,
 )
+from datamodules.files.splits import Note
 from datamodules.loading.examples import Source
-from datamodules.loading.groups import split_together
+from datamodules.loading.groups import groups_of, split_together
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TRANSLATIONS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_texts
-from datamodules.storage.stored_rows import Rows, StoredRows, read_rows
+from datamodules.storage.kept import Kept
+from datamodules.storage.rows_of_files import read_rows
+from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
-from datamodules.storage.token_cache import stored, train_once
+from datamodules.storage.token_cache import kept_ragged, learning_key, shown_tokens, stored_parts, train_once
 from datamodules.synthetic.phrases import phrases
 from datamodules.tokenized import TextExamples, check_minimum, tokenizer_facts
 from datamodules.tokenizing.tokens import (
@@ -43,7 +47,7 @@ from datamodules.tokenizing.tokens import (
     PAD,
     Ragged,
     Text,
-    encodings,
+    Tokens,
     new_translator_tokenizer,
     token_id,
     tokenizer_from_json,
@@ -244,14 +248,15 @@ class Translation(DataModule):
         else:
             encoding = "utf-8" if self.is_published else self.encoding
 
-            def read(*paths: Path) -> Iterator[SentencePair]:
+            def read(*paths: Path, note: Note) -> Iterator[SentencePair]:
                 if len(paths) == 2:
-                    return read_parallel(paths[0], paths[1], encoding, self.note)
-                return read_pairs(paths[0], encoding, *columns, self.note)
+                    return read_parallel(paths[0], paths[1], encoding, note)
+                return read_pairs(paths[0], encoding, *columns, note)
 
             files = self._files()
             self.files = list(chain.from_iterable(files.values()))
-            self.pairs, official = read_rows(files, read, [encoding, *columns], from_json=tuple)
+            found = read_rows(files, read, [encoding, *columns], lambda row: (row[0], row[1]), self.note)
+            self.pairs, official, self._read_from, self._read_bytes = found
         self._tokens = None
         return Source(len(self.pairs), official=official)
 
@@ -272,7 +277,8 @@ class Translation(DataModule):
         """Split by distinct source sentences, so that none with several translations is in two splits."""
         if source.official:
             return super().split(source)
-        return split_together(self.example_hashes(), super().split)
+        groups = self.kept_part("groups", lambda: Kept({"groups": groups_of(self.example_hashes())})).arrays["groups"]
+        return split_together(groups, super().split)
 
     def take_tokenizers(self, state: dict[str, Any]) -> None:
         """Use an earlier run's tokenizers."""
@@ -308,10 +314,12 @@ class Translation(DataModule):
         """Hashes of both sides of the pairs; or of the files if these are large."""
         if isinstance(self.pairs, StoredRows):
             return hash_files(self.files)
-        return {
-            "sources": hash_texts(self.example_hashes()),
-            "translations": hash_texts(text for _, text in self.pairs),
-        }
+
+        def digests() -> dict[str, str]:
+            sides = {"sources": self.example_hashes(), "translations": (text for _, text in self.pairs)}
+            return {name: hash_texts(texts) for name, texts in sides.items()}
+
+        return cast("dict[str, str]", self.kept_fact("digests", digests))
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizers; find sacreBLEU's tokenizer for the translations."""
@@ -323,34 +331,49 @@ class Translation(DataModule):
         if self.taken is not None:
             self.source_tokenizer, self.target_tokenizer = self.taken
         elif self.shared_vocabulary:
-            self.source_tokenizer = self._learned(lambda: chain(side(0), side(1)))
+            self.source_tokenizer = self._learned(lambda: chain(side(0), side(1)), "both", train)
             self.target_tokenizer = self.source_tokenizer
         else:
-            self.source_tokenizer = self._learned(lambda: side(0))
-            self.target_tokenizer = self._learned(lambda: side(1))
+            self.source_tokenizer = self._learned(lambda: side(0), "source", train)
+            self.target_tokenizer = self._learned(lambda: side(1), "target", train)
 
-    def _learned(self, texts: Callable[[], Iterator[str]]) -> str:
+    def _learned(self, texts: Callable[[], Iterator[str]], side: str, index: Tensor) -> str:
         train = partial(new_translator_tokenizer, vocab_size=self.vocab_size)
-        return train_once(train, Repeatable(texts), "translator", self.vocab_size)
+        key = learning_key(self.data_key, self.data_size, index, side)
+        return train_once(train, Repeatable(texts, key), "translator", self.vocab_size)
 
-    def _encoded(self, texts: Iterable[str], rows: Rows[Any], tokenizer_json: str, begin: bool = False) -> Ragged:
-        """Token ids of the texts of rows; they are in a file if the rows are."""
-        tokenizer = tokenizer_from_json(tokenizer_json)
-        tokenizer.enable_truncation(self.max_length)
-        first = [token_id(tokenizer, BEGIN)] if begin else []
-        sequences = (first + encoding.ids for encoding in encodings(tokenizer, texts))
+    def _encoded(self, side: int | None, rows: Rows[Any], key: Sequence[str], size: int, tokenizer_json: str) -> Ragged:
+        """Token ids of one side of pairs, or of sentences; they are in a file if the rows are.
+
+        Args:
+            side: 0 for the sources, 1 for the translations, which also begin with a token; None for sentences.
+            rows: pairs, or sentences.
+            key: what the rows depend on.
+            size: bytes of them.
+            tokenizer_json: of this side.
+        """
+
+        def parts() -> Iterator[Tokens]:
+            tokenizer = tokenizer_from_json(tokenizer_json)
+            tokenizer.enable_truncation(self.max_length)
+            texts = rows if side is None else (pair[side] for pair in rows)
+            for values, lengths in shown_tokens(tokenizer, texts, len(rows), "sentences"):
+                if side == 1:
+                    values = np.insert(values, lengths.cumsum() - lengths, token_id(tokenizer, BEGIN))
+                    lengths = lengths + 1
+                yield values, lengths
+
+        settings = [tokenizer_json, f"{self.max_length} {side}"]
         if isinstance(rows, StoredRows):
-            return stored(sequences, [*rows.key, tokenizer_json, f"{self.max_length} {begin}"])
-        return Ragged(sequences)
+            return stored_parts(parts(), [*rows.key, *settings])
+        return kept_ragged(lambda: Ragged.of_parts(parts()), [*key, *settings], size)
 
     def examples(self, index: Tensor) -> PairExamples:
         """The pairs at these indices."""
         source, target = tokenizer_from_json(self.source_tokenizer), tokenizer_from_json(self.target_tokenizer)
         if self._tokens is None:
-            self._tokens = (
-                self._encoded((pair[0] for pair in self.pairs), self.pairs, self.source_tokenizer),
-                self._encoded((pair[1] for pair in self.pairs), self.pairs, self.target_tokenizer, begin=True),
-            )
+            of = self.pairs, self._read_from, self._read_bytes
+            self._tokens = self._encoded(0, *of, self.source_tokenizer), self._encoded(1, *of, self.target_tokenizer)
         padding = token_id(source, PAD), token_id(target, PAD)
         return PairExamples(*self._tokens, self.pairs, padding, index)
 
@@ -375,9 +398,11 @@ class Translation(DataModule):
         """The sentences of a text file, one a line, or of a table; blank ones are left out."""
         if path.is_dir():
             raise DataError(f"--input {path}: expected a text file with a sentence a line, found a folder")
-        lines, _ = read_rows({"": [path]}, self._sentences, ["lines", self.encoding], from_json=str)
-        padding = token_id(tokenizer_from_json(self.source_tokenizer), PAD)
-        return TextExamples(self._encoded(lines, lines, self.source_tokenizer), padding), lines
 
-    def _sentences(self, path: Path) -> Iterator[str]:
-        return read_sources(path, self.encoding, self.source, self.note)
+        def read(path: Path, note: Note) -> Iterator[str]:
+            return read_sources(path, self.encoding, self.source, note)
+
+        found = read_rows({"": [path]}, read, ["lines", self.encoding, self.source], str, self.note)
+        padding = token_id(tokenizer_from_json(self.source_tokenizer), PAD)
+        tokens = self._encoded(None, found.rows, found.key, found.size, self.source_tokenizer)
+        return TextExamples(tokens, padding), found.rows

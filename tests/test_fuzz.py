@@ -298,7 +298,7 @@ def cached_documents(mark: Path) -> FileType:
 
 
 def cached_rows(mark: Path) -> FileType:
-    rows = text([json.dumps(["a text", n]) for n in range(5)])
+    rows = text([*(json.dumps(["a text", n]) for n in range(5)), json.dumps(["a note"])])
     forged = tuple({"a.jsonl": each} for each in [*pickles(mark), b"[" * 200_000])
     return FileType({"a.jsonl": rows}, lambda folder: list(StoredRows([folder / "a.jsonl"], list)), forged)
 

@@ -18,6 +18,7 @@ from datamodules.files.encoding import json_value, not_text
 from datamodules.files.paths import printable, regular
 from datamodules.files.splits import is_hidden, listed
 from datamodules.files.spreadsheets import csv_of
+from datamodules.storage.progress import shown_reads
 
 WORKBOOKS = (".xlsx", ".xlsm")
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # what a packed file begins with, and Arrow's name of it
@@ -93,7 +94,11 @@ def _read(
     try:
         encoding = encoding_of(path, encoding)
         newline = "\r" if newline == "\n" and _ends_in_returns(path) else newline
-        with byte_stream(path) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as text:
+        with (
+            byte_stream(path) as stream,
+            shown_reads(stream, f"reading {path.name}") as shown,
+            io.TextIOWrapper(shown, encoding, newline=newline) as text,
+        ):
             for index, part in enumerate(parts(text)):
                 yield part if index else part.removeprefix("\ufeff")
     except UnicodeDecodeError:

@@ -23,6 +23,7 @@ from datamodules.loading.sampling import (
     seed_globally,
 )
 from datamodules.loading.workers import num_cpus, workers
+from datamodules.storage.uncollected import uncollected
 
 MOST_WORKERS = 8
 FEW = 500  # examples that are read before processes have begun
@@ -44,6 +45,7 @@ class BatchedData(LightningDataModule):
     def examples(self, index: Tensor) -> Examples:
         """The examples at these indices, ready for the model."""
 
+    @uncollected()
     def split_examples(self, name: str) -> Examples:
         """The examples of a split."""
         return self.examples(getattr(self.splits, name))

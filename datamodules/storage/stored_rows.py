@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -18,7 +18,6 @@ from torch.utils.data import Dataset
 from datamodules.errors import DataError
 from datamodules.storage.cache_files import written_once
 from datamodules.storage.open_file import OpenFile
-from datamodules.storage.streaming import file_state, is_large
 from datamodules.storage.token_cache import stored
 
 T = TypeVar("T")
@@ -28,7 +27,7 @@ BATCH_SIZE = 100  # rows that are read together in a pass over all of them
 
 
 class StoredRows(Generic[T]):
-    """Rows in files, each a line of JSON that is read when it is accessed.
+    """Rows in files, each a line of JSON that is read when it is accessed; a file's last line has its notes.
 
     Arrow files were tried instead: mapped, they count as memory of the process, and one flipped bit may crash it;
     read in batches and validated, random access takes twice the time.
@@ -41,11 +40,14 @@ class StoredRows(Generic[T]):
     def __init__(self, paths: Sequence[Path], from_json: Callable[[Any], T]) -> None:
         self.files = [OpenFile(path) for path in paths]
         self.from_json = from_json
+        self.notes: list[str] = []  # what was told when the rows were read from a user's files
         lengths = array("q")
         self.first = [0]  # row of each file
-        for path in paths:
-            with path.open("rb") as file:
-                lengths.extend(map(len, file))
+        for file in self.files:
+            with file.path.open("rb") as lines:
+                lengths.extend(map(len, lines))
+            last = lengths.pop() if len(lengths) > self.first[-1] else 0
+            self.notes += _from_line(file.read(file.size - last, file.size), _as_notes, file.path)
             self.first.append(len(lengths))
         self.ends = np.concatenate([[0], np.cumsum(lengths)])  # as if all were one file
 
@@ -60,42 +62,39 @@ class StoredRows(Generic[T]):
     def __getitem__(self, index: int) -> T:
         index = range(len(self))[index]
         part = bisect_right(self.first, index) - 1
-        return self._row(self._read(part, index, index + 1), self.files[part].path)
+        return _from_line(self._read(part, index, index + 1), self.from_json, self.files[part].path)
 
     def __iter__(self) -> Iterator[T]:
         for part, (first, end) in enumerate(pairwise(self.first)):
             for start in range(first, end, BATCH_SIZE):
                 for line in self._read(part, start, min(start + BATCH_SIZE, end)).splitlines():
-                    yield self._row(line, self.files[part].path)
+                    yield _from_line(line, self.from_json, self.files[part].path)
 
     def _read(self, part: int, first: int, end: int) -> bytes:
         """The lines of consecutive rows in one of the files."""
         start, stop = (int(self.ends[row] - self.ends[self.first[part]]) for row in (first, end))
         return self.files[part].read(start, stop)
 
-    def _row(self, line: bytes, path: Path) -> T:
-        try:
-            return self.from_json(json.loads(line))
-        except (ValueError, LookupError, TypeError, RecursionError):
-            raise DataError(f"{path}: damaged; delete it and run again") from None
-
 
 Rows = list[T] | StoredRows[T]
 
 
-def stored_rows(rows: Iterable[T], key: Sequence[str], from_json: Callable[[Any], T]) -> StoredRows[T]:
+def stored_rows(
+    rows: Iterable[T], key: Sequence[str], from_json: Callable[[Any], T], notes: Sequence[str] = ()
+) -> StoredRows[T]:
     """The rows, from a file that the first of several processes writes.
 
     Args:
         rows: JSON values, or objects with attributes; iterated only if there is no such file.
         key: what they depend on.
         from_json: returns the row of a JSON value: of the list of its attributes, if it has any.
+        notes: what is told about them, complete once they are iterated.
     """
 
     def write(file: IO[bytes]) -> None:
         for row in rows:
-            line = json.dumps(row, ensure_ascii=False, default=lambda row: list(vars(row).values()))
-            file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+            file.write(as_json(row) + b"\n")
+        file.write(as_json(list(notes)) + b"\n")
 
     return StoredRows([written_once(write, key, ".jsonl")], from_json)
 
@@ -108,31 +107,23 @@ def concatenated(parts: Sequence[Rows[T]]) -> Rows[T]:
     return [row for part in parts for row in part]
 
 
-def read_rows(
-    files: dict[str, list[Path]],
-    read: Callable[..., Iterable[T]],
-    options: Sequence[object],
-    from_json: Callable[[Any], T],
-    times: int = 1,
-) -> tuple[Rows[T], dict[str, Tensor]]:
-    """The rows of files, which are kept in memory unless the files are too large for that.
+def as_json(value: Any) -> bytes:
+    """A value as JSON; what has attributes is the list of these."""
+    text = json.dumps(value, ensure_ascii=False, default=lambda row: list(vars(row).values()))
+    return text.encode("utf-8", "surrogatepass")
 
-    Args:
-        files: files of each split, or of all splits under an empty name.
-        read: reads the rows of a split from its files.
-        options: what these depend on besides the files.
-        from_json: as for `stored_rows`.
-        times: as for `is_large`.
 
-    Returns:
-        All rows, and the indices of each split's.
-    """
-    large = is_large(chain.from_iterable(files.values()), times)
-    parts: dict[str, Rows[T]] = {}
-    for split, paths in files.items():
-        key = [*map(file_state, paths), *map(str, options)]
-        parts[split] = stored_rows(read(*paths), key, from_json) if large else list(read(*paths))
-    return concatenated(list(parts.values())), split_indices({split: len(part) for split, part in parts.items()})
+def _from_line(line: bytes, from_json: Callable[[Any], T], path: Path) -> T:
+    try:
+        return from_json(json.loads(line))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise DataError(f"{path}: damaged; delete it and run again") from None
+
+
+def _as_notes(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(note, str) for note in value):
+        raise ValueError("expected notes")
+    return value
 
 
 def split_indices(sizes: dict[str, int]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 import array
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,10 +15,14 @@ from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.storage.cache_files import written_once
+from datamodules.storage.fingerprint import hash_numbers
+from datamodules.storage.kept import MIN_BYTES, Kept, code_of, kept
 from datamodules.storage.open_file import OpenFile
+from datamodules.storage.progress import Progress
 from datamodules.tokenizing import blank_words, language, tokens
-from datamodules.tokenizing.tokens import Ragged
+from datamodules.tokenizing.tokens import Ragged, Tokens, tokenized
 
+TOKENIZING = (tokens, blank_words)  # the modules that do it
 MIN_CACHED_BYTES = 10**7  # of texts: learning a vocabulary from more takes long
 
 
@@ -69,6 +73,58 @@ def stored(sequences: Iterable[Sequence[int]], key: Sequence[str]) -> StoredRagg
     return StoredRagged(written_once(write, key, ".int32"))
 
 
+def kept_ragged(make: Callable[[], Ragged], key: Sequence[object], size: int) -> Ragged:
+    """Token ids of texts in memory, kept for later runs.
+
+    Args:
+        make: makes them; called only if none are kept.
+        key: what they depend on besides what tokenizes.
+        size: bytes of the texts.
+    """
+
+    def made() -> Kept:
+        ragged = make()
+        return Kept({"values": ragged.values.numpy(), "lengths": ragged.lengths.numpy()})
+
+    arrays = kept(made, ["tokens", *key, tokenizers.__version__, code_of(*TOKENIZING)], size).arrays
+    return Ragged.of(arrays["values"], arrays["lengths"])
+
+
+def stored_parts(parts: Iterable[Tokens], key: Sequence[str]) -> StoredRagged:
+    """Token ids of texts that are not in memory; otherwise as `stored`."""
+    return stored((each.tolist() for values, of in parts for each in np.split(values, of.cumsum())[:-1]), key)
+
+
+def shown_tokens(tokenizer: Tokenizer, texts: Iterable[str], total: int, unit: str) -> Iterator[Tokens]:
+    """The tokens of texts as by `tokenized`, while it is shown how many of them are done.
+
+    Args:
+        tokenizer: with the truncation that it is to have.
+        texts: any number of them.
+        total: that number.
+        unit: what they are.
+    """
+    progress = Progress("tokenizing", total, unit=unit)
+    for part in tokenized(tokenizer, texts):
+        yield part
+        progress.add(len(part[1]))
+    progress.end()
+
+
+def learning_key(data_key: Sequence[object], size: int, train: Tensor, *settings: object) -> list[str] | None:
+    """What is learned from texts of the training split depends on this; None if it is unknown, or they are few.
+
+    Args:
+        data_key: what the data depends on, if it is known.
+        size: bytes of it.
+        train: the training examples.
+        settings: which of their texts.
+    """
+    if not data_key or size < MIN_BYTES:
+        return None
+    return [*map(str, data_key), hash_numbers(train), *map(str, settings)]
+
+
 def train_once(train: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str], *settings: Any) -> str:
     """The JSON of a tokenizer; on many texts the first of several processes trains it, and later runs read it.
 
@@ -87,8 +143,6 @@ def train_once(train: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str]
         if size < MIN_CACHED_BYTES:
             return train(texts).to_str()
         key = [digest.hexdigest()]
-    modules = (tokens, blank_words, language)
-    code = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
-    full = [*key, code.hexdigest(), tokenizers.__version__, *map(str, settings)]
+    full = [*key, code_of(*TOKENIZING, language), tokenizers.__version__, *map(str, settings)]
     path = written_once(lambda file: file.write(train(texts).to_str().encode()), full, ".json")
     return path.read_text(encoding="utf-8")

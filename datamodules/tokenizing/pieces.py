@@ -1,8 +1,5 @@
 """Texts too long for one token sequence: each is encoded as several pieces, which share its batch."""
 
-from collections.abc import Iterable, Sequence
-
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,13 +11,13 @@ class Pieces:
     """The pieces of all examples, end to end.
 
     Args:
-        sequences: token ids of each piece.
-        counts: number of pieces of each example.
+        tokens: token ids of each piece.
+        counts: (N,) number of pieces of each example.
     """
 
-    def __init__(self, sequences: Iterable[Sequence[int]], counts: Sequence[int]) -> None:
-        self.tokens = Ragged(sequences)
-        self.counts = torch.tensor(counts, dtype=torch.long)
+    def __init__(self, tokens: Ragged, counts: Tensor) -> None:
+        self.tokens = tokens
+        self.counts = counts
         self.start = self.counts.cumsum(0) - self.counts
         ends = F.pad(self.tokens.lengths.cumsum(0), (1, 0))
         self.lengths = ends[self.start + self.counts] - ends[self.start]  # all tokens of each example

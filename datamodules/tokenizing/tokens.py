@@ -2,13 +2,13 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Encoding, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from torch import Tensor
 
@@ -19,6 +19,8 @@ from datamodules.tokenizing.blank_words import BlankWords, KnownWords, blank_wor
 
 PAD, UNKNOWN, CLS, SEP, MASK, BEGIN, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[BOS]", "[EOS]"
 BATCH_SIZE = 1000  # texts that are tokenized together
+
+Tokens = tuple[NDArray[np.int32], NDArray[np.int64]]  # of some texts, end to end, and how many each has
 
 
 class Text(NamedTuple):
@@ -77,6 +79,13 @@ class Ragged:
         ragged.values, ragged.lengths = torch.from_numpy(values), torch.from_numpy(lengths)
         ragged.start = ragged.lengths.cumsum(0) - ragged.lengths
         return ragged
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[Tokens]) -> "Ragged":
+        """Sequences of parts that follow one another."""
+        found = [*parts]
+        values = [np.zeros(0, np.int32), *(values for values, _ in found)]
+        return cls.of(np.concatenate(values), np.concatenate([np.zeros(0, np.int64), *(of for _, of in found)]))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -238,14 +247,7 @@ def tokenizer_from_json(text: str) -> Tokenizer:
     return tokenizer
 
 
-def encodings(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Encoding]:
-    """The tokens of texts, a batch of them at a time; without their offsets in the texts."""
-    rest = iter(texts)
-    while batch := list(islice(rest, BATCH_SIZE)):
-        yield from tokenizer.encode_batch_fast(batch)
-
-
-def tokenized(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+def tokenized(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Tokens]:
     """The tokens of some texts after the other, end to end, and how many each text has.
 
     Where blanks separate what is tokenized, as BERT does it, each different word is tokenized once, and its tokens are
@@ -270,7 +272,7 @@ def tokenized(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[tuple[NDAr
             yield _looked_up(known, words)
 
 
-def _looked_up(known: KnownWords, words: BlankWords) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _looked_up(known: KnownWords, words: BlankWords) -> Tokens:
     """The tokens of texts, by those of their words, and how many each text has.
 
     Args:

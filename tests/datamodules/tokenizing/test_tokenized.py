@@ -15,7 +15,6 @@ from datamodules.tokenizing.tokens import (
     PAD,
     SEP,
     UNKNOWN,
-    encodings,
     new_tokenizer,
     tokenized,
 )
@@ -42,7 +41,7 @@ def test_is_equal_to_the_tokenizer(
         for values, lengths in tokenized(tokenizer, TEXTS)
         for row in np.split(values, lengths.cumsum()[:-1])
     ]
-    assert found == [encoding.ids for encoding in encodings(tokenizer, TEXTS)]
+    assert found == [encoding.ids for encoding in tokenizer.encode_batch_fast(TEXTS)]
     assert (tokenizer.truncation or {}).get("max_length") == max_length
 
 
