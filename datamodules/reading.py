@@ -1,14 +1,16 @@
 """Extractive question answering: tokens of a question and its context side by side, in windows if it is long."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
+import tokenizers
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -23,8 +25,11 @@ from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import QUESTIONS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
-from datamodules.storage.stored_rows import LazyExamples, StoredRows, examples_of
+from datamodules.storage.kept import Kept, states_of
+from datamodules.storage.rows_of_files import code_of_readers
+from datamodules.storage.stored_rows import LazyExamples, StoredRows
 from datamodules.storage.streaming import Repeatable
+from datamodules.storage.token_cache import learning_key
 from datamodules.synthetic.facts import generated_facts
 from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum, tokenizer_facts
 from datamodules.tokenizing.pieces import Pieces
@@ -186,49 +191,26 @@ class ReadingExamples(Dataset[Any]):
     Args:
         book: contexts and questions.
         index: the questions of this split.
-        tokenizer: tokenizer of the model.
-        max_length: maximum number of tokens in a window with its question.
-        stride: distance between the starts of two windows.
+        arrays: their windows, see `encoded`.
+        padding: the padding token's id.
         answered: whether batches have targets.
     """
 
     def __init__(
-        self, book: Book, index: Tensor, tokenizer: Tokenizer, max_length: int, stride: int, answered: bool
+        self, book: Book, index: Tensor, arrays: dict[str, NDArray[Any]], padding: int, answered: bool
     ) -> None:
         self.questions = [book.questions[row] for row in index.tolist()]
         self.contexts = book.contexts
-        self.padding = padding_id(tokenizer)
+        self.padding = padding
         self.answered = answered
-        template = PairTemplate(tokenizer)
-        used = sorted({question.context for question in self.questions})
-        texts = [book.contexts[context] for context in used]
-        encoded = dict(zip(used, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True))
-        questions = tokenizer.encode_batch([question.text for question in self.questions], add_special_tokens=False)
-        sequences, starts, counts, spans = [], [], [], []
-        first = []  # as arrays: lists would take twenty times the file's size
-        for question, tokens in zip(self.questions, questions, strict=True):
-            context = encoded[question.context]
-            head = [*template.before, *tokens.ids[: max_length // 2 - template.size], *template.between]
-            cut = windows(len(context.ids), max_length - len(head) - len(template.after), stride)
-            sequences += [array("i", head + context.ids[start:end] + template.after) for start, end in cut]
-            starts += [len(head)] * len(cut)
-            counts.append(len(cut))
-            best = np.array(best_windows(cut, len(context.ids)), np.int32)
-            start_of = np.array([start for start, _ in cut], np.int32)
-            first.append(np.stack([best, len(head) + np.arange(len(best), dtype=np.int32) - start_of[best]], axis=1))
-            spans.append(_target(question, context.offsets))
-        self.windows = Pieces(Ragged(sequences), torch.tensor(counts, dtype=torch.long))
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        self.windows = Pieces(Ragged.of(arrays["tokens"], arrays["lengths"]), tensors["counts"])
         self.lengths = self.windows.lengths
-        self.context_start = torch.tensor(starts, dtype=torch.long)
-        self.spans = torch.tensor(spans, dtype=torch.long).view(-1, 2)
-        self.num_tokens = torch.tensor([len(encoded[question.context].ids) for question in self.questions]).long()
+        self.context_start, self.spans, self.num_tokens = (
+            tensors[name] for name in ("context_start", "spans", "num_tokens")
+        )
         self.first_token = self.num_tokens.cumsum(0) - self.num_tokens
-        sizes = torch.tensor([len(encoded[context].ids) for context in used], dtype=torch.long)
-        before = dict(zip(used, (sizes.cumsum(0) - sizes).tolist(), strict=True))
-        self.first_offset = torch.tensor([before[question.context] for question in self.questions]).long()
-        # The padding of a batch is read from row 0, which therefore has to be there.
-        self.first = torch.from_numpy(np.concatenate([*first, np.zeros((1, 2), np.int32)]))
-        self.offsets = torch.tensor([*(pair for context in used for pair in encoded[context].offsets), (0, 0)]).int()
+        self.first_offset, self.first, self.offsets = (tensors[name] for name in ("first_offset", "first", "offsets"))
 
     def __len__(self) -> int:
         return len(self.questions)
@@ -254,6 +236,61 @@ class ReadingExamples(Dataset[Any]):
         if not self.answered:
             return batch
         return batch, Answers(self.spans[index], [question.answers for question in questions])
+
+
+def encoded(book: Book, index: Tensor, tokenizer: Tokenizer, max_length: int, stride: int) -> dict[str, NDArray[Any]]:
+    """The windows of questions' contexts, end to end.
+
+    Args:
+        book: contexts and questions.
+        index: the questions.
+        tokenizer: tokenizer of the model.
+        max_length: maximum number of tokens in a window with its question.
+        stride: distance between the starts of two windows.
+
+    Returns:
+        `tokens` and `lengths` of the windows, and `context_start` in each; of each question the `counts` of its
+        windows, the `spans` of its answer, and of its context `num_tokens` and the `first_offset`; of each token of
+        the contexts the `first` window and position, and its `offsets`. These last two have a row more, from which the
+        padding of a batch is read.
+    """
+    rows = [book.questions[row] for row in index.tolist()]
+    template = PairTemplate(tokenizer)
+    used = sorted({question.context for question in rows})
+    texts = [book.contexts[context] for context in used]
+    contexts = dict(zip(used, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True))
+    questions = tokenizer.encode_batch([question.text for question in rows], add_special_tokens=False)
+    sequences, starts, counts, spans = [], [], [], []
+    first = []  # as arrays: lists would take twenty times the file's size
+    for question, tokens in zip(rows, questions, strict=True):
+        context = contexts[question.context]
+        head = [*template.before, *tokens.ids[: max_length // 2 - template.size], *template.between]
+        cut = windows(len(context.ids), max_length - len(head) - len(template.after), stride)
+        sequences += [array("i", head + context.ids[start:end] + template.after) for start, end in cut]
+        starts += [len(head)] * len(cut)
+        counts.append(len(cut))
+        best = np.array(best_windows(cut, len(context.ids)), np.int32)
+        start_of = np.array([start for start, _ in cut], np.int32)
+        first.append(np.stack([best, len(head) + np.arange(len(best), dtype=np.int32) - start_of[best]], axis=1))
+        spans.append(_target(question, context.offsets))
+    pieces = Ragged(sequences)
+    sizes = np.array([len(contexts[context].ids) for context in used], np.int64)
+    before = dict(zip(used, (sizes.cumsum() - sizes).tolist(), strict=True))
+    return {
+        "tokens": pieces.values.numpy(),
+        "lengths": pieces.lengths.numpy(),
+        "counts": np.array(counts, np.int64),
+        "context_start": np.array(starts, np.int64),
+        "spans": np.array(spans, np.int64).reshape(-1, 2),
+        "num_tokens": np.array([len(contexts[question.context].ids) for question in rows], np.int64),
+        "first_offset": np.array([before[question.context] for question in rows], np.int64),
+        "first": np.concatenate([*first, np.zeros((1, 2), np.int32)]),
+        "offsets": np.array([*(pair for context in used for pair in contexts[context].offsets), (0, 0)], np.int32),
+    }
+
+
+def _read_again(index: Tensor, make: Callable[[Tensor], dict[str, NDArray[Any]]], **options: Any) -> ReadingExamples:
+    return ReadingExamples(index=index, arrays=make(index), **options)
 
 
 def _target(question: Question, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -333,6 +370,9 @@ class Reading(TokenizedData):
     def _read_files(self) -> None:
         self.files = self.find_files()
         self.book, self.official_contexts = read_books(self.files, self.encoding)
+        states = states_of(self.files.values(), next(iter(self.files.values())).parent)
+        self._read_from = ["questions", states.digest, *self.files.values(), self.encoding, code_of_readers()]
+        self._read_bytes = states.size
         for fault in self.book.faults:
             self.note(f"{self.dataset}: {fault}")
 
@@ -382,9 +422,12 @@ class Reading(TokenizedData):
 
     def contents(self) -> dict[str, str]:
         """Hashes of contexts, questions and answers; or of the files if these are large."""
-        contexts, questions = self.book.contexts, self.book.questions
-        if isinstance(questions, StoredRows):
+        if isinstance(self.book.questions, StoredRows):
             return hash_files([*self.files.values()])
+        return cast("dict[str, str]", self.kept_fact("digests", self._digests))
+
+    def _digests(self) -> dict[str, str]:
+        contexts, questions = self.book.contexts, self.book.questions
         owners = np.array([question.context for question in questions])
         answers = (f"{question.start} {question.end} {question.answers}" for question in questions)
         return {
@@ -402,19 +445,22 @@ class Reading(TokenizedData):
         self.unanswerable = any(not question.answers for question in questions())
         used = torch.tensor([question.context for question in questions()]).unique()
         texts = Repeatable(lambda: (question.text for question in questions()))
-        self.train_tokenizer(Repeatable(lambda: chain(chosen(self.book.contexts, used), texts)))
+        key = learning_key(self.data_key, self.data_size, train)
+        self.train_tokenizer(Repeatable(lambda: chain(chosen(self.book.contexts, used), texts), key))
         PairTemplate(self.built_tokenizer)
 
     def _examples(self, book: Book, index: Tensor, answered: bool) -> ReadingExamples | LazyExamples:
-        make = partial(
-            ReadingExamples,
-            book,
-            tokenizer=self.built_tokenizer,
-            max_length=self.max_length,
-            stride=self.stride,
-            answered=answered,
-        )
-        return examples_of(book.questions, make, index, [self.tokenizer_json, f"{self.max_length} {self.stride}"])
+        tokenizer, settings = self.built_tokenizer, [self.tokenizer_json, f"{self.max_length} {self.stride}"]
+        make = partial(encoded, book, tokenizer=tokenizer, max_length=self.max_length, stride=self.stride)
+        options: dict[str, Any] = {"book": book, "padding": padding_id(tokenizer), "answered": answered}
+        if isinstance(book.questions, StoredRows):
+            return LazyExamples(partial(_read_again, make=make, **options), index, [*book.questions.key, *settings])
+        if book is self.book:
+            key = [hash_numbers(index), *settings, tokenizers.__version__]
+            arrays = self.kept_part("examples", lambda: Kept(make(index)), *key).arrays
+        else:
+            arrays = make(index)
+        return ReadingExamples(index=index, arrays=arrays, **options)
 
     def examples(self, index: Tensor) -> ReadingExamples | LazyExamples:
         """Questions with their answers."""

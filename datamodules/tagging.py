@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
+import tokenizers
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -421,7 +422,7 @@ class Tagging(TokenizedData):
             return LazyExamples(make, index, [*sentences.key, *settings])
         some = [sentences[row] for row in index.tolist()]
         if sentences is self.sentences:
-            key = [hash_numbers(index), codes, *settings, ENCODING]
+            key = [hash_numbers(index), codes, *settings, tokenizers.__version__, ENCODING]
             arrays = self.kept_part("examples", lambda: Kept(encoded(some, encoder, codes)), *key).arrays
         else:
             arrays = encoded(some, encoder, codes)

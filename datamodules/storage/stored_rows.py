@@ -21,7 +21,6 @@ from datamodules.storage.open_file import OpenFile
 from datamodules.storage.token_cache import stored
 
 T = TypeVar("T")
-E = TypeVar("E")
 
 BATCH_SIZE = 100  # rows that are read together in a pass over all of them
 
@@ -162,8 +161,3 @@ class LazyExamples(Dataset[Any]):
 
     def __getitem__(self, index: Tensor) -> Any:
         return self.make(self.index[index])[torch.arange(len(index))]
-
-
-def examples_of(rows: Rows[T], make: Callable[[Tensor], E], index: Tensor, key: Sequence[str]) -> E | LazyExamples:
-    """Examples of some rows: created now if the rows are in memory, and otherwise as they are needed."""
-    return LazyExamples(make, index, [*rows.key, *key]) if isinstance(rows, StoredRows) else make(index)
