@@ -36,6 +36,7 @@ from datamodules.loading.groups import groups_of, split_together
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.kept import Kept, code_of
+from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import read_rows
 from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
@@ -301,7 +302,8 @@ class Chat(TemplatedData):
         return self.tokens_of(self._examples(), self.conversations)
 
     def _examples(self) -> Iterator[tuple[int, Example]]:
-        for index, conversation in enumerate(self.conversations):
+        shown = shown_items(self.conversations, "tokenizing", len(self.conversations), "conversations")
+        for index, conversation in enumerate(shown):
             try:
                 for example in self.chat.examples(conversation.messages, conversation.tools):
                     yield index, example

@@ -19,6 +19,7 @@ from datamodules.files.splits import Note
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.fingerprint import hash_files, hash_texts
+from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import read_rows
 from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
@@ -156,7 +157,7 @@ class Preferences(TemplatedData):
 
     def _examples(self) -> Iterator[tuple[int, Example]]:
         """Both conversations of each pair, one after the other."""
-        for index, pair in enumerate(self.pairs):
+        for index, pair in enumerate(shown_items(self.pairs, "tokenizing", len(self.pairs), "pairs")):
             asked = [message | {"counts": False} for message in pair.asked]
             for side in (pair.chosen, pair.rejected):
                 try:

@@ -26,6 +26,7 @@ from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import QUESTIONS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.kept import Kept, states_of
+from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import code_of_readers
 from datamodules.storage.stored_rows import LazyExamples, StoredRows
 from datamodules.storage.streaming import Repeatable
@@ -262,7 +263,8 @@ def encoded(book: Book, index: Tensor, tokenizer: Tokenizer, max_length: int, st
     questions = tokenizer.encode_batch([question.text for question in rows], add_special_tokens=False)
     sequences, starts, counts, spans = [], [], [], []
     first = []  # as arrays: lists would take twenty times the file's size
-    for question, tokens in zip(rows, questions, strict=True):
+    pairs = zip(rows, questions, strict=True)
+    for question, tokens in shown_items(pairs, "tokenizing", len(rows), "questions"):
         context = contexts[question.context]
         head = [*template.before, *tokens.ids[: max_length // 2 - template.size], *template.between]
         cut = windows(len(context.ids), max_length - len(head) - len(template.after), stride)

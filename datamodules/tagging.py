@@ -37,6 +37,7 @@ from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import ENTITIES, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.kept import Kept, code_of
+from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import RowsOfFiles, read_rows
 from datamodules.storage.stored_rows import LazyExamples, Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
@@ -182,7 +183,7 @@ def encoded(sentences: Sequence[Sentence], encoder: Encoder, codes: dict[str, in
     """
     words = [[sentence.text[start:end] for start, end in sentence.words] for sentence in sentences]
     encoder.add_words({word for row in words for word in row})
-    found = [encoder.pieces(row) for row in words]
+    found = [encoder.pieces(row) for row in shown_items(words, "tokenizing", len(words), "sentences")]
     pieces = Ragged(sequence for sequences, _ in found for sequence in sequences)
     arrays = {
         "tokens": pieces.values.numpy(),

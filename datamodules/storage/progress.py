@@ -3,11 +3,14 @@
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pyarrow as pa
 from lightning.pytorch.utilities import rank_zero_only
+
+T = TypeVar("T")
 
 QUIET = 1.0  # seconds in which nothing is shown
 EVERY = 0.5  # seconds between two lines on a terminal, each in place of the one before
@@ -64,6 +67,24 @@ class Progress:
             self.width = len(line)
         else:
             print(line, file=sys.stderr, flush=True)
+
+
+def shown_items(items: Iterable[T], what: str, total: int, unit: str) -> Iterator[T]:
+    """The same items, while it is shown how many of them were taken.
+
+    Args:
+        items: any.
+        what: is done with them, in words.
+        total: how many there are.
+        unit: what they are.
+    """
+    progress = Progress(what, total, unit=unit)
+    try:
+        for item in items:
+            yield item
+            progress.add(1)
+    finally:  # where an item is refused, too
+        progress.end()
 
 
 class _Reads(io.RawIOBase):

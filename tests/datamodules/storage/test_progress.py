@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from datamodules.files.tables import Reading, read_table
+from datamodules.files.text_files import lines_of
 from datamodules.storage import progress
-from datamodules.storage.progress import Progress, shown_reads
+from datamodules.storage.progress import Progress, shown_items, shown_reads
 
 
 class Clock:
@@ -51,6 +52,40 @@ def test_a_terminal_gets_a_line_that_is_removed(clock: Clock, capsys: Any, monke
     assert lines[5] == "reading: 50% of 1,000 MB, 100.0 MB/s, 5 s to go"
     assert lines[-1] == ""
     assert not lines[-2].strip()
+
+
+def test_items_are_the_same_and_what_is_shown_of_them_is_removed_where_one_is_refused(
+    clock: Clock, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    taken = []
+
+    def take() -> None:
+        for item in shown_items("abcd", "tokenizing", 4, "letters"):
+            clock.now += 2
+            taken.append(item)
+            if item == "c":
+                raise ValueError(item)
+
+    with pytest.raises(ValueError, match="c"):
+        take()
+    assert taken == ["a", "b", "c"]
+    lines = capsys.readouterr().err.split("\r")
+    assert lines[1].startswith("tokenizing: 25% of 4 letters")
+    assert lines[-1] == ""
+    assert not lines[-2].strip()
+
+
+def test_lines_of_text_show_how_much_of_them_is_read(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_IN_A_FILE", 0.0)
+    file = tmp_path / "a text.txt"
+    file.write_text("a line 行\n" * 100_000, encoding="utf-8")
+    assert sum(line == "a line 行\n" for line in lines_of(file, "utf-8")) == 100_000
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith("reading a text.txt: ") and "% of 1 MB, " in line for line in lines)
 
 
 def test_what_is_short_is_not_told_of(clock: Clock, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
