@@ -37,7 +37,7 @@ from datamodules.storage.fingerprint import (
     hash_state,
     hash_texts,
 )
-from datamodules.storage.kept import Kept, code_of, kept
+from datamodules.storage.kept import MIN_BYTES, Kept, code_of, kept
 from datamodules.storage.published import find_or_download
 from datamodules.storage.uncollected import uncollected
 
@@ -439,13 +439,31 @@ class DataModule(DescribedData):
 
     def kept_part(self, what: str, make: Callable[[], Kept], *settings: object) -> Kept:
         """Arrays, and perhaps facts, likewise: from an earlier run that read the same data."""
-        modules = [sys.modules[each.__module__] for each in type(self).__mro__ if issubclass(each, DataModule)]
-        is_known = all(getattr(module, "__file__", None) for module in modules)  # not what a notebook's class computes
-        if not self.data_key or not is_known:
+        if not self.data_key or not self.code:
             return make()
-        computed_by = [type(self).__qualname__, code_of(*modules), COMPUTED]
-        key = [what, *self.data_key, *settings, *computed_by]
+        key = [what, *self.data_key, *settings, *self.code, COMPUTED]
         return kept(make, key, self.data_size)
+
+    @property
+    def code(self) -> list[str]:
+        """The class, and a digest of its code and that of its bases; empty where a class is in no file but a notebook.
+
+        What a class has computed is not taken for what another one does that is derived from it.
+        """
+        modules = [sys.modules[each.__module__] for each in type(self).__mro__ if issubclass(each, DataModule)]
+        is_known = all(getattr(module, "__file__", None) for module in modules)
+        return [type(self).__qualname__, code_of(*modules)] if is_known else []
+
+    def learning_key(self, train: Tensor, *settings: object) -> list[str] | None:
+        """What is learned from the training examples depends on this; None if it is unknown, or they are few.
+
+        Args:
+            train: the training examples.
+            settings: what it depends on besides.
+        """
+        if not self.data_key or not self.code or self.data_size < MIN_BYTES:
+            return None
+        return [*map(str, self.data_key), *self.code, hash_numbers(train), *map(str, settings)]
 
     def note(self, text: str) -> None:
         """Report something unexpected in the data that is no reason to stop."""

@@ -40,7 +40,7 @@ from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import read_rows
 from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
-from datamodules.storage.token_cache import kept_ragged, learning_key, stored
+from datamodules.storage.token_cache import kept_ragged, stored
 from datamodules.synthetic.conversations import generated_conversations
 from datamodules.tokenized import TextExamples, check_minimum
 from datamodules.tokenizing import chat_template, packing
@@ -251,7 +251,7 @@ class Chat(TemplatedData):
 
         self.files = record_files(self.path, self.note)
         options = ["conversations", self.encoding, self.fill]
-        found = read_rows(self.files, read, options, lambda row: Conversation(*row), self.note, times=2)
+        found = read_rows(self.files, read, options, lambda row: Conversation(*row), self.code, self.note, times=2)
         self.conversations, official, self._read_from, self._read_bytes = found
         texts = ("\n".join(message["content"] for message in each.messages) for each in self.conversations)
         self.tell_placeholders(texts, len(self.conversations))
@@ -275,7 +275,7 @@ class Chat(TemplatedData):
             for conversation in chosen(self.conversations, train):
                 yield from (message["content"] for message in conversation.messages)
 
-        self.find_vocabulary(Repeatable(texts, learning_key(self.data_key, self.data_size, train)))
+        self.find_vocabulary(Repeatable(texts, self.learning_key(train)))
         self.find_template()
 
     def arranged(self, splits: Splits) -> Splits:

@@ -23,7 +23,6 @@ from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import read_rows
 from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
-from datamodules.storage.token_cache import learning_key
 from datamodules.synthetic.conversations import generated_pairs
 from datamodules.tokenized import check_minimum
 from datamodules.tokenizing.chat_template import Example
@@ -116,7 +115,7 @@ class Preferences(TemplatedData):
 
         self.files = record_files(self.path, self.note)
         options = ["preferences", self.encoding, self.fill]
-        found = read_rows(self.files, read, options, lambda row: Preference(*row), self.note, times=2)
+        found = read_rows(self.files, read, options, lambda row: Preference(*row), self.code, self.note, times=2)
         self.pairs, official, self._read_from, self._read_bytes = found
         self.tell_placeholders(map(_text, self.pairs), len(self.pairs))
         return Source(len(self.pairs), official=official)
@@ -133,7 +132,7 @@ class Preferences(TemplatedData):
 
     def fit(self, train: Tensor) -> None:
         """Find the tokenizer and the chat template."""
-        key = learning_key(self.data_key, self.data_size, train)
+        key = self.learning_key(train)
         self.find_vocabulary(Repeatable(lambda: map(_text, chosen(self.pairs, train)), key))
         self.find_template()
 

@@ -30,7 +30,6 @@ from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import code_of_readers
 from datamodules.storage.stored_rows import LazyExamples, StoredRows
 from datamodules.storage.streaming import Repeatable
-from datamodules.storage.token_cache import learning_key
 from datamodules.synthetic.facts import generated_facts
 from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum, tokenizer_facts
 from datamodules.tokenizing.pieces import Pieces
@@ -373,7 +372,8 @@ class Reading(TokenizedData):
         self.files = self.find_files()
         self.book, self.official_contexts = read_books(self.files, self.encoding)
         states = states_of(self.files.values(), next(iter(self.files.values())).parent)
-        self._read_from = ["questions", states.digest, *self.files.values(), self.encoding, code_of_readers()]
+        code = [code_of_readers(), *self.code]
+        self._read_from = ["questions", states.digest, *self.files.values(), self.encoding, *code]
         self._read_bytes = states.size
         for fault in self.book.faults:
             self.note(f"{self.dataset}: {fault}")
@@ -447,7 +447,7 @@ class Reading(TokenizedData):
         self.unanswerable = any(not question.answers for question in questions())
         used = torch.tensor([question.context for question in questions()]).unique()
         texts = Repeatable(lambda: (question.text for question in questions()))
-        key = learning_key(self.data_key, self.data_size, train)
+        key = self.learning_key(train)
         self.train_tokenizer(Repeatable(lambda: chain(chosen(self.book.contexts, used), texts), key))
         PairTemplate(self.built_tokenizer)
 

@@ -41,7 +41,6 @@ from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import RowsOfFiles, read_rows
 from datamodules.storage.stored_rows import LazyExamples, Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
-from datamodules.storage.token_cache import learning_key
 from datamodules.synthetic.names import generated_names
 from datamodules.tokenized import PublishedFiles, TokenizedData, check_minimum, tokenizer_facts
 from datamodules.tokenizing import word_encoder
@@ -314,7 +313,7 @@ class Tagging(TokenizedData):
         parts = {split: [file] for split, file in files.items()}
         options = ["sentences and faults", self.encoding, tagged, *self.layouts.values()]
         read = partial(_read, layouts=self.layouts, encoding=self.encoding, tagged=tagged)
-        return read_rows(parts, read, options, sentence_from_json, self.note, times=MEMORY_FACTOR)
+        return read_rows(parts, read, options, sentence_from_json, self.code, self.note, times=MEMORY_FACTOR)
 
     def _note_faults(self, counts: Counter[str], name: str) -> None:
         for fault, text in FAULTS.items():
@@ -406,7 +405,7 @@ class Tagging(TokenizedData):
                     counts.setdefault(name, Counter())[entity.type] += 1
         self.entity_types = sorted(entity_types)
         self.known_entities = {name: types.most_common(1)[0][0] for name, types in counts.items()}
-        key = learning_key(self.data_key, self.data_size, train, self.unit)
+        key = self.learning_key(train, self.unit)
         self.train_tokenizer(Repeatable(lambda: map(_words_with_spaces, chosen(self.sentences, train)), key))
 
     def examples(self, index: Tensor) -> TaggedExamples | LazyExamples:

@@ -43,7 +43,7 @@ from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.catalogue import TEXTS, Remotes
 from datamodules.storage.fingerprint import hash_files, hash_texts
 from datamodules.storage.streaming import Repeatable, Streamed, is_large
-from datamodules.storage.token_cache import kept_ragged, learning_key, shown_tokens, stored_parts
+from datamodules.storage.token_cache import kept_ragged, shown_tokens, stored_parts
 from datamodules.synthetic.reviews import generated_reviews
 from datamodules.tokenized import PublishedFiles, TextExamples, TokenizedData, check_minimum
 from datamodules.tokenizing.tokens import UNKNOWN, Ragged, Tokens
@@ -280,7 +280,7 @@ class TextClassification(LabelledData, TokenizedData):
 
     def fit(self, train: Tensor) -> None:
         """Learn the tokenizer, unless it is a pretrained model's."""
-        key = learning_key(self.data_key, self.data_size, train)
+        key = self.learning_key(train)
         self.train_tokenizer(Repeatable(lambda: chosen(self.texts, train), key))
         self.tokens = self.encoded(self.texts)
 

@@ -39,7 +39,7 @@ from datamodules.storage.kept import Kept
 from datamodules.storage.rows_of_files import read_rows
 from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
-from datamodules.storage.token_cache import kept_ragged, learning_key, shown_tokens, stored_parts, train_once
+from datamodules.storage.token_cache import kept_ragged, shown_tokens, stored_parts, train_once
 from datamodules.synthetic.phrases import phrases
 from datamodules.tokenized import TextExamples, check_minimum, tokenizer_facts
 from datamodules.tokenizing.tokens import (
@@ -255,7 +255,7 @@ class Translation(DataModule):
 
             files = self._files()
             self.files = list(chain.from_iterable(files.values()))
-            found = read_rows(files, read, [encoding, *columns], lambda row: (row[0], row[1]), self.note)
+            found = read_rows(files, read, [encoding, *columns], lambda row: (row[0], row[1]), self.code, self.note)
             self.pairs, official, self._read_from, self._read_bytes = found
         self._tokens = None
         return Source(len(self.pairs), official=official)
@@ -339,7 +339,7 @@ class Translation(DataModule):
 
     def _learned(self, texts: Callable[[], Iterator[str]], side: str, index: Tensor) -> str:
         train = partial(new_translator_tokenizer, vocab_size=self.vocab_size)
-        key = learning_key(self.data_key, self.data_size, index, side)
+        key = self.learning_key(index, side)
         return train_once(train, Repeatable(texts, key), "translator", self.vocab_size)
 
     def _encoded(self, side: int | None, rows: Rows[Any], key: Sequence[str], size: int, tokenizer_json: str) -> Ragged:
@@ -402,7 +402,7 @@ class Translation(DataModule):
         def read(path: Path, note: Note) -> Iterator[str]:
             return read_sources(path, self.encoding, self.source, note)
 
-        found = read_rows({"": [path]}, read, ["lines", self.encoding, self.source], str, self.note)
+        found = read_rows({"": [path]}, read, ["lines", self.encoding, self.source], str, self.code, self.note)
         padding = token_id(tokenizer_from_json(self.source_tokenizer), PAD)
         tokens = self._encoded(None, found.rows, found.key, found.size, self.source_tokenizer)
         return TextExamples(tokens, padding), found.rows

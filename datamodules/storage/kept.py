@@ -92,9 +92,9 @@ def kept(make: Callable[[], Kept], key: Sequence[object], size: int) -> Kept:
     Args:
         make: makes it; called only if there is no such file, or the file is damaged.
         key: what it depends on: the content or the states of files, settings, code.
-        size: bytes of the files that it is made from; of few, nothing is kept.
+        size: bytes of the files that it is made from; of few nothing is kept, nor if it is 0, where they are unknown.
     """
-    if size < MIN_BYTES:
+    if not size or size < MIN_BYTES:
         return _plain(make())
     made: list[Kept] = []
 

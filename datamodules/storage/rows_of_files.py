@@ -1,6 +1,7 @@
 """The rows of a user's files: in memory and kept for later runs, or read as they are needed if they are too large."""
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from itertools import chain, pairwise
@@ -19,6 +20,7 @@ from datamodules.storage.streaming import is_large
 
 T = TypeVar("T")
 
+THIS_RUN = secrets.token_hex(8)  # no other has it
 AT_ONCE = 10_000  # rows that are one value of JSON: a single value of all would be in memory twice
 
 
@@ -28,8 +30,8 @@ class RowsOfFiles(NamedTuple, Generic[T]):
     Args:
         rows: of all splits.
         official: the indices of each split's.
-        key: what they depend on, which is known without reading them.
-        size: bytes of the files.
+        key: what they depend on, which is known without reading them; empty where it is not.
+        size: bytes of the files, as far as there is a key.
     """
 
     rows: Rows[T]
@@ -43,6 +45,7 @@ def read_rows(
     read: Callable[..., Iterable[T]],
     options: Sequence[object],
     from_json: Callable[[Any], T],
+    code: list[str],
     note: Note,
     times: int = 1,
 ) -> RowsOfFiles[T]:
@@ -55,6 +58,7 @@ def read_rows(
         read: reads the rows of a split from its files; reports what is unusual by its argument `note`.
         options: what these depend on besides the files.
         from_json: as for `stored_rows`.
+        code: of the datamodule; where it is unknown, nothing is kept for later runs.
         note: reports what is unusual.
         times: as for `is_large`.
     """
@@ -64,19 +68,19 @@ def read_rows(
     size = 0
     for split, paths in files.items():
         states = states_of(paths, paths[0].parent)
-        key = ["rows", states.digest, *map(str, paths), *map(str, options), code_of_readers()]
+        key = ["rows", states.digest, *map(str, paths), *map(str, options), *(code or [THIS_RUN]), code_of_readers()]
         if large:
             told: list[str] = []
             rows = stored_rows(read(*paths, note=told.append), key, from_json, told)
             parts[split], told = rows, rows.notes
         else:
-            parts[split], told = _kept_rows(partial(read, *paths), key, states.size, from_json)
+            parts[split], told = _kept_rows(partial(read, *paths), key, states.size if code else 0, from_json)
         for text in told:
             note(text)
         full += key
         size += states.size
     official = split_indices({split: len(part) for split, part in parts.items()})
-    return RowsOfFiles(concatenated(list(parts.values())), official, full, size)
+    return RowsOfFiles(concatenated(list(parts.values())), official, *((full, size) if code else ([], 0)))
 
 
 def _kept_rows(

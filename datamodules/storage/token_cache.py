@@ -15,8 +15,7 @@ from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.storage.cache_files import written_once
-from datamodules.storage.fingerprint import hash_numbers
-from datamodules.storage.kept import MIN_BYTES, Kept, code_of, kept
+from datamodules.storage.kept import Kept, code_of, kept
 from datamodules.storage.open_file import OpenFile
 from datamodules.storage.progress import Progress
 from datamodules.tokenizing import blank_words, language, tokens
@@ -109,20 +108,6 @@ def shown_tokens(tokenizer: Tokenizer, texts: Iterable[str], total: int, unit: s
         yield part
         progress.add(len(part[1]))
     progress.end()
-
-
-def learning_key(data_key: Sequence[object], size: int, train: Tensor, *settings: object) -> list[str] | None:
-    """What is learned from texts of the training split depends on this; None if it is unknown, or they are few.
-
-    Args:
-        data_key: what the data depends on, if it is known.
-        size: bytes of it.
-        train: the training examples.
-        settings: which of their texts.
-    """
-    if not data_key or size < MIN_BYTES:
-        return None
-    return [*map(str, data_key), hash_numbers(train), *map(str, settings)]
 
 
 def train_once(train: Callable[[Iterable[str]], Tokenizer], texts: Iterable[str], *settings: Any) -> str:

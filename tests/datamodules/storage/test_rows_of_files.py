@@ -2,7 +2,8 @@
 
 import gc
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 
 from datamodules.base import DataModule
 from datamodules.chat import Chat
+from datamodules.files.conversations import Message
+from datamodules.loading.examples import Source
 from datamodules.preferences import Preferences
 from datamodules.reading import Reading
 from datamodules.storage.stored_rows import StoredRows
@@ -54,7 +57,7 @@ def described(data: DataModule) -> list[Any]:
 def ready(place: Path, monkeypatch: pytest.MonkeyPatch, streamed: Callable[[], None]) -> Callable[..., DataModule]:
     """A datamodule on files that count as many, and as too large for memory if that is asked for."""
     monkeypatch.setattr("datamodules.storage.kept.MIN_BYTES", 0)
-    monkeypatch.setattr("datamodules.storage.token_cache.MIN_BYTES", 0)
+    monkeypatch.setattr("datamodules.base.MIN_BYTES", 0)
 
     def set_up(kind: str, large: bool = False, content: str | None = None) -> DataModule:
         type_, name, text, options = KINDS[kind]
@@ -111,6 +114,43 @@ def test_what_other_code_has_read_is_read_again(
     again = ready("translation", large)
     assert isinstance(again, Translation)
     assert len(again.pairs) == 18
+
+
+class Lower(Translation):
+    """Pairs in lower case."""
+
+    def read(self) -> Source:
+        source = super().read()
+        self.pairs = [(one.lower(), other) for one, other in self.pairs]
+        return source
+
+
+class Louder(Chat):
+    """Conversations as they are not."""
+
+    def filled(self, messages: Sequence[Message]) -> list[Message]:
+        return [message | {"content": message["content"].upper()} for message in messages]
+
+
+def test_a_derived_class_takes_nothing_for_its_own_that_its_base_has_kept(
+    ready: Callable[..., DataModule], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind, derived in (("translation", Lower), ("chat", Louder)):
+        for in_a_notebook in (False, True):
+            ready(kind)
+            _, name, _, options = KINDS[kind]
+            data: Any = derived(str(place / name), batch_size=4, **options)
+            with monkeypatch.context() as patch:
+                if in_a_notebook:
+                    patch.delattr(sys.modules[__name__], "__file__")
+                assert bool(data.code) is not in_a_notebook
+                data.setup()
+            if kind == "chat":
+                assert data.conversations[0].messages[0]["content"] == ASKED["content"].upper()
+                assert ASKED["content"].upper() in data.inputs_shown(torch.arange(1))[0]
+            else:
+                assert data.pairs[0][0] == "no. 0 is here"
+                assert "▁No" not in data.source_tokenizer
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["in memory", "beyond memory"])
