@@ -10,10 +10,15 @@ be repeated nowhere else, and `Queue._on_queue_feeder_error`. Its tests fail if 
 
 import os
 import signal
+import sys
 import threading
 from multiprocessing import connection, get_start_method, popen_fork, queues
+from types import TracebackType
 from typing import Any
 
+import torch
+from numpy import ndarray
+from torch import Tensor
 from torch._utils import ExceptionWrapper
 
 from datamodules.loading.die_with_parent import end_with
@@ -65,14 +70,45 @@ class Worker(ForkProcess):
             end_with(self.parent)
         os.write(self.begun, b"1")
         os.close(self.begun)
+        sys.excepthook = _tell
         super().run()
 
 
-class Results(queues.Queue):  # type: ignore[type-arg]  # no subscript when it runs
-    """A queue of numbered batches, which has the error in place of one that could not be sent.
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print what went wrong in a process that loads batches, unless only the one that receives them has gone.
+
+    That one says itself why, such as that a signal or another such process interrupted it while it took a batch; the
+    thread of multiprocessing that hands batches over would print a traceback above it.
+    """
+    if not isinstance(error, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
+
+
+class Numbered(queues.Queue):  # type: ignore[type-arg]  # no subscript when it runs
+    """A queue of numbered indices or batches, which has the error in place of a batch that could not be sent.
 
     By default the process prints it and goes on, and the batch is waited for in vain: shared memory may be full.
+
+    Indices are sent by value. In shared memory they would be handed over by a thread of this process, which prints a
+    traceback where the process that loads data is killed meanwhile; and a batch would take three times as long.
     """
+
+    def __init__(self, maxsize: int, ctx: Any) -> None:
+        super().__init__(maxsize, ctx=ctx)
+        self.creator = os.getpid()
+
+    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Append it: what the creator appends are indices."""
+        if os.getpid() == self.creator and isinstance(obj, tuple) and isinstance(obj[1], Tensor):
+            obj = (obj[0], obj[1].numpy())
+        super().put(obj, block, timeout)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take the first: what is not for the creator are indices."""
+        taken = super().get(block, timeout)
+        if os.getpid() != self.creator and isinstance(taken, tuple) and isinstance(taken[1], ndarray):
+            taken = (taken[0], torch.from_numpy(taken[1]))
+        return taken
 
     def _on_queue_feeder_error(self, e: Exception, obj: Any) -> None:
         self.put((obj[0], ExceptionWrapper(where="in a process that loads data")))
@@ -83,14 +119,18 @@ class Workers(ForkContext):
 
     Process = Worker
 
-    def Queue(self, maxsize: int = 0) -> Results:  # noqa: N802 (multiprocessing's name)
+    def Queue(self, maxsize: int = 0) -> Numbered:  # noqa: N802 (multiprocessing's name)
         """A queue that loses nothing."""
-        return Results(maxsize, ctx=self)
+        return Numbered(maxsize, ctx=self)
 
 
 def workers(num_workers: int) -> Workers | None:
-    """The context of the processes that load batches; None without any, or where they are not forked."""
-    return Workers() if num_workers and get_start_method() == "fork" else None
+    """The context of the processes that load batches; None without any, or where they cannot be forked.
+
+    They are forked on Linux with every version of Python. Since 3.14 its default is a server that forks; a process of
+    that one imports torch and receives all examples in memory before it loads the first batch.
+    """
+    return Workers() if num_workers and get_start_method() != "spawn" else None
 
 
 def num_cpus() -> int:

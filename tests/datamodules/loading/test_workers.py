@@ -82,8 +82,48 @@ def test_one_that_dies_is_still_found_out() -> None:
         load(1, Dying(torch.arange(12)))
 
 
+def interrupt(*_: Any, **__: Any) -> None:
+    raise InterruptedError  # as torch raises when another process that loads data was killed
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "multiprocessing.connection.answer_challenge",
+        "multiprocessing.connection.deliver_challenge",
+        "multiprocessing.connection._ConnectionBase.send",
+        "multiprocessing.reduction.recv_handle",
+    ],
+)
+def test_says_nothing_where_its_batch_is_taken_no_longer(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], where: str
+) -> None:
+    loader = Loader(
+        Rows(torch.arange(12)),
+        batch_size=None,
+        sampler=torch.arange(12).split(3),
+        num_workers=1,
+        multiprocessing_context=workers(1),
+    )
+    batches = iter(loader)
+    assert torch.equal(next(batches), torch.arange(3))
+    monkeypatch.setattr(where, interrupt)
+    with pytest.raises(InterruptedError) as ended:
+        next(batches)
+    monkeypatch.undo()
+    del ended  # and with it the connection
+    del batches, loader  # which waits for the process
+    assert capfd.readouterr().err == ""
+
+
 def test_none_are_begun_where_none_are_wanted() -> None:
     assert workers(0) is None
+
+
+@pytest.mark.parametrize(("method", "forked"), [("fork", True), ("forkserver", True), ("spawn", False)])
+def test_forks_unless_the_system_cannot(monkeypatch: pytest.MonkeyPatch, method: str, forked: bool) -> None:
+    monkeypatch.setattr("datamodules.loading.workers.get_start_method", lambda: method)
+    assert (workers(1) is not None) == forked
 
 
 RUN = """
