@@ -4,6 +4,7 @@ python docs/notebooks.py                 into notebooks/, English and Chinese
 python docs/notebooks.py FOLDER          into another folder
 """
 
+import argparse
 import json
 import os
 import re
@@ -101,5 +102,7 @@ def write_notebooks(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    written = write_notebooks(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "notebooks")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "notebooks")
+    written = write_notebooks(parser.parse_args().folder)
     print(f"{len(written)} notebooks in {written[0].parents[1]}")

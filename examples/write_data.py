@@ -6,6 +6,7 @@ python examples/write_data.py FOLDER     into another folder
 Nothing in it is anybody's data: the texts and the graphs are those of datamodules/synthetic, in English and Chinese.
 """
 
+import argparse
 import csv
 import json
 import math
@@ -213,4 +214,6 @@ def write_data(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_data(Path(sys.argv[1]) if sys.argv[1:] else DATA)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=DATA)
+    write_data(parser.parse_args().folder)
