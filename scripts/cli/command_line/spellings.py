@@ -24,6 +24,19 @@ SYNONYMS = {
     "--model.optimizer.lr": ("learning_rate", "base_lr", "rate", "eta"),
     "--model.optimizer.weight_decay": ("wd", "l2"),
     "--model.pretrained": ("model_name_or_path", "pretrained_model", "init_from", "weights", "finetune_from"),
+    "--model.hidden_size": (
+        *("d_model", "n_embd", "embed_dim", "emb_dim", "model_dim", "dim_model", "dim", "width"),
+        *("hidden_dim", "hidden_channels", "num_hiddens", "n_hidden"),
+    ),
+    "--model.num_layers": ("n_layer", "n_layers", "nlayers", "num_hidden_layers", "num_blocks", "depth"),
+    "--model.depth": ("num_layers", "n_layers", "num_blocks"),
+    "--model.num_heads": ("n_head", "n_heads", "nhead", "nheads", "heads", "num_attention_heads"),
+    "--model.num_kv_heads": ("n_kv_head", "n_kv_heads", "num_key_value_heads"),
+    "--model.feedforward_size": ("d_ff", "dim_feedforward", "ffn_dim", "intermediate_size", "ffn_hidden_size"),
+    "--model.mlp_size": ("d_ff", "dim_feedforward", "ffn_dim", "intermediate_size", "ffn_hidden_size"),
+    "--model.dropout": ("drop", "drop_rate", "dropout_rate", "hidden_dropout_prob", "resid_pdrop"),
+    "--model.label_smoothing": ("smoothing",),
+    "--model.new_tokens": ("max_new_tokens", "max_tokens", "max_gen_len"),
     "--model.schedule": ("scheduler", "lr_scheduler", "lr_scheduler_type", "lr_schedule", "sched"),
     "--model.warmup": ("warmup_ratio", "warmup_steps", "warmup_epochs", "num_warmup_steps"),
     "--trainer.max_epochs": ("n_epochs", "num_epochs", "nepochs", "epoch", "num_train_epochs", "train_epochs"),
@@ -53,7 +66,11 @@ SYNONYMS = {
     "--data.target": ("label", "labels", "label_column", "target_column", "y"),
     "--data.val_fraction": ("val_split", "validation_split", "val_size", "val_ratio"),
     "--data.test_fraction": ("test_split", "test_size", "test_ratio"),
-    "--data.max_length": ("max_len", "max_seq_length", "max_seq_len"),
+    "--data.max_length": ("max_len", "max_seq_length", "max_seq_len", "seq_len", "block_size", "context_length"),
+    "--data.window": ("seq_len", "block_size", "context_length", "lookback", "input_length"),
+    "--data.horizon": ("pred_len", "forecast_horizon", "prediction_length", "output_length"),
+    "--data.image_size": ("img_size", "imgsz", "input_size", "resolution"),
+    "--data.vocab_size": ("vocabulary_size", "n_vocab", "num_tokens"),
     "--data.num_folds": ("k_folds", "n_splits", "folds"),
     "--early_stopping.patience": ("es_patience", "early_stop", "early_stopping_patience"),
     "--checkpoint.keep": ("save_top_k", "save_total_limit"),
@@ -101,7 +118,10 @@ SETTLED = {  # what the project sets itself, by the option's last name
 }
 TASK = "SLURM_ARRAY_TASK_ID"
 _WHOLE = re.compile(r"-?\d+")
-_MEANT = {word: option for option, words in SYNONYMS.items() for word in (option.rpartition(".")[2], *words)}
+_MEANT: dict[str, list[str]] = {}
+for _option, _words in SYNONYMS.items():
+    for _word in (_option.rpartition(".")[2], *_words):
+        _MEANT.setdefault(_word, []).append(_option)
 
 
 def spelt_out(words: list[str]) -> list[str]:
@@ -175,27 +195,40 @@ def proposal(option: str, known: Iterable[str]) -> str:
         option: which is none.
         known: all options.
     """
+    known = [each for each in known if not each.endswith(".help")]
+    meant_by = {word: options for word, options in ((word, _of(known, _MEANT[word])) for word in _MEANT) if options}
     name = f"--{option.lstrip('-').replace('-', '_').lower()}"
     if name in (f"--{_last(name)}", f"--trainer.{_last(name)}", f"--data.{_last(name)}") and _last(name) in SETTLED:
         return f"; {SETTLED[_last(name)]}"
-    if name.removeprefix("--") in _MEANT:
-        return f"; did you mean {_MEANT[name.removeprefix('--')]}?"
-    known = [each for each in known if not each.endswith(".help")]
+    if name.removeprefix("--") in meant_by:
+        return _did_you_mean(meant_by[name.removeprefix("--")])
     by_last: dict[str, list[str]] = {}
     for each in sorted(
         {*known, *SHORT_FORMS} - {"--help", "--help_all"}, key=lambda each: not each.startswith("--model")
     ):
         by_last.setdefault(_last(each), []).append(each)
-    for word, meant in _MEANT.items():
-        by_last.setdefault(word, [meant])
+    for word, meant in meant_by.items():
+        by_last.setdefault(word, meant)
     if _last(name) in by_last:
         meant_here = by_last[_last(name)]
+    elif _last(name) in _MEANT:  # what this model or its data does not have: what looks like it is something else
+        meant_here = []
     elif whole := difflib.get_close_matches(name, known, n=1, cutoff=0.8):
         meant_here = whole
     else:
         close = difflib.get_close_matches(_last(name), by_last, n=1, cutoff=0.75)
         meant_here = by_last[close[0]] if close else []
-    return f"; did you mean {' or '.join(meant_here[:3])}?" if meant_here else ""
+    return _did_you_mean(meant_here)
+
+
+def _of(known: Iterable[str], options: Iterable[str]) -> list[str]:
+    """Those of the options that this model or its data has; a class has arguments besides the known ones."""
+    varying = ("--model.", "--data.")
+    return [e for e in options if e in known or not e.startswith(varying) or e.rpartition(".")[0] in CLASSES]
+
+
+def _did_you_mean(options: list[str]) -> str:
+    return f"; did you mean {' or '.join(options[:3])}?" if options else ""
 
 
 def _last(option: str) -> str:

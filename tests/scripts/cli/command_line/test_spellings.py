@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scripts.cli.command_line.options import parse
-from scripts.cli.command_line.recipes import resolve
+from scripts.cli.command_line.recipes import recipe_names, resolve
 from scripts.cli.command_line.spellings import SETTLED, SHORT_FORMS, SYNONYMS, proposal, short_forms, spelt_out
 from scripts.cli.run.experiment import Experiment
 from scripts.fit import main as fit
@@ -45,13 +45,34 @@ def test_a_class_may_come_after_its_arguments() -> None:
 
 
 def test_what_is_proposed_exists() -> None:
-    parser = parse(resolve(["--model", "attention_rnn"]))[0]
-    of_others = {"--model", "--config", "--resume", "--data", "--data.target", "--data.num_folds"}
+    options = {option for name in recipe_names() for option in parse(resolve(["--model", name]))[0].options()}
+    of_others = {"--model", "--config", "--resume", "--data"}
     nested = {"--model.optimizer.lr", "--model.optimizer.weight_decay"}
     for option, words in SYNONYMS.items():
-        assert option in {*parser.options(), *of_others, *nested}
+        assert option in options | of_others | nested
         for word in words:
-            assert word == "checkpoint" or f"--{word}" not in parser.options(), word
+            assert word == "checkpoint" or f"--{word}" not in options, word
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "expected"),
+    [
+        ("transformer", "--model.d_model", "; did you mean --model.hidden_size? ("),
+        ("resnet", "--model.d_model", "no such option ("),
+        ("resnet", "--d_model", "no such option ("),
+        ("resnet", "--num_layers", "; did you mean --model.depth? ("),
+        ("mlp", "--model.depth", "; did you mean --model.num_layers? ("),
+        ("transformer", "--model.dim_feedforward", "; did you mean --model.feedforward_size? ("),
+        ("llm", "--model.intermediate_size", "; did you mean --model.mlp_size? ("),
+        ("llm", "--block_size", "; did you mean --data.window? ("),
+        ("bert_classifier", "--block_size", "; did you mean --data.max_length? ("),
+        ("lstm", "--pred_len", "; did you mean --data.horizon? ("),
+        ("mlp", "--max_seq_len", "no such option ("),
+        ("mlp", "--ckpt_path", "; did you mean --resume? ("),
+    ],
+)
+def test_what_is_proposed_is_an_option_of_this_model(name: str, option: str, expected: str, refused: Any) -> None:
+    assert expected in refused(fit, "--model", name, option, "1")
 
 
 @pytest.mark.parametrize(
