@@ -3,6 +3,7 @@
 import json
 import re
 from abc import abstractmethod
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -33,10 +34,11 @@ from datamodules.files.text_files import stripped_lines
 from datamodules.language import LanguageData
 from datamodules.loading.examples import Source
 from datamodules.loading.groups import groups_of, split_together
+from datamodules.loading.parallel import in_parallel
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.fingerprint import hash_files, hash_numbers, hash_texts
 from datamodules.storage.kept import Kept, code_of
-from datamodules.storage.progress import shown_items
+from datamodules.storage.progress import Progress
 from datamodules.storage.rows_of_files import read_rows
 from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
@@ -53,6 +55,7 @@ from datamodules.tokenizing.tokens import Ragged, tokenizer_from_json
 PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}")
 BYTES_OF_TOKEN = 4.0  # about
 WRITING = code_of(chat_template, packing)
+TOGETHER, FEW = 50, 1000  # rows that a process tokenizes together, and those before processes are started
 MANY = 0.05  # of the conversations, in which placeholders are meant to be filled in
 
 
@@ -147,14 +150,36 @@ class TemplatedData(LanguageData):
                 f"--data.fill '{example}' fills them in"
             )
 
-    def tokens_of(self, examples: Iterable[tuple[int, Example]], rows: Rows[Any]) -> Answered:
-        """The tokens of examples; they are in a file if the rows are of which they are, and else kept for later runs.
+    @abstractmethod
+    def examples_of(self, row: Any) -> list[Example]:
+        """What a model learns from a row.
+
+        Raises:
+            DataError: the template refuses it.
+        """
+
+    def tokens_of(self, rows: Rows[Any], unit: str) -> Answered:
+        """The tokens of all rows' examples; they are in a file if the rows are, and else kept for later runs.
 
         Args:
-            examples: each with the number of its row; iterated only if their tokens are not there.
             rows: conversations, or pairs of them.
+            unit: what they are.
         """
-        values, settings = Answered.stored(examples), [*map(str, self.vocabulary), WRITING]
+
+        def written(part: range) -> list["array[int]"]:
+            return [*Answered.stored((index, each) for index in part for each in self.examples_of(rows[index]))]
+
+        def all_written() -> Iterator["array[int]"]:
+            assert self.chat  # made here, once for all processes
+            progress = Progress("tokenizing", len(rows), unit=unit)
+            try:
+                for part in in_parallel(written, len(rows), TOGETHER, FEW):
+                    yield from part
+                    progress.add(TOGETHER)
+            finally:  # where one is refused, too
+                progress.end()
+
+        values, settings = all_written(), [*map(str, self.vocabulary), WRITING]
         if isinstance(rows, StoredRows):
             return Answered(stored(values, [*rows.key, *settings]))
         return Answered(kept_ragged(lambda: Ragged(values), [*self.data_key, *settings], self.data_size))
@@ -280,7 +305,7 @@ class Chat(TemplatedData):
 
     def arranged(self, splits: Splits) -> Splits:
         """The rows of each split, into which its conversations are packed."""
-        self.tokens = self._tokens()
+        self.tokens = self.tokens_of(self.conversations, "conversations")
         owners, fits = self.tokens.conversations, self.tokens.sizes <= self.window
         self._tell_lengths(owners, fits)
         rows: list[list[int]] = []
@@ -298,17 +323,12 @@ class Chat(TemplatedData):
         self.rows = Ragged(rows)
         return Splits(*found)
 
-    def _tokens(self) -> Answered:
-        return self.tokens_of(self._examples(), self.conversations)
-
-    def _examples(self) -> Iterator[tuple[int, Example]]:
-        shown = shown_items(self.conversations, "tokenizing", len(self.conversations), "conversations")
-        for index, conversation in enumerate(shown):
-            try:
-                for example in self.chat.examples(conversation.messages, conversation.tools):
-                    yield index, example
-            except DataError as error:
-                raise DataError(f"{conversation.origin}: {error}") from None
+    def examples_of(self, row: Conversation) -> list[Example]:
+        """One example, or one for each answer; none where nobody answers."""
+        try:
+            return [*self.chat.examples(row.messages, row.tools)]
+        except DataError as error:
+            raise DataError(f"{row.origin}: {error}") from None
 
     def _tell_lengths(self, owners: Tensor, fits: Tensor) -> None:
         """Report conversations that are several examples, and those that are too long."""

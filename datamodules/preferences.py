@@ -19,7 +19,6 @@ from datamodules.files.splits import Note
 from datamodules.loading.examples import Source
 from datamodules.loading.sampling import Splits, chosen
 from datamodules.storage.fingerprint import hash_files, hash_texts
-from datamodules.storage.progress import shown_items
 from datamodules.storage.rows_of_files import read_rows
 from datamodules.storage.stored_rows import Rows, StoredRows
 from datamodules.storage.streaming import Repeatable
@@ -138,7 +137,7 @@ class Preferences(TemplatedData):
 
     def arranged(self, splits: Splits) -> Splits:
         """The pairs of each split that are not too long."""
-        self.tokens = self.tokens_of(self._examples(), self.pairs)
+        self.tokens = self.tokens_of(self.pairs, "pairs")
         sizes = self.tokens.sizes.view(-1, 2).amax(1)  # of each pair
         fits = sizes <= self.window
         if not fits.all():
@@ -154,21 +153,21 @@ class Preferences(TemplatedData):
                 )
         return Splits(*(index[fits[index]] for index in splits))
 
-    def _examples(self) -> Iterator[tuple[int, Example]]:
-        """Both conversations of each pair, one after the other."""
-        for index, pair in enumerate(shown_items(self.pairs, "tokenizing", len(self.pairs), "pairs")):
-            asked = [message | {"counts": False} for message in pair.asked]
-            for side in (pair.chosen, pair.rejected):
-                try:
-                    examples = [*self.chat.examples([*asked, *side], pair.tools)]
-                except DataError as error:
-                    raise DataError(f"{pair.origin}: {error}") from None
-                if len(examples) != 1:
-                    raise DataError(
-                        f"{pair.origin}: the chat template writes the answers before the last otherwise once a "
-                        f"conversation goes on; expected one answer in chosen and in rejected"
-                    )
-                yield index, examples[0]
+    def examples_of(self, row: Preference) -> list[Example]:
+        """Both conversations."""
+        asked, both = [message | {"counts": False} for message in row.asked], []
+        for side in (row.chosen, row.rejected):
+            try:
+                examples = [*self.chat.examples([*asked, *side], row.tools)]
+            except DataError as error:
+                raise DataError(f"{row.origin}: {error}") from None
+            if len(examples) != 1:
+                raise DataError(
+                    f"{row.origin}: the chat template writes the answers before the last otherwise once a "
+                    f"conversation goes on; expected one answer in chosen and in rejected"
+                )
+            both += examples
+        return both
 
     def examples(self, index: Tensor) -> PairedRows:
         """Pairs of conversations."""

@@ -11,17 +11,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from datamodules.errors import DataError
 from datamodules.files.file_list import FileList
 from datamodules.files.paths import regular
 from datamodules.files.pixels import Levels, decode
-from datamodules.loading.workers import num_cpus, workers
+from datamodules.loading.parallel import in_parallel
 from datamodules.storage.progress import Progress
 
 FEW = 500  # images that are decoded before processes have begun
-MAX_PROCESSES = 8
 MOST_TOGETHER, BYTES_TOGETHER = 64, 2**20  # of images that a process sends together, in shared memory that is scarce
 TAIL = 4096  # bytes at the end of a file, in which compressed images differ
 
@@ -116,13 +115,9 @@ class ImageFiles(Dataset[Any]):
             DataError: one is no image, or has another shape.
         """
         images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
-        parts = _Parts(self, max(1, min(MOST_TOGETHER, BYTES_TOGETHER // math.prod(self.shape))))
-        count = min(MAX_PROCESSES, num_cpus()) if len(self) >= FEW and workers(1) is not None else 0
-        loader = DataLoader(parts, batch_size=None, num_workers=count, multiprocessing_context=workers(count))
+        together = max(1, min(MOST_TOGETHER, BYTES_TOGETHER // math.prod(self.shape)))
         progress, row = Progress("decoding", len(self), unit="images"), 0
-        for part, seen, error in loader:
-            if error:
-                raise DataError(error)
+        for part, seen in in_parallel(self._part, len(self), together, FEW):
             images[row : row + len(part)] = part
             row += len(part)
             if self.seen is not None:
@@ -131,24 +126,10 @@ class ImageFiles(Dataset[Any]):
         progress.end()
         return images
 
-
-class _Parts(Dataset[Any]):
-    """Consecutive images, decoded together, with what that changed, or the error."""
-
-    def __init__(self, images: ImageFiles, size: int) -> None:
-        self.images = images
-        self.size = size
-
-    def __len__(self) -> int:
-        return -(-len(self.images) // self.size)
-
-    def __getitem__(self, part: int) -> tuple[Tensor, list[str], str]:
-        rows = self.images.index[part * self.size : (part + 1) * self.size].tolist()
+    def _part(self, rows: range) -> tuple[Tensor, list[str]]:
+        """Consecutive images of this split, with what decoding them changed."""
         seen: list[str] = []
-        try:
-            return torch.stack([self.images.decoded(row, seen) for row in rows]), seen, ""
-        except DataError as error:
-            return torch.empty(0), [], str(error)
+        return torch.stack([self.decoded(index, seen) for index in self.index[rows.start : rows.stop].tolist()]), seen
 
 
 def ends_of(files: FileList) -> np.ndarray[Any, np.dtype[np.int64]]:

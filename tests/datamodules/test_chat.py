@@ -239,7 +239,26 @@ def test_a_tokenizer_without_chatmls_tokens_is_refused(place: Path, refused: Ref
         ready(some(place), tokenizer=str(folder))
 
 
-def test_what_the_template_refuses_is_named_by_its_row(place: Path, refused: Refused) -> None:
+@pytest.mark.parametrize("large", [False, True])
+def test_several_processes_write_what_one_does(
+    place: Path, streamed: Callable[[], None], monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    one = ready(some(place))
+    monkeypatch.setattr("datamodules.chat.FEW", 0)
+    monkeypatch.setattr("datamodules.chat.TOGETHER", 7)
+    if large:
+        streamed()
+    several = ready(written(place / "again.jsonl", [{"messages": turns(index)} for index in range(60)]))
+    for split in ("train", "val", "test"):
+        for ours, theirs in zip(batches(one, split), batches(several, split), strict=True):
+            assert all(torch.equal(first, second) for first, second in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_what_the_template_refuses_is_named_by_its_row(
+    place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("datamodules.chat.FEW", few)
     rows = [{"messages": turns(index)} for index in range(30)]
     rows[4]["messages"] = [{"role": "system", "content": "Be kind."}, *turns(4)]
     folder = str(model_folder(place, GEMMA, "<end_of_turn>"))
