@@ -32,12 +32,12 @@ from datamodules.files.text_files import (
     encoding_of,
     lines_of,
     num_lines,
+    shown_stream,
     stripped_lines,
 )
 from datamodules.files.written_numbers import MARKS, NUMBER_MARKS, Decimal, distinct
 from datamodules.storage.fingerprint import hash_texts
 from datamodules.storage.kept import Kept, code_of, kept, states_of
-from datamodules.storage.progress import shown_reads
 
 TABLE_FILES = (
     ".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".jsonl", ".jsonl.gz", ".json", *WORKBOOKS,
@@ -222,12 +222,9 @@ def _parsed(path: Path, encoding: str, layout: Layout, reading: Reading, content
         delimiter, encoding, skipped = "\t", "utf-8", 0
     with_ends = content is not None or encoding != "utf-8" or _has_quotes(path)
     try:
-        with (
-            byte_stream(path) if content is None else pa.BufferReader(content) as stream,
-            shown_reads(stream, f"reading {path.name}") as shown,
-        ):
+        with shown_stream(path, content) as stream:
             table = pacsv.read_csv(
-                shown,
+                stream,
                 pacsv.ReadOptions(column_names=layout.names, skip_rows=skipped, encoding=encoding),
                 pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=with_ends),
                 pacsv.ConvertOptions(

@@ -7,7 +7,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -95,9 +95,8 @@ def _read(
         encoding = encoding_of(path, encoding)
         newline = "\r" if newline == "\n" and _ends_in_returns(path) else newline
         with (
-            byte_stream(path) as stream,
-            shown_reads(stream, f"reading {path.name}") as shown,
-            io.TextIOWrapper(shown, encoding, newline=newline) as text,
+            shown_stream(path) as stream,
+            io.TextIOWrapper(stream, encoding, newline=newline) as text,
         ):
             for index, part in enumerate(parts(text)):
                 yield part if index else part.removeprefix("\ufeff")
@@ -141,17 +140,37 @@ def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
     Raises:
         DataError: it is not a regular file, or one that holds no text.
     """
+    with _opened(path) as (stream, _):
+        yield stream
+
+
+@contextmanager
+def shown_stream(path: Path, content: bytes | None = None) -> Iterator[IO[bytes]]:
+    """As `byte_stream`, of a file that is read to its end, while it is shown how much of it has been.
+
+    Args:
+        path: of the file.
+        content: is read instead, where the file had to be rewritten.
+    """
+    opened = _opened(path) if content is None else nullcontext((pa.BufferReader(content), None))
+    with opened as (stream, packed), shown_reads(stream, f"reading {path.name}", packed) as shown:
+        yield shown
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[pa.NativeFile, IO[bytes] | None]]:
+    """The bytes of a file, and the file itself where it is read by Python, as if it is packed."""
     with regular(path).open("rb") as file:
         head = file.read(HEAD)
         file.seek(0)
         if head.startswith(b"PK\x03\x04"):
             if _is_workbook(file):
-                yield pa.BufferReader(csv_of(path))
+                yield pa.BufferReader(csv_of(path)), None
                 return
             with _only_member(path, file) as member:
                 _refuse_packed(path, member.peek(HEAD))
                 with pa.PythonFile(member, mode="r") as stream:
-                    yield stream
+                    yield stream, file
             return
         if found := _no_text(head):
             raise DataError(f"{path}: is {found}")
@@ -164,10 +183,10 @@ def byte_stream(path: Path) -> Iterator[pa.NativeFile]:
             raise DataError(f"{path}: is packed by {codec}, which this build of pyarrow lacks; unpack it")
         if codec or printable(path) != str(path):  # Arrow accepts no name that is not UTF-8
             with pa.input_stream(file, compression=codec) as stream:
-                yield stream
+                yield stream, file
             return
     with pa.input_stream(str(path), compression=None) as stream:
-        yield stream
+        yield stream, None
 
 
 def num_lines(path: Path) -> int | None:

@@ -1,11 +1,12 @@
 """How far work on large data is, on the error stream."""
 
 import io
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import pyarrow as pa
 from lightning.pytorch.utilities import rank_zero_only
@@ -15,6 +16,14 @@ T = TypeVar("T")
 QUIET = 1.0  # seconds in which nothing is shown
 EVERY = 0.5  # seconds between two lines on a terminal, each in place of the one before
 EVERY_IN_A_FILE = 60.0
+BUFFER = 1 << 18  # bytes that are read at once
+
+
+class Positioned(Protocol):
+    """A file, or a stream."""
+
+    def tell(self) -> int:
+        """How far it has been read."""
 
 
 class Progress:
@@ -88,35 +97,34 @@ def shown_items(items: Iterable[T], what: str, total: int, unit: str) -> Iterato
 
 
 class _Reads(io.RawIOBase):
-    """A stream whose reads are counted."""
+    """A stream, of which it is shown how far a file has been read."""
 
-    def __init__(self, stream: pa.NativeFile, progress: Progress) -> None:
+    def __init__(self, stream: pa.NativeFile, file: Positioned, progress: Progress) -> None:
         self.stream = stream
+        self.file = file
         self.progress = progress
 
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        block: bytes = self.stream.read(None if size < 0 else size)
-        self.progress.add(len(block))
-        return block
+    def readinto(self, block: Any) -> int:
+        size: int = self.stream.readinto(block)
+        self.progress.add(self.file.tell() - self.progress.done)
+        return size
 
 
 @contextmanager
-def shown_reads(stream: pa.NativeFile, what: str) -> Iterator[pa.NativeFile]:
-    """The same stream, of which it is shown how much is read; one that is packed is left as it is.
+def shown_reads(stream: pa.NativeFile, what: str, packed: IO[bytes] | None = None) -> Iterator[IO[bytes]]:
+    """The same stream, of which it is shown how much is read.
 
     Args:
         stream: of bytes.
         what: in words.
+        packed: the file that the stream unpacks, where it does: how much is in it is not known before its end.
     """
-    if not stream.seekable():
-        yield stream
-        return
-    progress = Progress(what, stream.size())
+    progress = Progress(what, stream.size() if packed is None else os.fstat(packed.fileno()).st_size)
     try:
-        yield pa.PythonFile(_Reads(stream, progress), mode="r")
+        yield io.BufferedReader(_Reads(stream, packed or stream, progress), BUFFER)
     finally:
         progress.end()
 

@@ -1,6 +1,8 @@
 """Work that takes long is told of: in place on a terminal, a line a minute in a file, nothing if it is short."""
 
 import gzip
+import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +111,40 @@ def test_what_is_no_text_is_counted(clock: Clock, capsys: Any, monkeypatch: pyte
     assert capsys.readouterr().err == "\rdecoding: 25% of 10,000 images, 1,250 a second, 6 s to go"
 
 
-def test_a_large_table_is_told_of_as_it_is_read(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def packed(file: Path, kind: str) -> Path:
+    """The file as it is, or packed."""
+    target = file.with_name(file.name + kind)
+    if kind == ".gz":
+        target.write_bytes(gzip.compress(file.read_bytes(), 1))
+    elif kind == ".zst":
+        target.write_bytes(pa.compress(file.read_bytes(), "zstd", asbytes=True))
+    elif kind == ".zip":
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.write(file, file.name)
+    return target
+
+
+@pytest.mark.parametrize("kind", ["", ".gz", ".zst", ".zip"])
+def test_a_large_file_is_told_of_as_it_is_read(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     monkeypatch.setattr(progress, "EVERY_IN_A_FILE", 0.0)
-    file = tmp_path / "table.csv"
-    file.write_text("number,label\n" + "12345.6789,some text of a row\n" * 100_000)
-    table = read_table(file, Reading())
-    assert len(table) == 100_000
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) >= 2
-    assert all(line.startswith("reading table.csv: ") and "% of 3 MB, " in line for line in lines)
-    packed = tmp_path / "packed.csv.gz"
-    packed.write_bytes(gzip.compress(file.read_bytes()))
-    assert read_table(packed, Reading()).equals(table)
-    assert capsys.readouterr().err == "", "how much is in it is not known"
+    chance = random.Random(0)
+    rows = [f"{chance.random()},{chance.getrandbits(300):x}" for _ in range(100_000)]
+    plain = tmp_path / "table.csv"
+    plain.write_text("\n".join(["number,label", *rows]), encoding="utf-8")
+    file = packed(plain, kind)
+    size = f"% of {file.stat().st_size / 1e6:,.0f} MB, "
+    assert read_table(file, Reading()).column("label").to_pylist() == [row.partition(",")[2] for row in rows]
+    of_table = capsys.readouterr().err.splitlines()
+    assert [line.rstrip("\n") for line in lines_of(file, "utf-8")][1:] == rows
+    of_lines = capsys.readouterr().err.splitlines()
+    for lines in of_table, of_lines:
+        assert len(lines) >= 2
+        assert all(line.startswith(f"reading {file.name}: ") and size in line for line in lines)
+        parts = [int(line.split()[2].rstrip("%")) for line in lines]
+        assert parts == sorted(parts)
+        assert parts[-1] > 50
 
 
 def test_reads_that_are_shown_are_those_of_the_stream(capsys: Any) -> None:
