@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,6 +46,8 @@ def of_system(error: BaseException) -> UserError | None:
 
     A library may have wrapped the system's error in one of its own; then that quotes it.
     """
+    if line := of_loader(error):
+        return MachineError(line)
     if isinstance(error, MemoryError) or any(words in str(error) for words in USED_UP_WORDS):
         what = " ".join(str(error).split()) or "no memory is left"
         return MachineError(f"{what}; this process has used up its memory, or the user's processes: see ulimit -a")
@@ -59,6 +62,29 @@ def of_system(error: BaseException) -> UserError | None:
         if cause.errno in USED_UP:
             return MachineError(f"{where}{cause.strerror}: a limit of this process or user is reached, see ulimit -a")
     return None
+
+
+def of_loader(error: BaseException) -> str | None:
+    """The message where a process that loads or prepares data was killed, or finds no memory to share."""
+    if "unable to allocate shared memory" in str(error):
+        return (
+            "no shared memory is left for the processes that load data: --data.num_workers 0 needs none, and a larger "
+            "/dev/shm (docker run --shm-size 8g) has more"
+        )
+    for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
+        if "DataLoader worker (pid" in str(cause):  # not an error in one, which is told as it is
+            reason = str(cause).strip().splitlines()[0]
+            return f"a process that loads data was killed, perhaps for lack of memory ({reason})"
+    for cause in chain(error):
+        if isinstance(cause, ConnectionError | EOFError) and _takes_a_batch(cause):
+            return f"a process that loads data was killed, perhaps for lack of memory ({cause or type(cause).__name__})"
+    return None
+
+
+def _takes_a_batch(error: BaseException) -> bool:
+    """Whether a loader's process was gone while a batch came from it; errors of that process come whole."""
+    files = [Path(frame.f_code.co_filename).as_posix() for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return all(any(part in file for file in files) for part in ("torch/utils/data/dataloader.py", "/multiprocessing/"))
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

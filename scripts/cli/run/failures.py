@@ -24,7 +24,7 @@ from datamodules.errors import UnlikeDataError, UserError
 from datamodules.files.paths import relative
 from datamodules.storage.atomic_file import TRANSIENT_ERRORS
 from scripts.cli.distributed.launch import wait_for_others
-from scripts.cli.errors import MachineError, chain, of_system
+from scripts.cli.errors import MachineError, of_loader, of_system
 from scripts.cli.shell import quoted
 
 LOST = re.compile(
@@ -80,31 +80,9 @@ def in_one_line(error: Exception, trainer: Trainer) -> str | None:
         size = trainer.datamodule.batch_size  # type: ignore[attr-defined]
         smaller = f"; try --data.batch_size {max(1, size // 2)}, or auto" if size else ""
         return f"out of memory on {trainer.strategy.root_device} with --data.batch_size {size}{smaller}"
-    if "unable to allocate shared memory" in str(error):
-        return (
-            "no shared memory is left for the processes that load data: --data.num_workers 0 needs none, and a larger "
-            "/dev/shm (docker run --shm-size 8g) has more"
-        )
     if isinstance(error, MisconfigurationException) or MONITORED.search(str(error)):
         return f"--trainer: {' '.join(str(error).split())}"
-    for cause in chain(error):  # it breaks in anywhere: in a save, torch's writer has the last word
-        if "DataLoader worker (pid" in str(cause):  # not an error in one, which is told as it is
-            return f"a process that loads data was killed, perhaps for lack of memory ({first(str(cause))})"
-    for cause in chain(error):
-        if isinstance(cause, ConnectionError | EOFError) and _is_of_loader(cause):
-            return f"a process that loads data was killed, perhaps for lack of memory ({cause or type(cause).__name__})"
-    return None
-
-
-def _is_of_loader(error: BaseException) -> bool:
-    """Whether a loader's process was gone while a batch came from it; errors of that process come whole."""
-    files = [Path(frame.f_code.co_filename).as_posix() for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return all(any(part in file for file in files) for part in ("torch/utils/data/dataloader.py", "/multiprocessing/"))
-
-
-def first(text: str) -> str:
-    """A message's first line."""
-    return text.strip().splitlines()[0]
+    return of_loader(error)
 
 
 def fail(trainer: Trainer, folder: Path, line: str | None, error: Exception) -> NoReturn:

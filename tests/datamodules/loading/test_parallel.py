@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from datamodules.errors import DataError
 from datamodules.loading.parallel import in_parallel
 from datamodules.loading.workers import workers
+from scripts.cli.errors import one_line_errors
 
 FORKS = pytest.mark.skipif(workers(1) is None, reason="this system has no forks")
 
@@ -45,3 +47,17 @@ def test_random_numbers_that_follow_are_the_same() -> None:
     before = torch.random.get_rng_state()
     assert [*in_parallel(made, 50, 7, 0)]
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def killed(rows: range) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@FORKS
+def test_a_process_that_is_killed_is_told_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, one_line_errors(debug=False):
+        list(in_parallel(killed, 50, 7, 0))
+    assert ended.value.code == 1
+    told = capfd.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith("error: a process that loads data was killed, perhaps for lack of memory (")
