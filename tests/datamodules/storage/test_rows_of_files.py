@@ -91,7 +91,7 @@ def test_a_later_run_reads_and_tokenizes_nothing_and_tells_the_same(
     ):
         monkeypatch.setattr(made, again)
     for templated in (Chat, Preferences):
-        monkeypatch.setattr(templated, "_examples", lambda data: map(again, [data]))
+        monkeypatch.setattr(templated, "examples_of", again)
     assert described(ready(kind, large)) == first
 
 
