@@ -228,8 +228,8 @@ def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     inputs = first.examples(first.splits.val).inputs
     with monkeypatch.context() as patch:
         for module, name in (
-            (tables, "byte_stream"), (tables, "shown_stream"), (tabular, "cell_hashes"), (tabular, "column_digest"), (base, "cut"),
-            (Column, "fitted"), (tabular, "encoded"),
+            (tables, "byte_stream"), (tables, "shown_stream"), (tabular, "cell_hashes"), (tabular, "column_digest"),
+            (base, "cut"), (Column, "fitted"), (tabular, "encoded"),
         ):  # fmt: skip
             patch.setattr(module, name, denied)
         second = read()
