@@ -117,13 +117,15 @@ class ImageFiles(Dataset[Any]):
         images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
         together = max(1, min(MOST_TOGETHER, BYTES_TOGETHER // math.prod(self.shape)))
         progress, row = Progress("decoding", len(self), unit="images"), 0
-        for part, seen in in_parallel(self._part, len(self), together, FEW):
-            images[row : row + len(part)] = part
-            row += len(part)
-            if self.seen is not None:
-                self.seen += seen
-            progress.add(len(part))
-        progress.end()
+        try:
+            for part, seen in in_parallel(self._part, len(self), together, FEW):
+                images[row : row + len(part)] = part
+                row += len(part)
+                if self.seen is not None:
+                    self.seen += seen
+                progress.add(len(part))
+        finally:  # where one is refused, too
+            progress.end()
         return images
 
     def _part(self, rows: range) -> tuple[Tensor, list[str]]:
